@@ -26,7 +26,7 @@ int vh_msg_resync(const struct vh_frame *frame, struct vh_resync *resync);
 int vh_msg_credit(const struct vh_frame *frame, struct vh_credit *credit);
 int vh_msg_ping(const struct vh_frame *frame, struct vh_ping *ping);
 int vh_msg_pong(const struct vh_frame *frame, struct vh_pong *pong);
-/* `cpus`: room for VH_CPUS_MAX; ascending and unique by number (checked), APIC ids unique (checked). */
+/* `cpus`: room for VH_CPUS_MAX; ascending and unique by number (checked), known APIC ids unique (checked). */
 int vh_msg_cpus(const struct vh_frame *frame, struct vh_cpu cpus[VH_CPUS_MAX], uint32_t *count);
 /* `programs`: room for VH_PROGRAMS_MAX; names valid and unique, ids non-zero and unique (checked). */
 int vh_msg_programs(const struct vh_frame *frame, struct vh_program programs[VH_PROGRAMS_MAX], uint32_t *count);

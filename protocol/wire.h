@@ -30,7 +30,7 @@
 /* ---- hints: what a program emits, and what its `state` map holds as values ---- */
 
 /* `flags` of struct vh_hint */
-#define VH_HINT_GONE 0x1 /* the fact named by the key is no longer true; fields after the key mean nothing */
+#define VH_HINT_GONE 0x1u /* the fact named by the key is no longer true; fields after the key mean nothing */
 
 /* Starts every hint. The program's own struct begins with this one and BTF describes the whole.
  * The first `key_size` bytes after the header name the fact: hints of one kind with equal key bytes speak
@@ -109,7 +109,7 @@ struct vh_load {
     __u32 tunables_len; /* bytes that follow */
     __u32 reserved2;    /* 0 */
 };
-#define VH_LOAD_REPLACE 0x1 /* a program of this name gives way once the new one is attached; else EEXIST */
+#define VH_LOAD_REPLACE 0x1u /* a program of this name gives way once the new one is attached; else EEXIST */
 
 struct vh_chunk {
     __u32 offset; /* chunks come in order, without gaps */
@@ -144,11 +144,12 @@ struct vh_cpus {
     __u32 reserved;
 };
 
-#define VH_CPU_ONLINE 0x1
+#define VH_CPU_ONLINE 0x1u
+#define VH_APIC_UNKNOWN 0xffffffffu
 struct vh_cpu {
-    __u32 cpu; /* guest CPU number, ascending */
-    __u32 apic_id;
-    __u32 flags; /* VH_CPU_* */
+    __u32 cpu;     /* guest CPU number, ascending */
+    __u32 apic_id; /* VH_APIC_UNKNOWN for a CPU that was never online */
+    __u32 flags;   /* VH_CPU_* */
 };
 
 struct vh_programs {
@@ -156,8 +157,8 @@ struct vh_programs {
     __u32 reserved;
 };
 
-#define VH_PROGRAM_HINTS 0x1 /* has a ring buffer `hints` */
-#define VH_PROGRAM_STATE 0x2 /* has a map `state` */
+#define VH_PROGRAM_HINTS 0x1u /* has a ring buffer `hints` */
+#define VH_PROGRAM_STATE 0x2u /* has a map `state` */
 struct vh_program {
     __u32 id; /* never 0, never reused while the injector lives */
     __u32 flags;
@@ -178,8 +179,8 @@ struct vh_batch {
     __u32 flags; /* VH_SNAPSHOT_*; 0 in HINTS */
     __u32 reserved;
 };
-#define VH_SNAPSHOT_FIRST 0x1 /* all facts known of this program so far are to be confirmed or dropped */
-#define VH_SNAPSHOT_LAST 0x2  /* what was not confirmed is gone */
+#define VH_SNAPSHOT_FIRST 0x1u /* all facts known of this program so far are to be confirmed or dropped */
+#define VH_SNAPSHOT_LAST 0x2u  /* what was not confirmed is gone */
 
 struct vh_answer {
     __u32 error;    /* errno of Linux, 0: done */
@@ -189,7 +190,7 @@ struct vh_answer {
     __u32 flags;    /* VH_ANSWER_* */
     __u32 reserved;
 };
-#define VH_ANSWER_LOG_CUT 0x1 /* the log's beginning was left out */
+#define VH_ANSWER_LOG_CUT 0x1u /* the log's beginning was left out */
 
 #ifndef __bpf__
 #include <assert.h>
