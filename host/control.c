@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Lets clients in at the control socket, and turns their D-Bus calls into calls of the manager.
+ *
+ * The listening socket is ours and not a GDBusServer's: that one starts a thread per connection before anybody has
+ * asked who is there, and has no limit. Here a peer's credentials and the number of clients are checked in accept,
+ * and only then GDBus speaks with it. Answers are queued by GDBus and written by its own thread, so a client that
+ * does not read holds up nobody but itself. */
+#include "control.h"
+
+#include <gio/gio.h>
+#include <gio/gunixsocketaddress.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <unistd.h>
+
+#include "control-calls.h"
+#include "listen.h"
+#include "peer.h"
+
+struct VhControl {
+    char *path;
+    gid_t group;
+    char *guid;
+    GSocket *listener;
+    guint accept; /* source: a new client, or the end of a pause */
+    VhCalls *calls;
+    GDBusAuthObserver *observer;
+    GPtrArray *clients; /* struct client */
+};
+
+struct client {
+    VhControl *control;          /* NULL once the control is gone, while the client still says who it is */
+    GDBusConnection *connection; /* NULL until it has */
+    GCancellable *cancellable;   /* of the authentication */
+    guint timeout;
+    pid_t pid;
+    uid_t uid;
+};
+
+/* ---- clients ---- */
+
+static void client_free(struct client *client)
+{
+    g_clear_handle_id(&client->timeout, g_source_remove);
+    if (client->connection != NULL) {
+        g_signal_handlers_disconnect_by_data(client->connection, client);
+        g_dbus_connection_close(client->connection, NULL, NULL, NULL);
+        g_object_unref(client->connection);
+    }
+    g_object_unref(client->cancellable);
+    g_free(client);
+}
+
+/* A client still in authentication is freed by on_authenticated, which is called in any case. */
+static void client_drop(struct client *client)
+{
+    if (client->connection == NULL) {
+        client->control = NULL;
+        g_cancellable_cancel(client->cancellable);
+    } else {
+        g_dbus_interface_skeleton_unexport_from_connection(vh_calls_skeleton(client->control->calls),
+                                                           client->connection);
+        client_free(client);
+    }
+}
+
+static void on_closed(G_GNUC_UNUSED GDBusConnection *connection, G_GNUC_UNUSED gboolean vanished,
+                      G_GNUC_UNUSED GError *error, struct client *client)
+{
+    g_ptr_array_remove_fast(client->control->clients, client);
+    client_drop(client);
+}
+
+/* Runs in GDBus's own thread. */
+static GDBusMessage *on_message(GDBusConnection *connection, GDBusMessage *message, gboolean incoming,
+                                G_GNUC_UNUSED gpointer data)
+{
+    GVariant *body = g_dbus_message_get_body(message);
+    if (!incoming || body == NULL || g_variant_get_size(body) <= VH_CONTROL_MESSAGE_MAX)
+        return message;
+    g_warning("control: a client sent a message of %zu bytes, the limit is %u: cut off", g_variant_get_size(body),
+              VH_CONTROL_MESSAGE_MAX);
+    g_dbus_connection_close(connection, NULL, NULL, NULL);
+    g_object_unref(message);
+    return NULL;
+}
+
+static void on_authenticated(G_GNUC_UNUSED GObject *source, GAsyncResult *result, gpointer data)
+{
+    struct client *client = data;
+    g_autoptr(GError) error = NULL;
+    GDBusConnection *connection = g_dbus_connection_new_finish(result, &error);
+    if (client->control == NULL) {
+        g_clear_object(&connection);
+        client_free(client);
+        return;
+    }
+    g_clear_handle_id(&client->timeout, g_source_remove);
+    GPtrArray *clients = client->control->clients;
+    if (connection == NULL) {
+        g_warning("control: process %d of user %u did not authenticate: %s", client->pid, client->uid,
+                  error->message);
+        g_ptr_array_remove_fast(clients, client);
+        client_free(client);
+        return;
+    }
+    client->connection = connection;
+    g_dbus_connection_set_exit_on_close(connection, FALSE);
+    g_signal_connect(connection, "closed", G_CALLBACK(on_closed), client);
+    g_dbus_connection_add_filter(connection, on_message, NULL, NULL);
+    if (!g_dbus_interface_skeleton_export(vh_calls_skeleton(client->control->calls), connection, VH_CONTROL_OBJECT,
+                                          &error)) {
+        g_warning("control: cannot serve process %d: %s", client->pid, error->message);
+        g_ptr_array_remove_fast(clients, client);
+        client_drop(client);
+        return;
+    }
+    g_dbus_connection_start_message_processing(connection);
+}
+
+static gboolean on_auth_timeout(gpointer data)
+{
+    struct client *client = data;
+    client->timeout = 0;
+    g_cancellable_cancel(client->cancellable);
+    return G_SOURCE_REMOVE;
+}
+
+/* Runs in a thread. */
+static gboolean on_mechanism(G_GNUC_UNUSED GDBusAuthObserver *observer, const char *mechanism,
+                             G_GNUC_UNUSED gpointer data)
+{
+    return g_str_equal(mechanism, "EXTERNAL");
+}
+
+static bool client_admit(VhControl *control, GSocket *socket, struct vh_peer *peer)
+{
+    int err = vh_peer_read(g_socket_get_fd(socket), peer);
+    if (err < 0) {
+        g_warning("control: a client refused: cannot tell who it is: %s", g_strerror(-err));
+        return false;
+    }
+    if (!vh_peer_allowed(peer, geteuid(), control->group)) {
+        g_warning("control: process %d of user %u refused: neither root nor in the group " VH_PEER_GROUP,
+                  peer->pid, peer->uid);
+        return false;
+    }
+    if (control->clients->len >= VH_CONTROL_CLIENTS_MAX) {
+        g_warning("control: process %d of user %u refused: there are %u clients already, the limit", peer->pid,
+                  peer->uid, control->clients->len);
+        return false;
+    }
+    return true;
+}
+
+static void client_start(VhControl *control, GSocket *socket, const struct vh_peer *peer)
+{
+    struct client *client = g_new0(struct client, 1);
+    client->control = control;
+    client->pid = peer->pid;
+    client->uid = peer->uid;
+    client->cancellable = g_cancellable_new();
+    client->timeout = g_timeout_add_seconds(VH_CONTROL_AUTH_SECONDS, on_auth_timeout, client);
+    g_ptr_array_add(control->clients, client);
+    g_autoptr(GSocketConnection) stream = g_socket_connection_factory_create_connection(socket);
+    g_dbus_connection_new(G_IO_STREAM(stream), control->guid,
+                          G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_SERVER |
+                              G_DBUS_CONNECTION_FLAGS_DELAY_MESSAGE_PROCESSING,
+                          control->observer, client->cancellable, on_authenticated, client);
+}
+
+static void accept_start(VhControl *control);
+
+static gboolean on_pause_over(gpointer data)
+{
+    accept_start(data);
+    return G_SOURCE_REMOVE;
+}
+
+/* Out of file descriptors or memory: the client keeps waiting, and so the main loop must not spin. */
+static gboolean accept_pause(VhControl *control, const GError *error)
+{
+    g_warning("control: cannot accept a client: %s: trying again in a second", error->message);
+    control->accept = g_timeout_add_seconds(1, on_pause_over, control);
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean on_accept(GSocket *listener, G_GNUC_UNUSED GIOCondition condition, gpointer data)
+{
+    VhControl *control = data;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GSocket) socket = g_socket_accept(listener, NULL, &error);
+    if (socket == NULL) {
+        if (!g_error_matches(error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK))
+            return accept_pause(control, error);
+        return G_SOURCE_CONTINUE;
+    }
+    struct vh_peer peer = {0};
+    if (client_admit(control, socket, &peer))
+        client_start(control, socket, &peer);
+    vh_peer_clear(&peer);
+    return G_SOURCE_CONTINUE;
+}
+
+static void accept_start(VhControl *control)
+{
+    g_autoptr(GSource) source = g_socket_create_source(control->listener, G_IO_IN, NULL);
+    g_source_set_callback(source, G_SOURCE_FUNC(on_accept), control, NULL);
+    control->accept = g_source_attach(source, NULL);
+}
+
+/* ---- life ---- */
+
+VhControl *vh_control_new(VhManager *manager, const char *socket_path, GError **error)
+{
+    signal(SIGPIPE, SIG_IGN);
+    gid_t group = geteuid() == 0 ? vh_peer_group_lookup(VH_PEER_GROUP) : VH_PEER_NO_GROUP;
+    g_autoptr(GSocket) listener = vh_listen_unix(socket_path, group, error);
+    if (listener == NULL) {
+        g_prefix_error(error, "control socket: ");
+        return NULL;
+    }
+    VhControl *control = g_new0(VhControl, 1);
+    control->path = g_strdup(socket_path);
+    control->group = group;
+    control->guid = g_dbus_generate_guid();
+    control->clients = g_ptr_array_new();
+    control->calls = vh_calls_new(manager);
+    control->observer = g_dbus_auth_observer_new();
+    g_signal_connect(control->observer, "allow-mechanism", G_CALLBACK(on_mechanism), NULL);
+    control->listener = g_steal_pointer(&listener);
+    accept_start(control);
+    return control;
+}
+
+void vh_control_free(VhControl *control)
+{
+    g_source_remove(control->accept);
+    vh_listen_remove(control->path, control->listener);
+    g_object_unref(control->listener);
+    g_ptr_array_foreach(control->clients, (GFunc)(void (*)(void))client_drop, NULL);
+    g_ptr_array_unref(control->clients);
+    vh_calls_free(control->calls);
+    g_object_unref(control->observer);
+    g_free(control->guid);
+    g_free(control->path);
+    g_free(control);
+}
