@@ -143,7 +143,7 @@ int main(int argc, char **argv)
         return 2;
     }
     CPU_ZERO(&last);
-    CPU_SET((int)sysconf(_SC_NPROCESSORS_ONLN) - 1, &last);
+    CPU_SET((size_t)sysconf(_SC_NPROCESSORS_ONLN) - 1, &last);
     if (sched_setaffinity(0, sizeof(last), &last))
         die("sched_setaffinity");
     s = connect_to(argv[1]);

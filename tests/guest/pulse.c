@@ -98,7 +98,7 @@ int main(int argc, char **argv)
         return 2;
     }
     CPU_ZERO(&one);
-    CPU_SET(atoi(argv[1]), &one);
+    CPU_SET(strtoul(argv[1], NULL, 10), &one);
     if (sched_getaffinity(0, sizeof(all), &all)) {
         perror("vhint-pulse: sched_getaffinity");
         return 1;
