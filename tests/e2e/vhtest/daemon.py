@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs vhintd for guests of a test, and asks it things through vhintctl."""
+import json
+import os
+import subprocess
+
+from . import process
+from .guest import BUILD
+from .process import Failure, Process, tail, wait_for
+
+# Where vhintd and vhintctl come from: another build than the guest's programs for a run under sanitizers.
+HOST_BUILD = os.path.realpath(os.environ.get("VH_HOST_BUILD", BUILD))
+VHINTD = os.path.join(HOST_BUILD, "host/vhintd")
+VHINTCTL = os.path.join(HOST_BUILD, "host/vhintctl")
+
+ENVIRONMENT = dict(os.environ, ASAN_OPTIONS="abort_on_error=1", UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1")
+
+
+class Daemon:
+    """vhintd with a configuration of its own; a context manager. State outlives stop() and kill() until close()."""
+
+    def __init__(self, *guests, programs="affinity", pool="0-1"):
+        self.directory = process.temporary_directory()
+        self.guests = {guest.name: guest for guest in guests}
+        self.programs = programs
+        self.pool = pool
+        self.process = None
+        self.control = self.path("control")
+        self.config = self.path("vhint.conf")
+        self.log = self.path("vhintd.log")
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def logs(self):
+        return f"--- vhintd\n{tail(self.log)}"
+
+    def __enter__(self):
+        try:
+            return self.start()
+        except Exception as error:
+            logs = self.logs()  # gone with the directory
+            self.close(quietly=True)
+            raise Failure(f"{error}\n{logs}") from error
+        except BaseException:
+            self.close(quietly=True)
+            raise
+
+    def __exit__(self, kind, *_):
+        self.close(quietly=kind is not None)
+
+    def write_config(self):
+        for name in ("run", "state"):
+            os.makedirs(self.path(name), exist_ok=True)
+        with open(self.config, "w") as file:
+            file.write(f"[daemon]\nrun-dir={self.path('run')}\nstate-dir={self.path('state')}\n"
+                       f"control={self.control}\nprogram-dir={os.path.join(BUILD, 'guest-bpf')}\n")
+            for name, guest in self.guests.items():
+                file.write(f"\n[guest {name}]\nqmp={guest.qmp_path}\nchannel={guest.channel_path}\n"
+                           f"pool={self.pool}\n")
+                if self.programs:
+                    file.write(f"programs={self.programs}\n")
+
+    def start(self, wait=True):
+        """Starts vhintd; returns once every guest is connected and runs its programs."""
+        if self not in process.witnesses:
+            process.witnesses.append(self)
+        self.write_config()
+        self.process = Process([VHINTD, "--config", self.config], self.log, ENVIRONMENT)
+        wait_for(self._answers, 15, "vhintd answers on its control socket")
+        if wait:
+            for name in self.guests:
+                self.wait_ready(name)
+        return self
+
+    def _answers(self):
+        if not self.process.alive():
+            raise Failure(f"vhintd ended with {self.process.popen.returncode}")
+        return os.path.exists(self.control) and self.call("guests").returncode == 0
+
+    def kill(self):
+        """kill -9, at any moment."""
+        self.process.end(sig=9)
+        self.process = None
+
+    def stop(self):
+        """SIGTERM; its exit status must be 0 (sanitizers report through it too)."""
+        running, self.process = self.process, None
+        status = running.end()
+        if status:
+            raise Failure(f"vhintd ended with {status} on SIGTERM:\n{tail(self.log)}")
+
+    def close(self, quietly=False):
+        try:
+            if self.process and quietly:
+                self.process.end(sig=9)
+                self.process = None
+            elif self.process:
+                self.stop()
+        finally:
+            if self in process.witnesses:
+                process.witnesses.remove(self)
+            process.remove_directory(self.directory)
+
+    # vhintctl
+
+    def call(self, *args, json_output=False):
+        """Runs vhintctl to its end, whatever its exit status."""
+        argv = [VHINTCTL, "--socket", self.control] + (["--json"] if json_output else []) + [str(a) for a in args]
+        return subprocess.run(argv, capture_output=True, text=True, timeout=60 * process.SLOWNESS, env=ENVIRONMENT)
+
+    def ctl(self, *args):
+        """vhintctl --json; what it printed, parsed (None when nothing). Fails with its message when it fails."""
+        result = self.call(*args, json_output=True)
+        if result.returncode:
+            raise Failure(f"vhintctl {' '.join(map(str, args))}: exit status {result.returncode}: {result.stderr}")
+        return json.loads(result.stdout) if result.stdout.strip() else None
+
+    def watch(self, *args):
+        """vhintctl --json watch in the background; a Watch."""
+        return Watch([VHINTCTL, "--socket", self.control, "--json", "watch", *args], self.path("watch.log"))
+
+    def guest(self, name="guest"):
+        return next(guest for guest in self.ctl("guests") if guest["name"] == name)
+
+    def program(self, program, guest="guest"):
+        """The entry of ListPrograms, or None."""
+        return next((p for p in self.ctl("programs", guest) if p["name"] == program), None)
+
+    def wait_ready(self, guest="guest", timeout=30):
+        """Until the guest is connected and every program wanted there runs."""
+        def ready():
+            if not self.guest(guest)["connected"]:
+                return False
+            programs = self.ctl("programs", guest)
+            refused = [p for p in programs if p["state"] == "refused"]
+            if refused:
+                raise Failure(f"{guest} refused {refused[0]['name']}: {refused[0]['problem']}")
+            wanted = len(self.programs.split(",")) if self.programs else 0
+            return len(programs) >= wanted and all(p["state"] == "running" for p in programs)
+        wait_for(ready, timeout, f"{guest} is connected and runs its programs")
+
+
+class Watch:
+    """A running `vhintctl watch`: its lines so far, parsed."""
+
+    def __init__(self, argv, log):
+        self.log = log
+        self.process = Process(argv, log, ENVIRONMENT)
+
+    def lines(self):
+        with open(self.log, errors="replace") as file:
+            complete = file.read().rpartition("\n")[0]
+        return [json.loads(line) for line in complete.splitlines() if line.startswith("{")]
+
+    def wait(self, condition, timeout, what):
+        """The first line for which condition is true."""
+        return wait_for(lambda: next((line for line in self.lines() if condition(line)), None), timeout, what)
+
+    def end(self):
+        self.process.end()

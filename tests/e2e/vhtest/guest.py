@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Boots guests under QEMU: a stock kernel, the image's initramfs, one port for vhint and two for the test."""
+import os
+import re
+import socket
+import subprocess
+
+from . import process
+from .agent import Agent
+from .process import Failure, Process, tail, thread_cpus, wait_for
+from .qmp import Qmp
+
+TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), "../../.."))
+BUILD = os.path.realpath(os.environ.get("VH_BUILD", os.path.join(TOP, "build")))
+KERNEL = os.environ.get("VH_KERNEL", "bookworm")
+
+# Guest CPUs 0 to 5 with APIC ids 0, 1, 2, 4, 5, 6. More than 8 possible CPUs make the guest's kernel address interrupts
+# physically; the logical way QEMU 7.2 loses them under TCG where APIC ids have gaps.
+SPARSE_APIC_IDS = "6,sockets=3,cores=3,maxcpus=9"
+
+
+def accelerator():
+    """KVM only where the CPU has it: elsewhere /dev/kvm may open and a stock kernel hang under it."""
+    with open("/proc/cpuinfo") as file:
+        flags = file.read()
+    if re.search(r"\b(vmx|svm)\b", flags) and os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return ["-accel", "kvm", "-cpu", "host"]
+    return ["-accel", "tcg,thread=multi", "-cpu", "max,-la57"]
+
+
+def build_image(kernel=KERNEL, out=None, quiet=True):
+    """Builds the image of this kernel with all that tests need in a guest; returns its directory."""
+    out = out or os.path.join(BUILD, "images", kernel)
+    argv = [os.path.join(TOP, "images/build"), "--kernel", kernel, "--out", out, "--injector",
+            os.path.join(BUILD, "injector/vhint-injector"), "--add",
+            os.path.join(BUILD, "tests/guest/agent") + ":/bin/vhint-test-agent"]
+    for name in sorted(os.listdir(os.path.join(BUILD, "tests/guest"))):
+        path = os.path.join(BUILD, "tests/guest", name)
+        if name != "agent" and os.path.isfile(path) and os.access(path, os.X_OK):
+            argv += ["--add", path]
+    result = subprocess.run(argv, capture_output=quiet, text=True)
+    if result.returncode:
+        raise Failure(f"images/build for {kernel}: {result.stderr if quiet else 'see above'}")
+    return out
+
+
+class Guest:
+    """A guest; a context manager. `qmp_path` and `channel_path` are for vhintd, `qmp` is the test's own monitor."""
+
+    def __init__(self, cpus=4, smp=None, memory=256, image=None, append="", arguments=(), name="guest"):
+        self.name = name
+        self.smp = smp or str(cpus)
+        self.memory = memory
+        self.image = image or os.path.join(BUILD, "images", KERNEL)
+        self.append = append
+        self.arguments = list(arguments)
+        self.directory = process.temporary_directory()
+        self.qmp_path = self.path("qmp")
+        self.channel_path = self.path("channel")
+        self.bench_path = self.path("bench")
+        self.qemu = None
+        self.qmp = None
+        self.agent = None
+        self._threads = None
+        self._apic = None
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def logs(self):
+        return (f"--- serial console of {self.name}\n{tail(self.path('serial'))}"
+                f"--- QEMU of {self.name}\n{tail(self.path('qemu.log'))}")
+
+    def __enter__(self):
+        try:
+            return self.start()
+        except Exception as error:
+            logs = self.logs()  # gone with the directory
+            self.stop()
+            raise Failure(f"{error}\n{logs}") from error
+        except BaseException:
+            self.stop()
+            raise
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def _argv(self):
+        argv = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-machine", "q35", *accelerator(),
+                "-smp", self.smp, "-m", str(self.memory), "-display", "none",
+                "-kernel", f"{self.image}/vmlinuz", "-initrd", f"{self.image}/initrd",
+                "-append", f"console=ttyS0 quiet panic=0 {self.append}".strip(),
+                "-serial", f"file:{self.path('serial')}",
+                "-qmp", f"unix:{self.qmp_path},server=on,wait=off",
+                "-qmp", f"unix:{self.path('test-qmp')},server=on,wait=off",
+                "-device", "virtio-serial-pci"]
+        for port, path in (("org.vhint.0", self.channel_path), ("org.vhint.test", self.path("test")),
+                           ("org.vhint.bench", self.bench_path)):
+            argv += ["-chardev", f"socket,id={port},path={path},server=on,wait=off",
+                     "-device", f"virtserialport,chardev={port},name={port}"]
+        return argv + self.arguments
+
+    def start(self, wait=True):
+        """Starts QEMU; returns once the guest runs commands."""
+        process.witnesses.append(self)
+        self.qemu = Process(self._argv(), self.path("qemu.log"))
+
+        def monitor():
+            if not self.qemu.alive():
+                raise Failure(f"QEMU ended: {tail(self.path('qemu.log'))}")
+            try:
+                return Qmp(self.path("test-qmp"))
+            except (FileNotFoundError, ConnectionRefusedError):
+                return None
+        self.qmp = wait_for(monitor, 20, "QEMU's monitor")
+        self.agent = Agent(self.path("test"))
+        self.agent.connect()
+        self._threads = None
+        if wait:
+            self.wait_booted()
+        return self
+
+    def wait_booted(self, timeout=60):
+        self.agent.run("true", timeout)
+        self._apic = None
+
+    def stop(self):
+        """Ends QEMU at once."""
+        if self.agent:
+            self.agent.close()
+        if self.qmp:
+            self.qmp.close()
+        if self.qemu:
+            self.qemu.end(sig=9)
+        if self in process.witnesses:
+            process.witnesses.remove(self)
+        process.remove_directory(self.directory)
+
+    # In the guest.
+
+    def run(self, command, timeout=60, check=True):
+        return self.agent.run(command, timeout, check)
+
+    def start_command(self, command):
+        return self.agent.start(command)
+
+    def output(self, command, timeout=60):
+        return self.run(command, timeout).output.strip()
+
+    def injector_pid(self):
+        pids = self.run("pidof vhint-injector", check=False).output.split()
+        return int(pids[0]) if pids else 0
+
+    def kill_injector(self):
+        """kill -9; init starts another."""
+        old = self.injector_pid()
+        self.run(f"kill -9 {old}")
+        return wait_for(lambda: (lambda new: new if new not in (0, old) else 0)(self.injector_pid()), 10,
+                        "a new injector")
+
+    # The machine.
+
+    def poweroff(self):
+        """The guest powers off by itself; QEMU ends."""
+        self.agent.send("poweroff -f")
+        self.qemu.popen.wait(30 * process.SLOWNESS)
+
+    def reset(self, wait=True):
+        self.qmp.events.clear()
+        self.qmp.call("system_reset")
+        self.qmp.wait_event("RESET")
+        self.agent.connect()
+        if wait:
+            self.wait_booted()
+
+    def apic_ids(self):
+        """{guest CPU: APIC id}, as the guest sees it."""
+        if self._apic is None:
+            text = self.output("grep -E '^(processor|apicid)' /proc/cpuinfo")
+            numbers = [int(line.split(":")[1]) for line in text.splitlines()]
+            self._apic = dict(zip(numbers[0::2], numbers[1::2]))
+        return self._apic
+
+    def threads(self):
+        """{APIC id: host thread} of the vCPUs, as QEMU sees it."""
+        if self._threads is None:
+            self._threads = {self.qmp.call("qom-get", path=cpu["qom-path"], property="apic-id"): cpu["thread-id"]
+                             for cpu in self.qmp.call("query-cpus-fast")}
+        return self._threads
+
+    def thread(self, guest_cpu):
+        """The host thread of the vCPU that the guest calls CPU `guest_cpu`."""
+        return self.threads()[self.apic_ids()[guest_cpu]]
+
+    def host_cpus(self, guest_cpu):
+        return thread_cpus(self.thread(guest_cpu))
+
+    def all_host_cpus(self):
+        """{guest CPU: set of host CPUs}."""
+        return {cpu: self.host_cpus(cpu) for cpu in sorted(self.apic_ids())}
+
+    def bench_socket(self):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(self.bench_path)
+        return sock

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Processes that end with the test, temporary directories, waiting, and what the host's kernel says of threads."""
+import atexit
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+# Deadlines are for a quiet machine and the plain build; a slower setting multiplies them.
+SLOWNESS = float(os.environ.get("VH_SLOWNESS", "1"))
+
+_libc = ctypes.CDLL(None)
+_running = []
+_directories = []
+
+# Everything that can tell what happened: objects with a method logs() -> text. Printed when a test fails.
+witnesses = []
+
+
+class Failure(AssertionError):
+    """The system under test did not do what it should."""
+
+
+def _die_with_parent():
+    _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: even a killed test leaves nothing running
+
+
+class Process:
+    """A child process with its output in a file. Must be started from the main thread (see _die_with_parent)."""
+
+    def __init__(self, argv, log, env=None):
+        self.argv = [str(arg) for arg in argv]
+        self.log = log
+        with open(log, "ab") as out:
+            self.popen = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env,
+                                          preexec_fn=_die_with_parent)
+        self.pid = self.popen.pid
+        _running.append(self)
+
+    def alive(self):
+        return self.popen.poll() is None
+
+    def end(self, sig=signal.SIGTERM, timeout=10):
+        """Sends the signal and waits; returns the exit status. A process that does not end is killed and reported."""
+        try:
+            if self.alive():
+                self.popen.send_signal(sig)
+            return self.popen.wait(timeout * SLOWNESS)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            self.popen.wait()
+            raise Failure(f"{self.argv[0]} did not end within {timeout} s of signal {sig}") from None
+        finally:
+            if self in _running:
+                _running.remove(self)
+
+
+def temporary_directory():
+    path = tempfile.mkdtemp(prefix="vhtest.")
+    _directories.append(path)
+    return path
+
+
+def remove_directory(path):
+    shutil.rmtree(path, ignore_errors=True)
+    if path in _directories:
+        _directories.remove(path)
+
+
+@atexit.register
+def clean_up():
+    for process in list(_running):
+        process.popen.kill()
+        process.popen.wait()
+    for path in list(_directories):
+        remove_directory(path)
+
+
+def tail(path, lines=60):
+    try:
+        with open(path, errors="replace") as file:
+            return "".join(file.readlines()[-lines:])
+    except OSError as error:
+        return f"({error})\n"
+
+
+def wait_for(condition, deadline, what):
+    """Calls condition until it returns something true, which is returned; fails after `deadline` seconds."""
+    end = time.monotonic() + deadline * SLOWNESS
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise Failure(f"not within {deadline * SLOWNESS:g} s: {what}")
+        time.sleep(0.005)
+
+
+def stays(condition, seconds, what):
+    """Fails as soon as condition is false within the next `seconds`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if not condition():
+            raise Failure(f"did not stay so for {seconds:g} s: {what}")
+        time.sleep(0.02)
+
+
+def parse_cpus(text):
+    """A set from the list format of cpuset(7): "0-2,5"."""
+    cpus = set()
+    for part in text.strip().split(","):
+        if part:
+            first, _, last = part.partition("-")
+            cpus.update(range(int(first), int(last or first) + 1))
+    return cpus
+
+
+def thread_cpus(tid):
+    """The CPUs that the host allows the thread, as a set; empty when there is no such thread."""
+    try:
+        with open(f"/proc/{tid}/status") as file:
+            for line in file:
+                if line.startswith("Cpus_allowed_list:"):
+                    return parse_cpus(line.split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return set()
