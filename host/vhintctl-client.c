@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* vhintctl's side of the control socket: connects, calls, and says what an error means to the user. */
+#include <gio/gunixsocketaddress.h>
+#include <json-glib/json-glib.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "control.h"
+#include "vhintctl.h"
+
+#define CONNECT_TIMEOUT_S 10u
+
+G_DEFINE_QUARK(vh - ctl - error, vh_ctl_error)
+
+int vh_ctl_exit_code(const GError *error)
+{
+    if (error->domain == VH_CTL_ERROR)
+        return error->code;
+    if (error->domain == VH_ERROR &&
+        (error->code == VH_ERROR_NO_SUCH_GUEST || error->code == VH_ERROR_NO_SUCH_PROGRAM))
+        return VH_EXIT_NOT_FOUND;
+    return VH_EXIT_REFUSED;
+}
+
+void vh_ctl_print_error_json(const GError *error, int code)
+{
+    g_autofree char *name = g_dbus_error_encode_gerror(error);
+    g_autoptr(JsonBuilder) builder = json_builder_new();
+    json_builder_begin_object(builder);
+    json_builder_set_member_name(builder, "error");
+    json_builder_begin_object(builder);
+    json_builder_set_member_name(builder, "name");
+    if (error->domain == VH_CTL_ERROR)
+        json_builder_add_null_value(builder);
+    else
+        json_builder_add_string_value(builder, name);
+    json_builder_set_member_name(builder, "message");
+    g_autofree char *message = g_utf8_make_valid(error->message, -1);
+    json_builder_add_string_value(builder, message);
+    json_builder_set_member_name(builder, "exit_code");
+    json_builder_add_int_value(builder, code);
+    json_builder_end_object(builder);
+    json_builder_end_object(builder);
+    g_autoptr(JsonNode) root = json_builder_get_root(builder);
+    g_autofree char *text = json_to_string(root, FALSE);
+    puts(text);
+}
+
+static int unreachable(const struct vh_ctl *ctl, GError **error, const char *why)
+{
+    g_set_error(error, VH_CTL_ERROR, VH_EXIT_UNREACHABLE, "cannot reach vhintd at %s: %s", ctl->socket, why);
+    return -1;
+}
+
+static const char *connect_advice(const GError *cause)
+{
+    if (g_error_matches(cause, G_IO_ERROR, G_IO_ERROR_NOT_FOUND))
+        return "no such file: is vhintd running? (systemctl start vhintd, or --socket PATH)";
+    if (g_error_matches(cause, G_IO_ERROR, G_IO_ERROR_CONNECTION_REFUSED))
+        return "nobody listens there: has vhintd ended? (systemctl start vhintd, or --socket PATH)";
+    if (g_error_matches(cause, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED))
+        return "permission denied: be root or a member of the group vhint";
+    return cause->message;
+}
+
+int vh_ctl_connect(struct vh_ctl *ctl, GError **error)
+{
+    (void)vh_error_quark(); /* makes the daemon's errors VH_ERRORs here */
+    if (strlen(ctl->socket) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
+        return unreachable(ctl, error, "a UNIX socket's path is at most 107 bytes long");
+
+    g_autoptr(GError) cause = NULL;
+    g_autoptr(GSocketAddress) address = g_unix_socket_address_new(ctl->socket);
+    g_autoptr(GSocketClient) client = g_socket_client_new();
+    g_socket_client_set_enable_proxy(client, FALSE);
+    g_socket_client_set_timeout(client, CONNECT_TIMEOUT_S);
+    g_autoptr(GSocketConnection) stream =
+        g_socket_client_connect(client, G_SOCKET_CONNECTABLE(address), NULL, &cause);
+    if (stream == NULL)
+        return unreachable(ctl, error, connect_advice(cause));
+
+    ctl->connection = g_dbus_connection_new_sync(
+        G_IO_STREAM(stream), NULL, G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT, NULL, NULL, &cause);
+    if (ctl->connection == NULL) {
+        if (g_error_matches(cause, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
+            return unreachable(ctl, error, "it does not answer");
+        return unreachable(ctl, error,
+                           "it closed the connection: it serves root and members of the group vhint, and not too "
+                           "many at a time (its journal tells)");
+    }
+    g_socket_set_timeout(g_socket_connection_get_socket(stream), 0);
+    return 0;
+}
+
+static GVariant *call(struct vh_ctl *ctl, const char *interface, const char *method, GVariant *parameters,
+                      const char *type, int timeout_ms, GUnixFDList **fds, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    GVariant *result = g_dbus_connection_call_with_unix_fd_list_sync(
+        ctl->connection, NULL, VH_CONTROL_OBJECT, interface, method, parameters, G_VARIANT_TYPE(type),
+        G_DBUS_CALL_FLAGS_NONE, timeout_ms, NULL, fds, NULL, &cause);
+    if (result != NULL)
+        return result;
+    if (g_dbus_error_is_remote_error(cause)) {
+        g_dbus_error_strip_remote_error(cause);
+        g_propagate_error(error, g_steal_pointer(&cause));
+    } else if (g_error_matches(cause, G_IO_ERROR, G_IO_ERROR_TIMED_OUT)) {
+        unreachable(ctl, error, "it does not answer");
+    } else if (g_error_matches(cause, G_IO_ERROR, G_IO_ERROR_CLOSED)) {
+        unreachable(ctl, error, "it closed the connection while it was asked");
+    } else {
+        unreachable(ctl, error, cause->message);
+    }
+    return NULL;
+}
+
+GVariant *vh_ctl_call(struct vh_ctl *ctl, const char *method, GVariant *parameters, const char *type, bool patient,
+                      GUnixFDList **fds, GError **error)
+{
+    return call(ctl, "org.vhint.Manager1", method, parameters, type, patient ? G_MAXINT : VH_CTL_TIMEOUT_MS, fds,
+                error);
+}
+
+char *vh_ctl_daemon_version(struct vh_ctl *ctl, GError **error)
+{
+    g_autoptr(GVariant) result =
+        call(ctl, "org.freedesktop.DBus.Properties", "Get", g_variant_new("(ss)", "org.vhint.Manager1", "Version"),
+             "(v)", VH_CTL_TIMEOUT_MS, NULL, error);
+    if (result == NULL)
+        return NULL;
+    g_autoptr(GVariant) value = NULL;
+    g_variant_get(result, "(v)", &value);
+    return g_variant_is_of_type(value, G_VARIANT_TYPE_STRING) ? g_variant_dup_string(value, NULL) : g_strdup("?");
+}

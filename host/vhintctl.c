@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* vhintctl: asks a running vhintd what it does, and tells it what to do. */
+#include "vhintctl.h"
+
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "control.h"
+
+/* Every command; usage and help are printed from here. */
+static const struct command {
+    const char *name;
+    const char *args;
+    const char *options; /* those of its own, by long name, each between spaces */
+    int min, max;        /* number of arguments */
+    int (*run)(struct vh_ctl *ctl, GError **error);
+    const char *help;
+} commands[] = {
+    {"status", "[GUEST]", "", 0, 1, vh_ctl_status,
+     "the daemon, and each guest's vCPUs: where they may run and why"},
+    {"guests", "", "", 0, 0, vh_ctl_guests, "list the guests"},
+    {"programs", "GUEST", "", 1, 1, vh_ctl_programs, "list the programs of a guest"},
+    {"inject", "GUEST FILE", " name set replace ", 2, 2, vh_ctl_inject,
+     "load a BPF object into a guest and keep it there until eject"},
+    {"eject", "GUEST PROGRAM", "", 2, 2, vh_ctl_eject, "unload an injected program"},
+    {"hints", "GUEST", "", 1, 1, vh_ctl_hints, "list the facts that hold now"},
+    {"watch", "[GUEST]", " count ", 0, 1, vh_ctl_watch, "print hints as they come, of one guest or of all"},
+    {"release", "[GUEST]", "", 0, 1, vh_ctl_release,
+     "undo every action for a guest, or for all, and take none until resume"},
+    {"resume", "GUEST", "", 1, 1, vh_ctl_resume, "act for a guest again"},
+};
+
+static const char exit_codes[] = "Exit codes:\n"
+                                 "  0  done\n"
+                                 "  1  the daemon or the guest refused, or failed\n"
+                                 "  2  the command line, or a file it names, cannot be used\n"
+                                 "  3  the daemon cannot be reached\n"
+                                 "  4  no such guest or program\n";
+
+/* ---- usage ---- */
+
+static void print_options(FILE *out, const GOptionEntry *entries, const char *wanted)
+{
+    for (; entries->long_name != NULL; entries++) {
+        g_autofree char *word = g_strdup_printf(" %s ", entries->long_name);
+        if (wanted != NULL && strstr(wanted, word) == NULL)
+            continue;
+        g_autofree char *left =
+            g_strdup_printf("--%s%s%s", entries->long_name, entries->arg_description ? " " : "",
+                            entries->arg_description ? entries->arg_description : "");
+        fprintf(out, "  %-24s %s\n", left, entries->description);
+    }
+}
+
+static void print_help(FILE *out, const GOptionEntry *global)
+{
+    fputs("usage: vhintctl [OPTION...] COMMAND [ARGUMENT...]\n\nCommands:\n", out);
+    for (gsize i = 0; i < G_N_ELEMENTS(commands); i++) {
+        g_autofree char *left = g_strdup_printf("%s %s", commands[i].name, commands[i].args);
+        fprintf(out, "  %-24s %s\n", left, commands[i].help);
+    }
+    fputs("\nOptions:\n", out);
+    print_options(out, global, NULL);
+    fprintf(out, "\n`vhintctl COMMAND --help` tells a command's own options.\n\n%s", exit_codes);
+}
+
+static void print_command_help(FILE *out, const struct command *command, const GOptionEntry *global,
+                               const GOptionEntry *own)
+{
+    fprintf(out, "usage: vhintctl %s [OPTION...] %s\n\n%s\n\nOptions:\n", command->name, command->args,
+            command->help);
+    print_options(out, own, command->options);
+    print_options(out, global, NULL);
+    fprintf(out, "\n%s", exit_codes);
+}
+
+static int usage_error(const char *message, const char *see)
+{
+    fprintf(stderr, "vhintctl: %s: see vhintctl %s%s--help\n", message, see, see[0] ? " " : "");
+    return VH_EXIT_USAGE;
+}
+
+/* ---- one run ---- */
+
+static const struct command *find_command(const char *name)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(commands); i++)
+        if (g_str_equal(commands[i].name, name))
+            return &commands[i];
+    return NULL;
+}
+
+static gboolean parse(const GOptionEntry *first, const GOptionEntry *second, bool strict, int *argc, char ***argv,
+                      GError **error)
+{
+    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+    g_option_context_set_help_enabled(context, FALSE);
+    g_option_context_set_strict_posix(context, strict);
+    g_option_context_add_main_entries(context, first, NULL);
+    if (second != NULL)
+        g_option_context_add_main_entries(context, second, NULL);
+    return g_option_context_parse(context, argc, argv, error);
+}
+
+/* With --json a failure, too, is a document on stdout; people read it on stderr. */
+static int report(const struct vh_ctl *ctl, const GError *error)
+{
+    g_autofree char *text = vh_text_printable(error->message, true);
+    fprintf(stderr, "vhintctl: %s\n", text);
+    int code = vh_ctl_exit_code(error);
+    if (ctl->json)
+        vh_ctl_print_error_json(error, code);
+    return code;
+}
+
+static int run(struct vh_ctl *ctl, const struct command *command)
+{
+    g_autoptr(GError) error = NULL;
+    int code = vh_ctl_connect(ctl, &error) < 0 ? -1 : command->run(ctl, &error);
+    if (code < 0)
+        code = report(ctl, error);
+    if (fflush(stdout) || ferror(stdout)) {
+        if (code == VH_EXIT_OK) {
+            fprintf(stderr, "vhintctl: cannot write the output\n");
+            code = VH_EXIT_REFUSED;
+        }
+    }
+    g_clear_object(&ctl->connection);
+    return code;
+}
+
+static int run_command(struct vh_ctl *ctl, const GOptionEntry *global, const GOptionEntry *own, int argc,
+                       char **argv)
+{
+    const struct command *command = find_command(argv[0]);
+    if (command == NULL) {
+        g_autofree char *message = g_strdup_printf("there is no command '%s'", argv[0]);
+        return usage_error(message, "");
+    }
+    GOptionEntry entries[8] = {{0}};
+    gsize n = 0;
+    for (; own->long_name != NULL; own++) {
+        g_autofree char *word = g_strdup_printf(" %s ", own->long_name);
+        if (own->long_name[0] == '\0' || strstr(command->options, word) != NULL)
+            entries[n++] = *own;
+    }
+    g_autoptr(GError) error = NULL;
+    if (!parse(global, entries, false, &argc, &argv, &error))
+        return usage_error(error->message, command->name);
+    if (ctl->help) {
+        print_command_help(stdout, command, global, entries);
+        return VH_EXIT_OK;
+    }
+    if (ctl->socket == NULL) {
+        const char *socket = g_getenv("VHINT_SOCKET");
+        ctl->socket = g_strdup(socket != NULL && socket[0] != '\0' ? socket : VH_CONTROL_PATH);
+    }
+    int count = ctl->args ? (int)g_strv_length(ctl->args) : 0;
+    if (count < command->min || count > command->max) {
+        g_autofree char *message = g_strdup_printf("%s: %s arguments, it takes: %s", command->name,
+                                                   count < command->min ? "too few" : "too many",
+                                                   command->args[0] ? command->args : "none");
+        return usage_error(message, command->name);
+    }
+    for (int i = 0; i < count; i++) /* a FILE may have any name, what D-Bus carries may not */
+        if (!g_utf8_validate(ctl->args[i], -1, NULL) && !(i == 1 && command->run == vh_ctl_inject))
+            return usage_error("a name is not UTF-8", command->name);
+    if (ctl->count == 0 || ctl->count < -1)
+        return usage_error("--count takes a number above 0", command->name);
+    return run(ctl, command);
+}
+
+int main(int argc, char **argv)
+{
+    setlocale(LC_ALL, "");
+    struct vh_ctl ctl = {.count = -1};
+    const GOptionEntry global[] = {
+        {"socket", 0, 0, G_OPTION_ARG_FILENAME, &ctl.socket,
+         "the daemon's socket (" VH_CONTROL_PATH ", or $VHINT_SOCKET)", "PATH"},
+        {"json", 0, 0, G_OPTION_ARG_NONE, &ctl.json, "one JSON document on stdout (watch: a line each)", NULL},
+        {"help", 'h', 0, G_OPTION_ARG_NONE, &ctl.help, "print this", NULL},
+        {"version", 0, 0, G_OPTION_ARG_NONE, &ctl.version, "print the version", NULL},
+        {0},
+    };
+    const GOptionEntry own[] = {
+        {"name", 0, 0, G_OPTION_ARG_STRING, &ctl.name, "the program's name, if the object has no manifest",
+         "NAME"},
+        {"set", 0, 0, G_OPTION_ARG_STRING_ARRAY, &ctl.set, "set a tunable; may be given again", "NAME=VALUE"},
+        {"replace", 0, 0, G_OPTION_ARG_NONE, &ctl.replace, "take the place of a program of that name", NULL},
+        {"count", 0, 0, G_OPTION_ARG_INT, &ctl.count, "stop after so many hints", "N"},
+        {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &ctl.args, NULL, NULL},
+        {0},
+    };
+    g_autoptr(GError) error = NULL;
+    int code;
+    if (!parse(global, NULL, true, &argc, &argv, &error)) {
+        code = usage_error(error->message, "");
+    } else if (ctl.version) {
+        puts("vhintctl " VH_VERSION);
+        code = VH_EXIT_OK;
+    } else if (argc < 2) {
+        print_help(ctl.help ? stdout : stderr, global);
+        code = ctl.help ? VH_EXIT_OK : VH_EXIT_USAGE;
+    } else {
+        code = run_command(&ctl, global, own, argc - 1, argv + 1);
+    }
+    g_free(ctl.socket);
+    g_free(ctl.name);
+    g_strfreev(ctl.set);
+    g_strfreev(ctl.args);
+    return code;
+}
