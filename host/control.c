@@ -30,8 +30,13 @@ struct VhControl {
 
 struct client {
     VhControl *control;          /* NULL once the control is gone, while the client still says who it is */
-    GDBusConnection *connection; /* NULL until it has */
-    GCancellable *cancellable;   /* of the authentication */
+    GDBusConnection *connection; /* NULL until it has, and `authenticated` tells that it is the main thread's */
+    bool authenticated;
+    GSocketConnection *stream;
+    GDBusAuthObserver *observer;
+    char *guid;
+    GCancellable *cancellable; /* of the authentication */
+    GError *error;             /* what it came to, if not to a connection */
     guint timeout;
     pid_t pid;
     uid_t uid;
@@ -47,14 +52,18 @@ static void client_free(struct client *client)
         g_dbus_connection_close(client->connection, NULL, NULL, NULL);
         g_object_unref(client->connection);
     }
+    g_object_unref(client->stream);
+    g_object_unref(client->observer);
     g_object_unref(client->cancellable);
+    g_clear_error(&client->error);
+    g_free(client->guid);
     g_free(client);
 }
 
 /* A client still in authentication is freed by on_authenticated, which is called in any case. */
 static void client_drop(struct client *client)
 {
-    if (client->connection == NULL) {
+    if (!client->authenticated) {
         client->control = NULL;
         g_cancellable_cancel(client->cancellable);
     } else {
@@ -85,37 +94,42 @@ static GDBusMessage *on_message(GDBusConnection *connection, GDBusMessage *messa
     return NULL;
 }
 
-static void on_authenticated(G_GNUC_UNUSED GObject *source, GAsyncResult *result, gpointer data)
+/* The end of a client's authentication, on the main thread. */
+static gboolean on_authenticated(gpointer data)
 {
     struct client *client = data;
-    g_autoptr(GError) error = NULL;
-    GDBusConnection *connection = g_dbus_connection_new_finish(result, &error);
-    if (client->control == NULL) {
-        g_clear_object(&connection);
-        client_free(client);
-        return;
-    }
     g_clear_handle_id(&client->timeout, g_source_remove);
-    GPtrArray *clients = client->control->clients;
-    if (connection == NULL) {
-        g_warning("control: process %d of user %u did not authenticate: %s", client->pid, client->uid,
-                  error->message);
-        g_ptr_array_remove_fast(clients, client);
+    if (client->control == NULL) {
         client_free(client);
-        return;
+        return G_SOURCE_REMOVE;
     }
-    client->connection = connection;
-    g_dbus_connection_set_exit_on_close(connection, FALSE);
-    g_signal_connect(connection, "closed", G_CALLBACK(on_closed), client);
-    g_dbus_connection_add_filter(connection, on_message, NULL, NULL);
-    if (!g_dbus_interface_skeleton_export(vh_calls_skeleton(client->control->calls), connection, VH_CONTROL_OBJECT,
-                                          &error)) {
-        g_warning("control: cannot serve process %d: %s", client->pid, error->message);
-        g_ptr_array_remove_fast(clients, client);
-        client_drop(client);
-        return;
+    client->authenticated = client->connection != NULL;
+    if (client->authenticated) {
+        GDBusInterfaceSkeleton *skeleton = vh_calls_skeleton(client->control->calls);
+        g_signal_connect(client->connection, "closed", G_CALLBACK(on_closed), client);
+        g_dbus_connection_add_filter(client->connection, on_message, NULL, NULL);
+        if (g_dbus_interface_skeleton_export(skeleton, client->connection, VH_CONTROL_OBJECT, &client->error)) {
+            g_dbus_connection_start_message_processing(client->connection);
+            return G_SOURCE_REMOVE;
+        }
     }
-    g_dbus_connection_start_message_processing(connection);
+    g_warning("control: process %d of user %u did not authenticate: %s", client->pid, client->uid,
+              client->error->message);
+    g_ptr_array_remove_fast(client->control->clients, client);
+    client_free(client);
+    return G_SOURCE_REMOVE;
+}
+
+/* The thread of one client that says who it is. Not one of GIO's pool: silent clients would use that up. */
+static gpointer authenticate(gpointer data)
+{
+    struct client *client = data;
+    client->connection = g_dbus_connection_new_sync(G_IO_STREAM(client->stream), client->guid,
+                                                    G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_SERVER |
+                                                        G_DBUS_CONNECTION_FLAGS_DELAY_MESSAGE_PROCESSING,
+                                                    client->observer, client->cancellable, &client->error);
+    g_idle_add_full(G_PRIORITY_DEFAULT, on_authenticated, client, NULL);
+    return NULL;
 }
 
 static gboolean on_auth_timeout(gpointer data)
@@ -160,13 +174,20 @@ static void client_start(VhControl *control, GSocket *socket, const struct vh_pe
     client->pid = peer->pid;
     client->uid = peer->uid;
     client->cancellable = g_cancellable_new();
+    client->stream = g_socket_connection_factory_create_connection(socket);
+    client->observer = g_object_ref(control->observer);
+    client->guid = g_strdup(control->guid);
     client->timeout = g_timeout_add_seconds(VH_CONTROL_AUTH_SECONDS, on_auth_timeout, client);
     g_ptr_array_add(control->clients, client);
-    g_autoptr(GSocketConnection) stream = g_socket_connection_factory_create_connection(socket);
-    g_dbus_connection_new(G_IO_STREAM(stream), control->guid,
-                          G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_SERVER |
-                              G_DBUS_CONNECTION_FLAGS_DELAY_MESSAGE_PROCESSING,
-                          control->observer, client->cancellable, on_authenticated, client);
+    g_autoptr(GError) error = NULL;
+    GThread *thread = g_thread_try_new("vhint-auth", authenticate, client, &error);
+    if (thread != NULL) {
+        g_thread_unref(thread);
+        return;
+    }
+    g_warning("control: process %d of user %u refused: %s", peer->pid, peer->uid, error->message);
+    g_ptr_array_remove_fast(control->clients, client);
+    client_free(client);
 }
 
 static void accept_start(VhControl *control);

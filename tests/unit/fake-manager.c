@@ -46,7 +46,7 @@ static bool known(const char *guest, GError **error)
 
 /* The release is what a hostile guest would say: it would clear the screen. */
 #define GUEST \
-    "'name': <'web'>, 'uuid': <''>, 'connected': <true>, 'boot_id': <''>, 'release': <'6.1\\x1b[2Jé'>, " \
+    "'name': <'web'>, 'uuid': <''>, 'connected': <true>, 'boot_id': <''>, 'release': <'6.1\\u001b[2Jé'>, " \
     "'injector': <'vhint-injector 0.1'>, 'programs': <uint32 1>, 'vcpus': <uint32 2>, 'facts': <uint32 1>, " \
     "'hints': <uint64 12>, 'lost': <uint64 0>, 'held': <false>, 'problem': <''>"
 
