@@ -29,9 +29,9 @@ struct VhControl {
 };
 
 struct client {
-    VhControl *control;          /* NULL once the control is gone, while the client still says who it is */
-    GDBusConnection *connection; /* NULL until it has, and `authenticated` tells that it is the main thread's */
-    bool authenticated;
+    VhControl *control;
+    GThread *thread;             /* in which it says who it is; NULL once it has */
+    GDBusConnection *connection; /* the thread's while there is one */
     GSocketConnection *stream;
     GDBusAuthObserver *observer;
     char *guid;
@@ -60,17 +60,17 @@ static void client_free(struct client *client)
     g_free(client);
 }
 
-/* A client still in authentication is freed by on_authenticated, which is called in any case. */
 static void client_drop(struct client *client)
 {
-    if (!client->authenticated) {
-        client->control = NULL;
+    if (client->thread != NULL) {
         g_cancellable_cancel(client->cancellable);
+        g_thread_join(client->thread); /* returns at once when cancelled */
+        g_idle_remove_by_data(client);
     } else {
         g_dbus_interface_skeleton_unexport_from_connection(vh_calls_skeleton(client->control->calls),
                                                            client->connection);
-        client_free(client);
     }
+    client_free(client);
 }
 
 static void on_closed(G_GNUC_UNUSED GDBusConnection *connection, G_GNUC_UNUSED gboolean vanished,
@@ -99,12 +99,8 @@ static gboolean on_authenticated(gpointer data)
 {
     struct client *client = data;
     g_clear_handle_id(&client->timeout, g_source_remove);
-    if (client->control == NULL) {
-        client_free(client);
-        return G_SOURCE_REMOVE;
-    }
-    client->authenticated = client->connection != NULL;
-    if (client->authenticated) {
+    g_clear_pointer(&client->thread, g_thread_join);
+    if (client->connection != NULL) {
         GDBusInterfaceSkeleton *skeleton = vh_calls_skeleton(client->control->calls);
         g_signal_connect(client->connection, "closed", G_CALLBACK(on_closed), client);
         g_dbus_connection_add_filter(client->connection, on_message, NULL, NULL);
@@ -180,11 +176,9 @@ static void client_start(VhControl *control, GSocket *socket, const struct vh_pe
     client->timeout = g_timeout_add_seconds(VH_CONTROL_AUTH_SECONDS, on_auth_timeout, client);
     g_ptr_array_add(control->clients, client);
     g_autoptr(GError) error = NULL;
-    GThread *thread = g_thread_try_new("vhint-auth", authenticate, client, &error);
-    if (thread != NULL) {
-        g_thread_unref(thread);
+    client->thread = g_thread_try_new("vhint-auth", authenticate, client, &error);
+    if (client->thread != NULL)
         return;
-    }
     g_warning("control: process %d of user %u refused: %s", peer->pid, peer->uid, error->message);
     g_ptr_array_remove_fast(control->clients, client);
     client_free(client);
