@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The few kernel structures that the guest programs read, as far as they read them.
+ *
+ * CO-RE finds each field in the running kernel's own layout, so order and neighbours here mean nothing. */
+#pragma once
+
+#include <linux/types.h>
+
+#define PF_EXITING 0x00000004u
+#define PF_KTHREAD 0x00200000u
+
+#define TASK_COMM_LEN 16
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct cpumask {
+    unsigned long bits[1]; /* the kernel's NR_CPUS bits: ask bpf_core_field_size how many bytes */
+};
+
+struct task_struct {
+    unsigned int flags;
+    int pid;
+    int tgid;
+    struct cpumask cpus_mask; /* what was asked for; cpus_ptr is the mask in force while migration is disabled */
+    char comm[TASK_COMM_LEN];
+};
+
+struct bpf_iter__task {
+    struct task_struct *task; /* NULL at the end of the walk */
+};
+
+#pragma clang attribute pop

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Loads and attaches objects through libbpf: see load.h. */
+#include "load.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "hooks.h"
+#include "log.h"
+#include "tunables.h"
+
+#define CPUS_VARIABLE "vh_cpus_possible"
+
+static bool is_iterator(const struct bpf_program *program)
+{
+    return bpf_program__expected_attach_type(program) == BPF_TRACE_ITER;
+}
+
+static int open_object(const struct vh_transfer *transfer, struct bpf_object **object, char *text)
+{
+    LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = transfer->load.name);
+    struct bpf_object *opened = bpf_object__open_mem(transfer->object, transfer->load.size, &opts);
+
+    if (!opened) {
+        snprintf(text, VH_TEXT_MAX, "not a BPF object that can be opened");
+        return -errno;
+    }
+    *object = opened;
+    return 0;
+}
+
+/* Tells the program how many CPUs there may be, if it wants to know, then sets what the policy wants. */
+static int tune(struct bpf_object *object, const struct vh_transfer *transfer, uint32_t cpus, char *text)
+{
+    size_t size;
+    void *variable = vh_variable(object, ".rodata", CPUS_VARIABLE, &size);
+
+    if (variable && size == sizeof(cpus))
+        memcpy(variable, &cpus, sizeof(cpus));
+    return vh_tunables_set(object, transfer->tunables, transfer->load.tunables_len, text);
+}
+
+static int attach(struct vh_loaded *loaded, struct bpf_program *program, char *text)
+{
+    struct bpf_link *link = bpf_program__attach(program);
+    int error = link ? 0 : -errno;
+
+    if (error == -EOPNOTSUPP) {
+        snprintf(text, VH_TEXT_MAX,
+                 "program %s in SEC(\"%s\") does not say by itself where to attach; vhint attaches fentry, fexit, "
+                 "fmod_ret, tp_btf, raw_tp, tp, kprobe, kretprobe, ksyscall, lsm and iter",
+                 bpf_program__name(program), bpf_program__section_name(program));
+    } else if (error) {
+        snprintf(text, VH_TEXT_MAX, "program %s in SEC(\"%s\") cannot be attached: %s", bpf_program__name(program),
+                 bpf_program__section_name(program), strerror(-error));
+    }
+    if (error)
+        return error;
+    loaded->links[loaded->attached++] = link;
+    if (is_iterator(program))
+        loaded->iterators[loaded->iterator_count++] = bpf_link__fd(link);
+    return 0;
+}
+
+static int attach_all(struct vh_loaded *loaded, char *text)
+{
+    struct bpf_program *p;
+    uint32_t count = 0;
+    int error = 0;
+
+    bpf_object__for_each_program (p, loaded->object) {
+        count += bpf_program__autoload(p);
+    }
+    if (count == 0) {
+        snprintf(text, VH_TEXT_MAX, "the object has no BPF program to attach");
+        return -EINVAL;
+    }
+    loaded->links = calloc(count, sizeof(struct bpf_link *));
+    loaded->iterators = calloc(count, sizeof(int));
+    if (!loaded->links || !loaded->iterators)
+        return -ENOMEM;
+    bpf_object__for_each_program (p, loaded->object) {
+        if (error == 0 && bpf_program__autoload(p))
+            error = attach(loaded, p, text);
+    }
+    return error;
+}
+
+/* Each step leaves what it made in `loaded`. */
+static int load_steps(const struct vh_transfer *transfer, uint32_t cpus, struct vh_loaded *loaded, char *text)
+{
+    int error = open_object(transfer, &loaded->object, text);
+
+    if (error == 0)
+        error = tune(loaded->object, transfer, cpus, text);
+    if (error == 0)
+        error = vh_hooks_choose(loaded->object, text);
+    if (error == 0)
+        error = bpf_object__load(loaded->object);
+    if (error == 0)
+        error = attach_all(loaded, text);
+    return error;
+}
+
+/* Answers with our own sentence, else libbpf's first, else errno's; libbpf's first also explains ours. */
+static void explain(struct vh_reply *reply, const char *name, const char *text, struct vh_log *log, int error)
+{
+    if (text[0] && log->first[0])
+        snprintf(reply->text, sizeof(reply->text), "%s: %s (%s)", name, text, log->first);
+    else
+        snprintf(reply->text, sizeof(reply->text), "%s: %s", name,
+                 text[0]         ? text
+                 : log->first[0] ? log->first
+                                 : strerror(-error));
+    reply->log = vh_take(log->bytes);
+    reply->log_len = log->len;
+    reply->log_cut = log->cut;
+}
+
+int vh_load(const struct vh_transfer *transfer, uint32_t cpus, struct vh_loaded *loaded, struct vh_reply *reply)
+{
+    struct vh_loaded fresh = {0};
+    char text[VH_TEXT_MAX + 1] = "";
+    struct vh_log log;
+    int error;
+
+    vh_log_begin(&log);
+    error = load_steps(transfer, cpus, &fresh, text);
+    vh_log_end();
+    if (error) {
+        vh_loaded_free(&fresh);
+        explain(reply, transfer->load.name, text, &log, error);
+    } else {
+        *loaded = fresh;
+    }
+    vh_log_free(&log);
+    return error;
+}
+
+void vh_loaded_free(struct vh_loaded *loaded)
+{
+    for (uint32_t i = 0; i < loaded->attached; i++)
+        bpf_link__destroy(loaded->links[i]);
+    free(loaded->links);
+    free(loaded->iterators);
+    bpf_object__close(loaded->object);
+    *loaded = (struct vh_loaded){0};
+}
+
+static int iterate(int link_fd)
+{
+    vh_autoclose int fd = bpf_iter_create(link_fd);
+    char bytes[256];
+    ssize_t got;
+
+    if (fd < 0)
+        return -errno;
+    do {
+        got = read(fd, bytes, sizeof(bytes));
+    } while (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR)));
+    return got < 0 ? -errno : 0;
+}
+
+int vh_loaded_iterate(const struct vh_loaded *loaded)
+{
+    int error = 0;
+
+    for (uint32_t i = 0; i < loaded->iterator_count; i++) {
+        int result = iterate(loaded->iterators[i]);
+
+        error = error ? error : result;
+    }
+    return error;
+}
+
+uint64_t vh_loaded_misses(const struct vh_loaded *loaded)
+{
+    struct bpf_program *p;
+    uint64_t misses = 0;
+
+    bpf_object__for_each_program (p, loaded->object) {
+        struct bpf_prog_info info = {0};
+        __u32 size = sizeof(info);
+
+        if (bpf_program__fd(p) >= 0 && bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &size) == 0)
+            misses += info.recursion_misses;
+    }
+    return misses;
+}

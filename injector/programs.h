@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The programs that run in this guest, side by side. */
+#pragma once
+
+#include "program.h"
+
+struct vh_programs_set {
+    int epoll; /* borrowed; rings are watched there */
+    uint64_t ring_event;
+    uint32_t cpus;    /* possible guest CPUs */
+    uint32_t last_id; /* given to a program */
+    uint32_t count;
+    struct vh_running running[VH_PROGRAMS_MAX + 1]; /* one more while a replacement comes */
+};
+
+/* Rings are added to `epoll` (edge-triggered) with `ring_event` as data. */
+void vh_programs_init(struct vh_programs_set *set, int epoll, uint64_t ring_event, uint32_t cpus);
+void vh_programs_free(struct vh_programs_set *set);
+
+/* As in struct vh_session_ops. */
+int vh_programs_load(struct vh_programs_set *set, const struct vh_transfer *transfer, struct vh_reply *reply);
+int vh_programs_unload(struct vh_programs_set *set, const char *name, struct vh_reply *reply);
+uint32_t vh_programs_list(const struct vh_programs_set *set, struct vh_program programs[VH_PROGRAMS_MAX]);
+
+/* NULL when there is none of this id. */
+struct vh_running *vh_programs_find(struct vh_programs_set *set, uint32_t id);
+
+/* Each of program.h's, for all. */
+void vh_programs_relay(struct vh_programs_set *set, struct vh_session *session);
+void vh_programs_account(struct vh_programs_set *set);
+void vh_programs_discard(struct vh_programs_set *set);

@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Speaks the guest's side of protocol/PROTOCOL.md: see session.h. */
+#include "session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* `peer`: the host's session that this answers, 0 for none yet. */
+static void greet(struct vh_session *s, uint64_t peer)
+{
+    struct vh_hello hello = s->self;
+    struct iovec part = {.iov_base = &hello, .iov_len = sizeof(hello)};
+
+    hello.peer = peer;
+    (void)vh_out_mark(&s->out);
+    (void)vh_out_frame(&s->out, VH_HELLO, 0, 0, &part, 1);
+}
+
+/* Everything that belongs to one session of the host's. */
+static void forget_host(struct vh_session *s)
+{
+    s->host = 0;
+    s->credit = 0;
+    s->due_count = 0;
+    s->sending = false;
+    free(s->facts.records);
+    s->facts = (struct vh_facts){0};
+    vh_transfer_end(&s->transfer);
+    s->transfer.id = 0;
+}
+
+/* Queues a frame. Invariant 4 leaves room for it; should that ever fail, a new greeting starts from scratch rather
+ * than leave a request without its answer. */
+static void send_frame(struct vh_session *s, enum vh_type type, uint32_t id, struct iovec *parts, int count)
+{
+    if (vh_out_frame(&s->out, type, s->version, id, parts, count) == 0)
+        return;
+    vh_out_clear(&s->out);
+    forget_host(s);
+    greet(s, 0);
+}
+
+static void answer(struct vh_session *s, uint32_t id, int error, struct vh_reply *reply)
+{
+    size_t cut = reply->log_len > VH_LOG_MAX ? reply->log_len - VH_LOG_MAX : 0;
+    struct vh_answer a = {
+        .error = (uint32_t)-error,
+        .program = reply->program,
+        .text_len = (uint32_t)strnlen(reply->text, VH_TEXT_MAX),
+        .log_len = (uint32_t)(reply->log_len - cut),
+        .flags = reply->log_cut || cut ? VH_ANSWER_LOG_CUT : 0,
+    };
+    struct iovec parts[] = {
+        {.iov_base = &a, .iov_len = sizeof(a)},
+        {.iov_base = reply->text, .iov_len = a.text_len},
+        {.iov_base = reply->log ? reply->log + cut : NULL, .iov_len = a.log_len},
+    };
+
+    send_frame(s, VH_ANSWER, id, parts, 3);
+    free(reply->log);
+    reply->log = NULL;
+}
+
+/* Answers with a text, "" for none. */
+static void answer_text(struct vh_session *s, uint32_t id, int error, const char *text)
+{
+    struct vh_reply reply = {0};
+
+    snprintf(reply.text, sizeof(reply.text), "%s", text);
+    answer(s, id, error, &reply);
+}
+
+void vh_session_send_cpus(struct vh_session *s)
+{
+    struct vh_cpu cpus[VH_CPUS_MAX];
+    struct vh_cpus head = {0};
+    struct iovec parts[] = {{.iov_base = &head, .iov_len = sizeof(head)}, {.iov_base = cpus}};
+
+    if (!s->host)
+        return;
+    head.count = s->ops->cpus(s->context, cpus);
+    parts[1].iov_len = head.count * sizeof(cpus[0]);
+    send_frame(s, VH_CPUS, 0, parts, 2);
+}
+
+void vh_session_send_programs(struct vh_session *s)
+{
+    struct vh_program programs[VH_PROGRAMS_MAX];
+    struct vh_programs head = {0};
+    struct iovec parts[] = {{.iov_base = &head, .iov_len = sizeof(head)}, {.iov_base = programs}};
+
+    if (!s->host)
+        return;
+    head.count = s->ops->programs(s->context, programs);
+    parts[1].iov_len = head.count * sizeof(programs[0]);
+    send_frame(s, VH_PROGRAMS, 0, parts, 2);
+}
+
+/* A HELLO of the session that is up, and that knows ours, confirms it; any other begins a new one. */
+static void on_hello(struct vh_session *s, const struct vh_frame *frame)
+{
+    struct vh_hello hello;
+    int version;
+
+    if (vh_msg_hello(frame, &hello) || hello.role != VH_ROLE_HOST) {
+        s->dropped++;
+        return;
+    }
+    if (s->host && hello.session == s->host && hello.peer == s->self.session)
+        return;
+    forget_host(s);
+    version = vh_hello_version(&hello);
+    greet(s, hello.session);
+    if (version < 0)
+        return; /* our version range tells the host why nothing else comes */
+    s->host = hello.session;
+    s->version = (uint8_t)version;
+    s->credit = hello.credit;
+    s->ops->opened(s->context);
+    vh_session_send_cpus(s);
+    vh_session_send_programs(s);
+}
+
+/* Finds the reason, if there is one, to refuse a LOAD before its object comes. */
+static int check_name(struct vh_session *s, const struct vh_load *load, char *text)
+{
+    struct vh_program programs[VH_PROGRAMS_MAX];
+    uint32_t count = s->ops->programs(s->context, programs);
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (strcmp(programs[i].name, load->name) != 0)
+            continue;
+        if (load->flags & VH_LOAD_REPLACE)
+            return 0;
+        snprintf(text, VH_TEXT_MAX, "%s: a program of this name runs in the guest; replace it, or unload it first",
+                 load->name);
+        return -EEXIST;
+    }
+    if (count < VH_PROGRAMS_MAX)
+        return 0;
+    snprintf(text, VH_TEXT_MAX, "%s: the guest already runs %u programs, the most there may be; unload one first",
+             load->name, VH_PROGRAMS_MAX);
+    return -ENOSPC;
+}
+
+static void on_load(struct vh_session *s, const struct vh_frame *frame)
+{
+    char text[VH_TEXT_MAX + 1] = "";
+    struct vh_load load;
+    const char *tunables;
+    int error;
+
+    if (s->transfer.active) {
+        snprintf(text, sizeof(text), "%s: given up after %u of %u bytes, because another LOAD came",
+                 s->transfer.load.name, s->transfer.got, s->transfer.load.size);
+        answer_text(s, s->transfer.id, -ECANCELED, text);
+        vh_transfer_end(&s->transfer);
+    }
+    s->transfer.id = frame->id;
+    if (vh_msg_load(frame, &load, &tunables)) {
+        answer_text(s, frame->id, -EBADMSG, "a LOAD that breaks the protocol's layout");
+        return;
+    }
+    error = check_name(s, &load, text);
+    if (error == 0)
+        error = vh_transfer_begin(&s->transfer, frame->id, &load, tunables, text);
+    if (error)
+        answer_text(s, frame->id, error, text);
+}
+
+static void finish_load(struct vh_session *s)
+{
+    struct vh_reply reply = {0};
+    uint32_t id = s->transfer.id;
+    int error = s->ops->load(s->context, &s->transfer, &reply);
+
+    vh_transfer_end(&s->transfer);
+    if (error == 0)
+        vh_session_send_programs(s);
+    answer(s, id, error, &reply);
+    if (error == 0)
+        s->ops->loaded(s->context, reply.program);
+}
+
+static void on_chunk(struct vh_session *s, const struct vh_frame *frame)
+{
+    char text[VH_TEXT_MAX + 1] = "";
+    struct vh_chunk chunk;
+    const uint8_t *data;
+    uint32_t len;
+    int got;
+
+    if (!s->transfer.active && s->transfer.id == frame->id)
+        return; /* its LOAD has been answered already */
+    if (!s->transfer.active || s->transfer.id != frame->id) {
+        answer_text(s, frame->id, -EPROTO, "a CHUNK without its LOAD");
+        return;
+    }
+    if (vh_msg_chunk(frame, &chunk, &data, &len)) {
+        got = -EBADMSG;
+        snprintf(text, sizeof(text), "%s: a CHUNK that breaks the protocol's layout", s->transfer.load.name);
+    } else {
+        got = vh_transfer_add(&s->transfer, &chunk, data, len, text);
+    }
+    if (got == 1)
+        finish_load(s);
+    if (got >= 0)
+        return;
+    vh_transfer_end(&s->transfer);
+    answer_text(s, frame->id, got, text);
+}
+
+static void on_unload(struct vh_session *s, const struct vh_frame *frame)
+{
+    struct vh_reply reply = {0};
+    struct vh_unload unload;
+    int error;
+
+    if (vh_msg_unload(frame, &unload)) {
+        answer_text(s, frame->id, -EBADMSG, "an UNLOAD that breaks the protocol's layout");
+        return;
+    }
+    error = s->ops->unload(s->context, unload.name, &reply);
+    if (error == 0)
+        vh_session_send_programs(s);
+    answer(s, frame->id, error, &reply);
+}
+
+static void on_list(struct vh_session *s, const struct vh_frame *frame)
+{
+    vh_session_send_cpus(s);
+    vh_session_send_programs(s);
+    answer_text(s, frame->id, 0, "");
+}
+
+static void on_resync(struct vh_session *s, const struct vh_frame *frame)
+{
+    struct vh_program programs[VH_PROGRAMS_MAX];
+    uint32_t count = s->ops->programs(s->context, programs);
+    uint32_t before = s->due_count;
+    struct vh_resync resync;
+
+    if (vh_msg_resync(frame, &resync)) {
+        answer_text(s, frame->id, -EBADMSG, "a RESYNC that breaks the protocol's layout");
+        return;
+    }
+    if (s->due_count > VH_DUE_MAX - VH_PROGRAMS_MAX) {
+        answer_text(s, frame->id, -EBUSY, "too many snapshots are under way already; ask again after an ANSWER");
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        /* Asked by its id, a program without `state` has an empty snapshot. */
+        if (resync.program ? programs[i].id == resync.program : programs[i].flags & VH_PROGRAM_STATE)
+            s->due[s->due_count++] = (struct vh_due){.request = frame->id, .program = programs[i].id};
+    }
+    if (s->due_count > before)
+        s->due[s->due_count - 1].ends_request = true;
+    else if (resync.program)
+        answer_text(s, frame->id, -ENOENT, "no program of this number runs in the guest");
+    else
+        answer_text(s, frame->id, 0, "");
+}
+
+static void on_credit(struct vh_session *s, const struct vh_frame *frame)
+{
+    struct vh_credit credit;
+
+    if (vh_msg_credit(frame, &credit))
+        s->dropped++;
+    else if (s->credit <= UINT32_MAX)
+        s->credit += credit.bytes;
+}
+
+static void on_ping(struct vh_session *s, const struct vh_frame *frame)
+{
+    struct vh_ping ping;
+    struct vh_pong pong = {0};
+    struct iovec part = {.iov_base = &pong, .iov_len = sizeof(pong)};
+
+    if (vh_msg_ping(frame, &ping)) {
+        s->dropped++;
+        return;
+    }
+    pong.host_ns = ping.host_ns;
+    pong.guest_ns = s->ops->now(s->context);
+    send_frame(s, VH_PONG, frame->id, &part, 1);
+}
+
+static void on_frame(struct vh_session *s, const struct vh_frame *frame)
+{
+    static const struct {
+        enum vh_type type;
+        void (*handle)(struct vh_session *s, const struct vh_frame *frame);
+    } handlers[] = {
+        {VH_LOAD, on_load},     {VH_CHUNK, on_chunk},   {VH_UNLOAD, on_unload}, {VH_LIST, on_list},
+        {VH_RESYNC, on_resync}, {VH_CREDIT, on_credit}, {VH_PING, on_ping},
+    };
+
+    if (frame->type == VH_HELLO) {
+        on_hello(s, frame);
+        return;
+    }
+    for (size_t i = 0; s->host && frame->version == s->version && i < sizeof(handlers) / sizeof(handlers[0]);
+         i++) {
+        if (handlers[i].type == frame->type) {
+            handlers[i].handle(s, frame);
+            return;
+        }
+    }
+    s->dropped++;
+}
+
+/* Takes the first due program out; its request ends with `error` when it failed or was the request's last. */
+static void due_done(struct vh_session *s, int error)
+{
+    struct vh_due done = s->due[0];
+    uint32_t gone = 1;
+
+    while (error && gone < s->due_count && s->due[gone].request == done.request)
+        gone++; /* the rest of a failed request */
+    s->due_count -= gone;
+    memmove(s->due, s->due + gone, s->due_count * sizeof(s->due[0]));
+    s->sending = false;
+    free(s->facts.records);
+    s->facts = (struct vh_facts){0};
+    if (error)
+        answer_text(s, done.request, error, "the program's facts could not be read");
+    else if (done.ends_request)
+        answer_text(s, done.request, 0, "");
+}
+
+static size_t record_padded(const uint8_t *record)
+{
+    struct vh_hint hint;
+
+    memcpy(&hint, record, sizeof(hint));
+    return (hint.size + 7u) & ~7u;
+}
+
+/* Bytes of payload that credit and frame size allow. */
+static size_t payload_room(const struct vh_session *s)
+{
+    return s->credit < VH_PAYLOAD_MAX ? (size_t)s->credit : VH_PAYLOAD_MAX;
+}
+
+/* Sends the next part of the snapshot under way; false when it has to wait for credit. */
+static bool send_part(struct vh_session *s)
+{
+    struct vh_batch batch = {.program = s->due[0].program, .seq = s->facts.seq, .lost = s->facts.lost};
+    uint8_t *records = s->facts.records + s->facts_sent;
+    size_t left = s->facts.len - s->facts_sent;
+    struct iovec parts[] = {{.iov_base = &batch, .iov_len = sizeof(batch)}, {.iov_base = records}};
+    size_t room = payload_room(s);
+    size_t len = 0;
+
+    if (room < sizeof(batch))
+        return false;
+    room -= sizeof(batch);
+    while (len < left && record_padded(records + len) <= room - len) {
+        len += record_padded(records + len);
+        batch.count++;
+    }
+    if (left > 0 && len == 0)
+        return false;
+    batch.flags = (s->facts_sent == 0 ? VH_SNAPSHOT_FIRST : 0) | (len == left ? VH_SNAPSHOT_LAST : 0);
+    parts[1].iov_len = len;
+    s->credit -= sizeof(batch) + len;
+    s->facts_sent += len;
+    send_frame(s, VH_SNAPSHOT, s->due[0].request, parts, 2);
+    if (batch.flags & VH_SNAPSHOT_LAST && s->host)
+        due_done(s, 0);
+    return true;
+}
+
+void vh_session_pump(struct vh_session *s)
+{
+    while (s->due_count > 0 && !vh_out_full(&s->out)) {
+        if (!s->sending) {
+            int error = s->ops->facts(s->context, s->due[0].program, &s->facts);
+
+            if (error) {
+                due_done(s, error);
+                continue;
+            }
+            s->sending = true;
+            s->facts_sent = 0;
+        }
+        if (!send_part(s))
+            return;
+    }
+}
+
+size_t vh_session_input(struct vh_session *s, const uint8_t *bytes, size_t len)
+{
+    const uint8_t *at = bytes;
+    struct vh_frame frame;
+
+    while (len > 0 && !vh_out_full(&s->out)) {
+        if (vh_decoder_feed(&s->decoder, &at, &len, &frame) == 1)
+            on_frame(s, &frame);
+        vh_session_pump(s);
+    }
+    return (size_t)(at - bytes);
+}
+
+size_t vh_session_room(const struct vh_session *s)
+{
+    size_t room = payload_room(s);
+
+    if (!s->host || s->sending || vh_out_full(&s->out) || room < sizeof(struct vh_batch))
+        return 0;
+    return room - sizeof(struct vh_batch);
+}
+
+void vh_session_hints(struct vh_session *s, const struct vh_batch *batch, const uint8_t *records, size_t len)
+{
+    struct iovec parts[] = {
+        {.iov_base = (void *)batch, .iov_len = sizeof(*batch)},
+        {.iov_base = (void *)records, .iov_len = len},
+    };
+
+    s->credit -= sizeof(*batch) + len;
+    send_frame(s, VH_HINTS, 0, parts, 2);
+}
+
+int vh_session_init(struct vh_session *s, const struct vh_hello *self, const struct vh_session_ops *ops,
+                    void *context)
+{
+    memset(s, 0, sizeof(*s));
+    s->ops = ops;
+    s->context = context;
+    s->self = *self;
+    s->self.magic = VH_HELLO_MAGIC;
+    s->self.version_min = VH_WIRE_MIN;
+    s->self.version_max = VH_WIRE_MAX;
+    s->self.role = VH_ROLE_GUEST;
+    vh_decoder_init(&s->decoder, s->buffer);
+    return vh_out_init(&s->out);
+}
+
+void vh_session_free(struct vh_session *s)
+{
+    forget_host(s);
+    vh_out_free(&s->out);
+}
+
+void vh_session_open(struct vh_session *s, uint64_t number)
+{
+    vh_session_close(s);
+    s->self.session = number;
+    greet(s, 0);
+}
+
+void vh_session_close(struct vh_session *s)
+{
+    forget_host(s);
+    vh_out_clear(&s->out);
+    vh_decoder_reset(&s->decoder);
+}
