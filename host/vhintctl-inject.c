@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <json-glib/json-glib.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "vhintctl.h"
@@ -63,6 +64,22 @@ static GVariant *read_tunables(char **set, GError **error)
     return g_variant_builder_end(&builder);
 }
 
+/* What an object without a manifest is called unless --name says: as its file, without ".o" or ".bpf.o". */
+static char *name_of_file(const char *path)
+{
+    char *name = g_path_get_basename(path);
+    if (g_str_has_suffix(name, ".o"))
+        name[strlen(name) - strlen(".o")] = '\0';
+    if (g_str_has_suffix(name, ".bpf"))
+        name[strlen(name) - strlen(".bpf")] = '\0';
+    g_strcanon(name, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "_.-", '_');
+    if (name[0] == '.' || name[0] == '-')
+        name[0] = '_';
+    if (strlen(name) >= VH_NAME_SIZE)
+        name[VH_NAME_SIZE - 1] = '\0';
+    return name;
+}
+
 int vh_ctl_inject(struct vh_ctl *ctl, GError **error)
 {
     g_autoptr(GVariant) tunables = read_tunables(ctl->set, error);
@@ -71,8 +88,9 @@ int vh_ctl_inject(struct vh_ctl *ctl, GError **error)
     GVariant *object = read_object(ctl->args[1], error);
     if (object == NULL)
         return -1;
-    GVariant *parameters = g_variant_new("(ss@ay@a{ss}b)", ctl->args[0], ctl->name ? ctl->name : "", object,
-                                         g_steal_pointer(&tunables), ctl->replace);
+    g_autofree char *name = ctl->name ? g_strdup(ctl->name) : name_of_file(ctl->args[1]);
+    GVariant *parameters =
+        g_variant_new("(ss@ay@a{ss}b)", ctl->args[0], name, object, g_steal_pointer(&tunables), ctl->replace);
     g_autoptr(GVariant) answer = vh_ctl_call(ctl, "Inject", parameters, "(a{sv})", true, NULL, error);
     if (answer == NULL) {
         g_prefix_error(error, "%s: ", ctl->args[1]);
@@ -85,13 +103,13 @@ int vh_ctl_inject(struct vh_ctl *ctl, GError **error)
         puts(text);
         return VH_EXIT_OK;
     }
-    const char *name = "?", *version = "";
+    const char *made = "?", *version = "";
     guint32 attached = 0;
-    (void)g_variant_lookup(program, "name", "&s", &name);
+    (void)g_variant_lookup(program, "name", "&s", &made);
     (void)g_variant_lookup(program, "version", "&s", &version);
     (void)g_variant_lookup(program, "attached", "u", &attached);
     g_autofree char *line =
-        g_strdup_printf("injected %s%s%s into %s: %u BPF program%s attached", name, version[0] ? " " : "", version,
+        g_strdup_printf("injected %s%s%s into %s: %u BPF program%s attached", made, version[0] ? " " : "", version,
                         ctl->args[0], attached, attached == 1 ? "" : "s");
     g_autofree char *printable = vh_text_printable(line, false);
     puts(printable);

@@ -184,7 +184,7 @@ int main(int argc, char **argv)
         {0},
     };
     const GOptionEntry own[] = {
-        {"name", 0, 0, G_OPTION_ARG_STRING, &ctl.name, "the program's name, if the object has no manifest",
+        {"name", 0, 0, G_OPTION_ARG_STRING, &ctl.name, "the name of an object without a manifest (its file's)",
          "NAME"},
         {"set", 0, 0, G_OPTION_ARG_STRING_ARRAY, &ctl.set, "set a tunable; may be given again", "NAME=VALUE"},
         {"replace", 0, 0, G_OPTION_ARG_NONE, &ctl.replace, "take the place of a program of that name", NULL},

@@ -195,6 +195,9 @@ static void test_inject(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_cmpstr(fake_manager_last_call(f->manager), ==,
                     "inject web fallback replace=1 {'a': '1', 'b': 'x=y'}");
 
+    RUN(f, "inject", "web", f->object);
+    g_assert_cmpstr(fake_manager_last_call(f->manager), ==, "inject web good replace=0 {}");
+
     g_autofree char *refused = make_file(f, "REFUSE", -1);
     RUN(f, "inject", "web", refused);
     g_assert_cmpint(f->code, ==, 1);
