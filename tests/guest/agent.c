@@ -13,11 +13,12 @@
 #include <stdlib.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ports.h"
 
-enum { RUN = 1, STARTED = 2, DONE = 3 };
+enum { RUN = 1, STARTED = 2, DONE = 3, CLOCK = 4 };
 
 struct header {
     uint32_t type;
@@ -163,9 +164,17 @@ static void receive_bytes(int port, void *data, size_t len)
 static bool receive(int port)
 {
     struct header header;
+    struct timespec now;
+    uint64_t ns;
     char *text;
 
     receive_bytes(port, &header, sizeof(header));
+    if (header.type == CLOCK && header.len == 0) {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+        answer(port, CLOCK, header.id, 0, (const char *)&ns, sizeof(ns));
+        return true;
+    }
     text = calloc(1, (size_t)header.len + 1);
     if (header.type != RUN || !text) {
         fprintf(stderr, "agent: a message of type %u and %u bytes\n", header.type, header.len);
