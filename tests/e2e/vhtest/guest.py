@@ -100,7 +100,7 @@ class Guest:
         for port, path in (("org.vhint.0", self.channel_path), ("org.vhint.test", self.path("test")),
                            ("org.vhint.bench", self.bench_path)):
             argv += ["-chardev", f"socket,id={port},path={path},server=on,wait=off",
-                     "-device", f"virtserialport,chardev={port},name={port}"]
+                     "-device", f"virtserialport,id={port},chardev={port},name={port}"]
         return argv + self.arguments
 
     def start(self, wait=True):

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Carries plans out, one actuator's actions per vCPU thread.
+#include "actuate.h"
+
+#include <string.h>
+
+#include "error.h"
+
+/* One vCPU's thread. */
+struct item {
+    char *guest;
+    unsigned vcpu;
+    pid_t thread;
+    VhHold *hold;          /* NULL: probing failed */
+    bool applied;          /* cpus are in force */
+    struct vh_cpuset cpus; /* in force, or tried and failed */
+    bool failed;           /* `cpus` could not be applied */
+    bool drifted;          /* somebody else has changed what we applied */
+    char *problem;         /* of the last failure */
+    bool named;            /* in this round */
+    bool wanted;           /* in this round, with `wish` */
+    struct vh_cpuset wish;
+    const struct vh_place *place;
+};
+
+struct VhActuate {
+    VhSaved *saved;
+    VhJournal *journal;
+    const struct vh_actuator *actuator;
+    GHashTable *items; /* thread -> struct item */
+};
+
+static void item_free(gpointer data)
+{
+    struct item *item = data;
+
+    g_free(item->guest);
+    g_free(item->problem);
+    g_free(item);
+}
+
+static char *step_name(const VhActuate *actuate, const char *verb, unsigned vcpu)
+{
+    return g_strdup_printf("%s%s vCPU %u", verb, actuate->actuator->name, vcpu);
+}
+
+static void recover_all(VhActuate *actuate)
+{
+    struct vh_saved_slot *slot = NULL;
+
+    while ((slot = vh_saved_next(actuate->saved, NULL))) {
+        g_autoptr(GError) error = NULL;
+        g_autofree char *former = vh_cpuset_format(&slot->former);
+        g_autofree char *what = step_name(actuate, "un", slot->vcpu);
+        g_autofree char *guest = g_strndup(slot->guest, sizeof(slot->guest));
+
+        if (actuate->actuator->recover(actuate->saved, slot, &error) < 0)
+            vh_journal_step(actuate->journal, guest, what, error->message, NULL, NULL);
+        else
+            vh_journal_step(actuate->journal, guest, what, "left by a daemon that died", NULL, former);
+    }
+}
+
+VhActuate *vh_actuate_new(VhSaved *saved, VhJournal *journal, const struct vh_actuator *actuator)
+{
+    VhActuate *actuate = g_new0(VhActuate, 1);
+
+    actuate->saved = saved;
+    actuate->journal = journal;
+    actuate->actuator = actuator;
+    actuate->items = g_hash_table_new_full(NULL, NULL, NULL, item_free);
+    recover_all(actuate);
+    return actuate;
+}
+
+/* Puts the former state back. Returns whether there was anything to undo. */
+static bool undo(VhActuate *actuate, struct item *item, const char *why)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *what = NULL;
+    g_autofree char *before = NULL;
+    g_autofree char *after = NULL;
+
+    item->failed = false;
+    g_clear_pointer(&item->problem, g_free);
+    if (!item->applied)
+        return false;
+    after = actuate->actuator->former(item->hold);
+    item->applied = false;
+    if (actuate->actuator->revert(item->hold, &error) < 0) {
+        item->problem = g_strdup(error->message);
+        why = error->message;
+    }
+    what = step_name(actuate, "un", item->vcpu);
+    before = vh_cpuset_format(&item->cpus);
+    vh_journal_step(actuate->journal, item->guest, what, why, before, error ? NULL : after);
+    return true;
+}
+
+void vh_actuate_free(VhActuate *actuate, const char *why)
+{
+    if (!actuate)
+        return;
+    vh_actuate_begin(actuate);
+    vh_actuate_end(actuate, why, NULL);
+    g_hash_table_unref(actuate->items);
+    g_free(actuate);
+}
+
+void vh_actuate_begin(VhActuate *actuate)
+{
+    GHashTableIter iter;
+    gpointer value = NULL;
+
+    g_hash_table_iter_init(&iter, actuate->items);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        struct item *item = value;
+
+        item->named = false;
+        item->wanted = false;
+        item->place = NULL;
+    }
+}
+
+static struct item *find(const VhActuate *actuate, pid_t thread)
+{
+    return g_hash_table_lookup(actuate->items, GINT_TO_POINTER(thread));
+}
+
+static void complain(VhActuate *actuate, struct item *item, GError *error)
+{
+    g_autofree char *what = step_name(actuate, "", item->vcpu);
+
+    g_free(item->problem);
+    item->problem = g_strdup(error->message);
+    vh_journal_step(actuate->journal, item->guest, what, error->message, NULL, NULL);
+}
+
+static struct item *learn(VhActuate *actuate, const struct vh_target *target)
+{
+    g_autoptr(GError) error = NULL;
+    struct item *item = g_new0(struct item, 1);
+
+    item->guest = g_strdup(target->guest);
+    item->vcpu = target->vcpu;
+    item->thread = target->thread;
+    item->hold = actuate->actuator->probe(actuate->saved, target, &error);
+    if (!item->hold)
+        complain(actuate, item, error);
+    g_hash_table_insert(actuate->items, GINT_TO_POINTER(target->thread), item);
+    return item;
+}
+
+void vh_actuate_want(VhActuate *actuate, const struct vh_target *target, const struct vh_place *place,
+                     const struct vh_cpuset *cpus)
+{
+    struct item *item = find(actuate, target->thread);
+
+    if (!item)
+        item = learn(actuate, target);
+    item->named = true;
+    item->place = place;
+    item->wanted = cpus != NULL;
+    if (cpus)
+        item->wish = *cpus;
+}
+
+/* First all that is to be undone, so that no two vCPUs are on one host CPU in between. */
+static guint undo_all(VhActuate *actuate, const char *why)
+{
+    GHashTableIter iter;
+    gpointer value = NULL;
+    guint undone = 0;
+
+    g_hash_table_iter_init(&iter, actuate->items);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        struct item *item = value;
+
+        if (!item->wanted)
+            undone += undo(actuate, item, why);
+        if (item->named)
+            continue;
+        if (item->hold)
+            actuate->actuator->forget(item->hold);
+        g_hash_table_iter_remove(&iter);
+    }
+    return undone;
+}
+
+/* Returns whether the host CPU turned out to be offline. */
+static bool carry_out(VhActuate *actuate, struct item *item)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *reason = NULL;
+    g_autofree char *what = NULL;
+    g_autofree char *before = NULL;
+    g_autofree char *after = NULL;
+    bool was_applied = item->applied;
+    struct vh_cpuset was = item->cpus;
+    int result = actuate->actuator->apply(item->hold, &item->wish, &error);
+
+    item->cpus = item->wish;
+    item->drifted = false;
+    if (result < 0) {
+        undo(actuate, item, error->message);
+        item->failed = true;
+        complain(actuate, item, error);
+        return g_error_matches(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT);
+    }
+    item->applied = true;
+    g_clear_pointer(&item->problem, g_free);
+    reason = vh_place_reason(item->place);
+    what = step_name(actuate, "", item->vcpu);
+    before = was_applied ? vh_cpuset_format(&was) : actuate->actuator->former(item->hold);
+    after = vh_cpuset_format(&item->cpus);
+    vh_journal_step(actuate->journal, item->guest, what, reason, before, after);
+    return false;
+}
+
+guint vh_actuate_end(VhActuate *actuate, const char *why, bool *retry)
+{
+    GHashTableIter iter;
+    gpointer value = NULL;
+    guint undone = undo_all(actuate, why);
+    bool offline = false;
+
+    g_hash_table_iter_init(&iter, actuate->items);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        struct item *item = value;
+        bool settled =
+            (item->applied || item->failed) && !item->drifted && vh_cpuset_equal(&item->cpus, &item->wish);
+
+        if (item->wanted && item->hold && !settled)
+            offline = carry_out(actuate, item) || offline;
+    }
+    if (retry)
+        *retry = offline;
+    return undone;
+}
+
+void vh_actuate_forgive(VhActuate *actuate)
+{
+    GHashTableIter iter;
+    gpointer value = NULL;
+
+    g_hash_table_iter_init(&iter, actuate->items);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        struct item *item = value;
+        struct vh_cpuset now;
+
+        item->failed = false;
+        /* The kernel widens the mask of a thread whose last CPU goes offline. */
+        if (item->applied && vh_thread_cpus(item->thread, &now))
+            item->drifted = !vh_cpuset_equal(&now, &item->cpus);
+    }
+}
+
+const struct vh_cpuset *vh_actuate_cpus(const VhActuate *actuate, pid_t thread)
+{
+    const struct item *item = find(actuate, thread);
+
+    return item && item->applied ? &item->cpus : NULL;
+}
+
+void vh_actuate_describe(const VhActuate *actuate, pid_t thread, char **former, const char **problem)
+{
+    const struct item *item = find(actuate, thread);
+
+    *former = item && item->hold ? actuate->actuator->former(item->hold) : g_strdup("");
+    *problem = item && item->problem ? item->problem : "";
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Makes the host look like the plan: applies what is new, changes what moved, reverts what the plan no longer has.
+ *
+ * A round names every vCPU under management with what it is to have. A vCPU that a round leaves out is reverted
+ * and forgotten. What failed is not tried again until its thread, its place or the host's CPUs have changed. */
+#pragma once
+
+#include "actuator.h"
+#include "journal.h"
+#include "placement.h"
+
+typedef struct VhActuate VhActuate;
+
+/* Puts back what a dead daemon left applied in `saved`. All are borrowed. */
+VhActuate *vh_actuate_new(VhSaved *saved, VhJournal *journal, const struct vh_actuator *actuator);
+
+/* Reverts everything, saying `why`, and ends. */
+void vh_actuate_free(VhActuate *actuate, const char *why);
+
+void vh_actuate_begin(VhActuate *actuate);
+/* `place` (borrowed until vh_actuate_end) gives the reason; `cpus` (copied) NULL: the vCPU floats. */
+void vh_actuate_want(VhActuate *actuate, const struct vh_target *target, const struct vh_place *place,
+                     const struct vh_cpuset *cpus);
+/* Carries the round out. `why` is the occasion: it is the reason of what is reverted.
+ * Returns how many actions were undone; `*retry` is set when a host CPU turned out to be offline. */
+guint vh_actuate_end(VhActuate *actuate, const char *why, bool *retry);
+
+/* The host's CPUs have changed: what failed may be tried again, and what the kernel undid is to be done again. */
+void vh_actuate_forgive(VhActuate *actuate);
+
+/* The host CPUs that a thread is pinned to by us (borrowed until the next round); NULL: it floats. */
+const struct vh_cpuset *vh_actuate_cpus(const VhActuate *actuate, pid_t thread);
+
+/* For people: the former mask ("" if unchanged) and the last failure ("" if none). g_free() `*former`. */
+void vh_actuate_describe(const VhActuate *actuate, pid_t thread, char **former, const char **problem);

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Pins a vCPU's host thread with sched_setaffinity(2).
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "actuator.h"
+#include "error.h"
+
+struct VhHold {
+    VhSaved *saved;
+    struct vh_target target; /* guest unused */
+    struct vh_saved_slot *slot;
+    int alive;               /* fd of /proc/TID/comm: readable as long as this very thread lives */
+    struct vh_cpuset active; /* sched_getaffinity's answer when the former mask was noted */
+};
+
+static int fail(GError **error, int number, const char *what, pid_t thread)
+{
+    enum vh_error_code code = number == ESRCH || number == ENOENT ? VH_ERROR_NOT_CONNECTED
+                              : number == EINVAL                  ? VH_ERROR_INVALID_ARGUMENT
+                                                                  : VH_ERROR_FAILED;
+
+    g_set_error(error, VH_ERROR, code, "thread %d: %s: %s", thread, what,
+                code == VH_ERROR_NOT_CONNECTED ? "the thread is gone" : g_strerror(number));
+    return -1;
+}
+
+bool vh_thread_cpus(pid_t thread, struct vh_cpuset *cpus)
+{
+    memset(cpus, 0, sizeof(*cpus));
+    return sched_getaffinity(thread, sizeof(*cpus), (cpu_set_t *)(void *)cpus) == 0;
+}
+
+/* Reads /proc/`thread`/`file` into `text`. 0 or -errno. */
+static int read_proc(pid_t thread, const char *file, char *text, size_t size)
+{
+    char path[64];
+    ssize_t len = 0;
+    int fd = -1;
+
+    g_snprintf(path, sizeof(path), "/proc/%d/%s", thread, file);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    len = read(fd, text, size - 1);
+    if (len < 0)
+        len = -errno;
+    close(fd);
+    if (len < 0)
+        return (int)len;
+    text[len] = 0;
+    return 0;
+}
+
+/* Field 22 of proc(5)'s stat; the name before it is in parentheses and may hold anything. */
+static int read_start(pid_t thread, uint64_t *start)
+{
+    char text[1024];
+    char *at = NULL;
+    int result = read_proc(thread, "stat", text, sizeof(text));
+
+    if (result < 0)
+        return result;
+    at = strrchr(text, ')');
+    for (int field = 2; at && field < 22; field++)
+        at = strchr(at + 1, ' ');
+    if (!at)
+        return -EBADMSG;
+    *start = strtoull(at + 1, NULL, 10);
+    return 0;
+}
+
+/* The whole mask. sched_getaffinity leaves out what is offline now, and would make the loss permanent. */
+static int read_mask(pid_t thread, struct vh_cpuset *cpus)
+{
+    g_autofree char *text = g_malloc(16384);
+    char *list = NULL;
+    int result = read_proc(thread, "status", text, 16384);
+
+    if (result < 0)
+        return result;
+    list = strstr(text, "\nCpus_allowed_list:");
+    if (!list)
+        return -EBADMSG;
+    list += strlen("\nCpus_allowed_list:");
+    list[strcspn(list, "\n")] = 0;
+    return vh_cpuset_parse(cpus, list, NULL) < 0 ? -ERANGE : 0;
+}
+
+static void forget(VhHold *hold)
+{
+    vh_saved_free_slot(hold->saved, hold->slot);
+    if (hold->alive >= 0)
+        close(hold->alive);
+    g_free(hold);
+}
+
+static bool is_alive(const VhHold *hold)
+{
+    char byte = 0;
+
+    return pread(hold->alive, &byte, 1, 0) == 1;
+}
+
+static int note_former(VhHold *hold)
+{
+    if (!vh_thread_cpus(hold->target.thread, &hold->active))
+        return -errno;
+    return read_mask(hold->target.thread, &hold->slot->former);
+}
+
+static VhHold *probe(VhSaved *saved, const struct vh_target *target, GError **error)
+{
+    VhHold *hold = NULL;
+    struct vh_saved_slot *slot = vh_saved_take(saved);
+    char path[64];
+    int result = 0;
+
+    if (!slot) {
+        g_set_error(error, VH_ERROR, VH_ERROR_FAILED, "more than %u vCPUs under management", VH_SAVED_MAX);
+        return NULL;
+    }
+    hold = g_new0(VhHold, 1);
+    hold->saved = saved;
+    hold->target = *target;
+    hold->slot = slot;
+    g_snprintf(path, sizeof(path), "/proc/%d/comm", target->thread);
+    hold->alive = open(path, O_RDONLY | O_CLOEXEC);
+    result = hold->alive < 0 ? -errno : read_start(target->thread, &slot->start);
+    slot->thread = target->thread;
+    slot->vcpu = target->vcpu;
+    g_strlcpy(slot->guest, target->guest, sizeof(slot->guest));
+    if (result == 0)
+        result = note_former(hold);
+    if (result == 0)
+        return hold;
+    fail(error, -result, "probing it", target->thread);
+    forget(hold);
+    return NULL;
+}
+
+/* Between probe and here somebody may have changed the mask. */
+static int save_former(VhHold *hold)
+{
+    struct vh_cpuset now;
+
+    if (!vh_thread_cpus(hold->target.thread, &now))
+        return -errno;
+    if (!vh_cpuset_equal(&now, &hold->active)) {
+        int result = note_former(hold);
+
+        if (result < 0)
+            return result;
+    }
+    __atomic_store_n(&hold->slot->state, VH_SAVED_APPLIED, __ATOMIC_RELEASE);
+    return 0;
+}
+
+static int set_mask(pid_t thread, const struct vh_cpuset *cpus)
+{
+    return sched_setaffinity(thread, sizeof(*cpus), (const cpu_set_t *)(const void *)cpus) < 0 ? -errno : 0;
+}
+
+static int apply(VhHold *hold, const struct vh_cpuset *cpus, GError **error)
+{
+    bool first = hold->slot->state != VH_SAVED_APPLIED;
+    int result = 0;
+
+    if (!is_alive(hold))
+        return fail(error, ESRCH, "pinning it", hold->target.thread);
+    if (first)
+        result = save_former(hold);
+    if (result == 0)
+        result = set_mask(hold->target.thread, cpus);
+    if (result == 0)
+        return 0;
+    if (first)
+        __atomic_store_n(&hold->slot->state, VH_SAVED_NOTED, __ATOMIC_RELEASE);
+    return fail(error, -result, "pinning it", hold->target.thread);
+}
+
+static int revert(VhHold *hold, GError **error)
+{
+    int result = 0;
+
+    if (hold->slot->state != VH_SAVED_APPLIED)
+        return 0;
+    if (!is_alive(hold))
+        result = -ESRCH;
+    else
+        result = set_mask(hold->target.thread, &hold->slot->former);
+    __atomic_store_n(&hold->slot->state, VH_SAVED_NOTED, __ATOMIC_RELEASE);
+    return result < 0 ? fail(error, -result, "putting its mask back", hold->target.thread) : 0;
+}
+
+static char *former(const VhHold *hold)
+{
+    return hold->slot->state == VH_SAVED_APPLIED ? vh_cpuset_format(&hold->slot->former) : g_strdup("");
+}
+
+static int recover(VhSaved *saved, struct vh_saved_slot *slot, GError **error)
+{
+    uint64_t start = 0;
+    pid_t thread = slot->thread;
+    int result = read_start(thread, &start);
+
+    if (result == 0 && start != slot->start)
+        result = -ESRCH;
+    if (result == 0)
+        result = set_mask(thread, &slot->former);
+    vh_saved_free_slot(saved, slot);
+    return result < 0 ? fail(error, -result, "putting its mask back", thread) : 0;
+}
+
+const struct vh_actuator vh_actuator_pin = {
+    .name = "pin",
+    .probe = probe,
+    .apply = apply,
+    .revert = revert,
+    .former = former,
+    .forget = forget,
+    .recover = recover,
+};

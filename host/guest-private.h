@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What guest.c, guest-monitor.c and guest-describe.c share. */
+#pragma once
+
+#include "guest.h"
+#include "link.h"
+#include "port.h"
+#include "qmp.h"
+#include "session.h"
+
+struct VhGuest {
+    const struct vh_config_guest *config;
+    VhJournal *journal;
+    struct vh_journal_limit limit;
+    const struct vh_guest_funcs *funcs;
+    gpointer data;
+    const char *dirty; /* why wishes may have changed; NULL: they have not */
+
+    /* the channel */
+    VhLink *channel_link;
+    VhPort *port; /* with session, or neither */
+    VhSession *session;
+    struct vh_hello hello; /* of the session that is up, or was last */
+    struct vh_cpu cpus[VH_CPUS_MAX];
+    uint32_t cpu_count;
+    VhPrograms *programs;
+    VhFacts *facts;
+    uint64_t hints; /* in this session */
+    uint64_t lost;
+    uint64_t bad_hints; /* refused, or not acted upon */
+    char *problem;      /* why the session is not up */
+
+    /* the monitor */
+    VhLink *monitor_link;
+    VhQmp *monitor;
+    bool monitor_ready;
+    GArray *vcpus;     /* struct vh_vcpu */
+    char *port_device; /* QEMU's id of our port; NULL: not known */
+    char *monitor_problem;
+
+    struct vh_cpu_map map; /* cpus and vcpus joined */
+};
+
+/* guest.c */
+void vh_guest_restart_session(VhGuest *guest, const char *why);
+/* The guest's side of the port was opened: says HELLO if nobody has answered yet. */
+void vh_guest_greet(VhGuest *guest);
+/* Takes `vcpus` over. */
+void vh_guest_set_vcpus(VhGuest *guest, GArray *vcpus, const char *why);
+
+/* guest-monitor.c */
+void vh_guest_on_monitor(int fd, gpointer data);
+void vh_guest_query_vcpus(VhGuest *guest);

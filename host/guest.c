@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Serves one guest: wires its monitor and its channel to facts and programs.
+#include "guest.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <string.h>
+
+#include "guest-private.h"
+#include "hint.h"
+
+/* ---- what changes ---- */
+
+/* Remembers that wishes may have changed; settle tells, once the turn's work is done. */
+static void touch(VhGuest *guest, const char *why)
+{
+    guest->dirty = why;
+}
+
+static void settle(VhGuest *guest)
+{
+    const char *why = guest->dirty;
+
+    guest->dirty = NULL;
+    if (why)
+        guest->funcs->changed(guest, why, guest->data);
+}
+
+static void join_cpus(VhGuest *guest)
+{
+    vh_cpu_map_join(&guest->map, guest->cpus, guest->cpu_count, (const struct vh_vcpu *)(void *)guest->vcpus->data,
+                    guest->vcpus->len);
+}
+
+static void complain(VhGuest *guest, const char *what, const char *why)
+{
+    vh_journal_complaint(guest->journal, &guest->limit, guest->config->name, what, why);
+}
+
+static void set_problem(VhGuest *guest, const char *text)
+{
+    g_free(guest->problem);
+    guest->problem = g_strdup(text);
+}
+
+static uint64_t new_number(void)
+{
+    uint64_t number = 0;
+
+    while (!number)
+        randombytes_buf(&number, sizeof(number));
+    return number;
+}
+
+/* ---- the session ---- */
+
+static size_t on_room(gpointer data)
+{
+    return vh_port_room(((VhGuest *)data)->port);
+}
+
+static void on_send(const uint8_t *bytes, size_t len, gpointer data)
+{
+    vh_port_send(((VhGuest *)data)->port, bytes, len);
+}
+
+static void on_up(const struct vh_hello *hello, gpointer data)
+{
+    VhGuest *guest = data;
+
+    guest->hello = *hello;
+    guest->hints = 0;
+    guest->lost = 0;
+    set_problem(guest, "");
+    vh_journal_step(guest->journal, guest->config->name, "connect", "the injector has answered", NULL,
+                    hello->release);
+    vh_programs_up(guest->programs, guest->session, hello->boot_id);
+}
+
+static void on_down(const char *why, gpointer data)
+{
+    VhGuest *guest = data;
+
+    vh_programs_down(guest->programs);
+    vh_facts_clear(guest->facts);
+    guest->cpu_count = 0;
+    join_cpus(guest);
+    set_problem(guest, why);
+    vh_journal_step(guest->journal, guest->config->name, "disconnect", why, NULL, NULL);
+    touch(guest, "the guest's injector is not connected any longer");
+}
+
+/* A CPU that QEMU has not told of may have been plugged in since. */
+static bool unknown_cpu(const VhGuest *guest)
+{
+    for (uint32_t cpu = 0; cpu < guest->map.count; cpu++)
+        if (guest->map.cpus[cpu].online && guest->map.cpus[cpu].vcpu < 0)
+            return true;
+    return false;
+}
+
+static void on_cpus(const struct vh_cpu *cpus, uint32_t count, gpointer data)
+{
+    VhGuest *guest = data;
+
+    memcpy(guest->cpus, cpus, count * sizeof(cpus[0]));
+    guest->cpu_count = count;
+    join_cpus(guest);
+    if (guest->monitor_ready && unknown_cpu(guest))
+        vh_guest_query_vcpus(guest);
+    touch(guest, "the guest's CPUs have changed");
+}
+
+static void on_programs(const struct vh_program *programs, uint32_t count, gpointer data)
+{
+    VhGuest *guest = data;
+
+    guest->lost = 0;
+    for (uint32_t i = 0; i < count; i++)
+        guest->lost += programs[i].lost;
+    vh_programs_report(guest->programs, programs, count);
+}
+
+static void on_gone(uint32_t id, gpointer data)
+{
+    VhGuest *guest = data;
+
+    if (vh_facts_drop(guest->facts, id))
+        touch(guest, "the program that said so is gone");
+}
+
+static void on_step(const char *what, const char *why, gpointer data)
+{
+    const VhGuest *guest = data;
+
+    vh_journal_step(guest->journal, guest->config->name, what, why, NULL, NULL);
+}
+
+/* One record of a batch: decoded by nobody yet, only matched with its kind and taken for a fact. */
+static void take_record(VhGuest *guest, struct vh_managed *managed, const struct vh_hint *hint,
+                        const uint8_t *record)
+{
+    const struct vh_kind *kind = vh_object_kind(managed->object, hint->kind);
+    enum vh_verdict verdict = VH_VERDICT_OTHER;
+    int result = 0;
+
+    if (!kind || !vh_hint_fits(kind, hint)) {
+        guest->bad_hints++;
+        complain(guest, "hint refused",
+                 kind ? "its size is not its kind's" : "the program's manifest has no such kind");
+        return;
+    }
+    /* Before QEMU has told of its vCPUs there is nothing to judge by; policy looks again once it has. */
+    if (!(hint->flags & VH_HINT_GONE) && guest->vcpus->len)
+        verdict = vh_policy_judge(kind, record, &guest->map);
+    if (verdict > VH_VERDICT_OTHER) {
+        guest->bad_hints++;
+        complain(guest, "hint not acted upon", vh_verdict_text(verdict));
+    }
+    result = vh_facts_take(guest->facts, managed->id, kind, hint, record);
+    if (result > 0)
+        touch(guest, "the tasks' affinity has changed");
+    else if (result < 0)
+        complain(guest, "fact refused", "the guest has more facts than are kept");
+}
+
+static void tell_watchers(VhGuest *guest, const struct vh_managed *managed, const struct vh_batch *batch,
+                          struct vh_records records)
+{
+    struct vh_hint hint;
+    const uint8_t *record = NULL;
+    gint64 seq = (gint64)batch->seq;
+
+    while ((record = vh_records_next(&records, &hint))) {
+        const struct vh_kind *kind = vh_object_kind(managed->object, hint.kind);
+        g_autoptr(GString) line = NULL;
+
+        seq++;
+        if (!kind || !vh_hint_fits(kind, &hint))
+            continue;
+        line = g_string_sized_new(512);
+        vh_hint_json(line, guest->config->name, managed->name, kind, record, seq - 1);
+        guest->funcs->watch(guest, line, guest->data);
+    }
+}
+
+static void on_hints(const struct vh_batch *batch, struct vh_records records, gpointer data)
+{
+    VhGuest *guest = data;
+    struct vh_managed *managed = vh_programs_by_id(guest->programs, batch->program);
+    struct vh_records again = records;
+    struct vh_hint hint;
+    const uint8_t *record = NULL;
+
+    guest->hints += batch->count;
+    if (!managed)
+        return;
+    managed->hints += batch->count;
+    if (batch->lost > managed->lost)
+        guest->lost += batch->lost - managed->lost;
+    managed->lost = batch->lost;
+    while ((record = vh_records_next(&records, &hint)))
+        take_record(guest, managed, &hint, record);
+    if (guest->funcs->watched(guest, guest->data))
+        tell_watchers(guest, managed, batch, again);
+}
+
+static void on_snapshot(const struct vh_batch *batch, struct vh_records records, gpointer data)
+{
+    VhGuest *guest = data;
+    struct vh_managed *managed = vh_programs_by_id(guest->programs, batch->program);
+    struct vh_hint hint;
+    const uint8_t *record = NULL;
+
+    if (!managed)
+        return;
+    if (batch->flags & VH_SNAPSHOT_FIRST)
+        vh_facts_begin(guest->facts, managed->id);
+    while ((record = vh_records_next(&records, &hint)))
+        take_record(guest, managed, &hint, record);
+    if ((batch->flags & VH_SNAPSHOT_LAST) && vh_facts_end(guest->facts, managed->id))
+        touch(guest, "a snapshot did not confirm it");
+}
+
+static void on_complaint(const char *text, gpointer data)
+{
+    VhGuest *guest = data;
+
+    complain(guest, "protocol", text);
+    if (!vh_session_is_up(guest->session))
+        set_problem(guest, text);
+}
+
+static const struct vh_session_funcs session_funcs = {
+    .room = on_room,
+    .send = on_send,
+    .up = on_up,
+    .down = on_down,
+    .cpus = on_cpus,
+    .programs = on_programs,
+    .hints = on_hints,
+    .snapshot = on_snapshot,
+    .complaint = on_complaint,
+};
+
+static const struct vh_programs_funcs programs_funcs = {.gone = on_gone, .step = on_step};
+
+/* ---- the channel ---- */
+
+static void on_received(const uint8_t *bytes, size_t len, gpointer data)
+{
+    VhGuest *guest = data;
+
+    vh_session_receive(guest->session, bytes, len);
+    settle(guest);
+}
+
+static void on_writable(gpointer data)
+{
+    vh_session_flush(((VhGuest *)data)->session);
+}
+
+static void close_channel(VhGuest *guest)
+{
+    vh_session_free(guest->session);
+    guest->session = NULL;
+    g_clear_pointer(&guest->port, vh_port_free);
+}
+
+static void on_channel_closed(gpointer data)
+{
+    VhGuest *guest = data;
+
+    close_channel(guest);
+    settle(guest);
+    vh_link_seek(guest->channel_link);
+}
+
+static const struct vh_port_funcs port_funcs = {
+    .received = on_received, .writable = on_writable, .closed = on_channel_closed};
+
+static void on_channel(int fd, gpointer data)
+{
+    VhGuest *guest = data;
+
+    guest->port = vh_port_new(fd, &port_funcs, guest);
+    guest->session = vh_session_new(new_number(), &session_funcs, guest);
+    set_problem(guest, "no injector has answered yet: start vhint-injector in the guest");
+    vh_session_hello(guest->session);
+}
+
+void vh_guest_restart_session(VhGuest *guest, const char *why)
+{
+    if (guest->session)
+        vh_session_restart(guest->session, new_number(), why);
+    settle(guest);
+}
+
+void vh_guest_greet(VhGuest *guest)
+{
+    if (guest->session && !vh_session_is_up(guest->session))
+        vh_session_hello(guest->session);
+}
+
+void vh_guest_set_vcpus(VhGuest *guest, GArray *vcpus, const char *why)
+{
+    g_array_unref(guest->vcpus);
+    guest->vcpus = vcpus;
+    join_cpus(guest);
+    touch(guest, why);
+    settle(guest);
+}
+
+/* ---- the guest ---- */
+
+VhGuest *vh_guest_new(const struct vh_config_guest *config, const char *state_dir, VhPathWatch *watch,
+                      VhJournal *journal, const struct vh_guest_funcs *funcs, gpointer data)
+{
+    VhGuest *guest = g_new0(VhGuest, 1);
+    g_autofree char *directory = g_build_filename(state_dir, "injected", config->name, NULL);
+
+    guest->config = config;
+    guest->journal = journal;
+    guest->funcs = funcs;
+    guest->data = data;
+    guest->problem = g_strdup("");
+    guest->monitor_problem = g_strdup("");
+    guest->facts = vh_facts_new();
+    guest->vcpus = g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu));
+    guest->programs = vh_programs_new(directory, &programs_funcs, guest);
+    guest->channel_link = vh_link_new(watch, config->channel, on_channel, guest);
+    guest->monitor_link = vh_link_new(watch, config->qmp, vh_guest_on_monitor, guest);
+    return guest;
+}
+
+void vh_guest_start(VhGuest *guest)
+{
+    vh_link_seek(guest->monitor_link);
+    vh_link_seek(guest->channel_link);
+}
+
+void vh_guest_free(VhGuest *guest)
+{
+    if (!guest)
+        return;
+    vh_link_free(guest->channel_link);
+    vh_link_free(guest->monitor_link);
+    guest->monitor_ready = false;
+    g_clear_pointer(&guest->monitor, vh_qmp_free);
+    close_channel(guest);
+    vh_programs_free(guest->programs);
+    vh_facts_free(guest->facts);
+    g_array_unref(guest->vcpus);
+    g_free(guest->port_device);
+    g_free(guest->monitor_problem);
+    g_free(guest->problem);
+    g_free(guest);
+}
+
+const struct vh_config_guest *vh_guest_config(const VhGuest *guest)
+{
+    return guest->config;
+}
+
+VhPrograms *vh_guest_programs(VhGuest *guest)
+{
+    return guest->programs;
+}
+
+const VhFacts *vh_guest_facts(const VhGuest *guest)
+{
+    return guest->facts;
+}
+
+const struct vh_cpu_map *vh_guest_cpus(const VhGuest *guest)
+{
+    return &guest->map;
+}
+
+const struct vh_vcpu *vh_guest_vcpus(const VhGuest *guest, unsigned *count)
+{
+    *count = guest->vcpus->len;
+    return (const struct vh_vcpu *)(void *)guest->vcpus->data;
+}
+
+void vh_guest_wishes(const VhGuest *guest, struct vh_wish *wishes)
+{
+    vh_policy_wishes(guest->facts, &guest->map, wishes, guest->vcpus->len);
+}

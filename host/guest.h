@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One guest: its monitor, its channel, and all that is known through them.
+ *
+ * What the channel says (programs, facts, CPU map) holds for one session with one injector; what the monitor says
+ * (vCPUs, threads) holds for one connection. When either ends, what it said is void at once and the guest's vCPUs
+ * float, until the next one says it anew. */
+#pragma once
+
+#include "config.h"
+#include "facts.h"
+#include "journal.h"
+#include "pathwatch.h"
+#include "policy.h"
+#include "programs.h"
+
+typedef struct VhGuest VhGuest;
+
+struct vh_guest_funcs {
+    /* What the guest wishes may have changed, because of `why`. */
+    void (*changed)(VhGuest *guest, const char *why, gpointer data);
+    /* Does anybody watch? Only then is watch called: with a hint as one JSON object. */
+    bool (*watched)(VhGuest *guest, gpointer data);
+    void (*watch)(VhGuest *guest, const GString *line, gpointer data);
+};
+
+/* `config`, `watch`, `journal` and `funcs` are borrowed. */
+VhGuest *vh_guest_new(const struct vh_config_guest *config, const char *state_dir, VhPathWatch *watch,
+                      VhJournal *journal, const struct vh_guest_funcs *funcs, gpointer data);
+/* Connects, or waits until it can; may call `funcs` at once. */
+void vh_guest_start(VhGuest *guest);
+/* Calls none of `funcs`. */
+void vh_guest_free(VhGuest *guest);
+
+const struct vh_config_guest *vh_guest_config(const VhGuest *guest);
+VhPrograms *vh_guest_programs(VhGuest *guest);
+const VhFacts *vh_guest_facts(const VhGuest *guest);
+const struct vh_cpu_map *vh_guest_cpus(const VhGuest *guest);
+
+/* The vCPUs known now. */
+const struct vh_vcpu *vh_guest_vcpus(const VhGuest *guest, unsigned *count);
+/* One wish for each of them. */
+void vh_guest_wishes(const VhGuest *guest, struct vh_wish *wishes);
+
+/* ListGuests' dictionary, without "held". */
+void vh_guest_describe(const VhGuest *guest, GVariantDict *dict);
+/* ListPrograms' dictionaries. */
+GVariant *vh_guest_describe_programs(const VhGuest *guest);
+GVariant *vh_guest_describe_program(const VhGuest *guest, const struct vh_managed *managed);
+/* The facts, as JSON objects. */
+char **vh_guest_describe_facts(const VhGuest *guest);

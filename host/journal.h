@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The journal: one line of JSON per step taken, saying what, why, before and after.
+ *
+ * A thread of its own writes, so that a slow disk never delays the hint path. When it falls VH_JOURNAL_QUEUE lines
+ * behind, further ones are dropped and counted in a line of their own. A file over VH_JOURNAL_SIZE bytes is
+ * renamed to FILE.1 and begun anew. */
+#pragma once
+
+#include <glib.h>
+
+#define VH_JOURNAL_QUEUE 10000
+#define VH_JOURNAL_SIZE (16 << 20)
+
+typedef struct VhJournal VhJournal;
+
+/* Opens `path` for appending. NULL and a G_FILE_ERROR. */
+VhJournal *vh_journal_new(const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Writes what is queued, then closes. */
+void vh_journal_free(VhJournal *journal);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VhJournal, vh_journal_free)
+
+/* One step. `guest` "" for the daemon itself; `before` and `after` NULL where there is none. All are copied. A
+ * NULL journal takes nothing. */
+void vh_journal_step(VhJournal *journal, const char *guest, const char *what, const char *why, const char *before,
+                     const char *after);
+
+/* A bound for lines that a guest can cause: passes at most VH_JOURNAL_BURST per second and guest. */
+#define VH_JOURNAL_BURST 20
+struct vh_journal_limit {
+    gint64 second;
+    guint passed;
+    guint64 held_back;
+};
+
+/* Like vh_journal_step without before and after, within `limit`; tells how many lines were held back since. */
+void vh_journal_complaint(VhJournal *journal, struct vh_journal_limit *limit, const char *guest, const char *what,
+                          const char *why);
+
+/* Appends `text` as a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
+void vh_json_append_string(GString *out, const char *text, gssize len);

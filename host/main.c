@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// vhintd: serves the guests of its configuration until it is told to stop.
+#include <bpf/libbpf.h>
+#include <glib-unix.h>
+#include <locale.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "config.h"
+#include "control.h"
+#include "manager.h"
+#include "object.h"
+
+#define DEFAULT_CONFIG "/etc/vhint/vhint.conf"
+#define EXIT_USAGE 2
+
+static gboolean on_signal(gpointer data)
+{
+    g_main_loop_quit(data);
+    return G_SOURCE_CONTINUE;
+}
+
+/* Reads every program that a guest is to have. Returns how many are no good. */
+static int check_programs(const VhConfig *config)
+{
+    int bad = 0;
+
+    for (guint i = 0; i < config->programs->len; i++) {
+        const struct vh_config_program *program = g_ptr_array_index(config->programs, i);
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GBytes) bytes = NULL;
+        g_autoptr(VhObject) object = NULL;
+        char *text = NULL;
+        gsize size = 0;
+
+        if (g_file_get_contents(program->path, &text, &size, &error)) {
+            bytes = g_bytes_new_take(text, size);
+            object = vh_object_read(bytes, program->name, &error);
+        }
+        if (object)
+            continue;
+        fprintf(stderr, "vhintd: program %s: %s: %s\n", program->name, program->path, error->message);
+        bad++;
+    }
+    return bad;
+}
+
+static int serve(const VhConfig *config, GError **error)
+{
+    g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
+    g_autoptr(VhManager) manager = NULL;
+    g_autoptr(VhControl) control = NULL;
+
+    g_unix_signal_add(SIGTERM, on_signal, loop);
+    g_unix_signal_add(SIGINT, on_signal, loop);
+    manager = vh_manager_new(config, error);
+    if (!manager)
+        return -1;
+    control = vh_control_new(manager, config->control, error);
+    if (!control)
+        return -1;
+    fprintf(stderr, "vhintd: ready, %u guest%s, control socket %s\n", config->guests->len,
+            config->guests->len == 1 ? "" : "s", config->control);
+    g_main_loop_run(loop);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    g_autofree char *path = g_strdup(DEFAULT_CONFIG);
+    gboolean check = FALSE;
+    gboolean version = FALSE;
+    const GOptionEntry options[] = {
+        {"config", 'c', 0, G_OPTION_ARG_FILENAME, &path, "the configuration, instead of " DEFAULT_CONFIG, "FILE"},
+        {"check", 0, 0, G_OPTION_ARG_NONE, &check,
+         "read the configuration and its programs, say what is wrong, end", NULL},
+        {"version", 0, 0, G_OPTION_ARG_NONE, &version, "print the version, end", NULL},
+        {0},
+    };
+    g_autoptr(GOptionContext) context = g_option_context_new("- act on the hints of guests");
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VhConfig) config = NULL;
+
+    setlocale(LC_MESSAGES, "");
+    g_option_context_add_main_entries(context, options, NULL);
+    if (!g_option_context_parse(context, &argc, &argv, &error) || argc > 1) {
+        fprintf(stderr, "vhintd: %s; see vhintd --help\n", error ? error->message : "arguments are not taken");
+        return EXIT_USAGE;
+    }
+    if (version) {
+        printf("vhintd %s\n", VH_VERSION);
+        return EXIT_SUCCESS;
+    }
+    /* Objects that are no good are reported in our own words. */
+    libbpf_set_print(NULL);
+    if (sodium_init() < 0) {
+        fprintf(stderr, "vhintd: libsodium does not start: is there no source of randomness?\n");
+        return EXIT_FAILURE;
+    }
+    config = vh_config_load(path, &error);
+    if (config && check)
+        return check_programs(config) ? EXIT_FAILURE : EXIT_SUCCESS;
+    if (!config || serve(config, &error) < 0) {
+        fprintf(stderr, "vhintd: %s\n", error->message);
+        return EXIT_FAILURE;
+    }
+    return EXIT_SUCCESS;
+}

@@ -1,0 +1,609 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Manages all guests: from their wishes to the plan to the host's threads.
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <string.h>
+
+#include "actuate.h"
+#include "guest.h"
+#include "inventory.h"
+#include "manager.h"
+#include "msg.h"
+
+/* A guest and what the manager knows beyond it. */
+struct entry {
+    VhGuest *guest;
+    bool held; /* released by hand: no action until resume */
+};
+
+struct watcher {
+    guint id;
+    char *guest; /* "": all */
+    VhWatchFunc func;
+    gpointer data;
+};
+
+/* A program of the configuration, read once. */
+struct policy_program {
+    const struct vh_config_program *config;
+    VhObject *object; /* NULL: it could not be read */
+    char *problem;
+    GBytes *tunables;
+};
+
+struct VhManager {
+    const VhConfig *config;
+    VhJournal *journal;
+    VhSaved *saved;
+    VhActuate *actuate;
+    VhPathWatch *path_watch;
+    VhHotplug *hotplug;
+    struct vh_topology topology;
+    VhInventory *inventory;
+    GPtrArray *entries;  /* struct entry */
+    GPtrArray *policy;   /* struct policy_program */
+    GPtrArray *watchers; /* struct watcher */
+    guint last_watcher;
+    GArray *places; /* struct vh_place, scratch of replan */
+    GArray *wishes; /* struct vh_wish, scratch of replan */
+};
+
+static const char *name_of(const struct entry *entry)
+{
+    return vh_guest_config(entry->guest)->name;
+}
+
+static struct entry *find(const VhManager *manager, const char *guest, GError **error)
+{
+    for (guint i = 0; i < manager->entries->len; i++) {
+        struct entry *entry = g_ptr_array_index(manager->entries, i);
+
+        if (g_str_equal(name_of(entry), guest))
+            return entry;
+    }
+    g_set_error(error, VH_ERROR, VH_ERROR_NO_SUCH_GUEST, "no guest is called \"%s\": vhintctl guests lists them",
+                guest);
+    return NULL;
+}
+
+/* ---- wishes, plan, actions ---- */
+
+static const struct vh_cpuset *pool_of(const VhManager *manager, const struct entry *entry)
+{
+    const struct vh_config_guest *config = vh_guest_config(entry->guest);
+
+    return config->has_pool ? &config->pool : &manager->topology.present;
+}
+
+static void collect_places(VhManager *manager, unsigned index)
+{
+    const struct entry *entry = g_ptr_array_index(manager->entries, index);
+    unsigned count = 0;
+    const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
+
+    g_array_set_size(manager->wishes, count);
+    if (entry->held)
+        memset(manager->wishes->data, 0, count * sizeof(struct vh_wish));
+    else
+        vh_guest_wishes(entry->guest, (struct vh_wish *)(void *)manager->wishes->data);
+    for (unsigned i = 0; i < count; i++) {
+        const struct vh_cpuset *now = vh_actuate_cpus(manager->actuate, vcpus[i].thread);
+        int first = now ? vh_cpuset_next(now, 0) : -1;
+        bool single = first >= 0 && vh_cpuset_next(now, (unsigned)first + 1) < 0;
+        struct vh_place place = {
+            .guest = index,
+            .pool = pool_of(manager, entry),
+            .wish = g_array_index(manager->wishes, struct vh_wish, i),
+            .cpu_now = single ? first : -1,
+            .domain_now = first >= 0 ? manager->topology.domain[first] : -1,
+        };
+
+        g_array_append_val(manager->places, place);
+    }
+}
+
+static void plan(VhManager *manager)
+{
+    g_array_set_size(manager->places, 0);
+    for (unsigned i = 0; i < manager->entries->len; i++)
+        collect_places(manager, i);
+    vh_placement_plan((struct vh_place *)(void *)manager->places->data, manager->places->len, &manager->topology);
+}
+
+static guint act(VhManager *manager, const char *why, bool *retry)
+{
+    unsigned at = 0;
+
+    vh_actuate_begin(manager->actuate);
+    for (unsigned i = 0; i < manager->entries->len; i++) {
+        const struct entry *entry = g_ptr_array_index(manager->entries, i);
+        unsigned count = 0;
+        const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
+
+        for (unsigned j = 0; j < count; j++, at++) {
+            const struct vh_place *place = &g_array_index(manager->places, struct vh_place, at);
+            struct vh_target target = {name_of(entry), vcpus[j].index, vcpus[j].thread};
+            struct vh_cpuset cpus;
+
+            vh_actuate_want(manager->actuate, &target, place,
+                            vh_place_cpus(place, &manager->topology, &cpus) ? &cpus : NULL);
+        }
+    }
+    return vh_actuate_end(manager->actuate, why, retry);
+}
+
+/* From all guests' wishes to the host's masks. Returns how many actions were undone. */
+static guint replan(VhManager *manager, const char *why)
+{
+    bool retry = false;
+    guint undone = 0;
+    g_autoptr(GError) error = NULL;
+    struct vh_cpuset online = manager->topology.online;
+
+    plan(manager);
+    undone = act(manager, why, &retry);
+    if (!retry)
+        return undone;
+    /* A CPU went offline, and the kernel's event is not here yet. */
+    if (vh_topology_read(&manager->topology, &error) < 0)
+        g_warning("%s", error->message);
+    if (vh_cpuset_equal(&online, &manager->topology.online))
+        return undone;
+    plan(manager);
+    return undone + act(manager, why, &retry);
+}
+
+static void on_hotplug(gpointer data)
+{
+    VhManager *manager = data;
+    g_autoptr(GError) error = NULL;
+
+    if (vh_topology_read(&manager->topology, &error) < 0)
+        g_warning("%s", error->message);
+    vh_actuate_forgive(manager->actuate);
+    replan(manager, "the host's CPUs have changed");
+}
+
+static void on_changed(VhGuest *guest, const char *why, gpointer data)
+{
+    (void)guest;
+    replan(data, why);
+}
+
+/* ---- watches ---- */
+
+static bool on_watched(VhGuest *guest, gpointer data)
+{
+    const VhManager *manager = data;
+
+    (void)guest;
+    return manager->watchers->len > 0;
+}
+
+static void on_watch(VhGuest *guest, const GString *line, gpointer data)
+{
+    VhManager *manager = data;
+    const char *name = vh_guest_config(guest)->name;
+
+    /* From the last to the first: a function may remove its own watch. */
+    for (guint i = manager->watchers->len; i > 0; i--) {
+        const struct watcher *watcher = NULL;
+
+        if (i > manager->watchers->len)
+            continue;
+        watcher = g_ptr_array_index(manager->watchers, i - 1);
+        if (!*watcher->guest || g_str_equal(watcher->guest, name))
+            watcher->func(line->str, line->len, watcher->data);
+    }
+}
+
+static void watcher_free(gpointer data)
+{
+    struct watcher *watcher = data;
+
+    g_free(watcher->guest);
+    g_free(watcher);
+}
+
+guint vh_manager_watch(VhManager *manager, const char *guest, VhWatchFunc func, gpointer data, GError **error)
+{
+    struct watcher *watcher = NULL;
+
+    if (*guest && !find(manager, guest, error))
+        return 0;
+    watcher = g_new0(struct watcher, 1);
+    watcher->id = ++manager->last_watcher;
+    watcher->guest = g_strdup(guest);
+    watcher->func = func;
+    watcher->data = data;
+    g_ptr_array_add(manager->watchers, watcher);
+    return watcher->id;
+}
+
+void vh_manager_unwatch(VhManager *manager, guint id)
+{
+    for (guint i = 0; i < manager->watchers->len; i++) {
+        if (((const struct watcher *)g_ptr_array_index(manager->watchers, i))->id != id)
+            continue;
+        g_ptr_array_remove_index(manager->watchers, i);
+        return;
+    }
+}
+
+/* ---- guests come and go ---- */
+
+static const struct vh_guest_funcs guest_funcs = {.changed = on_changed, .watched = on_watched, .watch = on_watch};
+
+static const struct policy_program *find_policy(const VhManager *manager, const struct vh_config_program *config)
+{
+    for (guint i = 0; i < manager->policy->len; i++) {
+        const struct policy_program *program = g_ptr_array_index(manager->policy, i);
+
+        if (program->config == config)
+            return program;
+    }
+    return NULL;
+}
+
+static void add_policy(const VhManager *manager, VhGuest *guest, const struct vh_config_program *config)
+{
+    const struct policy_program *program = find_policy(manager, config);
+
+    vh_programs_add(vh_guest_programs(guest), config->name,
+                    program->object ? vh_object_ref(program->object) : NULL, g_bytes_ref(program->tunables),
+                    program->problem);
+}
+
+static void entry_free(gpointer data)
+{
+    struct entry *entry = data;
+
+    vh_guest_free(entry->guest);
+    g_free(entry);
+}
+
+static void on_added(const struct vh_config_guest *config, gpointer data)
+{
+    VhManager *manager = data;
+    struct entry *entry = g_new0(struct entry, 1);
+
+    entry->guest = vh_guest_new(config, manager->config->state_dir, manager->path_watch, manager->journal,
+                                &guest_funcs, manager);
+    for (guint i = 0; i < config->programs->len; i++)
+        add_policy(manager, entry->guest, g_ptr_array_index(config->programs, i));
+    g_ptr_array_add(manager->entries, entry);
+    vh_guest_start(entry->guest);
+}
+
+static void on_removed(const char *name, gpointer data)
+{
+    VhManager *manager = data;
+    struct entry *entry = find(manager, name, NULL);
+
+    if (!entry)
+        return;
+    g_ptr_array_remove(manager->entries, entry);
+    replan(manager, "the guest is not managed any longer");
+}
+
+static const struct vh_inventory_events inventory_events = {.added = on_added, .removed = on_removed};
+
+/* ---- the manager ---- */
+
+static void policy_free(gpointer data)
+{
+    struct policy_program *program = data;
+
+    g_clear_pointer(&program->object, vh_object_unref);
+    g_free(program->problem);
+    g_bytes_unref(program->tunables);
+    g_free(program);
+}
+
+static GBytes *pack_tunables(const GPtrArray *list)
+{
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
+
+    for (guint i = 0; i < list->len; i++) {
+        const char *text = g_ptr_array_index(list, i);
+
+        g_byte_array_append(bytes, (const guint8 *)text, (guint)strlen(text) + 1);
+    }
+    return g_byte_array_free_to_bytes(g_steal_pointer(&bytes));
+}
+
+/* A program that cannot be read does not keep the daemon from starting: it is shown as refused. */
+static void read_policy(VhManager *manager)
+{
+    for (guint i = 0; i < manager->config->programs->len; i++) {
+        struct policy_program *program = g_new0(struct policy_program, 1);
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GBytes) bytes = NULL;
+        char *text = NULL;
+        gsize size = 0;
+
+        program->config = g_ptr_array_index(manager->config->programs, i);
+        program->tunables = pack_tunables(program->config->tunables);
+        if (g_file_get_contents(program->config->path, &text, &size, &error)) {
+            bytes = g_bytes_new_take(text, size);
+            program->object = vh_object_read(bytes, program->config->name, &error);
+            g_prefix_error(&error, "%s: ", program->config->path);
+        }
+        program->problem = g_strdup(error ? error->message : "");
+        if (error)
+            g_warning("program %s: %s", program->config->name, error->message);
+        g_ptr_array_add(manager->policy, program);
+    }
+}
+
+static int make_directory(const char *path, int mode, GError **error)
+{
+    if (g_mkdir_with_parents(path, mode) == 0)
+        return 0;
+    g_set_error(error, VH_ERROR, VH_ERROR_FAILED, "directory %s: %s", path, g_strerror(errno));
+    return -1;
+}
+
+static int open_all(VhManager *manager, GError **error)
+{
+    const VhConfig *config = manager->config;
+    g_autofree char *saved_dir = g_build_filename(config->run_dir, "saved", NULL);
+    g_autofree char *saved = g_build_filename(saved_dir, "masks", NULL);
+
+    if (make_directory(config->run_dir, 0755, error) < 0 || make_directory(saved_dir, 0700, error) < 0 ||
+        make_directory(config->state_dir, 0700, error) < 0)
+        return -1;
+    manager->journal = vh_journal_new(config->journal, error);
+    if (!manager->journal || vh_topology_read(&manager->topology, error) < 0)
+        return -1;
+    manager->saved = vh_saved_open(saved, error);
+    manager->path_watch = manager->saved ? vh_path_watch_new(error) : NULL;
+    manager->hotplug = manager->path_watch ? vh_hotplug_new(on_hotplug, manager, error) : NULL;
+    return manager->hotplug ? 0 : -1;
+}
+
+VhManager *vh_manager_new(const VhConfig *config, GError **error)
+{
+    g_autoptr(VhManager) manager = g_new0(VhManager, 1);
+
+    manager->config = config;
+    manager->entries = g_ptr_array_new_with_free_func(entry_free);
+    manager->policy = g_ptr_array_new_with_free_func(policy_free);
+    manager->watchers = g_ptr_array_new_with_free_func(watcher_free);
+    manager->places = g_array_new(FALSE, TRUE, sizeof(struct vh_place));
+    manager->wishes = g_array_new(FALSE, TRUE, sizeof(struct vh_wish));
+    if (open_all(manager, error) < 0)
+        return NULL;
+    manager->actuate = vh_actuate_new(manager->saved, manager->journal, &vh_actuator_pin);
+    read_policy(manager);
+    manager->inventory = vh_inventory_static.open(config, &inventory_events, manager, error);
+    if (!manager->inventory)
+        return NULL;
+    vh_inventory_static.start(manager->inventory);
+    return g_steal_pointer(&manager);
+}
+
+void vh_manager_free(VhManager *manager)
+{
+    if (!manager)
+        return;
+    /* First the masks: what follows may take a while. */
+    vh_actuate_free(manager->actuate, "vhintd stops");
+    if (manager->inventory)
+        vh_inventory_static.close(manager->inventory);
+    g_ptr_array_unref(manager->entries);
+    vh_hotplug_free(manager->hotplug);
+    vh_path_watch_free(manager->path_watch);
+    vh_saved_close(manager->saved);
+    vh_journal_free(manager->journal);
+    g_ptr_array_unref(manager->policy);
+    g_ptr_array_unref(manager->watchers);
+    g_array_unref(manager->places);
+    g_array_unref(manager->wishes);
+    g_free(manager);
+}
+
+/* ---- calls of the control interface ---- */
+
+static void describe(const struct entry *entry, GVariantDict *dict)
+{
+    vh_guest_describe(entry->guest, dict);
+    g_variant_dict_insert(dict, "held", "b", entry->held);
+}
+
+GVariant *vh_manager_guests(VhManager *manager)
+{
+    g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
+
+    for (guint i = 0; i < manager->entries->len; i++) {
+        g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+
+        describe(g_ptr_array_index(manager->entries, i), &dict);
+        g_variant_builder_add_value(&builder, g_variant_dict_end(&dict));
+    }
+    return g_variant_builder_end(&builder);
+}
+
+/* One vCPU as GetGuest shows it. `place` is of a plan made just now. */
+static GVariant *describe_vcpu(const VhManager *manager, const struct entry *entry, const struct vh_vcpu *vcpu,
+                               unsigned position, const struct vh_place *place)
+{
+    g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+    struct vh_cpuset allowed;
+    bool applied = vh_actuate_cpus(manager->actuate, vcpu->thread) != NULL;
+    bool wanted = place->why == VH_PLACE_EXHAUSTED || place->why == VH_PLACE_OFFLINE || place->cpu >= 0;
+    g_autofree char *host_cpus =
+        vh_thread_cpus(vcpu->thread, &allowed) ? vh_cpuset_format(&allowed) : g_strdup("");
+    g_autofree char *former = NULL;
+    g_autofree char *reason = entry->held ? g_strdup("released by hand until resumed") : vh_place_reason(place);
+    const char *problem = NULL;
+
+    vh_actuate_describe(manager->actuate, vcpu->thread, &former, &problem);
+    g_variant_dict_insert(&dict, "index", "u", vcpu->index);
+    g_variant_dict_insert(&dict, "guest_cpu", "i", vh_cpu_map_find(vh_guest_cpus(entry->guest), position));
+    g_variant_dict_insert(&dict, "apic_id", "i", (gint32)vcpu->apic_id);
+    g_variant_dict_insert(&dict, "thread", "i", (gint32)vcpu->thread);
+    g_variant_dict_insert(&dict, "host_cpus", "s", host_cpus);
+    g_variant_dict_insert(&dict, "former", "s", former);
+    g_variant_dict_insert(&dict, "state", "s", applied ? "pinned" : wanted ? "wanted" : "floating");
+    g_variant_dict_insert(&dict, "reason", "s", *problem ? problem : reason);
+    return g_variant_dict_end(&dict);
+}
+
+GVariant *vh_manager_guest(VhManager *manager, const char *guest, GError **error)
+{
+    struct entry *entry = find(manager, guest, error);
+    g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+    g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
+    unsigned at = 0;
+
+    if (!entry)
+        return NULL;
+    plan(manager);
+    for (unsigned i = 0; i < manager->entries->len; i++) {
+        const struct entry *other = g_ptr_array_index(manager->entries, i);
+        unsigned count = 0;
+        const struct vh_vcpu *vcpus = vh_guest_vcpus(other->guest, &count);
+
+        for (unsigned j = 0; other == entry && j < count; j++)
+            g_variant_builder_add_value(&builder,
+                                        describe_vcpu(manager, entry, &vcpus[j], j,
+                                                      &g_array_index(manager->places, struct vh_place, at + j)));
+        at += count;
+    }
+    describe(entry, &dict);
+    g_variant_dict_insert_value(&dict, "vcpu", g_variant_builder_end(&builder));
+    return g_variant_dict_end(&dict);
+}
+
+GVariant *vh_manager_programs(VhManager *manager, const char *guest, GError **error)
+{
+    const struct entry *entry = find(manager, guest, error);
+
+    return entry ? vh_guest_describe_programs(entry->guest) : NULL;
+}
+
+char **vh_manager_hints(VhManager *manager, const char *guest, GError **error)
+{
+    const struct entry *entry = find(manager, guest, error);
+
+    return entry ? vh_guest_describe_facts(entry->guest) : NULL;
+}
+
+/* "name=value" strings of an a{ss}; NULL and an error for what LOAD cannot carry. */
+static GBytes *read_tunables(GVariant *tunables, GError **error)
+{
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
+    GVariantIter iter;
+    const char *name = NULL;
+    const char *value = NULL;
+
+    if (tunables) {
+        g_variant_iter_init(&iter, tunables);
+        while (g_variant_iter_next(&iter, "{&s&s}", &name, &value)) {
+            g_autofree char *text = g_strdup_printf("%s=%s", name, value);
+
+            if (!*name || strchr(name, '=')) {
+                g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "\"%s\" is no name for a tunable", name);
+                return NULL;
+            }
+            g_byte_array_append(bytes, (const guint8 *)text, (guint)strlen(text) + 1);
+        }
+    }
+    if (bytes->len > VH_TUNABLES_MAX) {
+        g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "the tunables have %u bytes, the limit is %u",
+                    bytes->len, VH_TUNABLES_MAX);
+        return NULL;
+    }
+    return g_byte_array_free_to_bytes(g_steal_pointer(&bytes));
+}
+
+void vh_manager_inject(VhManager *manager, const char *guest, const char *name, GBytes *object, GVariant *tunables,
+                       bool replace, GCancellable *cancellable, GAsyncReadyCallback callback, gpointer data)
+{
+    g_autoptr(GTask) task = g_task_new(NULL, cancellable, callback, data);
+    g_autoptr(GVariant) held = tunables ? g_variant_ref_sink(tunables) : NULL;
+    g_autoptr(VhObject) read = NULL;
+    g_autoptr(GBytes) packed = NULL;
+    GError *error = NULL;
+    const struct entry *entry = find(manager, guest, &error);
+
+    g_task_set_task_data(task, g_strdup(guest), g_free);
+    packed = entry ? read_tunables(held, &error) : NULL;
+    read = packed ? vh_object_read(object, name, &error) : NULL;
+    if (!read) {
+        g_task_return_error(task, error);
+        return;
+    }
+    vh_programs_inject(vh_guest_programs(entry->guest), g_steal_pointer(&read), g_steal_pointer(&packed), replace,
+                       g_steal_pointer(&task));
+}
+
+GVariant *vh_manager_inject_finish(VhManager *manager, GAsyncResult *result, GError **error)
+{
+    g_autofree char *name = g_task_propagate_pointer(G_TASK(result), error);
+    const char *guest = g_task_get_task_data(G_TASK(result));
+    const struct entry *entry = name ? find(manager, guest, error) : NULL;
+    VhPrograms *programs = entry ? vh_guest_programs(entry->guest) : NULL;
+
+    if (!programs)
+        return NULL;
+    for (guint i = 0; i < vh_programs_count(programs); i++) {
+        const struct vh_managed *managed = vh_programs_get(programs, i);
+
+        if (g_str_equal(managed->name, name))
+            return vh_guest_describe_program(entry->guest, managed);
+    }
+    g_set_error(error, VH_ERROR, VH_ERROR_NO_SUCH_PROGRAM, "%s was ejected meanwhile", name);
+    return NULL;
+}
+
+void vh_manager_eject(VhManager *manager, const char *guest, const char *program, GCancellable *cancellable,
+                      GAsyncReadyCallback callback, gpointer data)
+{
+    g_autoptr(GTask) task = g_task_new(NULL, cancellable, callback, data);
+    GError *error = NULL;
+    const struct entry *entry = find(manager, guest, &error);
+
+    if (!entry)
+        g_task_return_error(task, error);
+    else
+        vh_programs_eject(vh_guest_programs(entry->guest), program, g_steal_pointer(&task));
+}
+
+int vh_manager_eject_finish(VhManager *manager, GAsyncResult *result, GError **error)
+{
+    (void)manager;
+    return (int)g_task_propagate_int(G_TASK(result), error);
+}
+
+/* Returns 0, or -1 and an error. */
+static int set_held(VhManager *manager, const char *guest, bool held, GError **error)
+{
+    if (*guest && !find(manager, guest, error))
+        return -1;
+    for (guint i = 0; i < manager->entries->len; i++) {
+        struct entry *entry = g_ptr_array_index(manager->entries, i);
+
+        if (*guest && !g_str_equal(name_of(entry), guest))
+            continue;
+        if (entry->held != held)
+            vh_journal_step(manager->journal, name_of(entry), held ? "release" : "resume", "asked for by hand",
+                            NULL, NULL);
+        entry->held = held;
+    }
+    return 0;
+}
+
+int vh_manager_release(VhManager *manager, const char *guest, GError **error)
+{
+    return set_held(manager, guest, true, error) < 0 ? -1 : (int)replan(manager, "released by hand");
+}
+
+int vh_manager_resume(VhManager *manager, const char *guest, GError **error)
+{
+    if (set_held(manager, guest, false, error) < 0)
+        return -1;
+    replan(manager, "resumed by hand");
+    return 0;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A client of QEMU's monitor protocol on one connection, on the main loop.
+ *
+ * Commands may be given before the handshake is done; they wait for it. A monitor that is silent costs nothing;
+ * one that sends a line over VH_QMP_LINE_MAX bytes, or one that is not JSON, is hung up on. Source: QEMU's
+ * docs/interop/qmp-spec. */
+#pragma once
+
+#include <glib.h>
+#include <json-glib/json-glib.h>
+#include <sys/types.h>
+
+#define VH_QMP_LINE_MAX (1u << 20)
+#define VH_QMP_DEPTH_MAX 32u /* of nested JSON */
+#define VH_QMP_TURN 65536u   /* bytes read in one turn of the main loop */
+
+typedef struct VhQmp VhQmp;
+
+struct vh_qmp_funcs {
+    void (*ready)(gpointer data); /* the handshake is done */
+    /* `details` NULL when the event has none; borrowed. */
+    void (*event)(const char *name, JsonObject *details, gpointer data);
+    /* Once; the client may be freed in it, and must not be freed in the others. */
+    void (*closed)(const char *why, gpointer data);
+};
+
+/* `result` is borrowed; NULL: the command failed, or the connection went, and `error` says how. */
+typedef void (*VhQmpReply)(JsonNode *result, const char *error, gpointer data);
+
+/* Takes `fd` (a connected non-blocking stream socket) over. `funcs` is borrowed. */
+VhQmp *vh_qmp_new(int fd, const struct vh_qmp_funcs *funcs, gpointer data);
+
+/* Hangs up. Replies that are still awaited are given an error. */
+void vh_qmp_free(VhQmp *qmp);
+
+/* `arguments`: taken over, NULL for none. */
+void vh_qmp_command(VhQmp *qmp, const char *command, JsonObject *arguments, VhQmpReply reply, gpointer data);
+
+/* The process that serves the monitor (SO_PEERCRED), 0 if it is not visible from here. */
+pid_t vh_qmp_peer(const VhQmp *qmp);

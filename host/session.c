@@ -1,0 +1,590 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The conversation with one injector: handshake, requests, credit, gaps. See session.h for its invariants.
+#include "session.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define SEND_MAX VH_FRAME_ENCODED(sizeof(struct vh_chunk) + VH_CHUNK_MAX)
+#define CREDIT_STEP (VH_CREDIT_INITIAL / 4)
+
+/* A request without its answer. */
+struct request {
+    uint32_t id;
+    enum vh_type type;
+    struct vh_load load;
+    char name[VH_NAME_SIZE]; /* UNLOAD */
+    uint32_t program;        /* RESYNC */
+    char *tunables;
+    GBytes *object;
+    bool sent;         /* its first frame */
+    uint32_t offset;   /* object bytes sent */
+    VhAnswerFunc func; /* NULL: nobody waits */
+    gpointer data;
+};
+
+/* What is known of one program's stream of hints. */
+struct stream {
+    uint32_t id;
+    bool has_state;
+    uint64_t next; /* seq of the next hint */
+    uint64_t lost;
+    bool wanted;  /* a snapshot is owed */
+    bool asked;   /* a RESYNC is unanswered */
+    bool started; /* its snapshot's FIRST has come */
+};
+
+struct VhSession {
+    uint64_t number;
+    uint64_t peer; /* the guest's number, 0: none */
+    uint8_t version;
+    bool up;
+    bool hello_owed;
+    bool opened; /* the zero byte has been sent */
+    uint32_t last_id;
+    uint32_t credit_owed;
+    uint64_t broken_seen;
+    GQueue requests; /* struct request, in order */
+    struct stream streams[VH_PROGRAMS_MAX];
+    uint32_t stream_count;
+    const struct vh_session_funcs *funcs;
+    gpointer data;
+    struct vh_session_counters counters;
+    struct vh_decoder decoder;
+    uint8_t *input;  /* the decoder's */
+    uint8_t *output; /* SEND_MAX */
+};
+
+static void request_free(struct request *request)
+{
+    g_free(request->tunables);
+    g_clear_pointer(&request->object, g_bytes_unref);
+    g_free(request);
+}
+
+VhSession *vh_session_new(uint64_t number, const struct vh_session_funcs *funcs, gpointer data)
+{
+    VhSession *session = g_new0(VhSession, 1);
+
+    session->number = number;
+    session->funcs = funcs;
+    session->data = data;
+    session->input = g_malloc(VH_DECODER_BUFFER);
+    session->output = g_malloc(SEND_MAX);
+    g_queue_init(&session->requests);
+    vh_decoder_init(&session->decoder, session->input);
+    return session;
+}
+
+/* Ends all requests (invariant 4). An answer function may not make new ones: the session is not up. */
+static void fail_requests(VhSession *session, const char *why)
+{
+    struct request *request = NULL;
+
+    while ((request = g_queue_pop_head(&session->requests))) {
+        if (request->func)
+            request->func(NULL, why, "", request->data);
+        request_free(request);
+    }
+}
+
+static void end(VhSession *session, const char *why)
+{
+    bool was_up = session->up;
+
+    session->up = false;
+    session->peer = 0;
+    session->stream_count = 0;
+    session->credit_owed = 0;
+    fail_requests(session, why);
+    if (was_up)
+        session->funcs->down(why, session->data);
+}
+
+void vh_session_free(VhSession *session)
+{
+    if (!session)
+        return;
+    end(session, "the channel was closed");
+    g_free(session->input);
+    g_free(session->output);
+    g_free(session);
+}
+
+bool vh_session_is_up(const VhSession *session)
+{
+    return session->up;
+}
+
+const struct vh_session_counters *vh_session_counters(const VhSession *session)
+{
+    return &session->counters;
+}
+
+/* Sends one frame; false: no room for it now. */
+static bool send_frame(VhSession *session, enum vh_type type, uint32_t id, const struct iovec *parts, int count)
+{
+    size_t payload = 0;
+    long len = 0;
+
+    for (int i = 0; i < count; i++)
+        payload += parts[i].iov_len;
+    if (session->funcs->room(session->data) < VH_FRAME_ENCODED(payload))
+        return false;
+    len = vh_frame_encode(session->output, SEND_MAX, type, type == VH_HELLO ? 0 : session->version, id, parts,
+                          count);
+    g_return_val_if_fail(len > 0, true);
+    session->funcs->send(session->output, (size_t)len, session->data);
+    return true;
+}
+
+static bool send_struct(VhSession *session, enum vh_type type, uint32_t id, const void *payload, size_t len)
+{
+    struct iovec part = {.iov_base = (void *)payload, .iov_len = len};
+
+    return send_frame(session, type, id, &part, 1);
+}
+
+static bool send_hello(VhSession *session)
+{
+    struct vh_hello hello = {
+        .magic = VH_HELLO_MAGIC,
+        .version_min = VH_WIRE_MIN,
+        .version_max = VH_WIRE_MAX,
+        .session = session->number,
+        .peer = session->peer,
+        .role = VH_ROLE_HOST,
+        .credit = VH_CREDIT_INITIAL,
+        .agent = "vhintd " VH_VERSION,
+    };
+
+    if (!session->opened && session->funcs->room(session->data) >= 1) {
+        session->funcs->send((const uint8_t[]){0}, 1, session->data);
+        session->opened = true;
+    }
+    return session->opened && send_struct(session, VH_HELLO, 0, &hello, sizeof(hello));
+}
+
+/* Sends the next piece of a request; false: no room. */
+static bool send_piece(VhSession *session, struct request *request)
+{
+    gsize size = 0;
+    const uint8_t *object = request->object ? g_bytes_get_data(request->object, &size) : NULL;
+
+    if (!request->sent && request->type == VH_LOAD) {
+        struct iovec parts[] = {{&request->load, sizeof(request->load)},
+                                {request->tunables, request->load.tunables_len}};
+
+        request->sent = send_frame(session, VH_LOAD, request->id, parts, 2);
+        return request->sent;
+    }
+    if (!request->sent) {
+        struct vh_unload unload = {{0}};
+
+        memcpy(unload.name, request->name, sizeof(unload.name));
+        request->sent = send_struct(session, VH_UNLOAD, request->id, &unload, sizeof(unload));
+        return request->sent;
+    }
+    if (request->offset < size) {
+        struct vh_chunk chunk = {.offset = request->offset};
+        uint32_t len = MIN((uint32_t)size - request->offset, VH_CHUNK_MAX);
+        struct iovec parts[] = {{&chunk, sizeof(chunk)}, {(void *)(object + request->offset), len}};
+
+        if (!send_frame(session, VH_CHUNK, request->id, parts, 2))
+            return false;
+        request->offset += len;
+    }
+    return true;
+}
+
+static bool all_sent(const struct request *request)
+{
+    return request->sent && (!request->object || request->offset >= g_bytes_get_size(request->object));
+}
+
+/* Unloads go out at once, loads one after the other (invariant 1). */
+static void flush_requests(VhSession *session)
+{
+    bool load_underway = false;
+
+    for (GList *at = session->requests.head; at; at = at->next) {
+        struct request *request = at->data;
+
+        if (request->type == VH_RESYNC || (request->type == VH_LOAD && load_underway))
+            continue;
+        while (!all_sent(request))
+            if (!send_piece(session, request))
+                return;
+        load_underway = load_underway || request->type == VH_LOAD;
+    }
+}
+
+static struct request *request_new(VhSession *session, enum vh_type type, VhAnswerFunc func, gpointer data)
+{
+    struct request *request = g_new0(struct request, 1);
+
+    if (++session->last_id == 0)
+        session->last_id = 1;
+    request->id = session->last_id;
+    request->type = type;
+    request->func = func;
+    request->data = data;
+    g_queue_push_tail(&session->requests, request);
+    return request;
+}
+
+static bool send_resync(VhSession *session, struct stream *stream)
+{
+    struct vh_resync resync = {.program = stream->id};
+    struct request *request = NULL;
+
+    if (session->funcs->room(session->data) < VH_FRAME_ENCODED(sizeof(resync)))
+        return false;
+    request = request_new(session, VH_RESYNC, NULL, NULL);
+    request->program = stream->id;
+    request->sent = true;
+    stream->wanted = false;
+    stream->asked = true;
+    stream->started = false;
+    return send_struct(session, VH_RESYNC, request->id, &resync, sizeof(resync));
+}
+
+void vh_session_flush(VhSession *session)
+{
+    if (session->hello_owed) {
+        if (!send_hello(session))
+            return;
+        session->hello_owed = false;
+    }
+    if (!session->up)
+        return;
+    if (session->credit_owed >= CREDIT_STEP) {
+        struct vh_credit credit = {.bytes = session->credit_owed};
+
+        if (!send_struct(session, VH_CREDIT, 0, &credit, sizeof(credit)))
+            return;
+        session->credit_owed = 0;
+    }
+    for (uint32_t i = 0; i < session->stream_count; i++) {
+        struct stream *stream = &session->streams[i];
+
+        if (stream->wanted && !stream->asked && !send_resync(session, stream))
+            return;
+    }
+    flush_requests(session);
+}
+
+void vh_session_hello(VhSession *session)
+{
+    session->hello_owed = true;
+    vh_session_flush(session);
+}
+
+void vh_session_restart(VhSession *session, uint64_t number, const char *why)
+{
+    end(session, why);
+    session->number = number;
+    session->opened = false;
+    vh_decoder_reset(&session->decoder);
+    vh_session_hello(session);
+}
+
+static struct stream *find_stream(VhSession *session, uint32_t program)
+{
+    for (uint32_t i = 0; i < session->stream_count; i++)
+        if (session->streams[i].id == program)
+            return &session->streams[i];
+    return NULL;
+}
+
+/* Facts of this program may be missing: a snapshot is owed. What happens between RESYNC and its FIRST is in it. */
+static void note_gap(VhSession *session, struct stream *stream)
+{
+    session->counters.gaps++;
+    if (stream->has_state && !(stream->asked && !stream->started))
+        stream->wanted = true;
+}
+
+void vh_session_resync(VhSession *session, uint32_t program)
+{
+    struct stream *stream = session->up ? find_stream(session, program) : NULL;
+
+    if (stream && stream->has_state && !(stream->asked && !stream->started))
+        stream->wanted = true;
+    vh_session_flush(session);
+}
+
+/* ---- what the guest says ---- */
+
+static void complain(VhSession *session, const struct vh_frame *frame, const char *what)
+{
+    g_autofree char *text =
+        g_strdup_printf("%s frame of %u bytes %s", vh_type_name(frame->type), frame->len, what);
+
+    session->funcs->complaint(text, session->data);
+}
+
+static void refuse(VhSession *session, const struct vh_frame *frame)
+{
+    session->counters.refused++;
+    complain(session, frame, "breaks the protocol and was dropped");
+}
+
+static void take_hello(VhSession *session, const struct vh_frame *frame)
+{
+    struct vh_hello hello;
+    int version = 0;
+
+    if (vh_msg_hello(frame, &hello) < 0) {
+        refuse(session, frame);
+        return;
+    }
+    if (hello.role != VH_ROLE_GUEST) {
+        session->funcs->complaint("the channel's other end is not an injector: it calls itself a host",
+                                  session->data);
+        return;
+    }
+    if (session->up && hello.session == session->peer && hello.peer == session->number)
+        return;
+    version = vh_hello_version(&hello);
+    if (version < 0) {
+        g_autofree char *text =
+            g_strdup_printf("the injector \"%s\" speaks versions %u to %u of the protocol, this "
+                            "vhintd %u to %u: bring the older one up to date",
+                            hello.agent, hello.version_min, hello.version_max, VH_WIRE_MIN, VH_WIRE_MAX);
+
+        end(session, text);
+        session->funcs->complaint(text, session->data);
+        if (hello.peer != session->number)
+            vh_session_hello(session);
+        return;
+    }
+    end(session, "the injector has restarted");
+    if (hello.peer != session->number) {
+        /* It speaks to a predecessor, or to nobody yet. A HELLO without a peer makes it answer with ours. */
+        vh_session_hello(session);
+        return;
+    }
+    session->peer = hello.session;
+    session->version = (uint8_t)version;
+    session->up = true;
+    session->hello_owed = true;
+    session->broken_seen = session->decoder.counters.bad + session->decoder.counters.oversize;
+    session->funcs->up(&hello, session->data);
+}
+
+static void take_cpus(VhSession *session, const struct vh_frame *frame)
+{
+    struct vh_cpu cpus[VH_CPUS_MAX];
+    uint32_t count = 0;
+
+    if (vh_msg_cpus(frame, cpus, &count) < 0)
+        refuse(session, frame);
+    else
+        session->funcs->cpus(cpus, count, session->data);
+}
+
+static void take_programs(VhSession *session, const struct vh_frame *frame)
+{
+    struct vh_program programs[VH_PROGRAMS_MAX];
+    struct stream streams[VH_PROGRAMS_MAX];
+    uint32_t count = 0;
+
+    if (vh_msg_programs(frame, programs, &count) < 0) {
+        refuse(session, frame);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct vh_program *program = &programs[i];
+        struct stream *known = find_stream(session, program->id);
+        bool has_state = program->flags & VH_PROGRAM_STATE;
+
+        if (known && (known->next != program->seq || program->lost > known->lost))
+            note_gap(session, known);
+        streams[i] =
+            known ? *known : (struct stream){.id = program->id, .has_state = has_state, .wanted = has_state};
+        streams[i].next = program->seq;
+        streams[i].lost = program->lost;
+    }
+    memcpy(session->streams, streams, count * sizeof(streams[0]));
+    session->stream_count = count;
+    session->funcs->programs(programs, count, session->data);
+}
+
+static void take_hints(VhSession *session, const struct vh_frame *frame)
+{
+    struct vh_batch batch;
+    struct vh_records records;
+    struct stream *stream = NULL;
+
+    session->credit_owed += frame->len;
+    if (vh_msg_batch(frame, &batch, &records) < 0) {
+        refuse(session, frame);
+        return;
+    }
+    stream = find_stream(session, batch.program);
+    if (!stream) {
+        session->counters.refused++;
+        complain(session, frame, "is of a program that is not in PROGRAMS");
+        return;
+    }
+    if (frame->type == VH_SNAPSHOT && (batch.flags & VH_SNAPSHOT_FIRST))
+        stream->started = true;
+    else if (batch.seq != stream->next || batch.lost > stream->lost)
+        note_gap(session, stream);
+    stream->next = batch.seq + (frame->type == VH_HINTS ? batch.count : 0);
+    stream->lost = batch.lost;
+    if (frame->type == VH_HINTS)
+        session->funcs->hints(&batch, records, session->data);
+    else
+        session->funcs->snapshot(&batch, records, session->data);
+}
+
+static GList *find_request(VhSession *session, uint32_t id)
+{
+    for (GList *at = session->requests.head; at; at = at->next)
+        if (((const struct request *)at->data)->id == id)
+            return at;
+    return NULL;
+}
+
+static void end_resync(VhSession *session, const struct request *request, const struct vh_answer *answer,
+                       const char *text)
+{
+    struct stream *stream = find_stream(session, request->program);
+
+    if (stream)
+        stream->asked = false;
+    if (answer->error && stream) {
+        g_autofree char *told = g_strdup_printf("the injector refuses a snapshot: %s", *text ? text : "no reason");
+
+        session->funcs->complaint(told, session->data);
+    }
+}
+
+static void take_answer(VhSession *session, const struct vh_frame *frame)
+{
+    struct vh_answer answer;
+    const char *text = NULL;
+    const char *log = NULL;
+    g_autofree char *text_copy = NULL;
+    g_autofree char *log_copy = NULL;
+    GList *link = find_request(session, frame->id);
+    struct request *request = NULL;
+
+    if (vh_msg_answer(frame, &answer, &text, &log) < 0) {
+        refuse(session, frame);
+        return;
+    }
+    if (!link || !((const struct request *)link->data)->sent) {
+        session->counters.refused++;
+        complain(session, frame, "answers nothing that was asked");
+        return;
+    }
+    request = link->data;
+    g_queue_delete_link(&session->requests, link);
+    text_copy = g_utf8_make_valid(text, answer.text_len);
+    log_copy = g_utf8_make_valid(log, answer.log_len);
+    if (request->type == VH_RESYNC)
+        end_resync(session, request, &answer, text_copy);
+    if (request->func)
+        request->func(&answer, text_copy, log_copy, request->data);
+    request_free(request);
+}
+
+static void take_frame(VhSession *session, const struct vh_frame *frame)
+{
+    if (frame->type == VH_HELLO) {
+        take_hello(session, frame);
+        return;
+    }
+    if (!session->up)
+        return;
+    if (frame->version != session->version) {
+        session->counters.refused++;
+        complain(session, frame, "is of another protocol version than the one agreed on");
+        return;
+    }
+    session->counters.frames++;
+    switch (frame->type) {
+    case VH_CPUS:
+        take_cpus(session, frame);
+        break;
+    case VH_PROGRAMS:
+        take_programs(session, frame);
+        break;
+    case VH_HINTS:
+    case VH_SNAPSHOT:
+        take_hints(session, frame);
+        break;
+    case VH_ANSWER:
+        take_answer(session, frame);
+        break;
+    default:
+        session->counters.unknown++;
+        break;
+    }
+}
+
+/* A frame that arrived broken may have held anything. */
+static void note_broken(VhSession *session)
+{
+    uint64_t broken = session->decoder.counters.bad + session->decoder.counters.oversize;
+
+    if (broken == session->broken_seen)
+        return;
+    session->counters.broken += broken - session->broken_seen;
+    session->broken_seen = broken;
+    if (!session->up)
+        return;
+    session->funcs->complaint("a frame arrived broken and was dropped", session->data);
+    for (uint32_t i = 0; i < session->stream_count; i++)
+        note_gap(session, &session->streams[i]);
+}
+
+void vh_session_receive(VhSession *session, const uint8_t *bytes, size_t len)
+{
+    struct vh_frame frame;
+
+    while (vh_decoder_feed(&session->decoder, &bytes, &len, &frame) == 1) {
+        note_broken(session);
+        take_frame(session, &frame);
+    }
+    note_broken(session);
+    vh_session_flush(session);
+}
+
+uint32_t vh_session_load(VhSession *session, const struct vh_load *load, const char *tunables, GBytes *object,
+                         VhAnswerFunc func, gpointer data)
+{
+    struct request *request = request_new(session, VH_LOAD, func, data);
+
+    request->load = *load;
+    request->tunables = g_memdup2(tunables, load->tunables_len);
+    request->object = g_bytes_ref(object);
+    vh_session_flush(session);
+    return request->id;
+}
+
+uint32_t vh_session_unload(VhSession *session, const char *name, VhAnswerFunc func, gpointer data)
+{
+    struct request *request = request_new(session, VH_UNLOAD, func, data);
+
+    g_strlcpy(request->name, name, sizeof(request->name));
+    vh_session_flush(session);
+    return request->id;
+}
+
+void vh_session_forget(VhSession *session, uint32_t id)
+{
+    GList *link = find_request(session, id);
+    struct request *request = link ? link->data : NULL;
+
+    if (!request)
+        return;
+    request->func = NULL;
+    if (request->sent)
+        return;
+    g_queue_delete_link(&session->requests, link);
+    request_free(request);
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The host's side of one conversation with an injector, as a pure state machine: bytes in, calls and bytes out.
+ *
+ * See protocol/PROTOCOL.md for the conversation. The session asks for a snapshot by itself whenever facts may be
+ * missing: a program seen for the first time, `lost` grew, `seq` jumped, a frame arrived broken. Control messages
+ * that are owed are remembered as flags rather than queued, so a guest that talks without reading cannot make it
+ * grow.
+ *
+ * Invariants:
+ *  1. At most one LOAD is on its way or unanswered; the others wait in order.
+ *  2. At most one RESYNC per program is unanswered.
+ *  3. Nothing that belongs to a session is reported before its up() or after its down().
+ *  4. Every request's answer function is called exactly once: with its ANSWER, or with a NULL answer once the
+ * session is down or freed. No function of the session may be called from within send() or room(); vh_session_free
+ * from none of them. */
+#pragma once
+
+#include <glib.h>
+
+#include "msg.h"
+
+typedef struct VhSession VhSession;
+
+struct vh_session_funcs {
+    size_t (*room)(gpointer data); /* bytes that send would take now */
+    void (*send)(const uint8_t *bytes, size_t len, gpointer data);
+    void (*up)(const struct vh_hello *guest, gpointer data);
+    void (*down)(const char *why, gpointer data);
+    void (*cpus)(const struct vh_cpu *cpus, uint32_t count, gpointer data);
+    void (*programs)(const struct vh_program *programs, uint32_t count, gpointer data);
+    void (*hints)(const struct vh_batch *batch, struct vh_records records, gpointer data);
+    void (*snapshot)(const struct vh_batch *batch, struct vh_records records, gpointer data);
+    /* Something that an operator should know: a wire version, a broken frame, a gap. */
+    void (*complaint)(const char *text, gpointer data);
+};
+
+/* `log` is the verifier's. NULL `answer`: the session ended first; text says why. */
+typedef void (*VhAnswerFunc)(const struct vh_answer *answer, const char *text, const char *log, gpointer data);
+
+struct vh_session_counters {
+    uint64_t frames;  /* good ones of this version */
+    uint64_t broken;  /* undecodable or oversize */
+    uint64_t refused; /* payload against the rules, or another version */
+    uint64_t unknown; /* a type that this side does not take */
+    uint64_t gaps;
+};
+
+/* `number` is this side's session number: random, not 0. `funcs` is borrowed. Sends nothing before
+ * vh_session_hello. */
+VhSession *vh_session_new(uint64_t number, const struct vh_session_funcs *funcs, gpointer data);
+void vh_session_free(VhSession *session);
+
+/* Opens the conversation, or opens it again if no answer came: sends HELLO as soon as there is room. */
+void vh_session_hello(VhSession *session);
+
+/* The peer is known to have gone: ends the session (down() is called if it was up) and says HELLO as `number`, a
+ * new one, to whoever comes next. */
+void vh_session_restart(VhSession *session, uint64_t number, const char *why);
+
+void vh_session_receive(VhSession *session, const uint8_t *bytes, size_t len);
+
+/* To be called when there is room again. */
+void vh_session_flush(VhSession *session);
+
+bool vh_session_is_up(const VhSession *session);
+const struct vh_session_counters *vh_session_counters(const VhSession *session);
+
+/* Requests; only while the session is up. `object` is referenced, everything else copied. Each returns a number
+ * for vh_session_forget. */
+uint32_t vh_session_load(VhSession *session, const struct vh_load *load, const char *tunables, GBytes *object,
+                         VhAnswerFunc func, gpointer data);
+uint32_t vh_session_unload(VhSession *session, const char *name, VhAnswerFunc func, gpointer data);
+
+/* The answer to request `id` is not waited for any longer; its function is not called. */
+void vh_session_forget(VhSession *session, uint32_t id);
+
+/* Asks for a snapshot of one program. */
+void vh_session_resync(VhSession *session, uint32_t program);

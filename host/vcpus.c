@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Learns a guest's vCPUs through QMP and joins them with the guest's own CPU numbers.
+#include "vcpus.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* One query under way: query-cpus-fast, then one qom-get per vCPU. */
+struct query {
+    VhQmp *qmp;
+    GArray *vcpus;
+    unsigned left; /* replies to come */
+    VhVcpusFunc func;
+    gpointer data;
+};
+
+struct apic_query {
+    struct query *query;
+    unsigned position;
+};
+
+static void finish(struct query *query, const char *error)
+{
+    GArray *vcpus = g_steal_pointer(&query->vcpus);
+
+    if (error)
+        g_clear_pointer(&vcpus, g_array_unref);
+    query->func(vcpus, error, query->data);
+    g_free(query);
+}
+
+/* A vCPU without an APIC id (another architecture, or unplugged meanwhile) stays, and is never matched. */
+static void on_apic_id(JsonNode *result, const char *error, gpointer data)
+{
+    g_autofree struct apic_query *apic = data;
+    struct query *query = apic->query;
+
+    (void)error;
+    if (result && JSON_NODE_HOLDS_VALUE(result))
+        g_array_index(query->vcpus, struct vh_vcpu, apic->position).apic_id = json_node_get_int(result);
+    if (--query->left == 0)
+        finish(query, NULL);
+}
+
+static void ask_apic_id(struct query *query, unsigned position, const char *path)
+{
+    struct apic_query *apic = g_new0(struct apic_query, 1);
+    JsonObject *arguments = json_object_new();
+
+    apic->query = query;
+    apic->position = position;
+    json_object_set_string_member(arguments, "path", path);
+    json_object_set_string_member(arguments, "property", "apic-id");
+    vh_qmp_command(query->qmp, "qom-get", arguments, on_apic_id, apic);
+}
+
+/* Does `thread` belong to the process that serves the monitor? A QEMU that was taken over by its guest must not
+ * make this daemon pin other processes' threads. */
+static bool belongs(pid_t thread, pid_t process)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/task/%d", process, thread);
+
+    return process == 0 || access(path, F_OK) == 0;
+}
+
+static void on_cpus(JsonNode *result, const char *error, gpointer data)
+{
+    struct query *query = data;
+    JsonArray *list = result && JSON_NODE_HOLDS_ARRAY(result) ? json_node_get_array(result) : NULL;
+    g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
+    pid_t process = list ? vh_qmp_peer(query->qmp) : 0;
+
+    if (!list) {
+        finish(query, result ? "query-cpus-fast did not return a list" : error);
+        return;
+    }
+    for (guint i = 0; i < json_array_get_length(list) && i < VH_CPUS_MAX; i++) {
+        JsonNode *node = json_array_get_element(list, i);
+        JsonObject *cpu = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+        struct vh_vcpu vcpu = {.apic_id = -1};
+        const char *path = NULL;
+
+        if (!cpu)
+            continue;
+        vcpu.index = (unsigned)json_object_get_int_member_with_default(cpu, "cpu-index", 0);
+        vcpu.thread = (pid_t)json_object_get_int_member_with_default(cpu, "thread-id", 0);
+        path = json_object_get_string_member_with_default(cpu, "qom-path", NULL);
+        if (!path || vcpu.thread <= 0)
+            continue;
+        if (!belongs(vcpu.thread, process)) {
+            finish(query, "the monitor names a thread that is not its process's own");
+            return;
+        }
+        g_array_append_val(query->vcpus, vcpu);
+        g_ptr_array_add(paths, g_strdup(path));
+    }
+    query->left = paths->len;
+    if (!paths->len)
+        finish(query, NULL);
+    for (guint i = 0, count = paths->len; i < count; i++)
+        ask_apic_id(query, i, g_ptr_array_index(paths, i));
+}
+
+void vh_vcpus_query(VhQmp *qmp, VhVcpusFunc func, gpointer data)
+{
+    struct query *query = g_new0(struct query, 1);
+
+    query->qmp = qmp;
+    query->vcpus = g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu));
+    query->func = func;
+    query->data = data;
+    vh_qmp_command(qmp, "query-cpus-fast", NULL, on_cpus, query);
+}
+
+static int find_apic_id(const struct vh_vcpu *vcpus, unsigned count, uint32_t apic_id)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (vcpus[i].apic_id == (int64_t)apic_id)
+            return (int)i;
+    return -1;
+}
+
+void vh_cpu_map_join(struct vh_cpu_map *map, const struct vh_cpu *cpus, uint32_t count,
+                     const struct vh_vcpu *vcpus, unsigned vcpu_count)
+{
+    memset(map, 0, sizeof(*map));
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t cpu = cpus[i].cpu;
+
+        if (cpu >= VH_CPUS_MAX)
+            continue;
+        map->count = MAX(map->count, cpu + 1);
+        map->cpus[cpu].known = true;
+        map->cpus[cpu].online = cpus[i].flags & VH_CPU_ONLINE;
+        map->cpus[cpu].vcpu =
+            cpus[i].apic_id == VH_APIC_UNKNOWN ? -1 : find_apic_id(vcpus, vcpu_count, cpus[i].apic_id);
+    }
+}
+
+int vh_cpu_map_find(const struct vh_cpu_map *map, unsigned position)
+{
+    for (uint32_t cpu = 0; cpu < map->count; cpu++)
+        if (map->cpus[cpu].known && map->cpus[cpu].vcpu == (int)position)
+            return (int)cpu;
+    return -1;
+}
