@@ -100,7 +100,8 @@ def run(guest, daemon):
     program = daemon.program("affinity")
     print(f"   {program['name']} {program['version']}: {program['attached']} BPF programs attached in the guest")
     watch = daemon.watch(guest.name)
-    time.sleep(0.3)  # vhintctl has no sign that its watch has begun
+    own = vhtest.thread_cpus(guest.qemu.pid)
+    vhtest.wait_for(lambda: all(cpus == own for cpus in guest.all_host_cpus().values()), 5, "every vCPU floats")
     offset, error = guest.agent.clock_offset()
 
     before = guest.all_host_cpus()

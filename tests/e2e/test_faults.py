@@ -179,9 +179,7 @@ class GuestGoes(Faults):
         for cpu in (2, 3):
             self.sleeper(guest, cpu)
             self.wait_pinned(guest, cpu)
-            guest.reset(wait=False)
-            self.wait_pinned(guest)  # long before the new injector says anything
-            guest.wait_booted()
+            guest.reset(lambda: self.wait_pinned(guest))  # long before the new injector says anything
             daemon.wait_ready()
             self.wait_pinned(guest)
 

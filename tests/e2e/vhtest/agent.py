@@ -48,6 +48,12 @@ class Command:
             self._next(timeout)
         return self
 
+    def done(self):
+        """Whether the command has ended, without waiting for it."""
+        while self.result is None and not self.answers.empty():
+            self._next(1)
+        return self.result is not None
+
     def wait(self, timeout=60):
         while self.result is None:
             self._next(timeout)

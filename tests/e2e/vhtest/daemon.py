@@ -25,6 +25,7 @@ class Daemon:
         self.programs = programs
         self.pool = pool
         self.process = None
+        self.watches = 0
         self.control = self.path("control")
         self.config = self.path("vhint.conf")
         self.log = self.path("vhintd.log")
@@ -116,9 +117,14 @@ class Daemon:
             raise Failure(f"vhintctl {' '.join(map(str, args))}: exit status {result.returncode}: {result.stderr}")
         return json.loads(result.stdout) if result.stdout.strip() else None
 
-    def watch(self, *args):
-        """vhintctl --json watch in the background; a Watch."""
-        return Watch([VHINTCTL, "--socket", self.control, "--json", "watch", *args], self.path("watch.log"))
+    def watch(self, guest="guest"):
+        """vhintctl --json watch in the background; a Watch that has begun. Needs the affinity program, whose hints about
+        short tasks are the sign of that."""
+        self.watches += 1
+        watch = Watch([VHINTCTL, "--socket", self.control, "--json", "watch", guest],
+                      self.path(f"watch{self.watches}.log"))
+        wait_for(lambda: self.guests[guest].run("taskset -c 0 true") and watch.lines(), 10, "vhintctl watch shows hints")
+        return watch
 
     def guest(self, name="guest"):
         return next(guest for guest in self.ctl("guests") if guest["name"] == name)
