@@ -26,17 +26,6 @@ class Stage:
         print(f"{'failed' if kind else 'done'} ({time.monotonic() - self.begin:.1f} s)", flush=True)
 
 
-def ranges(cpus):
-    """{0, 1, 2, 5} -> "0-2,5"."""
-    parts = []
-    for cpu in sorted(cpus):
-        if parts and parts[-1][1] == cpu - 1:
-            parts[-1][1] = cpu
-        else:
-            parts.append([cpu, cpu])
-    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
-
-
 def change(guest, what, act):
     """Calls act() and returns when the mask of CPU's thread changed, on the host's clock in s."""
     thread = guest.thread(CPU)
@@ -45,7 +34,7 @@ def change(guest, what, act):
     act()
     while os.sched_getaffinity(thread) == before:
         if time.monotonic() > end:
-            raise vhtest.Failure(f"{what}, but the vCPU's thread {thread} may still run on host CPUs {ranges(before)}")
+            raise vhtest.Failure(f"{what}, but the vCPU's thread {thread} may still run on host CPUs {vhtest.format_cpus(before)}")
     return time.monotonic()
 
 
@@ -61,7 +50,7 @@ def show(columns):
     guest = columns[0][1]
     rows = [["vCPU", "host thread"] + [name for name, _, _ in columns]]
     for cpu in sorted(columns[0][2]):
-        rows.append([str(cpu), str(guest.thread(cpu))] + [ranges(masks[cpu]) for _, _, masks in columns])
+        rows.append([str(cpu), str(guest.thread(cpu))] + [vhtest.format_cpus(masks[cpu]) for _, _, masks in columns])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     print("\nHost CPUs that each vCPU's thread may run on:\n")
     for row in rows:
@@ -123,10 +112,10 @@ def run(guest, daemon):
     print(f"   from the guest's call to the host's change: {pin:.2f} ms; from the task's end: {loose:.2f} ms\n"
           f"   (two clocks, compared to within {error * 1000:.2f} ms)\n")
 
-    check(len(during[CPU]) == 1, f"vCPU {CPU} got host CPUs {ranges(during[CPU])}, not one")
+    check(len(during[CPU]) == 1, f"vCPU {CPU} got host CPUs {vhtest.format_cpus(during[CPU])}, not one")
     check(all(during[cpu] == before[cpu] for cpu in before if cpu != CPU), "another vCPU's mask changed too")
     check(after == before, "the masks afterwards are not those from before")
-    return f"demo: ok: vCPU {CPU} was pinned to host CPU {ranges(during[CPU])} after {pin:.2f} ms and floats again"
+    return f"demo: ok: vCPU {CPU} was pinned to host CPU {vhtest.format_cpus(during[CPU])} after {pin:.2f} ms and floats again"
 
 
 def main():

@@ -6,7 +6,7 @@ import subprocess
 
 from . import process
 from .guest import BUILD
-from .process import Failure, Process, tail, wait_for
+from .process import Failure, Process, format_cpus, tail, wait_for
 
 # Where vhintd and vhintctl come from: another build than the guest's programs for a run under sanitizers.
 HOST_BUILD = os.path.realpath(os.environ.get("VH_HOST_BUILD", BUILD))
@@ -19,11 +19,11 @@ ENVIRONMENT = dict(os.environ, ASAN_OPTIONS="abort_on_error=1", UBSAN_OPTIONS="p
 class Daemon:
     """vhintd with a configuration of its own; a context manager. State outlives stop() and kill() until close()."""
 
-    def __init__(self, *guests, programs="affinity", pool="0-1"):
+    def __init__(self, *guests, programs="affinity", pool=None):
         self.directory = process.temporary_directory()
         self.guests = {guest.name: guest for guest in guests}
         self.programs = programs
-        self.pool = pool
+        self.pool = pool or format_cpus(os.sched_getaffinity(0))
         self.process = None
         self.watches = 0
         self.control = self.path("control")

@@ -118,6 +118,17 @@ def parse_cpus(text):
     return cpus
 
 
+def format_cpus(cpus):
+    """{0, 1, 2, 5} -> "0-2,5"."""
+    parts = []
+    for cpu in sorted(cpus):
+        if parts and parts[-1][1] == cpu - 1:
+            parts[-1][1] = cpu
+        else:
+            parts.append([cpu, cpu])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)
+
+
 def thread_cpus(tid):
     """The CPUs that the host allows the thread, as a set; empty when there is no such thread."""
     try:
