@@ -28,7 +28,7 @@ struct affinity {
 
 VH_PROGRAM("affinity", "1");
 VH_HINT(1, affinity);
-VH_HINTS(256 * 1024);
+VH_HINTS(512 * 1024);
 VH_STATE(__u32, struct affinity, 16384);
 
 /* What a task says of itself right now. */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "tunables.h"
 
@@ -42,9 +43,33 @@ static int find_state(struct vh_running *running, char *text)
     return 0;
 }
 
+/* libbpf's copy of a section holds initial values only: the live one is in the map. */
+static int find_lost(struct vh_running *running, char *text)
+{
+    struct bpf_map *map = bpf_object__find_map_by_name(running->loaded.object, ".bss");
+    size_t size = 0;
+    const uint8_t *initial = vh_variable(running->loaded.object, ".bss", "vh_lost", &size);
+    size_t section_size;
+    size_t offset;
+    void *mapped;
+
+    if (!map || !initial || size != sizeof(*running->lost))
+        return 0;
+    offset = (size_t)(initial - (const uint8_t *)bpf_map__initial_value(map, &section_size));
+    mapped = mmap(NULL, section_size, PROT_READ, MAP_SHARED, bpf_map__fd(map), 0);
+    if (mapped == MAP_FAILED) {
+        snprintf(text, VH_TEXT_MAX, "%s: its variable vh_lost cannot be mapped: %s", running->name,
+                 strerror(errno));
+        return -errno;
+    }
+    running->bss = mapped;
+    running->bss_size = section_size;
+    running->lost = (const volatile uint64_t *)(const void *)((const uint8_t *)mapped + offset);
+    return 0;
+}
+
 int vh_running_init(struct vh_running *running, char *text)
 {
-    size_t size = 0;
     int error;
 
     running->ring_fd = -1;
@@ -52,15 +77,16 @@ int vh_running_init(struct vh_running *running, char *text)
     error = find_hints(running, text);
     if (error == 0)
         error = find_state(running, text);
-    running->lost = vh_variable(running->loaded.object, ".bss", "vh_lost", &size);
-    if (size != sizeof(*running->lost))
-        running->lost = NULL;
+    if (error == 0)
+        error = find_lost(running, text);
     return error;
 }
 
 void vh_running_free(struct vh_running *running)
 {
     vh_ring_close(&running->ring);
+    if (running->bss)
+        munmap(running->bss, running->bss_size);
     vh_loaded_free(&running->loaded);
     *running = (struct vh_running){0};
 }

@@ -16,6 +16,8 @@ struct vh_running {
     uint32_t key_size;   /* of `state`, bytes */
     uint32_t value_size;
     uint32_t state_entries;
+    void *bss; /* the program's variables, mapped; NULL: none of interest */
+    size_t bss_size;
     const volatile uint64_t *lost; /* vh_lost; NULL: none */
     uint64_t seq;                  /* hints relayed */
     uint64_t dropped;              /* records that were no hints, or that nobody was there for */

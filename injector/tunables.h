@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The variable NAME of the object's data section `section` (".rodata", ".bss"), or NULL; `*size` in bytes. Before
- * the load it holds the initial value, after it (if the map can be mapped) it is what the program sees. */
+/* The variable NAME of the object's data section `section` (".rodata", ".bss"), or NULL; `*size` in bytes. It is
+ * the initial value: written before the load it is what the program begins with, later nobody looks there. */
 void *vh_variable(const struct bpf_object *object, const char *section, const char *name, size_t *size);
 
 /* Sets each "name=value" of `tunables` (`len` bytes, each NUL-terminated). Integers in C's notations, booleans

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The affinity program in real guests: its facts are what a walk over /proc says, whatever the tasks have done."""
+import os
+import unittest
+
+import vhtest
+from vhtest import channel
+
+OBJECT = os.path.join(vhtest.BUILD, "guest-bpf/affinity.bpf.o")
+
+
+def walk(guest):
+    """{thread: mask} by /proc, through tests/guest/walk.c."""
+    lines = guest.output("walk").splitlines()
+    return {int(tid): int(mask, 16) for tid, mask in (line.split() for line in lines)}
+
+
+class Affinity(unittest.TestCase):
+    every_kernel = True
+
+    def setUp(self):
+        self.guest = self.enterContext(vhtest.Guest())
+        self.channel = channel.Channel(self.guest.channel_path)
+        self.addCleanup(self.channel.close)
+        self.channel.start()
+        with open(OBJECT, "rb") as file:
+            self.object = file.read()
+
+    def load(self, replace=False):
+        answer = self.channel.load("affinity", self.object, replace=replace)
+        self.assertEqual(answer.error, 0, answer.text + answer.log)
+        return answer.program
+
+    def state(self):
+        """{thread: mask} by a snapshot."""
+        records = next(iter(self.channel.snapshot().values()))
+        return {hint.pid: hint.mask for hint in map(channel.Affinity, records)}
+
+    def churn(self):
+        self.guest.run("touch /tmp/churn")
+        return self.guest.start_command("exec churn 150 6 >/tmp/churn")
+
+    def holding(self):
+        return "holding" in self.guest.output("cat /tmp/churn")
+
+    def test_tasks_older_than_the_program(self):
+        sleepers = [self.guest.start_command(f"exec taskset {mask} sleep 1000") for mask in ("1", "6", "f")]
+        vhtest.wait_for(lambda: len(walk(self.guest)) == 2, 5, "two narrowed tasks")
+        self.load()
+        expected = {sleepers[0].pid: 1, sleepers[1].pid: 6}
+        self.assertEqual(channel.apply_hints({}, self.channel.drain()), expected)
+        self.assertEqual(walk(self.guest), expected)
+        self.assertEqual(self.state(), expected)
+
+    def test_only_what_happened(self):
+        self.load()
+        task = self.guest.start_command("exec sleep 1000")
+        self.channel.drain()
+        self.guest.run(f"taskset -p 2 {task.pid}")
+        self.assertEqual(channel.apply_hints({}, self.channel.drain()), {task.pid: 2})
+        self.guest.run(f"taskset -p 2 {task.pid}")
+        self.assertEqual(self.channel.drain(), [], "a hint though nothing changed")
+        self.assertNotEqual(self.guest.run(f"taskset -p 100 {task.pid}", check=False).code, 0)
+        self.assertEqual(self.channel.drain(), [], "a hint for a call that failed")
+        self.guest.run(f"taskset -p f {task.pid}")
+        self.assertEqual(channel.apply_hints({task.pid: 2}, self.channel.drain()), {})
+
+    def test_kernel_threads_do_not_count(self):
+        self.load()
+        self.guest.run("pid=$(pidof kswapd0 || pidof kcompactd0 || pidof kauditd) && taskset -p 1 $pid")
+        self.assertEqual(channel.apply_hints({}, self.channel.drain()), {})
+
+    def test_cpuset_moves(self):
+        self.load()
+        task = self.guest.start_command("exec sleep 1000")
+        directory = self.guest.output("test -d /run/cpuset && echo /run/cpuset || echo /sys/fs/cgroup")
+        self.guest.run(f"mkdir {directory}/a && cd {directory}/a && echo 1-2 >cpuset.cpus && "
+                       "(test ! -e cpuset.mems || echo 0 >cpuset.mems)")
+        self.guest.run(f"echo {task.pid} >{directory}/a/cgroup.procs")
+        self.assertEqual(channel.apply_hints({}, self.channel.drain()), {task.pid: 6})
+        self.guest.run(f"echo 3 >{directory}/a/cpuset.cpus")
+        self.assertEqual(channel.apply_hints({}, self.channel.drain()), {task.pid: 8})
+        self.guest.run(f"echo {task.pid} >{directory}/cgroup.procs")
+        self.assertEqual(channel.apply_hints({task.pid: 8}, self.channel.drain()), {})
+
+    def test_churn(self):
+        """Hundreds of tasks: the hints alone, a snapshot and /proc must say the same."""
+        self.load()
+        churn = self.churn()
+        frames = []
+        while not self.holding():
+            frames += self.channel.drain(0.1)
+        frames += self.channel.drain()
+        expected = walk(self.guest)
+        self.assertGreater(len(expected), 100)
+        self.assertEqual(self.state(), expected)
+        lost = max(batch.lost for kind, _, batch in frames if kind == "HINTS")
+        if lost == 0:
+            self.maxDiff = None
+            self.assertEqual(dict(sorted(channel.apply_hints({}, frames).items())), expected)
+        churn.kill(15)
+        self.assertEqual(walk(self.guest), {})
+        self.assertEqual(self.state(), {})
+
+    def test_loaded_amid_churn(self):
+        """A walk that meets changing tasks, and a replacement."""
+        churn = self.churn()
+        first = self.load()
+        second = self.load(replace=True)
+        self.assertGreater(second, first)
+        vhtest.wait_for(self.holding, 60, "churn holds still")
+        self.channel.drain()
+        self.assertEqual(self.state(), walk(self.guest))
+        churn.kill(15)
+        self.assertEqual(self.state(), {})
