@@ -84,6 +84,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: vhint-loadtime OBJECT ROUNDS\n");
         return 2;
     }
+    libbpf_set_print(NULL);
     setrlimit(RLIMIT_MEMLOCK, &unlimited);
     for (long round = atol(argv[2]); round > 0; round--) {
         if (one_round(argv[1])) {

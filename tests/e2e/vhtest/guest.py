@@ -35,8 +35,9 @@ def accelerator():
     return ["-accel", "tcg,thread=multi", "-cpu", "max,-la57,-cx16"]
 
 
-def build_image(kernel=KERNEL, out=None, quiet=True):
-    """Builds the image of this kernel with all that tests need in a guest; returns its directory."""
+def build_image(kernel=KERNEL, out=None, quiet=True, add=()):
+    """Builds the image of this kernel with all that tests need in a guest, and with the files `add` in /bin; returns
+    its directory."""
     out = out or os.path.join(BUILD, "images", kernel)
     argv = [os.path.join(TOP, "images/build"), "--kernel", kernel, "--out", out, "--injector",
             os.path.join(BUILD, "injector/vhint-injector"), "--add",
@@ -45,6 +46,8 @@ def build_image(kernel=KERNEL, out=None, quiet=True):
         path = os.path.join(BUILD, "tests/guest", name)
         if name != "agent" and os.path.isfile(path) and os.access(path, os.X_OK):
             argv += ["--add", path]
+    for path in add:
+        argv += ["--add", path]
     result = subprocess.run(argv, capture_output=quiet, text=True)
     if result.returncode:
         raise Failure(f"images/build for {kernel}: {result.stderr if quiet else 'see above'}")
