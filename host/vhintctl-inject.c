@@ -36,8 +36,6 @@ static GVariant *read_object(const char *path, GError **error)
         return file_error(
             error, path,
             "it is over 16 MiB, the limit: strip its debug sections (llvm-strip -g), which keeps BTF");
-    if (size == 0)
-        return file_error(error, path, "it is empty");
     guint8 *exact = g_realloc(g_steal_pointer(&data), size);
     return g_variant_new_from_data(G_VARIANT_TYPE_BYTESTRING, exact, size, TRUE, g_free, exact);
 }
