@@ -100,7 +100,7 @@ void vh_manager_inject(VhManager *manager, const char *guest, const char *name, 
     GError *error = NULL;
     gsize size = 0;
     const char *bytes = g_bytes_get_data(object, &size);
-    g_autofree char *head = g_strndup(bytes, MIN(size, 16));
+    g_autofree char *head = g_strndup(size > 0 ? bytes : "", MIN(size, 16));
 
     g_free(manager->last_call);
     manager->last_call = g_strdup_printf("inject %s %s replace=%d %s", guest, name, replace, set);

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The documentation says what is so: the configuration's example and errors, the JSON of a hint."""
+import json
+import os
+import re
+import subprocess
+import unittest
+
+import vhtest
+from vhtest import wait_for
+
+
+def blocks(name, language):
+    """The fenced blocks of docs/NAME in this language."""
+    with open(os.path.join(vhtest.TOP, "docs", name)) as file:
+        return re.findall(rf"^```{language}\n(.*?)^```$", file.read(), re.M | re.S)
+
+
+class Config(unittest.TestCase):
+    """docs/config.md"""
+
+    def setUp(self):
+        self.directory = vhtest.temporary_directory()
+        os.symlink(os.path.join(vhtest.BUILD, "guest-bpf"), self.path("programs"))
+        self.example, = blocks("config.md", "ini")
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def check(self, text):
+        """vhintd --check of a file with this text, programs being where this build has them."""
+        text = text.replace("/usr/share/vhint/programs", self.path("programs"))
+        with open(self.path("vhint.conf"), "w") as file:
+            file.write(text)
+        return subprocess.run([vhtest.daemon.VHINTD, "--check", "--config", "vhint.conf"], cwd=self.directory,
+                              capture_output=True, text=True, env=vhtest.daemon.ENVIRONMENT)
+
+    def test_example(self):
+        example = self.example.replace("/srv/vhint/commands.bpf.o", self.path("programs/affinity.bpf.o"))
+        result = self.check(example)
+        self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "", ""))
+
+    def test_a_program_that_is_not_there(self):
+        result = self.check(self.example)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("/srv/vhint/commands.bpf.o", result.stderr)
+
+    def test_errors(self):
+        """Each documented message is what vhintd says when the example is changed so."""
+        changes = {"pool": ("pool=0", "pool=1000"), "chanel": ("channel=/run/vms/web", "chanel=/run/vms/web"),
+                   "qmp": ("qmp=/run/vms/db/qmp", "qmp=/run/vms/web/qmp")}
+        with open(os.path.join(vhtest.TOP, "docs/config.md")) as file:
+            listed = re.findall(r"^vhint\.conf:\d+: .*$", file.read(), re.M)
+        self.assertEqual(len(listed), len(changes))
+        for line in listed:
+            with self.subTest(line):
+                old, new = changes[re.match(r"vhint\.conf:\d+: \[.*\] (\w+): ", line)[1]]
+                self.assertIn(old, self.example)
+                result = self.check(self.example.replace(old, new))
+                self.assertEqual(result.returncode, 1)
+                said = re.sub(r"\(0[-,0-9]*\)", "(0-1)", result.stderr)  # this host's CPUs
+                self.assertEqual(said, f"vhintd: {line}\n")
+
+    def test_all_keys_are_documented(self):
+        with open(os.path.join(vhtest.TOP, "docs/config.md")) as file:
+            text = file.read()
+        with open(os.path.join(vhtest.TOP, "host/config.c")) as file:
+            lists = re.findall(r"_keys\[\] = \{(.*?)\};", file.read(), re.S)
+        keys = [key for entry in lists for key in re.findall(r'"([a-z-]+)"', entry)]
+        self.assertGreater(len(keys), 8)
+        for key in keys:
+            self.assertIn(f"| `{key}` |", text)
+
+
+class Json(unittest.TestCase):
+    """docs/programs.md, "The JSON of a hint", by the affinity program."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.guest = cls.enterClassContext(vhtest.Guest())
+        cls.daemon = cls.enterClassContext(vhtest.Daemon(cls.guest))
+
+    def test_members(self):
+        documented = json.loads(blocks("programs.md", "json")[0])
+        watch = self.daemon.watch()
+        self.addCleanup(watch.end)
+        task = self.guest.start_command("exec taskset -c 2 sleep 1000")
+
+        def about_task(gone):
+            return lambda line: line.get("gone") is gone and line["fields"]["pid"] == task.pid
+        hint = watch.wait(about_task(False), 5, "a hint about the task")
+        self.assertEqual(list(hint), list(documented))
+        self.assertEqual([type(value) for value in hint.values()], [type(value) for value in documented.values()])
+        self.assertEqual(list(hint["fields"]), ["pid", "tgid", "cpus", "reserved", "mask", "comm"])
+        self.assertEqual(hint["fields"]["mask"], [4] + [0] * 7)
+
+        fact, = wait_for(lambda: [f for f in self.daemon.ctl("hints", "guest") if f["fields"]["pid"] == task.pid], 2,
+                         "the fact")
+        self.assertEqual(list(fact), [member for member in documented if member != "seq"])
+
+        task.kill()
+        gone = watch.wait(about_task(True), 5, "a hint that it has gone")
+        self.assertEqual(list(gone), list(documented))
+        self.assertEqual(gone["fields"], {"pid": task.pid})
+        self.assertGreater(gone["seq"], hint["seq"])
