@@ -6,6 +6,7 @@ import sys
 import time
 
 import vhtest
+from vhtest import format_cpus as names
 
 CPU = 2  # the guest CPU that the command is bound to
 COMMAND = f"taskset -c {CPU} sleep 1000"
@@ -34,7 +35,7 @@ def change(guest, what, act):
     act()
     while os.sched_getaffinity(thread) == before:
         if time.monotonic() > end:
-            raise vhtest.Failure(f"{what}, but the vCPU's thread {thread} may still run on host CPUs {vhtest.format_cpus(before)}")
+            raise vhtest.Failure(f"{what}, but the vCPU's thread {thread} may still run on host CPUs {names(before)}")
     return time.monotonic()
 
 
@@ -50,7 +51,7 @@ def show(columns):
     guest = columns[0][1]
     rows = [["vCPU", "host thread"] + [name for name, _, _ in columns]]
     for cpu in sorted(columns[0][2]):
-        rows.append([str(cpu), str(guest.thread(cpu))] + [vhtest.format_cpus(masks[cpu]) for _, _, masks in columns])
+        rows.append([str(cpu), str(guest.thread(cpu))] + [names(masks[cpu]) for _, _, masks in columns])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     print("\nHost CPUs that each vCPU's thread may run on:\n")
     for row in rows:
@@ -112,10 +113,10 @@ def run(guest, daemon):
     print(f"   from the guest's call to the host's change: {pin:.2f} ms; from the task's end: {loose:.2f} ms\n"
           f"   (two clocks, compared to within {error * 1000:.2f} ms)\n")
 
-    check(len(during[CPU]) == 1, f"vCPU {CPU} got host CPUs {vhtest.format_cpus(during[CPU])}, not one")
+    check(len(during[CPU]) == 1, f"vCPU {CPU} got host CPUs {names(during[CPU])}, not one")
     check(all(during[cpu] == before[cpu] for cpu in before if cpu != CPU), "another vCPU's mask changed too")
     check(after == before, "the masks afterwards are not those from before")
-    return f"demo: ok: vCPU {CPU} was pinned to host CPU {vhtest.format_cpus(during[CPU])} after {pin:.2f} ms and floats again"
+    return f"demo: ok: vCPU {CPU} was pinned to host CPU {names(during[CPU])} after {pin:.2f} ms and floats again"
 
 
 def main():

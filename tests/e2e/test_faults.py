@@ -119,7 +119,7 @@ class Injector(Faults):
         self.wait_pinned(self.guest)
 
     def test_killed_with_the_task(self):
-        self.guest.run(f"kill -9 {self.guest.injector_pid()} {self.task.pid}")
+        self.guest.kill_injector(self.task.pid)
         self.task.wait()
         self.daemon.wait_ready()
         self.wait_pinned(self.guest)
@@ -227,16 +227,11 @@ class Sockets(Faults):
 
     @classmethod
     def setUpClass(cls):
-        cls.guest = cls.enterClassContext(vhtest.Guest(smp=vhtest.SPARSE_APIC_IDS))
-        cls.proxies = {}
-        for name in ("qmp", "channel"):
-            path = cls.guest.path(f"proxy-{name}")
-            cls.proxies[name] = vhtest.Proxy(path, getattr(cls.guest, f"{name}_path"))
-            setattr(cls.guest, f"{name}_path", path)
+        cls.guest = cls.enterClassContext(vhtest.Guest(smp=vhtest.SPARSE_APIC_IDS, proxies=True))
         cls.daemon = cls.enterClassContext(vhtest.Daemon(cls.guest))
 
     def cut_while(self, name, action):
-        proxy = self.proxies[name]
+        proxy = self.guest.proxies[name]
         proxy.cut()
         try:
             action()
@@ -312,13 +307,15 @@ class Garbage(Faults):
         guest = self.boot()
         daemon = self.enterContext(vhtest.Daemon(guest))
         # In place of the injector: init's loop is stopped, the port is ours.
+        injector = guest.injector_pid()
         loop = guest.output("ps -o pid,args | awk '$2 == \"{init}\" && $1 != 1 { print $1 }' | head -n 1")
-        guest.run(f"kill -STOP {loop}; kill -9 {guest.injector_pid()}")
+        guest.run(f"kill -STOP {loop}; kill -9 {injector}")
         guest.run("head -c 300000 /dev/urandom >/dev/vport*p1; head -c 70000 /dev/zero >/dev/vport*p1; "
                   "yes | head -c 200000 >/dev/vport*p1", timeout=60)
         self.assertTrue(daemon.process.alive())
         self.assertFalse([cpu for cpu, mask in guest.all_host_cpus().items() if mask != self.floating])
         guest.run(f"kill -CONT {loop}")
+        wait_for(lambda: guest.injector_pid() not in (0, injector), 10, "a new injector")
         daemon.wait_ready()
         self.sleeper(guest, 2)
         self.wait_pinned(guest, 2)

@@ -15,9 +15,10 @@ PROGRAMS_MAX = 32
 
 
 def compile_bpf(source, target, *arguments):
-    include = [f"-I{os.path.join(vhtest.TOP, d)}" for d in ("guest-bpf", "protocol")]
-    subprocess.run(["clang", "-target", "bpf", "-mcpu=v2", "-g", "-O2", *include,
-                    f"-I/usr/include/{platform.machine()}-linux-gnu", *arguments, "-c", source, "-o", target], check=True)
+    include = [os.path.join(vhtest.TOP, "guest-bpf"), os.path.join(vhtest.TOP, "protocol"),
+               f"/usr/include/{platform.machine()}-linux-gnu"]
+    subprocess.run(["clang", "-target", "bpf", "-mcpu=v2", "-g", "-O2", *(f"-I{path}" for path in include), *arguments,
+                    "-c", source, "-o", target], check=True)
     return target
 
 
@@ -38,7 +39,8 @@ class Programs(unittest.TestCase):
         return os.path.join(self.directory, name)
 
     def built(self, name, *arguments, out=None):
-        return compile_bpf(os.path.join(HERE, "programs", f"{name}.bpf.c"), self.path(f"{out or name}.bpf.o"), *arguments)
+        source = os.path.join(HERE, "programs", f"{name}.bpf.c")
+        return compile_bpf(source, self.path(f"{out or name}.bpf.o"), *arguments)
 
     def affinity_works(self):
         """Whatever was injected beside it."""
@@ -67,6 +69,10 @@ class Programs(unittest.TestCase):
         self.assertEqual(shown, [(p["name"], p["digest"], p["state"]) for p in before])
         return result
 
+    def typed(self, watch):
+        """The hints of the program "typed" so far."""
+        return [line for line in watch.lines() if line.get("program") == "typed"]
+
     def attached_in_guest(self):
         """BPF programs that live in the guest's kernel, by what holds them."""
         return int(self.guest.output("cat /proc/*/fdinfo/* 2>/dev/null | grep -c '^prog_id:'"))
@@ -79,7 +85,7 @@ class Programs(unittest.TestCase):
         try:
             def seen():
                 self.guest.run("/bin/true")
-                return [line for line in watch.lines() if line.get("program") == "typed"]
+                return self.typed(watch)
             line = wait_for(seen, 5, "a hint of the program")[0]
         finally:
             watch.end()
@@ -115,14 +121,16 @@ class Programs(unittest.TestCase):
             watch.end()
         self.assertEqual(fields["latest"]["status"], 9)
         self.assertEqual(len(fields["counts"]), 4)
-        facts = {fact["fields"]["comm"]: fact for fact in self.daemon.ctl("hints", "guest") if fact["program"] == "commands"}
+        facts = {fact["fields"]["comm"]: fact for fact in self.daemon.ctl("hints", "guest")
+                 if fact["program"] == "commands"}
         self.assertEqual(facts["init"]["fields"]["latest"], {"what": "FOUND", "pid": 1, "status": 0})
 
         self.inject(self.path("commands.bpf.o"), "--replace", "--set", "failures_only=true")
-        self.guest.run("/bin/true; /bin/false")
+        self.guest.run("/bin/true; /bin/false", check=False)
 
         def commands():
-            return {fact["fields"]["comm"] for fact in self.daemon.ctl("hints", "guest") if fact["program"] == "commands"}
+            return {fact["fields"]["comm"] for fact in self.daemon.ctl("hints", "guest")
+                    if fact["program"] == "commands"}
         wait_for(lambda: "false" in commands(), 5, "the failure")
         self.assertNotIn("true", commands())
         self.daemon.ctl("eject", "guest", "commands")
@@ -157,7 +165,8 @@ class Programs(unittest.TestCase):
                 with open(self.path("padding"), "wb") as file:
                     file.write(os.urandom(size))
                 large = self.path("large.bpf.o")
-                subprocess.run(["llvm-objcopy", f"--add-section=.padding={self.path('padding')}", small, large], check=True)
+                subprocess.run(["llvm-objcopy", f"--add-section=.padding={self.path('padding')}", small, large],
+                               check=True)
                 self.assertGreater(os.path.getsize(large), size)
                 self.inject(large, "--replace")
                 self.assertEqual(self.daemon.program("large")["attached"], 1)
@@ -180,13 +189,12 @@ class Programs(unittest.TestCase):
     def test_no_bpf_object(self):
         with open(self.path("text"), "w") as file:
             file.write("int main(void) { return 0; }\n")
-        open(self.path("empty"), "w").close()
         with open(self.built("typed"), "rb") as file:
             whole = file.read()
         for part in (64, len(whole) // 2, len(whole) - 100):
             with open(self.path(f"cut{part}"), "wb") as file:
                 file.write(whole[:part])
-        for name in ("text", "empty", "cut64", f"cut{len(whole) // 2}", f"cut{len(whole) - 100}"):
+        for name in ("text", "cut64", f"cut{len(whole) // 2}", f"cut{len(whole) - 100}"):
             with self.subTest(name):
                 self.refused(1, name, arguments=["inject", "guest", self.path(name)])
         self.refused(1, "busybox", arguments=["inject", "guest", "/bin/busybox"])
@@ -194,6 +202,8 @@ class Programs(unittest.TestCase):
     def test_files_that_cannot_be_sent(self):
         with open(self.path("huge"), "wb") as file:
             file.truncate(OBJECT_MAX + 1)
+        open(self.path("empty"), "w").close()
+        self.refused(2, "empty", arguments=["inject", "guest", self.path("empty")])
         self.refused(2, "huge", "16 MiB", arguments=["inject", "guest", self.path("huge")])
         self.refused(2, "missing.bpf.o", arguments=["inject", "guest", self.path("missing.bpf.o")])
         self.refused(4, "nobody", arguments=["inject", "nobody", self.built("typed")])
@@ -211,16 +221,15 @@ class Programs(unittest.TestCase):
 
     def test_same_name_twice(self):
         self.inject(self.built("typed"))
-        self.refused(1, "typed", "--replace", arguments=["inject", "guest", self.path("typed.bpf.o")])
+        self.refused(1, "typed", "replace", arguments=["inject", "guest", self.path("typed.bpf.o")])
 
     def test_a_refused_replacement_leaves_the_old_one(self):
         self.inject(self.built("typed"))
-        self.refused(1, "verifier log:", arguments=["inject", "guest", self.built("refused", '-DNAME="typed"', out="other"),
-                                                    "--replace"])
+        bad = self.built("refused", '-DNAME="typed"', out="other")
+        self.refused(1, "verifier log:", arguments=["inject", "guest", bad, "--replace"])
         watch = self.daemon.watch("guest")
         try:
-            wait_for(lambda: self.guest.run("/bin/true") and [line for line in watch.lines() if line.get("program") == "typed"],
-                     5, "the old program still gives hints")
+            wait_for(lambda: self.guest.run("/bin/true") and self.typed(watch), 5, "the old program still gives hints")
         finally:
             watch.end()
 

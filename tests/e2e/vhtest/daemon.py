@@ -118,12 +118,12 @@ class Daemon:
         return json.loads(result.stdout) if result.stdout.strip() else None
 
     def watch(self, guest="guest"):
-        """vhintctl --json watch in the background; a Watch that has begun. Needs the affinity program, whose hints about
-        short tasks are the sign of that."""
+        """vhintctl --json watch in the background; a Watch that has begun, of which hints of the affinity program about
+        short tasks are the sign."""
         self.watches += 1
         watch = Watch([VHINTCTL, "--socket", self.control, "--json", "watch", guest],
                       self.path(f"watch{self.watches}.log"))
-        wait_for(lambda: self.guests[guest].run("taskset -c 0 true") and watch.lines(), 10, "vhintctl watch shows hints")
+        wait_for(lambda: self.guests[guest].run("taskset -c 0 true") and watch.lines(), 10, "vhintctl watch begins")
         return watch
 
     def guest(self, name="guest"):

@@ -8,6 +8,7 @@ import subprocess
 from . import process
 from .agent import Agent
 from .process import Failure, Process, tail, thread_cpus, wait_for
+from .proxy import Proxy
 from .qmp import Qmp
 
 TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), "../../.."))
@@ -55,9 +56,11 @@ def build_image(kernel=KERNEL, out=None, quiet=True, add=()):
 
 
 class Guest:
-    """A guest; a context manager. `qmp_path` and `channel_path` are for vhintd, `qmp` is the test's own monitor."""
+    """A guest; a context manager. `qmp_path` and `channel_path` are for vhintd, `qmp` is the test's own monitor. With
+    `proxies`, both paths can be cut: proxies["qmp"], proxies["channel"]."""
 
-    def __init__(self, cpus=4, smp=None, memory=256, image=None, append="", arguments=(), name="guest"):
+    def __init__(self, cpus=4, smp=None, memory=256, image=None, append="", arguments=(), name="guest",
+                 proxies=False):
         self.name = name
         self.smp = smp or str(cpus)
         self.memory = memory
@@ -68,6 +71,10 @@ class Guest:
         self.qmp_path = self.path("qmp")
         self.channel_path = self.path("channel")
         self.bench_path = self.path("bench")
+        self.proxies = {}
+        if proxies:
+            for port in ("qmp", "channel"):
+                self.proxies[port] = Proxy(self.path(f"{port}-proxy"), self.path(port))
         self.qemu = None
         self.qmp = None
         self.agent = None
@@ -102,10 +109,10 @@ class Guest:
                 "-kernel", f"{self.image}/vmlinuz", "-initrd", f"{self.image}/initrd",
                 "-append", f"console=ttyS0 quiet panic=0 {self.append}".strip(),
                 "-serial", f"file:{self.path('serial')}",
-                "-qmp", f"unix:{self.qmp_path},server=on,wait=off",
+                "-qmp", f"unix:{self.path('qmp')},server=on,wait=off",
                 "-qmp", f"unix:{self.path('test-qmp')},server=on,wait=off",
                 "-device", "virtio-serial-pci"]
-        for port, path in (("org.vhint.0", self.channel_path), ("org.vhint.test", self.path("test")),
+        for port, path in (("org.vhint.0", self.path("channel")), ("org.vhint.test", self.path("test")),
                            ("org.vhint.bench", self.bench_path)):
             argv += ["-chardev", f"socket,id={port},path={path},server=on,wait=off",
                      "-device", f"virtserialport,id={port},chardev={port},name={port}"]
@@ -115,7 +122,11 @@ class Guest:
         """Starts QEMU; returns once the guest runs commands."""
         process.witnesses.append(self)
         self._serial_from = 0
-        self.qemu = Process(self._argv(), self.path("qemu.log"))
+        self.qemu = Process(self._argv(), self.path("qemu.log"),
+                            before=lambda: [proxy.listen() for proxy in self.proxies.values()])
+        for name, proxy in self.proxies.items():
+            proxy.start()
+            setattr(self, f"{name}_path", proxy.path)
 
         def monitor():
             if not self.qemu.alive():
@@ -153,6 +164,8 @@ class Guest:
             self.agent.close()
         if self.qmp:
             self.qmp.close()
+        for proxy in self.proxies.values():
+            proxy.close()
         if self.qemu:
             self.qemu.end(sig=9)
         if self in process.witnesses:
@@ -174,10 +187,10 @@ class Guest:
         pids = self.run("pidof vhint-injector", check=False).output.split()
         return int(pids[0]) if pids else 0
 
-    def kill_injector(self):
-        """kill -9; init starts another."""
+    def kill_injector(self, *others):
+        """kill -9, of other processes with it; init starts another injector."""
         old = self.injector_pid()
-        self.run(f"kill -9 {old}")
+        self.run(f"kill -9 {old} {' '.join(map(str, others))}")
         return wait_for(lambda: (lambda new: new if new not in (0, old) else 0)(self.injector_pid()), 10,
                         "a new injector")
 

@@ -29,14 +29,15 @@ def _die_with_parent():
 
 
 class Process:
-    """A child process with its output in a file. Must be started from the main thread (see _die_with_parent)."""
+    """A child process with its output in a file; `before` runs in it before the program. Must be started from the main
+    thread: children end with the thread that made them."""
 
-    def __init__(self, argv, log, env=None):
+    def __init__(self, argv, log, env=None, before=lambda: None):
         self.argv = [str(arg) for arg in argv]
         self.log = log
         with open(log, "ab") as out:
             self.popen = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env,
-                                          preexec_fn=_die_with_parent)
+                                          preexec_fn=lambda: (_die_with_parent(), before()))
         self.pid = self.popen.pid
         _running.append(self)
 

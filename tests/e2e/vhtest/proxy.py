@@ -6,27 +6,26 @@ import threading
 
 
 class Proxy:
+    """`listen` is for QEMU's process to call before it becomes QEMU: the kernel tells those who connect who listens, and
+    vhintd wants threads to be of the process at the other end of the monitor."""
+
     def __init__(self, path, target):
         self.path = path
         self.target = target
-        self.listener = None
         self.sockets = []
         self.lock = threading.Lock()
-        self.restore()
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
 
-    def restore(self):
-        """Listens (again)."""
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(self.path)
-        listener.listen()
-        self.listener = listener
-        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+    def listen(self):
+        self.listener.listen()
+
+    def start(self):
+        threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self):
-        """Ends every connection and takes the socket away."""
-        os.unlink(self.path)
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
+        """Ends every connection and takes the socket out of sight."""
+        os.rename(self.path, self.path + ".hidden")
         with self.lock:
             sockets, self.sockets = self.sockets, []
         for sock in sockets:
@@ -36,10 +35,20 @@ class Proxy:
                 pass
             sock.close()
 
-    def _accept(self, listener):
+    def restore(self):
+        os.rename(self.path + ".hidden", self.path)
+
+    def close(self):
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self.listener.close()
+
+    def _accept(self):
         while True:
             try:
-                near, _ = listener.accept()
+                near, _ = self.listener.accept()
             except OSError:
                 return
             far = socket.socket(socket.AF_UNIX)
