@@ -203,7 +203,7 @@ class Programs(unittest.TestCase):
         with open(self.path("huge"), "wb") as file:
             file.truncate(OBJECT_MAX + 1)
         open(self.path("empty"), "w").close()
-        self.refused(2, "empty", arguments=["inject", "guest", self.path("empty")])
+        self.refused(1, "empty", arguments=["inject", "guest", self.path("empty")])
         self.refused(2, "huge", "16 MiB", arguments=["inject", "guest", self.path("huge")])
         self.refused(2, "missing.bpf.o", arguments=["inject", "guest", self.path("missing.bpf.o")])
         self.refused(4, "nobody", arguments=["inject", "nobody", self.built("typed")])
