@@ -20,14 +20,16 @@ struct item {
     bool named;            /* in this round */
     bool wanted;           /* in this round, with `wish` */
     struct vh_cpuset wish;
-    const struct vh_place *place;
+    unsigned plan_guest, plan_vcpu;
 };
 
 struct VhActuate {
     VhSaved *saved;
     VhJournal *journal;
     const struct vh_actuator *actuator;
-    GHashTable *items; /* thread -> struct item */
+    GHashTable *items;      /* thread -> struct item */
+    VhActuateReason reason; /* of this round */
+    gpointer reason_data;
 };
 
 static void item_free(gpointer data)
@@ -101,24 +103,25 @@ void vh_actuate_free(VhActuate *actuate, const char *why)
 {
     if (!actuate)
         return;
-    vh_actuate_begin(actuate);
+    vh_actuate_begin(actuate, NULL, NULL);
     vh_actuate_end(actuate, why, NULL);
     g_hash_table_unref(actuate->items);
     g_free(actuate);
 }
 
-void vh_actuate_begin(VhActuate *actuate)
+void vh_actuate_begin(VhActuate *actuate, VhActuateReason reason, gpointer data)
 {
     GHashTableIter iter;
     gpointer value = NULL;
 
+    actuate->reason = reason;
+    actuate->reason_data = data;
     g_hash_table_iter_init(&iter, actuate->items);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         struct item *item = value;
 
         item->named = false;
         item->wanted = false;
-        item->place = NULL;
     }
 }
 
@@ -151,7 +154,7 @@ static struct item *learn(VhActuate *actuate, const struct vh_target *target)
     return item;
 }
 
-void vh_actuate_want(VhActuate *actuate, const struct vh_target *target, const struct vh_place *place,
+void vh_actuate_want(VhActuate *actuate, const struct vh_target *target, unsigned guest, unsigned vcpu,
                      const struct vh_cpuset *cpus)
 {
     struct item *item = find(actuate, target->thread);
@@ -159,7 +162,8 @@ void vh_actuate_want(VhActuate *actuate, const struct vh_target *target, const s
     if (!item)
         item = learn(actuate, target);
     item->named = true;
-    item->place = place;
+    item->plan_guest = guest;
+    item->plan_vcpu = vcpu;
     item->wanted = cpus != NULL;
     if (cpus)
         item->wish = *cpus;
@@ -209,7 +213,7 @@ static bool carry_out(VhActuate *actuate, struct item *item)
     }
     item->applied = true;
     g_clear_pointer(&item->problem, g_free);
-    reason = vh_place_reason(item->place);
+    reason = actuate->reason(item->plan_guest, item->plan_vcpu, actuate->reason_data);
     what = step_name(actuate, "", item->vcpu);
     before = was_applied ? vh_cpuset_format(&was) : actuate->actuator->former(item->hold);
     after = vh_cpuset_format(&item->cpus);

@@ -7,7 +7,6 @@
 
 #include "actuator.h"
 #include "journal.h"
-#include "placement.h"
 
 typedef struct VhActuate VhActuate;
 
@@ -17,9 +16,13 @@ VhActuate *vh_actuate_new(VhSaved *saved, VhJournal *journal, const struct vh_ac
 /* Reverts everything, saying `why`, and ends. */
 void vh_actuate_free(VhActuate *actuate, const char *why);
 
-void vh_actuate_begin(VhActuate *actuate);
-/* `place` (borrowed until vh_actuate_end) gives the reason; `cpus` (copied) NULL: the vCPU floats. */
-void vh_actuate_want(VhActuate *actuate, const struct vh_target *target, const struct vh_place *place,
+/* The reason for what a thread gets: `guest` and `vcpu` as given to vh_actuate_want. g_free() it. */
+typedef char *(*VhActuateReason)(unsigned guest, unsigned vcpu, gpointer data);
+
+/* `reason` is asked for each action that is taken until vh_actuate_end. */
+void vh_actuate_begin(VhActuate *actuate, VhActuateReason reason, gpointer data);
+/* `guest` and `vcpu` are the plan's numbers; `cpus` (copied) NULL: the vCPU floats. */
+void vh_actuate_want(VhActuate *actuate, const struct vh_target *target, unsigned guest, unsigned vcpu,
                      const struct vh_cpuset *cpus);
 /* Carries the round out. `why` is the occasion: it is the reason of what is reverted.
  * Returns how many actions were undone; `*retry` is set when a host CPU turned out to be offline. */

@@ -38,6 +38,14 @@ bool vh_cpuset_equal(const struct vh_cpuset *a, const struct vh_cpuset *b)
     return memcmp(a, b, sizeof(*a)) == 0;
 }
 
+bool vh_cpuset_within(const struct vh_cpuset *set, const struct vh_cpuset *other)
+{
+    for (unsigned word = 0; word < G_N_ELEMENTS(set->words); word++)
+        if (set->words[word] & ~other->words[word])
+            return false;
+    return true;
+}
+
 void vh_cpuset_and(struct vh_cpuset *set, const struct vh_cpuset *other)
 {
     for (unsigned word = 0; word < G_N_ELEMENTS(set->words); word++)

@@ -34,6 +34,8 @@ int vh_cpuset_next(const struct vh_cpuset *set, unsigned from);
 unsigned vh_cpuset_count(const struct vh_cpuset *set);
 bool vh_cpuset_empty(const struct vh_cpuset *set);
 bool vh_cpuset_equal(const struct vh_cpuset *a, const struct vh_cpuset *b);
+/* All CPUs of `set` are in `other`, too. */
+bool vh_cpuset_within(const struct vh_cpuset *set, const struct vh_cpuset *other);
 void vh_cpuset_and(struct vh_cpuset *set, const struct vh_cpuset *other);
 void vh_cpuset_or(struct vh_cpuset *set, const struct vh_cpuset *other);
 void vh_cpuset_sub(struct vh_cpuset *set, const struct vh_cpuset *other);

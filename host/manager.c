@@ -6,14 +6,17 @@
 
 #include "actuate.h"
 #include "guest.h"
+#include "hotplug.h"
 #include "inventory.h"
 #include "manager.h"
 #include "msg.h"
+#include "survey.h"
 
 /* A guest and what the manager knows beyond it. */
 struct entry {
     VhGuest *guest;
     bool held; /* released by hand: no action until resume */
+    struct vh_placement_options options;
 };
 
 struct watcher {
@@ -38,14 +41,15 @@ struct VhManager {
     VhActuate *actuate;
     VhPathWatch *path_watch;
     VhHotplug *hotplug;
-    struct vh_topology topology;
+    struct vh_topology *topology;
     VhInventory *inventory;
     GPtrArray *entries;  /* struct entry */
     GPtrArray *policy;   /* struct policy_program */
     GPtrArray *watchers; /* struct watcher */
     guint last_watcher;
-    GArray *places; /* struct vh_place, scratch of replan */
-    GArray *wishes; /* struct vh_wish, scratch of replan */
+    VhSurvey *survey; /* all guests, in the order of entries */
+    GArray *wishes;   /* struct vh_wish, scratch of plan */
+    GPtrArray *now;   /* struct vh_cpuset, scratch of plan */
 };
 
 static const char *name_of(const struct entry *entry)
@@ -68,98 +72,92 @@ static struct entry *find(const VhManager *manager, const char *guest, GError **
 
 /* ---- wishes, plan, actions ---- */
 
-static const struct vh_cpuset *pool_of(const VhManager *manager, const struct entry *entry)
+static void survey_guest(VhManager *manager, const struct entry *entry)
 {
-    const struct vh_config_guest *config = vh_guest_config(entry->guest);
-
-    return config->has_pool ? &config->pool : &manager->topology.present;
-}
-
-static void collect_places(VhManager *manager, unsigned index)
-{
-    const struct entry *entry = g_ptr_array_index(manager->entries, index);
     unsigned count = 0;
     const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
 
     g_array_set_size(manager->wishes, count);
+    g_ptr_array_set_size(manager->now, (gint)count);
     if (entry->held)
         memset(manager->wishes->data, 0, count * sizeof(struct vh_wish));
     else
         vh_guest_wishes(entry->guest, (struct vh_wish *)(void *)manager->wishes->data);
-    for (unsigned i = 0; i < count; i++) {
-        const struct vh_cpuset *now = vh_actuate_cpus(manager->actuate, vcpus[i].thread);
-        int first = now ? vh_cpuset_next(now, 0) : -1;
-        bool single = first >= 0 && vh_cpuset_next(now, (unsigned)first + 1) < 0;
-        struct vh_place place = {
-            .guest = index,
-            .pool = pool_of(manager, entry),
-            .wish = g_array_index(manager->wishes, struct vh_wish, i),
-            .cpu_now = single ? first : -1,
-            .domain_now = first >= 0 ? manager->topology.domain[first] : -1,
-        };
-
-        g_array_append_val(manager->places, place);
-    }
+    for (unsigned i = 0; i < count; i++)
+        manager->now->pdata[i] = (gpointer)vh_actuate_cpus(manager->actuate, vcpus[i].thread);
+    vh_survey_add(manager->survey,
+                  &(struct vh_survey_guest){.name = name_of(entry),
+                                            .options = &entry->options,
+                                            .wishes = (const struct vh_wish *)(const void *)manager->wishes->data,
+                                            .now = (const struct vh_cpuset *const *)manager->now->pdata,
+                                            .vcpus = count});
 }
 
-static void plan(VhManager *manager)
+static const struct vh_plan *plan(VhManager *manager)
 {
-    g_array_set_size(manager->places, 0);
+    vh_survey_begin(manager->survey, manager->topology);
     for (unsigned i = 0; i < manager->entries->len; i++)
-        collect_places(manager, i);
-    vh_placement_plan((struct vh_place *)(void *)manager->places->data, manager->places->len, &manager->topology);
+        survey_guest(manager, g_ptr_array_index(manager->entries, i));
+    return vh_survey_plan(manager->survey);
+}
+
+static char *reason_of(unsigned guest, unsigned vcpu, gpointer data)
+{
+    return vh_survey_reason(((const VhManager *)data)->survey, guest, vcpu);
 }
 
 static guint act(VhManager *manager, const char *why, bool *retry)
 {
-    unsigned at = 0;
+    const struct vh_plan *made = plan(manager);
 
-    vh_actuate_begin(manager->actuate);
+    vh_actuate_begin(manager->actuate, reason_of, manager);
     for (unsigned i = 0; i < manager->entries->len; i++) {
         const struct entry *entry = g_ptr_array_index(manager->entries, i);
         unsigned count = 0;
         const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
 
-        for (unsigned j = 0; j < count; j++, at++) {
-            const struct vh_place *place = &g_array_index(manager->places, struct vh_place, at);
+        for (unsigned j = 0; j < count; j++) {
             struct vh_target target = {name_of(entry), vcpus[j].index, vcpus[j].thread};
-            struct vh_cpuset cpus;
 
-            vh_actuate_want(manager->actuate, &target, place,
-                            vh_place_cpus(place, &manager->topology, &cpus) ? &cpus : NULL);
+            vh_actuate_want(manager->actuate, &target, i, j, vh_plan_set(made, vh_plan_thread(made, i, j)));
         }
     }
     return vh_actuate_end(manager->actuate, why, retry);
+}
+
+/* Reads the host's CPUs anew. Returns whether others are online than before. */
+static bool read_topology(VhManager *manager)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VhTopology) former = manager->topology;
+    struct vh_topology *now = vh_topology_load(&error);
+
+    if (!now) {
+        g_warning("%s", error->message);
+        manager->topology = g_steal_pointer(&former);
+        return false;
+    }
+    manager->topology = now;
+    return !vh_cpuset_equal(&now->online, &former->online);
 }
 
 /* From all guests' wishes to the host's masks. Returns how many actions were undone. */
 static guint replan(VhManager *manager, const char *why)
 {
     bool retry = false;
-    guint undone = 0;
-    g_autoptr(GError) error = NULL;
-    struct vh_cpuset online = manager->topology.online;
+    guint undone = act(manager, why, &retry);
 
-    plan(manager);
-    undone = act(manager, why, &retry);
-    if (!retry)
-        return undone;
-    /* A CPU went offline, and the kernel's event is not here yet. */
-    if (vh_topology_read(&manager->topology, &error) < 0)
-        g_warning("%s", error->message);
-    if (vh_cpuset_equal(&online, &manager->topology.online))
-        return undone;
-    plan(manager);
-    return undone + act(manager, why, &retry);
+    /* A CPU may have gone offline, and the kernel's event is not here yet. */
+    if (retry && read_topology(manager))
+        undone += act(manager, why, &retry);
+    return undone;
 }
 
 static void on_hotplug(gpointer data)
 {
     VhManager *manager = data;
-    g_autoptr(GError) error = NULL;
 
-    if (vh_topology_read(&manager->topology, &error) < 0)
-        g_warning("%s", error->message);
+    read_topology(manager);
     vh_actuate_forgive(manager->actuate);
     replan(manager, "the host's CPUs have changed");
 }
@@ -271,6 +269,9 @@ static void on_added(const struct vh_config_guest *config, gpointer data)
                                 &guest_funcs, manager);
     for (guint i = 0; i < config->programs->len; i++)
         add_policy(manager, entry->guest, g_ptr_array_index(config->programs, i));
+    vh_placement_defaults(&entry->options);
+    if (config->has_pool)
+        entry->options.pool = config->pool;
     g_ptr_array_add(manager->entries, entry);
     vh_guest_start(entry->guest);
 }
@@ -354,7 +355,8 @@ static int open_all(VhManager *manager, GError **error)
         make_directory(config->state_dir, 0700, error) < 0)
         return -1;
     manager->journal = vh_journal_new(config->journal, error);
-    if (!manager->journal || vh_topology_read(&manager->topology, error) < 0)
+    manager->topology = manager->journal ? vh_topology_load(error) : NULL;
+    if (!manager->topology)
         return -1;
     manager->saved = vh_saved_open(saved, error);
     manager->path_watch = manager->saved ? vh_path_watch_new(error) : NULL;
@@ -370,8 +372,9 @@ VhManager *vh_manager_new(const VhConfig *config, GError **error)
     manager->entries = g_ptr_array_new_with_free_func(entry_free);
     manager->policy = g_ptr_array_new_with_free_func(policy_free);
     manager->watchers = g_ptr_array_new_with_free_func(watcher_free);
-    manager->places = g_array_new(FALSE, TRUE, sizeof(struct vh_place));
+    manager->survey = vh_survey_new();
     manager->wishes = g_array_new(FALSE, TRUE, sizeof(struct vh_wish));
+    manager->now = g_ptr_array_new();
     if (open_all(manager, error) < 0)
         return NULL;
     manager->actuate = vh_actuate_new(manager->saved, manager->journal, &vh_actuator_pin);
@@ -398,8 +401,10 @@ void vh_manager_free(VhManager *manager)
     vh_journal_free(manager->journal);
     g_ptr_array_unref(manager->policy);
     g_ptr_array_unref(manager->watchers);
-    g_array_unref(manager->places);
+    vh_survey_free(manager->survey);
+    vh_topology_free(manager->topology);
     g_array_unref(manager->wishes);
+    g_ptr_array_unref(manager->now);
     g_free(manager);
 }
 
@@ -424,18 +429,23 @@ GVariant *vh_manager_guests(VhManager *manager)
     return g_variant_builder_end(&builder);
 }
 
-/* One vCPU as GetGuest shows it. `place` is of a plan made just now. */
-static GVariant *describe_vcpu(const VhManager *manager, const struct entry *entry, const struct vh_vcpu *vcpu,
-                               unsigned position, const struct vh_place *place)
+/* One vCPU as GetGuest shows it. `guest` is its number in the plan, which was made just now. */
+static GVariant *describe_vcpu(const VhManager *manager, const struct vh_plan *made, unsigned guest,
+                               unsigned position)
 {
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+    const struct entry *entry = g_ptr_array_index(manager->entries, guest);
+    unsigned count = 0;
+    const struct vh_vcpu *vcpu = &vh_guest_vcpus(entry->guest, &count)[position];
+    const struct vh_placed *placed = vh_plan_thread(made, guest, position);
     struct vh_cpuset allowed;
     bool applied = vh_actuate_cpus(manager->actuate, vcpu->thread) != NULL;
-    bool wanted = place->why == VH_PLACE_EXHAUSTED || place->why == VH_PLACE_OFFLINE || place->cpu >= 0;
+    bool wanted = placed->set >= 0 || placed->reason == VH_REASON_FULL || placed->reason == VH_REASON_NO_CPU;
     g_autofree char *host_cpus =
         vh_thread_cpus(vcpu->thread, &allowed) ? vh_cpuset_format(&allowed) : g_strdup("");
     g_autofree char *former = NULL;
-    g_autofree char *reason = entry->held ? g_strdup("released by hand until resumed") : vh_place_reason(place);
+    g_autofree char *reason = entry->held ? g_strdup("released by hand until resumed")
+                                          : vh_survey_reason(manager->survey, guest, position);
     const char *problem = NULL;
 
     vh_actuate_describe(manager->actuate, vcpu->thread, &former, &problem);
@@ -455,22 +465,16 @@ GVariant *vh_manager_guest(VhManager *manager, const char *guest, GError **error
     struct entry *entry = find(manager, guest, error);
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
     g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
-    unsigned at = 0;
+    const struct vh_plan *made = NULL;
+    unsigned count = 0;
+    guint number = 0;
 
-    if (!entry)
+    if (!entry || !g_ptr_array_find(manager->entries, entry, &number))
         return NULL;
-    plan(manager);
-    for (unsigned i = 0; i < manager->entries->len; i++) {
-        const struct entry *other = g_ptr_array_index(manager->entries, i);
-        unsigned count = 0;
-        const struct vh_vcpu *vcpus = vh_guest_vcpus(other->guest, &count);
-
-        for (unsigned j = 0; other == entry && j < count; j++)
-            g_variant_builder_add_value(&builder,
-                                        describe_vcpu(manager, entry, &vcpus[j], j,
-                                                      &g_array_index(manager->places, struct vh_place, at + j)));
-        at += count;
-    }
+    made = plan(manager);
+    vh_guest_vcpus(entry->guest, &count);
+    for (unsigned i = 0; i < count; i++)
+        g_variant_builder_add_value(&builder, describe_vcpu(manager, made, number, i));
     describe(entry, &dict);
     g_variant_dict_insert_value(&dict, "vcpu", g_variant_builder_end(&builder));
     return g_variant_dict_end(&dict);

@@ -1,215 +1,306 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Plans the placement of all guests' vCPUs.
+// Makes a plan: what each guest may use, who stays, homes of groups, new anchors, then all that floats.
 #include "placement.h"
 
-#include <string.h>
+#include "placement-state.h"
 
-/* The plan as far as it is made. */
-struct planner {
-    struct vh_place *places;
-    unsigned count;
-    const struct vh_topology *topology;
-    struct vh_cpuset taken; /* by anchors */
-};
-
-static bool usable(const struct planner *planner, const struct vh_place *place, int cpu)
+void vh_placement_defaults(struct vh_placement_options *options)
 {
-    return cpu >= 0 && vh_cpuset_has(place->pool, (unsigned)cpu) &&
-           vh_cpuset_has(&planner->topology->online, (unsigned)cpu);
+    *options = (struct vh_placement_options){.smt = VH_SMT_AVOID,
+                                             .floating = VH_FLOAT_FREE,
+                                             .emulator.where = VH_WHERE_FREE,
+                                             .iothreads.where = VH_WHERE_FREE,
+                                             .vhosts.where = VH_WHERE_FREE};
 }
 
-static void put_anchor(struct planner *planner, struct vh_place *place, int cpu)
+struct vh_placed vh_placed_now(const struct vh_topology *topology, const struct vh_cpuset *cpus)
 {
-    place->cpu = cpu;
-    place->why = VH_PLACE_ANCHOR;
-    vh_cpuset_add(&planner->taken, (unsigned)cpu);
-}
+    struct vh_placed placed = {.level = VH_LEVEL_POOL, .cpu = -1, .set = -1};
+    int first = vh_cpuset_next(cpus, 0);
 
-/* How little `cpu` suits: 2 for an anchor on its core, 1 for being away from the guest's anchors. */
-static unsigned cost(const struct planner *planner, const struct vh_place *place, unsigned cpu)
-{
-    const struct vh_topology *topology = planner->topology;
-    bool shared_core = false;
-    bool has_anchors = false;
-    bool near = false;
-
-    for (unsigned i = 0; i < planner->count; i++) {
-        const struct vh_place *other = &planner->places[i];
-
-        if (other->cpu < 0)
-            continue;
-        shared_core = shared_core || topology->core[other->cpu] == topology->core[cpu];
-        if (other->guest != place->guest)
-            continue;
-        has_anchors = true;
-        near = near || topology->domain[other->cpu] == topology->domain[cpu];
-    }
-    return (shared_core ? 2u : 0u) + (has_anchors && !near ? 1u : 0u);
-}
-
-static void choose_anchor(struct planner *planner, struct vh_place *place)
-{
-    int best = -1;
-    unsigned best_cost = 0;
-    bool any_online = false;
-
-    for (int cpu = vh_cpuset_next(place->pool, 0); cpu >= 0;
-         cpu = vh_cpuset_next(place->pool, (unsigned)cpu + 1)) {
-        unsigned this_cost = 0;
-
-        if (!usable(planner, place, cpu))
-            continue;
-        any_online = true;
-        if (vh_cpuset_has(&planner->taken, (unsigned)cpu))
-            continue;
-        this_cost = cost(planner, place, (unsigned)cpu);
-        if (best >= 0 && this_cost >= best_cost)
-            continue;
-        best = cpu;
-        best_cost = this_cost;
-        if (best_cost == 0)
-            break;
-    }
-    if (best >= 0)
-        put_anchor(planner, place, best);
+    if (first < 0 || !vh_cpuset_has(&topology->online, (unsigned)first))
+        return placed;
+    const struct vh_host_cpu *at = &topology->cpus[first];
+    if (vh_cpuset_next(cpus, (unsigned)first + 1) < 0)
+        placed.level = VH_LEVEL_CPU;
+    else if (vh_cpuset_within(cpus, &topology->l3s[at->l3].cpus))
+        placed.level = VH_LEVEL_L3;
+    else if (vh_cpuset_within(cpus, &topology->nodes[at->node].cpus))
+        placed.level = VH_LEVEL_NODE;
     else
-        place->why = any_online ? VH_PLACE_EXHAUSTED : VH_PLACE_OFFLINE;
+        return placed;
+    placed.cpu = first;
+    return placed;
 }
 
-static unsigned anchors_in(const struct planner *planner, const struct vh_place *member, int domain)
+int vh_place_add_set(struct vh_place_state *state, const struct vh_cpuset *set)
 {
-    unsigned count = 0;
-
-    for (unsigned i = 0; i < planner->count; i++) {
-        const struct vh_place *other = &planner->places[i];
-
-        if (other->guest == member->guest && other->wish.group == member->wish.group && other->cpu >= 0)
-            count += planner->topology->domain[other->cpu] == domain;
-    }
-    return count;
+    g_array_append_vals(state->sets, set, 1);
+    return (int)state->sets->len - 1;
 }
 
-static unsigned cpus_in(const struct planner *planner, const struct vh_place *member, int domain)
+void vh_place_problem(struct vh_place_state *state, enum vh_reason reason, unsigned guest, int thread)
 {
-    unsigned count = 0;
+    struct vh_problem problem = {.reason = reason, .guest = guest, .thread = thread, .other = -1, .set = -1};
 
-    for (int cpu = vh_cpuset_next(member->pool, 0); cpu >= 0;
-         cpu = vh_cpuset_next(member->pool, (unsigned)cpu + 1))
-        count += usable(planner, member, cpu) && planner->topology->domain[cpu] == domain;
-    return count;
+    g_array_append_val(state->problems, problem);
 }
 
-/* The best domain for the group of `member`; -1: none online, -2: there is only one. */
-static int choose_domain(const struct planner *planner, const struct vh_place *member)
+/* The pool with "every CPU" spelled out. */
+static struct vh_cpuset pool_of(const struct vh_place_state *state, unsigned guest)
 {
-    struct {
-        int domain;
-        unsigned anchors;
-        bool stays;
-        unsigned cpus;
-    } best = {.domain = -1};
-    unsigned different = 0;
-    int last = -1;
+    const struct vh_placement_options *options = state->in->guests[guest].options;
 
-    for (int cpu = vh_cpuset_next(member->pool, 0); cpu >= 0;
-         cpu = vh_cpuset_next(member->pool, (unsigned)cpu + 1)) {
-        int domain = planner->topology->domain[cpu];
-        unsigned anchors = 0, cpus = 0;
-        bool stays = domain == member->domain_now;
-
-        if (!usable(planner, member, cpu) || domain == last)
-            continue;
-        different += last != domain;
-        last = domain;
-        anchors = anchors_in(planner, member, domain);
-        cpus = cpus_in(planner, member, domain);
-        if (best.domain >= 0 && (anchors < best.anchors || (anchors == best.anchors && stays < best.stays) ||
-                                 (anchors == best.anchors && stays == best.stays && cpus <= best.cpus)))
-            continue;
-        best.domain = domain;
-        best.anchors = anchors;
-        best.stays = stays;
-        best.cpus = cpus;
-    }
-    return different == 1 ? -2 : best.domain;
+    return vh_cpuset_empty(&options->pool) ? state->topology->online : options->pool;
 }
 
-/* All members of the group that `first` begins. */
-static void place_group(struct planner *planner, unsigned first)
+/* Notes one problem for each earlier guest whose dedicated pool `pool` overlaps; false: there is none. */
+static bool overlaps(struct vh_place_state *state, unsigned guest, const struct vh_cpuset *pool, const int *owner)
 {
-    const struct vh_place *member = &planner->places[first];
-    int domain = choose_domain(planner, member);
+    struct vh_cpuset left = *pool;
 
-    for (unsigned i = first; i < planner->count; i++) {
-        struct vh_place *place = &planner->places[i];
-
-        if (place->guest != member->guest || place->wish.kind != VH_WISH_GROUP ||
-            place->wish.group != member->wish.group)
-            continue;
-        place->domain = domain >= 0 ? domain : -1;
-        place->why = domain >= 0 ? VH_PLACE_GROUP : domain == -2 ? VH_PLACE_ONE_DOMAIN : VH_PLACE_OFFLINE;
-    }
-}
-
-void vh_placement_plan(struct vh_place *places, unsigned count, const struct vh_topology *topology)
-{
-    struct planner planner = {.places = places, .count = count, .topology = topology};
-
-    for (unsigned i = 0; i < count; i++) {
-        places[i].cpu = -1;
-        places[i].domain = -1;
-        places[i].why = VH_PLACE_NOT_ASKED;
-    }
-    for (unsigned i = 0; i < count; i++) {
-        int now = places[i].cpu_now;
-
-        if (places[i].wish.kind == VH_WISH_ANCHOR && usable(&planner, &places[i], now) &&
-            !vh_cpuset_has(&planner.taken, (unsigned)now))
-            put_anchor(&planner, &places[i], now);
-    }
-    for (unsigned i = 0; i < count; i++)
-        if (places[i].wish.kind == VH_WISH_ANCHOR && places[i].cpu < 0)
-            choose_anchor(&planner, &places[i]);
-    for (unsigned i = 0; i < count; i++)
-        if (places[i].wish.kind == VH_WISH_GROUP && places[i].why == VH_PLACE_NOT_ASKED)
-            place_group(&planner, i);
-}
-
-bool vh_place_cpus(const struct vh_place *place, const struct vh_topology *topology, struct vh_cpuset *cpus)
-{
-    memset(cpus, 0, sizeof(*cpus));
-    if (place->cpu >= 0) {
-        vh_cpuset_add(cpus, (unsigned)place->cpu);
-        return true;
-    }
-    if (place->domain < 0)
+    vh_cpuset_and(&left, &state->dedicated);
+    if (vh_cpuset_empty(&left))
         return false;
-    for (int cpu = vh_cpuset_next(place->pool, 0); cpu >= 0; cpu = vh_cpuset_next(place->pool, (unsigned)cpu + 1))
-        if (topology->domain[cpu] == place->domain && vh_cpuset_has(&topology->online, (unsigned)cpu))
-            vh_cpuset_add(cpus, (unsigned)cpu);
+    for (int cpu = vh_cpuset_next(&left, 0); cpu >= 0; cpu = vh_cpuset_next(&left, (unsigned)cpu)) {
+        struct vh_problem problem = {
+            .reason = VH_REASON_OVERLAP, .guest = guest, .thread = -1, .other = owner[cpu], .set = -1};
+        struct vh_cpuset shared = pool_of(state, (unsigned)owner[cpu]);
+
+        vh_cpuset_and(&shared, &left);
+        vh_cpuset_sub(&left, &shared);
+        problem.set = vh_place_add_set(state, &shared);
+        g_array_append_val(state->problems, problem);
+    }
     return true;
 }
 
-char *vh_place_reason(const struct vh_place *place)
+/* Rule 6: who has which dedicated pool. */
+static void claim_dedicated(struct vh_place_state *state)
 {
-    g_autofree char *pool = vh_cpuset_format(place->pool);
-    const char *s = place->wish.tasks == 1 ? "" : "s";
+    g_autofree int *owner = NULL;
 
-    switch (place->why) {
-    case VH_PLACE_ANCHOR:
-        return g_strdup_printf("%u task%s bound to guest CPU %d", place->wish.tasks, s, place->wish.guest_cpu);
-    case VH_PLACE_GROUP:
-        return g_strdup_printf("tasks bound to several CPUs: group %u shares a cache", place->wish.group);
-    case VH_PLACE_ONE_DOMAIN:
-        return g_strdup_printf("tasks bound to several CPUs: group %u; the pool %s has one cache for all",
-                               place->wish.group, pool);
-    case VH_PLACE_EXHAUSTED:
-        return g_strdup_printf(
-            "%u task%s bound to guest CPU %d, but every CPU of the pool %s has its anchor: enlarge it",
-            place->wish.tasks, s, place->wish.guest_cpu, pool);
-    case VH_PLACE_OFFLINE:
-        return g_strdup_printf("no CPU of the pool %s is online", pool);
-    default:
-        return g_strdup("no task asks for it");
+    for (unsigned g = 0; g < state->in->guest_count; g++) {
+        if (!state->in->guests[g].options->dedicated)
+            continue;
+        struct vh_cpuset pool = pool_of(state, g);
+        if (!owner)
+            owner = g_new(int, VH_HOST_CPUS_MAX);
+        state->guests[g].refused = overlaps(state, g, &pool, owner);
+        if (state->guests[g].refused)
+            continue;
+        vh_cpuset_or(&state->dedicated, &pool);
+        for (int cpu = vh_cpuset_next(&pool, 0); cpu >= 0; cpu = vh_cpuset_next(&pool, (unsigned)cpu + 1))
+            owner[cpu] = (int)g;
     }
+}
+
+/* Rule 1. */
+static void find_usable(struct vh_place_state *state)
+{
+    struct vh_cpuset host = state->topology->online;
+    struct vh_cpuset shared;
+
+    if (state->in->reserved)
+        vh_cpuset_sub(&host, state->in->reserved);
+    shared = host;
+    vh_cpuset_sub(&shared, &state->dedicated);
+    for (unsigned g = 0; g < state->in->guest_count; g++) {
+        struct vh_place_guest *guest = &state->guests[g];
+        const struct vh_placement_options *options = state->in->guests[g].options;
+
+        if (guest->refused)
+            continue;
+        guest->usable = options->dedicated ? host : shared;
+        if (!vh_cpuset_empty(&options->pool))
+            vh_cpuset_and(&guest->usable, &options->pool);
+        guest->usable_count = vh_cpuset_count(&guest->usable);
+    }
+}
+
+/* Numbers threads and groups. */
+static void lay_out(struct vh_place_state *state)
+{
+    struct vh_plan *plan = state->plan;
+    unsigned groups = 0;
+
+    plan->guest_count = state->in->guest_count;
+    plan->first = g_new(unsigned, plan->guest_count + 1);
+    plan->first[0] = 0;
+    for (unsigned g = 0; g < plan->guest_count; g++) {
+        const struct vh_placement_guest *guest = &state->in->guests[g];
+
+        plan->first[g + 1] = plan->first[g] + guest->vcpus + 1 + guest->iothreads + guest->vhosts;
+        state->guests[g].first_group = groups;
+        state->guests[g].group_count = MIN(guest->group_count, VH_PLACEMENT_GROUPS_MAX);
+        groups += state->guests[g].group_count;
+    }
+    plan->thread_count = plan->first[plan->guest_count];
+    plan->threads = g_new0(struct vh_placed, plan->thread_count + 1);
+    state->group_of = g_new(int16_t, plan->thread_count + 1);
+    for (unsigned t = 0; t < plan->thread_count; t++) {
+        plan->threads[t].cpu = -1;
+        plan->threads[t].set = -1;
+        state->group_of[t] = -1;
+    }
+    state->homes = g_new0(struct vh_place_home, groups + 1);
+}
+
+static void measure_load(struct vh_place_state *state)
+{
+    const struct vh_topology *topology = state->topology;
+
+    if (!state->in->load)
+        return;
+    state->core_load = g_new(uint16_t, topology->core_count + 1);
+    for (unsigned c = 0; c < topology->core_count; c++) {
+        const struct vh_host_core *core = &topology->cores[c];
+        unsigned sum = 0;
+
+        for (unsigned i = 0; i < core->count; i++)
+            sum += MIN(state->in->load[topology->siblings[core->first + i]], 1000);
+        state->core_load[c] = (uint16_t)(sum / core->count);
+    }
+}
+
+static void start(struct vh_place_state *state, const struct vh_placement_input *input)
+{
+    const struct vh_topology *topology = input->topology;
+
+    state->in = input;
+    state->topology = topology;
+    state->plan = g_new0(struct vh_plan, 1);
+    state->guests = g_new0(struct vh_place_guest, input->guest_count + 1);
+    state->free = topology->online;
+    state->cpus = g_new0(struct vh_place_cpu, topology->cpu_count + 1);
+    state->cores = g_new0(struct vh_place_core, topology->core_count + 1);
+    for (unsigned c = 0; c < topology->core_count; c++)
+        state->cores[c].owner = VH_OWNER_NONE;
+    state->l3s = g_new0(struct vh_place_use, topology->l3_count + 1);
+    state->nodes = g_new0(struct vh_place_use, topology->node_count + 1);
+    state->sets = g_array_sized_new(FALSE, FALSE, sizeof(struct vh_cpuset), input->guest_count * 4);
+    state->problems = g_array_new(FALSE, FALSE, sizeof(struct vh_problem));
+    state->cpu_set = g_new(int, topology->cpu_count + 1);
+    for (unsigned cpu = 0; cpu < topology->cpu_count; cpu++)
+        state->cpu_set[cpu] = -1;
+    lay_out(state);
+    measure_load(state);
+}
+
+static struct vh_plan *finish(struct vh_place_state *state)
+{
+    struct vh_plan *plan = state->plan;
+
+    plan->set_count = state->sets->len;
+    plan->sets = (struct vh_cpuset *)(gpointer)g_array_free(state->sets, FALSE);
+    plan->problem_count = state->problems->len;
+    plan->problems = (struct vh_problem *)(gpointer)g_array_free(state->problems, FALSE);
+    g_free(state->guests);
+    g_free(state->cpus);
+    g_free(state->cores);
+    g_free(state->core_load);
+    g_free(state->l3s);
+    g_free(state->nodes);
+    g_free(state->homes);
+    g_free(state->group_of);
+    g_free(state->cpu_set);
+    return plan;
+}
+
+/* Where an anchored vCPU is now; -1: it has no CPU of its own. */
+static int current_cpu(const struct vh_placement_guest *guest, unsigned vcpu)
+{
+    return vcpu < guest->current_count && guest->current[vcpu].level == VH_LEVEL_CPU ? guest->current[vcpu].cpu
+                                                                                     : -1;
+}
+
+/* Rule 2. */
+static void keep_anchors(struct vh_place_state *state)
+{
+    for (unsigned g = 0; g < state->in->guest_count; g++) {
+        const struct vh_placement_guest *guest = &state->in->guests[g];
+
+        for (unsigned v = 0; guest->anchors && v < guest->vcpus; v++) {
+            if (!vh_vcpuset_has(guest->anchors, v))
+                continue;
+            int cpu = current_cpu(guest, v);
+            if (cpu >= 0 && vh_place_can_stay(state, g, cpu))
+                vh_place_anchor(state, g, v, (unsigned)cpu);
+            else {
+                state->guests[g].unplaced++;
+                if (cpu >= 0)
+                    state->plan->moved++;
+            }
+        }
+    }
+}
+
+struct turn {
+    unsigned usable_count, guest;
+};
+
+static int compare_turns(const void *a, const void *b)
+{
+    const struct turn *x = a, *y = b;
+
+    if (x->usable_count != y->usable_count)
+        return x->usable_count < y->usable_count ? -1 : 1;
+    return (x->guest > y->guest) - (x->guest < y->guest);
+}
+
+static void place_guest(struct vh_place_state *state, unsigned g)
+{
+    const struct vh_placement_guest *guest = &state->in->guests[g];
+
+    for (unsigned v = 0; v < guest->vcpus; v++) {
+        unsigned thread = state->plan->first[g] + v;
+
+        if (!vh_vcpuset_has(guest->anchors, v) || state->plan->threads[thread].level != VH_LEVEL_NONE)
+            continue;
+        int group = state->group_of[thread];
+        int cpu = vh_place_choose(
+            state, g, group < 0 ? NULL : &state->homes[state->guests[g].first_group + (unsigned)group]);
+        if (cpu < 0) /* nor for the others: all of them may use the same CPUs */
+            return;
+        vh_place_anchor(state, g, v, (unsigned)cpu);
+    }
+}
+
+/* Guests with the least choice go first, so that the others leave them what they need. */
+static void place_anchors(struct vh_place_state *state)
+{
+    g_autofree struct turn *turns = g_new(struct turn, state->in->guest_count + 1);
+    unsigned count = 0;
+
+    for (unsigned g = 0; g < state->in->guest_count; g++)
+        if (state->guests[g].unplaced && state->guests[g].usable_count)
+            turns[count++] = (struct turn){.usable_count = state->guests[g].usable_count, .guest = g};
+    qsort(turns, count, sizeof(*turns), compare_turns);
+    for (unsigned i = 0; i < count; i++)
+        place_guest(state, turns[i].guest);
+}
+
+struct vh_plan *vh_placement_plan(const struct vh_placement_input *input)
+{
+    struct vh_place_state state = {0};
+
+    start(&state, input);
+    claim_dedicated(&state);
+    find_usable(&state);
+    keep_anchors(&state);
+    vh_place_groups(&state);
+    place_anchors(&state);
+    vh_place_rest(&state);
+    return finish(&state);
+}
+
+void vh_plan_free(struct vh_plan *plan)
+{
+    if (!plan)
+        return;
+    g_free(plan->first);
+    g_free(plan->threads);
+    g_free(plan->sets);
+    g_free(plan->problems);
+    g_free(plan);
 }

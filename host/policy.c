@@ -34,6 +34,19 @@ const char *vh_verdict_text(enum vh_verdict verdict)
     return verdict_texts[verdict];
 }
 
+char *vh_wish_text(const struct vh_wish *wish)
+{
+    switch (wish->kind) {
+    case VH_WISH_ANCHOR:
+        return g_strdup_printf("%u task%s bound to guest CPU %d", wish->tasks, wish->tasks == 1 ? "" : "s",
+                               wish->guest_cpu);
+    case VH_WISH_GROUP:
+        return g_strdup_printf("tasks bound to several CPUs: group %u", wish->group);
+    default:
+        return g_strdup("no task asks for it");
+    }
+}
+
 static bool read_mask(struct reader *reader, const struct vh_kind *kind, const uint8_t *record, struct mask *mask)
 {
     if (reader->kind != kind) {

@@ -19,6 +19,9 @@ struct vh_wish {
     int guest_cpu;  /* ANCHOR: the guest CPU that the tasks are bound to */
 };
 
+/* For people: "2 tasks bound to guest CPU 3". g_free() it. */
+char *vh_wish_text(const struct vh_wish *wish);
+
 /* What can be wrong with a hint, for the count and the journal. */
 enum vh_verdict {
     VH_VERDICT_OK,

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Turns vCPUs' wishes into sets of anchors and groups, and the sets that threads are held to into places.
+#include "survey.h"
+
+#include <string.h>
+
+/* Where a guest's share of the arrays begins; pointers follow once they do not grow any more. */
+struct share {
+    guint vcpus;  /* in `wishes` and `now` */
+    guint groups; /* in `groups` */
+};
+
+struct VhSurvey {
+    const struct vh_topology *topology;
+    GArray *guests;  /* struct vh_placement_guest */
+    GArray *shares;  /* struct share, one for each guest */
+    GArray *anchors; /* struct vh_vcpuset, one for each guest */
+    GArray *groups;  /* struct vh_vcpuset */
+    GArray *wishes;  /* struct vh_wish */
+    GArray *now;     /* struct vh_placed */
+    struct vh_placement_input input;
+    struct vh_plan *plan;
+};
+
+VhSurvey *vh_survey_new(void)
+{
+    VhSurvey *survey = g_new0(VhSurvey, 1);
+
+    survey->guests = g_array_new(FALSE, TRUE, sizeof(struct vh_placement_guest));
+    survey->shares = g_array_new(FALSE, TRUE, sizeof(struct share));
+    survey->anchors = g_array_new(FALSE, TRUE, sizeof(struct vh_vcpuset));
+    survey->groups = g_array_new(FALSE, TRUE, sizeof(struct vh_vcpuset));
+    survey->wishes = g_array_new(FALSE, TRUE, sizeof(struct vh_wish));
+    survey->now = g_array_new(FALSE, TRUE, sizeof(struct vh_placed));
+    return survey;
+}
+
+void vh_survey_free(VhSurvey *survey)
+{
+    if (!survey)
+        return;
+    g_array_unref(survey->guests);
+    g_array_unref(survey->shares);
+    g_array_unref(survey->anchors);
+    g_array_unref(survey->groups);
+    g_array_unref(survey->wishes);
+    g_array_unref(survey->now);
+    vh_plan_free(survey->plan);
+    g_free(survey);
+}
+
+void vh_survey_begin(VhSurvey *survey, const struct vh_topology *topology)
+{
+    survey->topology = topology;
+    g_array_set_size(survey->guests, 0);
+    g_array_set_size(survey->shares, 0);
+    g_array_set_size(survey->anchors, 0);
+    g_array_set_size(survey->groups, 0);
+    g_array_set_size(survey->wishes, 0);
+    g_array_set_size(survey->now, 0);
+    g_clear_pointer(&survey->plan, vh_plan_free);
+}
+
+static void add_vcpu(VhSurvey *survey, const struct share *share, struct vh_vcpuset *anchors, unsigned vcpu,
+                     const struct vh_wish *wish, const struct vh_cpuset *now)
+{
+    struct vh_placed placed = {.level = VH_LEVEL_NONE, .cpu = -1, .set = -1};
+
+    if (now)
+        placed = vh_placed_now(survey->topology, now);
+    g_array_append_val(survey->now, placed);
+    g_array_append_val(survey->wishes, *wish);
+    if (wish->kind == VH_WISH_ANCHOR)
+        vh_vcpuset_add(anchors, vcpu);
+    if (wish->kind == VH_WISH_NONE || wish->group == 0)
+        return;
+    if (share->groups + wish->group > survey->groups->len)
+        g_array_set_size(survey->groups, share->groups + wish->group);
+    vh_vcpuset_add(&g_array_index(survey->groups, struct vh_vcpuset, share->groups + wish->group - 1), vcpu);
+}
+
+void vh_survey_add(VhSurvey *survey, const struct vh_survey_guest *guest)
+{
+    struct share share = {.vcpus = survey->wishes->len, .groups = survey->groups->len};
+    struct vh_vcpuset anchors = {{0}};
+    struct vh_placement_guest entry = {.name = guest->name,
+                                       .options = guest->options,
+                                       .memory_nodes = guest->memory_nodes,
+                                       .vcpus = guest->vcpus,
+                                       .iothreads = guest->iothreads,
+                                       .vhosts = guest->vhosts,
+                                       .current_count = guest->vcpus};
+
+    for (unsigned v = 0; v < guest->vcpus; v++)
+        add_vcpu(survey, &share, &anchors, v, &guest->wishes[v], guest->now[v]);
+    entry.group_count = survey->groups->len - share.groups;
+    g_array_append_val(survey->guests, entry);
+    g_array_append_val(survey->shares, share);
+    g_array_append_val(survey->anchors, anchors);
+}
+
+const struct vh_plan *vh_survey_plan(VhSurvey *survey)
+{
+    struct vh_placement_guest *guests = (struct vh_placement_guest *)(gpointer)survey->guests->data;
+
+    for (guint g = 0; g < survey->guests->len; g++) {
+        const struct share *share = &g_array_index(survey->shares, struct share, g);
+
+        guests[g].anchors = &g_array_index(survey->anchors, struct vh_vcpuset, g);
+        guests[g].groups = (const struct vh_vcpuset *)(gconstpointer)survey->groups->data + share->groups;
+        guests[g].current = (const struct vh_placed *)(gconstpointer)survey->now->data + share->vcpus;
+    }
+    survey->input = (struct vh_placement_input){
+        .topology = survey->topology, .guests = guests, .guest_count = survey->guests->len};
+    vh_plan_free(survey->plan);
+    survey->plan = vh_placement_plan(&survey->input);
+    return survey->plan;
+}
+
+char *vh_survey_reason(const VhSurvey *survey, unsigned guest, unsigned vcpu)
+{
+    const struct share *share = &g_array_index(survey->shares, struct share, guest);
+    g_autofree char *wish = vh_wish_text(&g_array_index(survey->wishes, struct vh_wish, share->vcpus + vcpu));
+    g_autofree char *placed = NULL;
+
+    if (vh_plan_thread(survey->plan, guest, vcpu)->reason == VH_REASON_NONE)
+        return g_steal_pointer(&wish);
+    placed = vh_placed_text(&survey->input, survey->plan, guest, vcpu);
+    return g_strdup_printf("%s; %s", wish, placed);
+}
+
+char *vh_survey_problem(const VhSurvey *survey, unsigned index)
+{
+    return vh_problem_text(&survey->input, survey->plan, &survey->plan->problems[index]);
+}

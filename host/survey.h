@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Gathers what all guests wish and have into one input, and keeps the plan made of it. Pure. */
+#pragma once
+
+#include "placement.h"
+#include "policy.h"
+
+typedef struct VhSurvey VhSurvey;
+
+struct vh_survey_guest {
+    const char *name;
+    const struct vh_placement_options *options;
+    const struct vh_cpuset *memory_nodes; /* NULL: not known */
+    const struct vh_wish *wishes;         /* one for each vCPU; copied */
+    const struct vh_cpuset *const *now;   /* what each vCPU is held to by us, NULL: nothing; copied */
+    unsigned vcpus, iothreads, vhosts;
+};
+
+VhSurvey *vh_survey_new(void);
+void vh_survey_free(VhSurvey *survey);
+
+/* Forgets all guests and the plan. `topology` is borrowed, and so is all of a guest that is not said to be copied,
+ * until the next begin. */
+void vh_survey_begin(VhSurvey *survey, const struct vh_topology *topology);
+/* The first guest is 0, oldest first. */
+void vh_survey_add(VhSurvey *survey, const struct vh_survey_guest *guest);
+/* Once all are added. The plan is the survey's. */
+const struct vh_plan *vh_survey_plan(VhSurvey *survey);
+
+/* What is wished for a vCPU and what the plan says to that, for people. g_free() it. */
+char *vh_survey_reason(const VhSurvey *survey, unsigned guest, unsigned vcpu);
+/* What the plan could not do, for people: `index` below the plan's problem_count. g_free() it. */
+char *vh_survey_problem(const VhSurvey *survey, unsigned index);
