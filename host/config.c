@@ -21,6 +21,8 @@ struct source {
 
 static const char *const daemon_keys[] = {"run-dir", "state-dir", "control", "program-dir", "journal", NULL};
 static const char *const guest_keys[] = {"qmp", "channel", "programs", "pool", "uuid", NULL};
+static const char *const libvirt_keys[] = {"uri", "hook", NULL};
+static const char *const domain_keys[] = {"programs", "pool", NULL};
 static const char *const program_keys[] = {"path", SET "TUNABLE", NULL};
 
 static void program_free(gpointer data)
@@ -54,7 +56,10 @@ void vh_config_free(VhConfig *config)
     g_free(config->control);
     g_free(config->program_dir);
     g_free(config->journal);
+    g_free(config->libvirt);
+    g_free(config->hook);
     g_ptr_array_unref(config->guests);
+    g_ptr_array_unref(config->domains);
     g_ptr_array_unref(config->programs);
     g_free(config);
 }
@@ -301,16 +306,78 @@ static int read_pool(const struct source *source, const char *section, struct vh
     return 0;
 }
 
-static int read_guest(struct source *source, const char *section)
+/* What a [guest NAME] and a [domain MATCH] have in common. */
+static int read_care(const struct source *source, const char *section, struct vh_config_guest *guest)
+{
+    g_autofree char *list = g_key_file_get_string(source->file, section, "programs", NULL);
+    g_auto(GStrv) programs = g_strsplit_set(list ? list : "", ",; ", -1);
+
+    for (guint i = 0; programs[i]; i++) {
+        if (*programs[i] && strchr(programs[i], '/') && !g_path_is_absolute(programs[i]))
+            return refuse(source, section, "programs", "\"%s\" is neither a name nor an absolute path",
+                          programs[i]);
+        if (*programs[i])
+            g_ptr_array_add(guest->programs, find_program(source->config, programs[i]));
+    }
+    if (guest->programs->len > VH_PROGRAMS_MAX)
+        return refuse(source, section, "programs", "%u programs, the limit is %u", guest->programs->len,
+                      VH_PROGRAMS_MAX);
+    return read_pool(source, section, guest);
+}
+
+static struct vh_config_guest *add_guest(GPtrArray *guests, const char *name)
 {
     struct vh_config_guest *guest = g_new0(struct vh_config_guest, 1);
-    const char *name = section + strlen("guest ");
-    g_autofree char *list = NULL;
-    g_auto(GStrv) programs = NULL;
 
-    g_ptr_array_add(source->config->guests, guest);
     guest->name = g_strdup(name);
     guest->programs = g_ptr_array_new();
+    g_ptr_array_add(guests, guest);
+    return guest;
+}
+
+static int read_domain(struct source *source, const char *section)
+{
+    struct vh_config_guest *domain = add_guest(source->config->domains, section + strlen("domain "));
+
+    if (check_keys(source, section, domain_keys, NULL) < 0)
+        return -1;
+    domain->uuid = g_strdup("");
+    if (!*domain->name || g_str_equal(domain->name, "profile:"))
+        return refuse(source, section, NULL,
+                      "it matches nothing: name a pattern such as web-*, a UUID or profile:NAME");
+    return read_care(source, section, domain);
+}
+
+static int read_libvirt(struct source *source)
+{
+    g_autofree char *hook = g_build_filename(source->config->run_dir, "hook", NULL);
+    VhConfig *config = source->config;
+
+    if (!g_key_file_has_group(source->file, "libvirt")) {
+        if (config->domains->len)
+            return refuse(source, "libvirt", NULL,
+                          "the section is missing, and there are [domain MATCH] sections");
+        return 0;
+    }
+    if (check_keys(source, "libvirt", libvirt_keys, NULL) < 0)
+        return -1;
+    config->hook = get_path(source, "libvirt", "hook", hook, SOCKET_PATH_SIZE);
+    if (!config->hook)
+        return -1;
+    config->libvirt = g_key_file_get_string(source->file, "libvirt", "uri", NULL);
+    if (!config->libvirt)
+        config->libvirt = g_strdup("qemu:///system");
+    if (!g_str_has_prefix(config->libvirt, "qemu:///"))
+        return refuse(source, "libvirt", "uri", "\"%s\" is not libvirt's QEMU of this host: qemu:///system is",
+                      config->libvirt);
+    return 0;
+}
+
+static int read_guest(struct source *source, const char *section)
+{
+    const char *name = section + strlen("guest ");
+    struct vh_config_guest *guest = add_guest(source->config->guests, name);
+
     if (check_keys(source, section, guest_keys, NULL) < 0)
         return -1;
     /* The name becomes a directory's and goes into every message. */
@@ -324,19 +391,7 @@ static int read_guest(struct source *source, const char *section)
     guest->channel = guest->qmp ? get_path(source, section, "channel", NULL, SOCKET_PATH_SIZE) : NULL;
     if (!guest->channel)
         return -1;
-    list = g_key_file_get_string(source->file, section, "programs", NULL);
-    programs = g_strsplit_set(list ? list : "", ",; ", -1);
-    for (guint i = 0; programs[i]; i++) {
-        if (*programs[i] && strchr(programs[i], '/') && !g_path_is_absolute(programs[i]))
-            return refuse(source, section, "programs", "\"%s\" is neither a name nor an absolute path",
-                          programs[i]);
-        if (*programs[i])
-            g_ptr_array_add(guest->programs, find_program(source->config, programs[i]));
-    }
-    if (guest->programs->len > VH_PROGRAMS_MAX)
-        return refuse(source, section, "programs", "%u programs, the limit is %u", guest->programs->len,
-                      VH_PROGRAMS_MAX);
-    return read_pool(source, section, guest);
+    return read_care(source, section, guest);
 }
 
 /* Two guests on one socket would each take half of what it says. */
@@ -358,7 +413,7 @@ static int check_sockets(const struct source *source)
 
 static int read_sections(struct source *source)
 {
-    static const char *const known[] = {"daemon", "guest NAME", "program NAME", NULL};
+    static const char *const known[] = {"daemon", "guest NAME", "libvirt", "domain MATCH", "program NAME", NULL};
     g_auto(GStrv) sections = g_key_file_get_groups(source->file, NULL);
 
     if (read_daemon(source) < 0)
@@ -370,12 +425,16 @@ static int read_sections(struct source *source)
         if (g_str_has_prefix(sections[i], "guest ")) {
             if (read_guest(source, sections[i]) < 0)
                 return -1;
-        } else if (!g_str_equal(sections[i], "daemon") && !g_str_has_prefix(sections[i], "program ")) {
+        } else if (g_str_has_prefix(sections[i], "domain ")) {
+            if (read_domain(source, sections[i]) < 0)
+                return -1;
+        } else if (!g_str_equal(sections[i], "daemon") && !g_str_equal(sections[i], "libvirt") &&
+                   !g_str_has_prefix(sections[i], "program ")) {
             return refuse(source, sections[i], NULL, "unknown section; did you mean [%s]?",
                           nearest(sections[i], known));
         }
     }
-    return check_sockets(source);
+    return read_libvirt(source) < 0 ? -1 : check_sockets(source);
 }
 
 VhConfig *vh_config_load(const char *path, GError **error)
@@ -387,6 +446,7 @@ VhConfig *vh_config_load(const char *path, GError **error)
     struct source source = {.path = path, .file = file, .lines = lines, .config = config, .error = error};
 
     config->guests = g_ptr_array_new_with_free_func(guest_free);
+    config->domains = g_ptr_array_new_with_free_func(guest_free);
     config->programs = g_ptr_array_new_with_free_func(program_free);
     if (!g_file_get_contents(path, &text, NULL, error))
         return NULL;

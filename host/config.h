@@ -13,6 +13,12 @@
  *   programs=LIST     separated by ',': names of [program] sections, of files in program-dir, or paths
  *   pool=CPUS         host CPUs that its vCPUs may be pinned to, such as 2-5,8; default: all
  *   uuid=UUID         shown, nothing else
+ *   [libvirt]         its presence makes vhintd look after domains of libvirt's
+ *   uri=URI           default qemu:///system
+ *   hook=SOCKET       where vhint-libvirt-hook calls; default RUN-DIR/hook
+ *   [domain MATCH]    which of them, and how; MATCH is a pattern for names such as web-*, a UUID, or profile:NAME.
+ * The first section that matches counts; a domain that none matches is left alone programs=LIST     as for a guest
+ *   pool=CPUS         as for a guest
  *   [program NAME]
  *   path=FILE         default PROGRAM-DIR/NAME.bpf.o
  *   set.TUNABLE=VALUE sets a tunable at the load */
@@ -21,6 +27,8 @@
 #include <stdbool.h>
 
 #include "cpuset.h"
+
+struct vh_qmp_funcs; /* qmp.h */
 
 #ifndef VH_PROGRAM_DIR
 #define VH_PROGRAM_DIR "/usr/share/vhint/programs"
@@ -34,14 +42,19 @@ struct vh_config_program {
     GPtrArray *tunables; /* char *: "name=value" */
 };
 
+/* Also what an inventory makes of its own guests, and what a [domain MATCH] section says: then `name` is MATCH. */
 struct vh_config_guest {
     char *name;
-    char *uuid; /* "" if not given */
-    char *qmp;
-    char *channel;
+    char *uuid;          /* "" if not given */
+    char *qmp;           /* NULL: see open_monitor */
+    char *channel;       /* NULL: it has none */
     GPtrArray *programs; /* struct vh_config_program, owned by the config */
     bool has_pool;       /* else: every CPU */
     struct vh_cpuset pool;
+    /* Opens the monitor where it is no socket of its own; `owner` is the inventory's. */
+    struct VhQmp *(*open_monitor)(const struct vh_config_guest *guest, const struct vh_qmp_funcs *funcs,
+                                  void *data);
+    void *owner;
 };
 
 struct VhConfig {
@@ -50,7 +63,10 @@ struct VhConfig {
     char *control;
     char *program_dir;
     char *journal;
+    char *libvirt; /* URI; NULL: do not look there */
+    char *hook;
     GPtrArray *guests;   /* struct vh_config_guest, in the file's order */
+    GPtrArray *domains;  /* struct vh_config_guest: the [domain MATCH] sections, in the file's order */
     GPtrArray *programs; /* struct vh_config_program */
 };
 

@@ -17,8 +17,10 @@ static const char *problem_of(const VhGuest *guest)
     bool up = guest->session && vh_session_is_up(guest->session);
 
     if (!guest->monitor_ready)
-        return *vh_link_problem(guest->monitor_link) ? vh_link_problem(guest->monitor_link)
-                                                     : guest->monitor_problem;
+        return guest->monitor_link && *vh_link_problem(guest->monitor_link) ? vh_link_problem(guest->monitor_link)
+                                                                            : guest->monitor_problem;
+    if (!guest->channel_link)
+        return "it has no channel: give it one with vhintctl enable";
     if (!guest->session)
         return vh_link_problem(guest->channel_link);
     return up ? guest->monitor_problem : guest->problem;

@@ -145,7 +145,8 @@ static void on_closed(const char *why, gpointer data)
     set_problem(guest, why);
     vh_journal_step(guest->journal, guest->config->name, "monitor lost", why, NULL, NULL);
     vh_guest_set_vcpus(guest, g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu)), "the guest's monitor is gone");
-    vh_link_seek(guest->monitor_link);
+    if (guest->monitor_link)
+        vh_link_seek(guest->monitor_link);
 }
 
 static const struct vh_qmp_funcs qmp_funcs = {.ready = on_ready, .event = on_event, .closed = on_closed};
@@ -156,4 +157,14 @@ void vh_guest_on_monitor(int fd, gpointer data)
 
     set_problem(guest, "the monitor has not greeted");
     guest->monitor = vh_qmp_new(fd, &qmp_funcs, guest);
+}
+
+void vh_guest_open_monitor(VhGuest *guest)
+{
+    if (guest->monitor_link) {
+        vh_link_seek(guest->monitor_link);
+        return;
+    }
+    set_problem(guest, "libvirt has not told of its vCPUs yet");
+    guest->monitor = guest->config->open_monitor(guest->config, &qmp_funcs, guest);
 }

@@ -17,8 +17,8 @@ struct VhGuest {
     const char *dirty; /* why wishes may have changed; NULL: they have not */
 
     /* the channel */
-    VhLink *channel_link;
-    VhPort *port; /* with session, or neither */
+    VhLink *channel_link; /* NULL: the guest has no channel */
+    VhPort *port;         /* with session, or neither */
     VhSession *session;
     struct vh_hello hello; /* of the session that is up, or was last */
     struct vh_cpu cpus[VH_CPUS_MAX];
@@ -31,7 +31,7 @@ struct VhGuest {
     char *problem;      /* why the session is not up */
 
     /* the monitor */
-    VhLink *monitor_link;
+    VhLink *monitor_link; /* NULL: the inventory has the monitor */
     VhQmp *monitor;
     bool monitor_ready;
     GArray *vcpus;     /* struct vh_vcpu */
@@ -50,4 +50,6 @@ void vh_guest_set_vcpus(VhGuest *guest, GArray *vcpus, const char *why);
 
 /* guest-monitor.c */
 void vh_guest_on_monitor(int fd, gpointer data);
+/* Seeks it, or takes the one that the inventory has. */
+void vh_guest_open_monitor(VhGuest *guest);
 void vh_guest_query_vcpus(VhGuest *guest);

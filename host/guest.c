@@ -328,15 +328,18 @@ VhGuest *vh_guest_new(const struct vh_config_guest *config, const char *state_di
     guest->facts = vh_facts_new();
     guest->vcpus = g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu));
     guest->programs = vh_programs_new(directory, &programs_funcs, guest);
-    guest->channel_link = vh_link_new(watch, config->channel, on_channel, guest);
-    guest->monitor_link = vh_link_new(watch, config->qmp, vh_guest_on_monitor, guest);
+    if (config->channel)
+        guest->channel_link = vh_link_new(watch, config->channel, on_channel, guest);
+    if (config->qmp)
+        guest->monitor_link = vh_link_new(watch, config->qmp, vh_guest_on_monitor, guest);
     return guest;
 }
 
 void vh_guest_start(VhGuest *guest)
 {
-    vh_link_seek(guest->monitor_link);
-    vh_link_seek(guest->channel_link);
+    vh_guest_open_monitor(guest);
+    if (guest->channel_link)
+        vh_link_seek(guest->channel_link);
 }
 
 void vh_guest_free(VhGuest *guest)

@@ -24,3 +24,5 @@ struct vh_inventory_kind {
 
 /* The guests of the configuration file, all of them from the start. */
 extern const struct vh_inventory_kind vh_inventory_static;
+/* The running domains of libvirt that a [domain MATCH] section matches. */
+extern const struct vh_inventory_kind vh_inventory_libvirt;

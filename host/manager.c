@@ -12,6 +12,9 @@
 #include "msg.h"
 #include "survey.h"
 
+static const struct vh_inventory_kind *const inventory_kinds[] = {&vh_inventory_static, &vh_inventory_libvirt};
+#define INVENTORIES G_N_ELEMENTS(inventory_kinds)
+
 /* A guest and what the manager knows beyond it. */
 struct entry {
     VhGuest *guest;
@@ -42,7 +45,7 @@ struct VhManager {
     VhPathWatch *path_watch;
     VhHotplug *hotplug;
     struct vh_topology *topology;
-    VhInventory *inventory;
+    VhInventory *inventories[INVENTORIES];
     GPtrArray *entries;  /* struct entry */
     GPtrArray *policy;   /* struct policy_program */
     GPtrArray *watchers; /* struct watcher */
@@ -379,10 +382,13 @@ VhManager *vh_manager_new(const VhConfig *config, GError **error)
         return NULL;
     manager->actuate = vh_actuate_new(manager->saved, manager->journal, &vh_actuator_pin);
     read_policy(manager);
-    manager->inventory = vh_inventory_static.open(config, &inventory_events, manager, error);
-    if (!manager->inventory)
-        return NULL;
-    vh_inventory_static.start(manager->inventory);
+    for (guint i = 0; i < INVENTORIES; i++) {
+        manager->inventories[i] = inventory_kinds[i]->open(config, &inventory_events, manager, error);
+        if (!manager->inventories[i])
+            return NULL;
+    }
+    for (guint i = 0; i < INVENTORIES; i++)
+        inventory_kinds[i]->start(manager->inventories[i]);
     return g_steal_pointer(&manager);
 }
 
@@ -392,9 +398,10 @@ void vh_manager_free(VhManager *manager)
         return;
     /* First the masks: what follows may take a while. */
     vh_actuate_free(manager->actuate, "vhintd stops");
-    if (manager->inventory)
-        vh_inventory_static.close(manager->inventory);
     g_ptr_array_unref(manager->entries);
+    for (guint i = 0; i < INVENTORIES; i++)
+        if (manager->inventories[i])
+            inventory_kinds[i]->close(manager->inventories[i]);
     vh_hotplug_free(manager->hotplug);
     vh_path_watch_free(manager->path_watch);
     vh_saved_close(manager->saved);

@@ -18,6 +18,8 @@ struct pending {
 };
 
 struct VhQmp {
+    const struct vh_qmp_road *road; /* NULL: a connection of its own, and all but road_data is about that */
+    gpointer road_data;
     int fd;
     guint input_source;
     guint output_source; /* 0: nothing waits */
@@ -73,6 +75,11 @@ void vh_qmp_free(VhQmp *qmp)
 {
     if (!qmp)
         return;
+    if (qmp->road) {
+        qmp->road->free(qmp->road_data);
+        g_free(qmp);
+        return;
+    }
     g_clear_handle_id(&qmp->input_source, g_source_remove);
     g_clear_handle_id(&qmp->output_source, g_source_remove);
     qmp->ready = false;
@@ -112,6 +119,10 @@ static void command(VhQmp *qmp, GByteArray *out, const char *name, JsonObject *a
 
 void vh_qmp_command(VhQmp *qmp, const char *name, JsonObject *arguments, VhQmpReply reply, gpointer data)
 {
+    if (qmp->road) {
+        qmp->road->command(qmp->road_data, name, arguments, reply, data);
+        return;
+    }
     if (qmp->output->len + qmp->held->len > OUTPUT_MAX || !qmp->input_source) {
         if (arguments)
             json_object_unref(arguments);
@@ -196,21 +207,35 @@ static bool too_deep(const char *text, gsize len)
     return false;
 }
 
-/* NULL: done; else why the monitor is hung up on. */
-static const char *take_line(VhQmp *qmp, const char *line, gsize len)
+JsonNode *vh_qmp_parse(const char *text, gsize len, const char **problem)
 {
     g_autoptr(JsonParser) parser = json_parser_new_immutable();
     JsonNode *root = NULL;
 
-    if (too_deep(line, len))
-        return "the monitor nests JSON too deeply";
-    if (!g_utf8_validate_len(line, len, NULL) || !json_parser_load_from_data(parser, line, (gssize)len, NULL))
-        return "the monitor sent a line that is not JSON";
+    if (too_deep(text, len)) {
+        *problem = "the monitor nests JSON too deeply";
+        return NULL;
+    }
+    if (!g_utf8_validate_len(text, len, NULL) || !json_parser_load_from_data(parser, text, (gssize)len, NULL)) {
+        *problem = "the monitor sent a line that is not JSON";
+        return NULL;
+    }
     root = json_parser_get_root(parser);
-    if (!root || !JSON_NODE_HOLDS_OBJECT(root))
-        return "the monitor sent something that is not a JSON object";
-    take_object(qmp, json_node_get_object(root));
+    if (root && JSON_NODE_HOLDS_OBJECT(root))
+        return json_node_ref(root);
+    *problem = "the monitor sent something that is not a JSON object";
     return NULL;
+}
+
+/* NULL: done; else why the monitor is hung up on. */
+static const char *take_line(VhQmp *qmp, const char *line, gsize len)
+{
+    const char *problem = NULL;
+    g_autoptr(JsonNode) root = vh_qmp_parse(line, len, &problem);
+
+    if (root)
+        take_object(qmp, json_node_get_object(root));
+    return problem;
 }
 
 static const char *take_lines(VhQmp *qmp, gsize searched)
@@ -261,6 +286,15 @@ static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
     return G_SOURCE_REMOVE;
 }
 
+VhQmp *vh_qmp_new_over(const struct vh_qmp_road *road, gpointer data)
+{
+    VhQmp *qmp = g_new0(VhQmp, 1);
+
+    qmp->road = road;
+    qmp->road_data = data;
+    return qmp;
+}
+
 VhQmp *vh_qmp_new(int fd, const struct vh_qmp_funcs *funcs, gpointer data)
 {
     VhQmp *qmp = g_new0(VhQmp, 1);
@@ -281,5 +315,7 @@ pid_t vh_qmp_peer(const VhQmp *qmp)
     struct ucred peer = {0};
     socklen_t len = sizeof(peer);
 
+    if (qmp->road)
+        return qmp->road->peer(qmp->road_data);
     return getsockopt(qmp->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 ? peer.pid : 0;
 }

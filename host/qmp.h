@@ -27,6 +27,22 @@ struct vh_qmp_funcs {
 /* `result` is borrowed; NULL: the command failed, or the connection went, and `error` says how. */
 typedef void (*VhQmpReply)(JsonNode *result, const char *error, gpointer data);
 
+/* Another road to a monitor than a connection of its own; `data` is vh_qmp_new_over's. */
+struct vh_qmp_road {
+    /* As vh_qmp_command. */
+    void (*command)(gpointer data, const char *command, JsonObject *arguments, VhQmpReply reply,
+                    gpointer reply_data);
+    pid_t (*peer)(gpointer data);
+    /* Gives awaited replies an error first. */
+    void (*free)(gpointer data);
+};
+
+/* A client whose commands take `road` (borrowed) and whose events its maker reports. Takes `data` over. */
+VhQmp *vh_qmp_new_over(const struct vh_qmp_road *road, gpointer data);
+
+/* Reads one JSON object of a monitor's, within VH_QMP_DEPTH_MAX. NULL and why not; else json_node_unref() it. */
+JsonNode *vh_qmp_parse(const char *text, gsize len, const char **problem);
+
 /* Takes `fd` (a connected non-blocking stream socket) over. `funcs` is borrowed. */
 VhQmp *vh_qmp_new(int fd, const struct vh_qmp_funcs *funcs, gpointer data);
 

@@ -26,6 +26,7 @@ class Daemon:
         self.pool = pool or format_cpus(os.sched_getaffinity(0))
         self.process = None
         self.watches = 0
+        self.prefix = []  # of vhintd's command line
         self.control = self.path("control")
         self.config = self.path("vhint.conf")
         self.log = self.path("vhintd.log")
@@ -56,18 +57,21 @@ class Daemon:
         with open(self.config, "w") as file:
             file.write(f"[daemon]\nrun-dir={self.path('run')}\nstate-dir={self.path('state')}\n"
                        f"control={self.control}\nprogram-dir={os.path.join(BUILD, 'guest-bpf')}\n")
-            for name, guest in self.guests.items():
-                file.write(f"\n[guest {name}]\nqmp={guest.qmp_path}\nchannel={guest.channel_path}\n"
-                           f"pool={self.pool}\n")
-                if self.programs:
-                    file.write(f"programs={self.programs}\n")
+            self.write_guests(file)
+
+    def write_guests(self, file):
+        for name, guest in self.guests.items():
+            file.write(f"\n[guest {name}]\nqmp={guest.qmp_path}\nchannel={guest.channel_path}\n"
+                       f"pool={self.pool}\n")
+            if self.programs:
+                file.write(f"programs={self.programs}\n")
 
     def start(self, wait=True):
         """Starts vhintd; returns once every guest is connected and runs its programs."""
         if self not in process.witnesses:
             process.witnesses.append(self)
         self.write_config()
-        self.process = Process([VHINTD, "--config", self.config], self.log, ENVIRONMENT)
+        self.process = Process(self.prefix + [VHINTD, "--config", self.config], self.log, ENVIRONMENT)
         wait_for(self._answers, 15, "vhintd answers on its control socket")
         if wait:
             for name in self.guests:

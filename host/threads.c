@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Lists the threads that serve a guest. */
+#include "threads.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define PID_DIRECTORY "/run/libvirt/qemu"
+
+const char *vh_thread_kind_text(enum vh_thread_kind kind)
+{
+    static const char *const texts[] = {"emulator", "vcpu", "iothread", "vhost"};
+    G_STATIC_ASSERT(G_N_ELEMENTS(texts) == VH_THREAD_KINDS);
+
+    return texts[kind];
+}
+
+/* A directory's name that is a number above 0; else 0. */
+static pid_t number_of(const char *name)
+{
+    guint64 value = 0;
+
+    return g_ascii_string_to_unsigned(name, 10, 1, G_MAXINT, &value, NULL) ? (pid_t)value : 0;
+}
+
+static char *read_comm(const char *directory, pid_t thread)
+{
+    g_autofree char *path = g_strdup_printf("%s/%d/comm", directory, thread);
+    char *text = NULL;
+
+    return g_file_get_contents(path, &text, NULL, NULL) ? g_strchomp(text) : NULL;
+}
+
+/* What QEMU (vCPU threads, "CPU 0/KVM"; IOThreads, "IO " and their id, which libvirt makes "iothread1") and the
+ * kernel (vhost workers) call their threads. A name has 15 bytes: "IO iothread1000" just fits. */
+static void classify(struct vh_thread *thread, const char *comm, pid_t process)
+{
+    char slash = 0;
+    int owner = 0;
+
+    if (sscanf(comm, "CPU %u%c", &thread->number, &slash) == 2 && slash == '/')
+        thread->kind = VH_THREAD_VCPU;
+    else if (sscanf(comm, "IO iothread%u", &thread->number) == 1)
+        thread->kind = VH_THREAD_IOTHREAD;
+    else if (sscanf(comm, "vhost-%d", &owner) == 1 && owner == process)
+        thread->kind = VH_THREAD_VHOST;
+    else
+        thread->number = 0;
+}
+
+static void add_own(GArray *threads, const char *proc, pid_t process)
+{
+    g_autofree char *directory = g_strdup_printf("%s/%d/task", proc, process);
+    g_autoptr(GDir) dir = g_dir_open(directory, 0, NULL);
+    const char *name = NULL;
+
+    while (dir && (name = g_dir_read_name(dir)) && threads->len < VH_THREADS_MAX) {
+        struct vh_thread thread = {.thread = number_of(name)};
+        g_autofree char *comm = thread.thread ? read_comm(directory, thread.thread) : NULL;
+
+        if (!comm)
+            continue;
+        classify(&thread, comm, process);
+        g_array_append_val(threads, thread);
+    }
+}
+
+static void add_vhost(GArray *threads, const char *proc, pid_t process)
+{
+    g_autofree char *wanted = g_strdup_printf("vhost-%d", process);
+    g_autoptr(GDir) dir = g_dir_open(proc, 0, NULL);
+    const char *name = NULL;
+
+    while (dir && (name = g_dir_read_name(dir)) && threads->len < VH_THREADS_MAX) {
+        struct vh_thread thread = {.thread = number_of(name), .kind = VH_THREAD_VHOST};
+        g_autofree char *comm = thread.thread ? read_comm(proc, thread.thread) : NULL;
+        g_autofree char *cmdline_path = NULL;
+        g_autofree char *cmdline = NULL;
+        gsize len = 0;
+
+        if (!comm || !g_str_equal(comm, wanted))
+            continue;
+        /* Anybody may call his process so; only a kernel thread has no command line. */
+        cmdline_path = g_strdup_printf("%s/%d/cmdline", proc, thread.thread);
+        if (g_file_get_contents(cmdline_path, &cmdline, &len, NULL) && len == 0)
+            g_array_append_val(threads, thread);
+    }
+}
+
+static int by_thread(gconstpointer a, gconstpointer b)
+{
+    return ((const struct vh_thread *)a)->thread - ((const struct vh_thread *)b)->thread;
+}
+
+GArray *vh_threads_list(const char *proc, pid_t process)
+{
+    GArray *threads = g_array_new(FALSE, TRUE, sizeof(struct vh_thread));
+
+    add_own(threads, proc, process);
+    if (threads->len)
+        add_vhost(threads, proc, process);
+    g_array_sort(threads, by_thread);
+    return threads;
+}
+
+/* Does the process's command line say -uuid UUID? */
+static bool has_uuid(const char *proc, pid_t process, const char *uuid)
+{
+    g_autofree char *path = g_strdup_printf("%s/%d/cmdline", proc, process);
+    g_autofree char *text = NULL;
+    gsize len = 0;
+    bool flag = false;
+
+    if (!g_file_get_contents(path, &text, &len, NULL))
+        return false;
+    for (gsize at = 0; at < len; at += strlen(text + at) + 1) {
+        if (flag && g_ascii_strcasecmp(text + at, uuid) == 0)
+            return true;
+        flag = g_str_equal(text + at, "-uuid");
+    }
+    return false;
+}
+
+/* For a libvirt that keeps its files elsewhere. Two such processes: which one it is cannot be told. */
+static pid_t scan(const char *proc, const char *uuid)
+{
+    g_autoptr(GDir) dir = g_dir_open(proc, 0, NULL);
+    const char *name = NULL;
+    pid_t found = 0;
+
+    while (dir && (name = g_dir_read_name(dir))) {
+        pid_t process = number_of(name);
+
+        if (!process || !has_uuid(proc, process, uuid))
+            continue;
+        if (found)
+            return 0;
+        found = process;
+    }
+    return found;
+}
+
+pid_t vh_threads_find_process(const char *proc, const char *name, const char *uuid)
+{
+    g_autofree char *path = g_strdup_printf("%s/%s.pid", PID_DIRECTORY, name);
+    g_autofree char *text = NULL;
+    pid_t process = 0;
+
+    if (!strchr(name, '/') && g_file_get_contents(path, &text, NULL, NULL))
+        process = number_of(g_strstrip(text));
+    return process && has_uuid(proc, process, uuid) ? process : scan(proc, uuid);
+}

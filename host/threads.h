@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The threads that serve a guest beside its vCPUs, as /proc tells: QEMU's own, and the kernel's for its vhost
+ * devices.
+ *
+ * A thread's name is what QEMU and libvirt gave it (-name debug-threads=on, which libvirt always says); one
+ * without a name that is known counts as part of the emulator. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#define VH_THREADS_MAX 8192u
+
+enum vh_thread_kind { VH_THREAD_EMULATOR, VH_THREAD_VCPU, VH_THREAD_IOTHREAD, VH_THREAD_VHOST, VH_THREAD_KINDS };
+const char *vh_thread_kind_text(enum vh_thread_kind kind);
+
+struct vh_thread {
+    pid_t thread;
+    enum vh_thread_kind kind;
+    unsigned number; /* of the vCPU or IOThread, else 0 */
+};
+
+/* All threads (struct vh_thread, by ascending thread) of the QEMU `process`, with its vhost workers: threads of
+ * the process itself since Linux 6.4, kernel threads named vhost-PID before. Empty when the process is gone.
+ * `proc` is /proc but for tests. */
+GArray *vh_threads_list(const char *proc, pid_t process);
+
+/* The process that runs the domain `name` with `uuid`: libvirt's file says so, and its command line agrees.
+ * Without that file, the one QEMU started by libvirt that has the UUID. 0: there is none. Reads much of /proc: not
+ * for the hint path. */
+pid_t vh_threads_find_process(const char *proc, const char *name, const char *uuid);

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* libvirt's event loop, in a thread of its own: what arrives from libvirtd is never read on the hint path.
+ *
+ * libvirt has one event loop per process, so this file has the only globals of the daemon. */
+#pragma once
+
+/* Registers the loop with libvirt and starts its thread; further calls do nothing. To be called before any other
+ * function of libvirt's. */
+void vh_virt_loop_start(void);

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs a libvirtd of the test's own, with domains and vhint's real hook, and a vhintd beside it.
+
+All of them live in a mount namespace in which /run, /etc/libvirt and libvirt's directories of /var are the test's: the
+host's own libvirt, if there is one, is neither used nor seen."""
+import json
+import os
+import re
+import subprocess
+import uuid
+from xml.sax.saxutils import quoteattr
+
+from . import process
+from .agent import Agent
+from .daemon import HOST_BUILD, Daemon
+from .guest import Guest
+from .process import Failure, Process, tail, wait_for
+
+HOOK = os.path.join(HOST_BUILD, "host/vhint-libvirt-hook")
+QEMU_DRIVER = "/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so"
+
+# Holds the namespace. Once the test's end of stdin is closed, also by its death, no QEMU is left: libvirtd detaches them.
+HOLDER = r"""
+set -e
+mount --bind "$0/run" /run
+mount --bind "$0/etc" /etc/libvirt
+mount --bind "$0/passwd" /etc/passwd
+mount --bind "$0/group" /etc/group
+for d in lib log cache; do mount --bind "$0/$d" /var/$d; done
+echo ready
+cat >/dev/null
+for f in /run/libvirt/qemu/*.pid; do
+    [ "$f" = /run/libvirt/qemu/driver.pid ] || kill -9 "$(cat "$f")" || :
+done
+rm -rf "$0"
+"""
+
+
+def missing():
+    """Why these tests cannot run here; None: they can."""
+    for file in ("/usr/sbin/libvirtd", "/usr/bin/virsh", QEMU_DRIVER):
+        if not os.path.exists(file):
+            return f"{file} is not installed"
+    return None
+
+
+class Libvirt:
+    """A libvirtd; a context manager."""
+
+    def __init__(self, hook=True):
+        self.directory = process.temporary_directory()
+        self.hook = hook
+        self.holder = None
+        self.daemon = None
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def logs(self):
+        return f"--- libvirtd\n{tail(self.path('libvirtd.log'))}"
+
+    def __enter__(self):
+        self._make_directory()
+        self.holder = subprocess.Popen(["unshare", "--mount", "--propagation", "private", "sh", "-c", HOLDER,
+                                        self.directory], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                       start_new_session=True)
+        try:
+            if self.holder.stdout.readline() != "ready\n":
+                raise Failure("cannot make a mount namespace of the test's own")
+            process.witnesses.append(self)
+            return self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_):
+        if self in process.witnesses:
+            process.witnesses.remove(self)
+        try:
+            self.stop(sig=9)
+        finally:
+            self.holder.stdin.close()
+            self.holder.wait()
+            process.remove_directory(self.directory)
+
+    def _make_directory(self):
+        for name in ("run/vhint", "etc/hooks/qemu.d", "lib", "log", "cache", "drivers"):
+            os.makedirs(self.path(name))
+        # libvirtd insists on a user that only its -system package makes, even where it is told another one.
+        for name, line in (("passwd", "libvirt-qemu:x:64055:64055::/:/usr/sbin/nologin\n"),
+                           ("group", "libvirt-qemu:x:64055:\nkvm:x:64056:\n")):
+            with open(f"/etc/{name}") as system, open(self.path(name), "w") as own:
+                own.write(system.read() + line)
+        with open(self.path("etc/qemu.conf"), "w") as file:
+            file.write('user="root"\ngroup="root"\nnamespaces=[]\ncgroup_controllers=[]\nsecurity_driver="none"\n'
+                       'stdio_handler="file"\n')
+        with open(self.path("etc/libvirtd.conf"), "w") as file:
+            file.write('auth_unix_rw="none"\n')
+        os.symlink(QEMU_DRIVER, self.path("drivers/libvirt_driver_qemu.so"))  # no network, no storage, no firewall
+        if self.hook:
+            os.symlink(HOOK, self.path("etc/hooks/qemu.d/vhint"))
+
+    @property
+    def prefix(self):
+        """Of a command line that is to run beside libvirtd."""
+        return ["nsenter", f"--mount=/proc/{self.holder.pid}/ns/mnt", "--"]
+
+    def start(self):
+        self.daemon = Process(self.prefix + ["libvirtd"], self.path("libvirtd.log"),
+                              dict(os.environ, LIBVIRT_DRIVER_DIR=self.path("drivers")))
+
+        def answers():
+            if not self.daemon.alive():
+                raise Failure(f"libvirtd ended:\n{self.logs()}")
+            return self.call("version").returncode == 0
+        wait_for(answers, 20, "libvirtd answers")
+        return self
+
+    def stop(self, sig=15):
+        """Ends libvirtd; its domains go on."""
+        running, self.daemon = self.daemon, None
+        if running:
+            running.end(sig=sig)
+
+    def call(self, *args):
+        return subprocess.run(self.prefix + ["virsh", "-c", "qemu:///system", "-q", *map(str, args)],
+                              capture_output=True, text=True, timeout=90 * process.SLOWNESS)
+
+    def virsh(self, *args):
+        result = self.call(*args)
+        if result.returncode:
+            raise Failure(f"virsh {' '.join(map(str, args))}: {result.stderr}")
+        return result.stdout.strip()
+
+
+class Domain(Guest):
+    """A guest that libvirt runs. It has the channel for vhint (unless told otherwise) and one for the test."""
+
+    def __init__(self, libvirt, name="guest", cpus=2, maxcpus=None, memory=192, channel=True, profile=None, iothreads=0,
+                 extra="", transient=False, **kwargs):
+        super().__init__(name=name, memory=memory, **kwargs)
+        self.libvirt = libvirt
+        self.cpus = cpus
+        self.maxcpus = maxcpus or cpus
+        self.channel = channel
+        self.profile = profile
+        self.iothreads = iothreads
+        self.extra = extra
+        self.transient = transient
+        self.uuid = str(uuid.uuid4())
+        self.xml_path = self.path("domain.xml")
+
+    def xml(self):
+        with open("/proc/cpuinfo") as file:
+            kvm = re.search(r"\b(vmx|svm)\b", file.read())
+        cpu = "<cpu mode='host-passthrough'/>" if kvm else \
+            "<cpu mode='maximum' check='none'><feature name='la57' policy='disable'/></cpu>"
+        profile = f"<metadata><v:profile xmlns:v='urn:vhint:domain:1'>{self.profile}</v:profile></metadata>" \
+            if self.profile else ""
+        channel = "<channel type='unix'><source mode='bind'/><target type='virtio' name='org.vhint.0'/></channel>" \
+            if self.channel else ""
+        return f"""<domain type='{"kvm" if kvm else "qemu"}'>
+  <name>{self.name}</name><uuid>{self.uuid}</uuid>{profile}
+  <memory unit='MiB'>{self.memory}</memory>
+  <vcpu current='{self.cpus}'>{self.maxcpus}</vcpu>
+  {f"<iothreads>{self.iothreads}</iothreads>" if self.iothreads else ""}
+  {self.extra}
+  <os><type arch='x86_64' machine='q35'>hvm</type>
+    <kernel>{self.image}/vmlinuz</kernel><initrd>{self.image}/initrd</initrd>
+    <cmdline>console=ttyS0 quiet panic=0 {self.append}</cmdline></os>
+  <features><acpi/></features>
+  {cpu}
+  <devices><emulator>/usr/bin/qemu-system-x86_64</emulator>
+    <controller type='usb' model='none'/><memballoon model='none'/>
+    <serial type='file'><source path={quoteattr(self.path("serial"))}/></serial>
+    {channel}
+    <channel type='unix'><source mode='bind' path={quoteattr(self.path("test"))}/>
+      <target type='virtio' name='org.vhint.test'/></channel>
+  </devices>
+</domain>
+"""
+
+    def define(self):
+        with open(self.xml_path, "w") as file:
+            file.write(self.xml())
+        self.libvirt.virsh("define", self.xml_path)
+        return self
+
+    def start(self, wait=True):
+        if self not in process.witnesses:
+            process.witnesses.append(self)
+        if self.transient:
+            with open(self.xml_path, "w") as file:
+                file.write(self.xml())
+            self.libvirt.virsh("create", self.xml_path)
+        else:
+            if self.libvirt.call("domstate", self.uuid).returncode:
+                self.define()
+            self.libvirt.virsh("start", self.uuid)
+        return self.attach(wait)
+
+    def attach(self, wait=True):
+        """To the domain that libvirt has started or restored."""
+        self._serial_from = 0
+        self._threads = None
+        if self.agent:
+            self.agent.close()
+        self.agent = Agent(self.path("test"))
+        self.agent.connect()
+        if wait:
+            self.wait_booted()
+        return self
+
+    def destroy(self):
+        self.agent.close()
+        self.libvirt.virsh("destroy", self.uuid)
+
+    def stop(self):
+        if self.agent:
+            self.agent.close()
+        if self.libvirt.daemon:
+            self.libvirt.call("destroy", self.uuid)
+            self.libvirt.call("undefine", "--managed-save", self.uuid)
+        super().stop()
+
+    def logs(self):
+        log = self.libvirt.path(f"log/libvirt/qemu/{self.name}.log")
+        return f"--- serial console of {self.name}\n{tail(self.path('serial'))}--- QEMU of {self.name}\n{tail(log)}"
+
+    def monitor(self, command, **arguments):
+        text = json.dumps({"execute": command, "arguments": arguments})
+        return json.loads(self.libvirt.virsh("qemu-monitor-command", self.uuid, text))["return"]
+
+    def pid(self):
+        with open(self.libvirt.path(f"run/libvirt/qemu/{self.name}.pid")) as file:
+            return int(file.read())
+
+    def threads(self):
+        if self._threads is None:
+            self._threads = {self.monitor("qom-get", path=cpu["qom-path"], property="apic-id"): cpu["thread-id"]
+                             for cpu in self.monitor("query-cpus-fast")}
+        return self._threads
+
+    def forget(self):
+        """vCPUs have been plugged or unplugged."""
+        self._threads = None
+        self._apic = None
+
+
+class LibvirtDaemon(Daemon):
+    """vhintd beside a libvirtd, for the domains that `domains` ({MATCH: keys}) says."""
+
+    def __init__(self, libvirt, domains=None, **kwargs):
+        super().__init__(**kwargs)
+        self.libvirt = libvirt
+        self.prefix = libvirt.prefix
+        self.domains = {"*": {}} if domains is None else domains
+        self.control = libvirt.path("run/vhint/control")
+
+    def write_guests(self, file):
+        file.write("[libvirt]\n")
+        for match, keys in self.domains.items():
+            keys = {"programs": self.programs, "pool": self.pool, **keys}
+            file.write(f"\n[domain {match}]\n" + "".join(f"{key}={value}\n" for key, value in keys.items()))
+
+    def write_config(self):
+        super().write_config()
+        with open(self.config) as file:
+            text = file.read()
+        text = re.sub(r"(?m)^run-dir=.*$", "run-dir=/run/vhint", text)
+        with open(self.config, "w") as file:
+            file.write(re.sub(r"(?m)^control=.*$", "control=/run/vhint/control", text))
+
+    def names(self):
+        return sorted(guest["name"] for guest in self.ctl("guests"))
+
+    def wait_known(self, *names, timeout=20):
+        wait_for(lambda: self.names() == sorted(names), timeout, f"vhintd knows exactly {', '.join(names) or 'nobody'}")
+
+    def wait_ready(self, guest="guest", timeout=60):
+        wait_for(lambda: guest in self.names(), 20, f"vhintd knows {guest}")
+        super().wait_ready(guest, timeout)
