@@ -68,7 +68,7 @@ static int serve(const VhConfig *config, GError **error)
 
 int main(int argc, char **argv)
 {
-    g_autofree char *path = g_strdup(DEFAULT_CONFIG);
+    g_autofree char *path = NULL;
     gboolean check = FALSE;
     gboolean version = FALSE;
     const GOptionEntry options[] = {
@@ -98,7 +98,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "vhintd: libsodium does not start: is there no source of randomness?\n");
         return EXIT_FAILURE;
     }
-    config = vh_config_load(path, &error);
+    config = vh_config_load(path ? path : DEFAULT_CONFIG, &error);
     if (config && check)
         return check_programs(config) ? EXIT_FAILURE : EXIT_SUCCESS;
     if (!config || serve(config, &error) < 0) {

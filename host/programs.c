@@ -546,7 +546,8 @@ void vh_programs_inject(VhPrograms *programs, VhObject *object, GBytes *tunables
         refuse_task(task, VH_ERROR_EXISTS, "%s belongs to the configuration: change it there, or use another name",
                     candidate->name);
     } else if (known && !replace) {
-        refuse_task(task, VH_ERROR_EXISTS, "%s is there already: replace or eject it, or use another name",
+        refuse_task(task, VH_ERROR_EXISTS,
+                    "%s is there already: replace it (--replace) or eject it, or use another name",
                     candidate->name);
     } else if (!known && programs->managed->len >= VH_PROGRAMS_MAX) {
         refuse_task(task, VH_ERROR_INVALID_ARGUMENT, "the guest has %u programs, which is the limit: eject one",
