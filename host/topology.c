@@ -54,20 +54,27 @@ static void fill_siblings(struct vh_topology *topology)
         }
 }
 
+/* A core counts wherever it has a CPU, so that no L3 or node is without one even where the firmware tells
+ * nonsense. */
 static void fill_domains(struct vh_topology *topology)
 {
     for (unsigned cpu = 0; cpu < topology->cpu_count; cpu++) {
         const struct vh_host_cpu *at = &topology->cpus[cpu];
+        bool new_in_l3 = true, new_in_node = true;
+        unsigned count = 0;
 
         if (!at->online)
             continue;
         vh_cpuset_add(&topology->online, cpu);
         vh_cpuset_add(&topology->l3s[at->l3].cpus, cpu);
         vh_cpuset_add(&topology->nodes[at->node].cpus, cpu);
-        if (topology->siblings[topology->cores[at->core].first] == cpu) {
-            topology->l3s[at->l3].cores++;
-            topology->nodes[at->node].cores++;
+        const uint16_t *siblings = vh_topology_siblings(topology, cpu, &count);
+        for (unsigned i = 0; i < count && siblings[i] < cpu; i++) {
+            new_in_l3 = new_in_l3 && topology->cpus[siblings[i]].l3 != at->l3;
+            new_in_node = new_in_node && topology->cpus[siblings[i]].node != at->node;
         }
+        topology->l3s[at->l3].cores += new_in_l3;
+        topology->nodes[at->node].cores += new_in_node;
     }
 }
 

@@ -168,6 +168,18 @@ static void test_without(void)
     g_assert_cmpuint(none->cpu_count, ==, 0);
 }
 
+/* Threads of one core under two L3s, as some virtual machines are told: nonsense, but it must hold together. */
+static void test_nonsense(void)
+{
+    g_autoptr(VhTopology) topology = synthetic("core:2 l3:2 pu:1");
+
+    g_assert_cmpuint(topology->core_count, ==, 2);
+    g_assert_cmpuint(topology->l3_count, ==, 4);
+    for (unsigned l3 = 0; l3 < topology->l3_count; l3++)
+        g_assert_cmpuint(topology->l3s[l3].cores, ==, 1);
+    g_assert_cmpuint(topology->nodes[0].cores, ==, 2);
+}
+
 /* This machine, held against what the kernel says of its CPUs. */
 static void test_machine(void)
 {
@@ -209,6 +221,7 @@ int main(int argc, char **argv)
     g_test_add_func("/topology/refused", test_refused);
     g_test_add_func("/topology/too-large", test_too_large);
     g_test_add_func("/topology/without", test_without);
+    g_test_add_func("/topology/nonsense", test_nonsense);
     g_test_add_func("/topology/machine", test_machine);
     return g_test_run();
 }
