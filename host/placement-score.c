@@ -4,19 +4,19 @@
 
 /* A CPU's score is one number, the lower the better: these fields from the most to the least important one. */
 enum {
-    BITS_CPU = 12,        /* its number: the last resort, which makes every choice definite */
-    BITS_LOAD = 10,       /* the core's load, permille */
-    BITS_L3_ANCHORS = 10, /* anchors under the L3, per core, in 64ths */
-    BITS_OWN = 1,         /* no other anchor of the guest is under the L3 */
-    BITS_MEMORY = 1,      /* the guest's memory is elsewhere */
-    BITS_L3 = 2,       /* the L3's room: an anchor on less than half of its cores, on most, on as many as it has */
-    BITS_GROUP = 2,    /* the group's home: the same L3 or node, the same node at least, elsewhere */
-    BITS_BUSY = 1,     /* half of the core's time or more is used already */
-    BITS_CORE = 8,     /* anchors on the core, as the guest's policy for siblings sees them */
     BITS_ANCHORS = 16, /* anchors on the CPU */
+    BITS_CORE = 8,     /* anchors on the core, as the guest's policy for siblings sees them */
+    BITS_BUSY = 1,     /* half of the core's time or more is used already */
+    BITS_GROUP = 2,    /* the group's home: the same L3 or node, the same node at least, elsewhere */
+    BITS_L3 = 2,       /* the L3's room: an anchor on less than half of its cores, on most, on as many as it has */
+    BITS_MEMORY = 1,   /* the guest's memory is elsewhere */
+    BITS_OWN = 1,      /* no other anchor of the guest is under the L3 */
+    BITS_CROWD = 10,   /* anchors and groups' members under the L3, per core, in 64ths */
+    BITS_LOAD = 10,    /* the core's load, permille */
+    BITS_CPU = 12,     /* its number: the last resort, which makes every choice definite */
 };
-G_STATIC_ASSERT(BITS_CPU + BITS_LOAD + BITS_L3_ANCHORS + BITS_OWN + BITS_MEMORY + BITS_L3 + BITS_GROUP +
-                    BITS_BUSY + BITS_CORE + BITS_ANCHORS <=
+G_STATIC_ASSERT(BITS_CPU + BITS_LOAD + BITS_CROWD + BITS_OWN + BITS_MEMORY + BITS_L3 + BITS_GROUP + BITS_BUSY +
+                    BITS_CORE + BITS_ANCHORS <=
                 64);
 G_STATIC_ASSERT(1 << BITS_CPU >= VH_HOST_CPUS_MAX);
 
@@ -117,7 +117,7 @@ static uint64_t score(const struct vh_place_state *state, unsigned guest, unsign
     result = append(result, BITS_L3, anchors >= cores ? 2 : anchors * 2 >= cores);
     result = append(result, BITS_MEMORY, !vh_place_near_memory(state, guest, at->node));
     result = append(result, BITS_OWN, !vh_cpuset_has(own, at->l3));
-    result = append(result, BITS_L3_ANCHORS, anchors * 64u / cores);
+    result = append(result, BITS_CROWD, (anchors + state->l3s[at->l3].members) * 64u / cores);
     result = append(result, BITS_LOAD, load);
     return append(result, BITS_CPU, cpu);
 }

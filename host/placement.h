@@ -59,7 +59,7 @@ struct vh_placement_options {
     struct vh_cpuset pool; /* empty: every CPU */
     bool dedicated;        /* no other guest uses the pool's CPUs */
     bool overcommit;       /* anchors may share CPUs, evenly, once there are more of them than CPUs */
-    bool off_anchors;      /* floating vCPUs keep off the cores of this guest's anchors */
+    bool off_anchors;      /* floating vCPUs keep to the pool without the cores of this guest's anchors */
     enum vh_smt smt;
     enum vh_float floating;
     struct vh_helper emulator, iothreads, vhosts;
