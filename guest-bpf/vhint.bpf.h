@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* All that a vhint program needs: the manifest, `hints`, `state`, the count of losses. docs/programs.md teaches it.
+/* All that a vhint program needs: manifest, `hints`, `state`, the count of losses. docs/programs.md teaches it.
  *
  * A program's object has
  *  - VH_PROGRAM(name, version) once, and VH_HINT(number, struct) for each kind of hint; the struct starts with
