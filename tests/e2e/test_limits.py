@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Several guests, more CPUs than a word has bits, nothing open to the network, no shell, no one client in the way."""
+import glob
+import os
+import socket
+import unittest
+
+import vhtest
+from vhtest import wait_for
+
+SOON = 5  # s
+
+
+def one_cpu(guest, cpu):
+    """The host CPU that the guest's CPU is pinned to, or None."""
+    allowed = guest.host_cpus(cpu)
+    return next(iter(allowed)) if len(allowed) == 1 else None
+
+
+class TwoGuests(unittest.TestCase):
+    """Both ask for their CPU 0 and CPU 1; the host has one CPU each for two of the four."""
+
+    def setUp(self):
+        if len(os.sched_getaffinity(0)) < 2:
+            self.skipTest("this host has one CPU: pinned and floating look alike")
+
+    def test_never_the_same_host_cpu(self):
+        first = self.enterContext(vhtest.Guest(cpus=2, name="first"))
+        second = self.enterContext(vhtest.Guest(cpus=2, name="second"))
+        daemon = self.enterContext(vhtest.Daemon(first, second))
+        task = second.start_command("exec taskset -c 0 sleep 1000")
+        wait_for(lambda: one_cpu(second, 0) is not None, SOON, "the second guest's CPU 0 is pinned")
+        taken = one_cpu(second, 0)
+        first.start_command("exec taskset -c 0 sleep 1000")
+        wait_for(lambda: one_cpu(first, 0) is not None, SOON, "the first guest's CPU 0 is pinned")
+        # The same guest CPU in both: at least one is not on the host CPU of its own number.
+        self.assertNotEqual(one_cpu(first, 0), taken)
+        self.assertEqual(one_cpu(second, 0), taken, "a new anchor moves no other")
+        # A third finds the pool 0-1 used up: it floats, and status says why.
+        first.start_command("exec taskset -c 1 sleep 1000")
+        wait_for(lambda: len(daemon.ctl("hints", "first")) == 2, SOON, "the third fact")
+        self.assertIsNone(one_cpu(first, 1))
+        self.assertIn("0-1", daemon.call("status").stdout)
+        task.kill()
+        wait_for(lambda: one_cpu(first, 1) == taken, SOON, "the one that waited gets the host CPU that is free now")
+
+
+class ManyCpus(unittest.TestCase):
+    """A guest that may have 120 CPUs: masks of two words."""
+
+    def test_a_mask_beyond_one_word(self):
+        guest = self.enterContext(vhtest.Guest(smp="2,maxcpus=120,sockets=120,cores=1,threads=1"))
+        daemon = self.enterContext(vhtest.Daemon(guest))
+        possible = guest.run("cat /sys/devices/system/cpu/possible").output.strip()
+        self.assertEqual(possible, "0-119")
+        self.assertEqual(daemon.ctl("hints", "guest"), [], "a full mask of 120 CPUs is not narrowed")
+        task = guest.start_command("exec taskset -c 1 sleep 1000")
+        fact = wait_for(lambda: daemon.ctl("hints", "guest"), SOON, "the fact")[0]
+        self.assertEqual(fact["fields"]["mask"], [2] + [0] * 7)
+        wait_for(lambda: one_cpu(guest, 1) is not None, SOON, "guest CPU 1 is pinned")
+        task.kill()
+        wait_for(lambda: one_cpu(guest, 1) is None, SOON, "guest CPU 1 floats")
+
+
+class Closed(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.guest = cls.enterClassContext(vhtest.Guest(cpus=2))
+        cls.daemon = cls.enterClassContext(vhtest.Daemon(cls.guest))
+
+    def test_nothing_listens_to_the_network(self):
+        pid = self.daemon.process.pid
+        mine = {os.readlink(fd) for fd in glob.glob(f"/proc/{pid}/fd/*")}
+        for table in ("tcp", "tcp6", "udp", "udp6", "raw", "raw6", "packet"):
+            path = f"/proc/{pid}/net/{table}"
+            if not os.path.exists(path):
+                continue
+            with open(path) as file:
+                for line in file.readlines()[1:]:
+                    self.assertFalse(mine & {f"socket:[{word}]" for word in line.split()}, f"{table}: {line}")
+        self.assertTrue(any(name.startswith("socket:") for name in mine), "its own sockets were seen")
+
+    def test_a_task_name_reaches_no_shell(self):
+        task = self.guest.start_command("printf '$(touch pwned)' >/proc/self/comm; taskset -cp 1 $$; read never")
+        self.addCleanup(lambda: task.result or task.kill())
+        fact = wait_for(lambda: self.daemon.ctl("hints", "guest"), SOON, "the fact")[0]
+        self.assertEqual(fact["fields"]["comm"], "$(touch pwned)")
+        children = f"/proc/{self.daemon.process.pid}/task/{self.daemon.process.pid}/children"
+        with open(children) as file:
+            self.assertEqual(file.read().strip(), "", "vhintd runs no other program")
+        self.assertFalse(os.path.exists(f"/proc/{self.daemon.process.pid}/cwd/pwned"))
+
+    def test_half_a_request_holds_up_nobody(self):
+        for begin in (b"", b"\0", b"\0AUTH EXTERNAL ", b"\0AUTH EXTERNAL 30\r\n"):
+            client = socket.socket(socket.AF_UNIX)
+            self.addCleanup(client.close)
+            client.connect(self.daemon.control)
+            client.sendall(begin)
+        task = self.guest.start_command("exec taskset -c 0 sleep 1000")
+        wait_for(lambda: one_cpu(self.guest, 0) is not None, SOON, "guest CPU 0 is pinned all the same")
+        self.assertEqual(self.daemon.call("status").returncode, 0)
+        self.guest.qmp.call("query-status")  # QEMU's main loop runs
+        task.kill()
+        wait_for(lambda: one_cpu(self.guest, 0) is None, SOON, "guest CPU 0 floats")
+
+
+if __name__ == "__main__":
+    unittest.main()
