@@ -93,7 +93,7 @@ static void print_json(JsonNode *node)
     puts(text);
 }
 
-static void print_variant_json(GVariant *value)
+void vh_ctl_print_variant_json(GVariant *value)
 {
     g_autoptr(JsonNode) node = json_gvariant_serialize(value);
     print_json(node);
@@ -126,7 +126,7 @@ static GVariant *list(struct vh_ctl *ctl, const char *method, GVariant *paramete
 static int show(struct vh_ctl *ctl, GVariant *dicts, const struct column *columns, const char *none)
 {
     if (ctl->json)
-        print_variant_json(dicts);
+        vh_ctl_print_variant_json(dicts);
     else if (g_variant_n_children(dicts) == 0)
         puts(none);
     else
@@ -212,7 +212,7 @@ int vh_ctl_status(struct vh_ctl *ctl, GError **error)
     if (ctl->json) {
         g_autoptr(GVariant) all = g_variant_ref_sink(g_variant_new_parsed(
             "{'version': <%s>, 'socket': <%s>, 'guests': <%@aa{sv}>}", version, ctl->socket, guests));
-        print_variant_json(all);
+        vh_ctl_print_variant_json(all);
         return VH_EXIT_OK;
     }
     g_autofree char *printable = vh_text_printable(version, false);
@@ -285,7 +285,7 @@ int vh_ctl_release(struct vh_ctl *ctl, GError **error)
     if (ctl->json) {
         g_autoptr(GVariant) all =
             g_variant_ref_sink(g_variant_new_parsed("{'guest': <%s>, 'undone': <%u>}", guest, undone));
-        print_variant_json(all);
+        vh_ctl_print_variant_json(all);
     } else {
         printf("released %s: %u action%s undone\n", guest[0] ? guest : "all guests", undone,
                undone == 1 ? "" : "s");

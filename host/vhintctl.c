@@ -29,6 +29,10 @@ static const struct command {
     {"release", "[GUEST]", "", 0, 1, vh_ctl_release,
      "undo every action for a guest, or for all, and take none until resume"},
     {"resume", "GUEST", "", 1, 1, vh_ctl_resume, "act for a guest again"},
+    {"enable", "DOMAIN", " profile connect ", 1, 1, vh_ctl_enable,
+     "give a domain of libvirt's (name or UUID) vhint's channel, now and for later"},
+    {"disable", "DOMAIN", " connect ", 1, 1, vh_ctl_disable,
+     "take the channel and the profile away from a domain"},
 };
 
 static const char exit_codes[] = "Exit codes:\n"
@@ -117,7 +121,8 @@ static int report(const struct vh_ctl *ctl, const GError *error)
 static int run(struct vh_ctl *ctl, const struct command *command)
 {
     g_autoptr(GError) error = NULL;
-    int code = vh_ctl_connect(ctl, &error) < 0 ? -1 : command->run(ctl, &error);
+    bool asks_daemon = command->run != vh_ctl_enable && command->run != vh_ctl_disable;
+    int code = asks_daemon && vh_ctl_connect(ctl, &error) < 0 ? -1 : command->run(ctl, &error);
     if (code < 0)
         code = report(ctl, error);
     if (fflush(stdout) || ferror(stdout)) {
@@ -189,6 +194,8 @@ int main(int argc, char **argv)
         {"set", 0, 0, G_OPTION_ARG_STRING_ARRAY, &ctl.set, "set a tunable; may be given again", "NAME=VALUE"},
         {"replace", 0, 0, G_OPTION_ARG_NONE, &ctl.replace, "take the place of a program of that name", NULL},
         {"count", 0, 0, G_OPTION_ARG_INT, &ctl.count, "stop after so many hints", "N"},
+        {"profile", 0, 0, G_OPTION_ARG_STRING, &ctl.profile, "and note this profile in its metadata", "NAME"},
+        {"connect", 0, 0, G_OPTION_ARG_STRING, &ctl.libvirt, "libvirt's URI (" VH_CTL_LIBVIRT ")", "URI"},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &ctl.args, NULL, NULL},
         {0},
     };
@@ -207,6 +214,8 @@ int main(int argc, char **argv)
     }
     g_free(ctl.socket);
     g_free(ctl.name);
+    g_free(ctl.profile);
+    g_free(ctl.libvirt);
     g_strfreev(ctl.set);
     g_strfreev(ctl.args);
     return code;

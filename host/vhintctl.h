@@ -26,8 +26,10 @@ struct vh_ctl {
     char *name; /* inject --name */
     char **set; /* inject --set, "NAME=VALUE" each */
     gboolean replace;
-    int count;   /* watch --count; 0: no end */
-    char **args; /* the command's own arguments, NULL-terminated */
+    int count;     /* watch --count; 0: no end */
+    char *profile; /* enable --profile */
+    char *libvirt; /* --connect; NULL: VH_CTL_LIBVIRT */
+    char **args;   /* the command's own arguments, NULL-terminated */
     GDBusConnection *connection;
 };
 
@@ -42,6 +44,16 @@ int vh_ctl_hints(struct vh_ctl *ctl, GError **error);
 int vh_ctl_watch(struct vh_ctl *ctl, GError **error);
 int vh_ctl_release(struct vh_ctl *ctl, GError **error);
 int vh_ctl_resume(struct vh_ctl *ctl, GError **error);
+
+/* One JSON document on stdout. */
+void vh_ctl_print_variant_json(GVariant *value);
+
+/* ---- vhintctl-libvirt.c: these two speak with libvirt and not with the daemon ---- */
+
+#define VH_CTL_LIBVIRT "qemu:///system"
+
+int vh_ctl_enable(struct vh_ctl *ctl, GError **error);
+int vh_ctl_disable(struct vh_ctl *ctl, GError **error);
 
 /* ---- vhintctl-client.c ---- */
 

@@ -50,3 +50,47 @@ class Life(LibvirtCase):
                 self.assert_pinned(guest, 0)
                 guest.destroy()
                 daemon.wait_known()
+
+
+class Enable(LibvirtCase):
+    """vhintctl enable and disable change a domain, and nothing else needs to."""
+
+    def ctl(self, *args):
+        return self.libvirt.vhintctl(*args)
+
+    def test_at_the_next_start(self):
+        with Domain(self.libvirt, channel=False) as guest:
+            guest.destroy()
+            self.assertEqual(self.ctl("enable", guest.name, "--profile", "web")["channel_config"], "added")
+            self.assertEqual(self.ctl("enable", guest.name)["channel_config"], "already there")
+            self.assertIn("org.vhint.0", self.libvirt.virsh("dumpxml", "--inactive", guest.name))
+            with LibvirtDaemon(self.libvirt, {"profile:web": {}}) as daemon:
+                guest.start()
+                daemon.wait_ready()
+                pin(guest)
+                self.assert_pinned(guest)
+                done = self.ctl("disable", guest.uuid)
+                self.assertEqual((done["channel_config"], done["channel_live"]), ("removed", "removed"))
+                daemon.wait_known()
+                self.assert_floats(guest)
+                xml = self.libvirt.virsh("dumpxml", "--inactive", guest.name)
+                self.assertNotIn("org.vhint.0", xml)
+                self.assertNotIn("profile", xml)
+                self.assertEqual(self.ctl("disable", guest.name)["channel_live"], "not there")
+
+    def test_while_it_runs(self):
+        with LibvirtDaemon(self.libvirt) as daemon, Domain(self.libvirt, channel=False) as guest:
+            daemon.wait_known("guest")
+            self.assertIn("vhintctl enable", daemon.guest()["problem"])
+            self.assertEqual(self.ctl("enable", guest.name)["channel_live"], "added")
+            daemon.wait_ready()
+            pin(guest)
+            self.assert_pinned(guest)
+
+    def test_refusals_name_the_thing(self):
+        for args, code, text in ((["enable", "nobody"], 4, "nobody"),
+                                 (["enable", "x", "--profile", "a b"], 2, "a b"),
+                                 (["enable", "x", "--connect", "qemu:///nowhere"], 3, "qemu:///nowhere")):
+            result = self.libvirt.vhintctl_call(*args)
+            self.assertEqual(result.returncode, code, result.stderr)
+            self.assertIn(text, result.stderr)

@@ -12,12 +12,13 @@ from xml.sax.saxutils import quoteattr
 
 from . import process
 from .agent import Agent
-from .daemon import HOST_BUILD, Daemon
-from .guest import Guest
+from .daemon import ENVIRONMENT, HOST_BUILD, VHINTCTL, Daemon
+from .guest import BUILD, Guest
 from .process import Failure, Process, tail, wait_for
 
 HOOK = os.path.join(HOST_BUILD, "host/vhint-libvirt-hook")
 QEMU_DRIVER = "/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so"
+CACHE = os.path.join(BUILD, "libvirt-cache")  # what QEMU can do, which takes libvirtd seconds to find out
 
 # Holds the namespace. Once the test's end of stdin is closed, also by its death, no QEMU is left: libvirtd detaches them.
 HOLDER = r"""
@@ -26,7 +27,8 @@ mount --bind "$0/run" /run
 mount --bind "$0/etc" /etc/libvirt
 mount --bind "$0/passwd" /etc/passwd
 mount --bind "$0/group" /etc/group
-for d in lib log cache; do mount --bind "$0/$d" /var/$d; done
+for d in lib log; do mount --bind "$0/$d" /var/$d; done
+mount --bind "$1" /var/cache
 echo ready
 cat >/dev/null
 for f in /run/libvirt/qemu/*.pid; do
@@ -62,7 +64,7 @@ class Libvirt:
     def __enter__(self):
         self._make_directory()
         self.holder = subprocess.Popen(["unshare", "--mount", "--propagation", "private", "sh", "-c", HOLDER,
-                                        self.directory], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        self.directory, CACHE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                        start_new_session=True)
         try:
             if self.holder.stdout.readline() != "ready\n":
@@ -84,8 +86,9 @@ class Libvirt:
             process.remove_directory(self.directory)
 
     def _make_directory(self):
-        for name in ("run/vhint", "etc/hooks/qemu.d", "lib", "log", "cache", "drivers"):
+        for name in ("run/vhint", "etc/hooks/qemu.d", "lib", "log", "drivers"):
             os.makedirs(self.path(name))
+        os.makedirs(CACHE, exist_ok=True)
         # libvirtd insists on a user that only its -system package makes, even where it is told another one.
         for name, line in (("passwd", "libvirt-qemu:x:64055:64055::/:/usr/sbin/nologin\n"),
                            ("group", "libvirt-qemu:x:64055:\nkvm:x:64056:\n")):
@@ -131,6 +134,16 @@ class Libvirt:
         if result.returncode:
             raise Failure(f"virsh {' '.join(map(str, args))}: {result.stderr}")
         return result.stdout.strip()
+
+    def vhintctl_call(self, *args):
+        return subprocess.run(self.prefix + [VHINTCTL, "--json", *args], capture_output=True, text=True, timeout=60,
+                              env=ENVIRONMENT)
+
+    def vhintctl(self, *args):
+        result = self.vhintctl_call(*args)
+        if result.returncode:
+            raise Failure(f"vhintctl {' '.join(args)}: {result.stderr}")
+        return json.loads(result.stdout)
 
 
 class Domain(Guest):
