@@ -413,7 +413,7 @@ static int check_sockets(const struct source *source)
 
 static int read_sections(struct source *source)
 {
-    static const char *const known[] = {"daemon", "guest NAME", "libvirt", "domain MATCH", "program NAME", NULL};
+    static const char *const known[] = {"daemon", "guest", "libvirt", "domain", "program", NULL};
     g_auto(GStrv) sections = g_key_file_get_groups(source->file, NULL);
 
     if (read_daemon(source) < 0)
@@ -430,8 +430,12 @@ static int read_sections(struct source *source)
                 return -1;
         } else if (!g_str_equal(sections[i], "daemon") && !g_str_equal(sections[i], "libvirt") &&
                    !g_str_has_prefix(sections[i], "program ")) {
-            return refuse(source, sections[i], NULL, "unknown section; did you mean [%s]?",
-                          nearest(sections[i], known));
+            g_autofree char *word = g_strndup(sections[i], strcspn(sections[i], " "));
+            const char *meant = nearest(word, known);
+            bool named = !g_str_equal(meant, "daemon") && !g_str_equal(meant, "libvirt");
+
+            return refuse(source, sections[i], NULL, "unknown section; did you mean [%s%s]?", meant,
+                          named ? " NAME" : "");
         }
     }
     return read_libvirt(source) < 0 ? -1 : check_sockets(source);

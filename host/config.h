@@ -31,7 +31,7 @@
 struct vh_qmp_funcs; /* qmp.h */
 
 #ifndef VH_PROGRAM_DIR
-#define VH_PROGRAM_DIR "/usr/share/vhint/programs"
+#define VH_PROGRAM_DIR "/usr/lib/vhint/programs"
 #endif
 
 typedef struct VhConfig VhConfig;

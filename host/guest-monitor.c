@@ -34,6 +34,10 @@ void vh_guest_query_vcpus(VhGuest *guest)
 
 /* ---- which device is our port ---- */
 
+#define NO_ID \
+    "QEMU's device of the port " VH_PORT_NAME \
+    " has no id: an injector that dies is not noticed before its successor"
+
 struct port_query {
     VhGuest *guest;
     char *device;
@@ -48,6 +52,7 @@ static void on_port_name(JsonNode *result, const char *error, gpointer data)
         g_strcmp0(json_node_get_string(result), VH_PORT_NAME) == 0) {
         g_free(query->guest->port_device);
         query->guest->port_device = g_steal_pointer(&query->device);
+        set_problem(query->guest, "");
     }
     g_free(query->device);
     g_free(query);
@@ -72,6 +77,8 @@ static void on_devices(JsonNode *result, const char *error, gpointer data)
     JsonArray *list = result && JSON_NODE_HOLDS_ARRAY(result) ? json_node_get_array(result) : NULL;
 
     (void)error;
+    if (guest->monitor_ready)
+        set_problem(guest, NO_ID);
     for (guint i = 0; list && guest->monitor_ready && i < json_array_get_length(list); i++) {
         JsonNode *node = json_array_get_element(list, i);
         JsonObject *device = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;

@@ -310,12 +310,14 @@ VhQmp *vh_qmp_new(int fd, const struct vh_qmp_funcs *funcs, gpointer data)
     return qmp;
 }
 
-pid_t vh_qmp_peer(const VhQmp *qmp)
+struct vh_qmp_peer vh_qmp_peer(const VhQmp *qmp)
 {
     struct ucred peer = {0};
     socklen_t len = sizeof(peer);
 
     if (qmp->road)
-        return qmp->road->peer(qmp->road_data);
-    return getsockopt(qmp->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 ? peer.pid : 0;
+        return (struct vh_qmp_peer){.process = qmp->road->peer(qmp->road_data)};
+    if (getsockopt(qmp->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+        return (struct vh_qmp_peer){0};
+    return (struct vh_qmp_peer){.user = peer.uid};
 }

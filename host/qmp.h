@@ -52,5 +52,10 @@ void vh_qmp_free(VhQmp *qmp);
 /* `arguments`: taken over, NULL for none. */
 void vh_qmp_command(VhQmp *qmp, const char *command, JsonObject *arguments, VhQmpReply reply, gpointer data);
 
-/* The process that serves the monitor (SO_PEERCRED), 0 if it is not visible from here. */
-pid_t vh_qmp_peer(const VhQmp *qmp);
+/* Whom the monitor's word may concern. Over a socket only the user is sure (SO_PEERCRED), since the socket may
+ * have been made by somebody else than QEMU; over another road, the process. */
+struct vh_qmp_peer {
+    pid_t process; /* 0: not known */
+    uid_t user;    /* root: not known, or anyone */
+};
+struct vh_qmp_peer vh_qmp_peer(const VhQmp *qmp);

@@ -3,7 +3,6 @@
 #include "vcpus.h"
 
 #include <string.h>
-#include <unistd.h>
 
 /* One query under way: query-cpus-fast, then one qom-get per vCPU. */
 struct query {
@@ -54,13 +53,43 @@ static void ask_apic_id(struct query *query, unsigned position, const char *path
     vh_qmp_command(query->qmp, "qom-get", arguments, on_apic_id, apic);
 }
 
-/* Does `thread` belong to the process that serves the monitor? A QEMU that was taken over by its guest must not
- * make this daemon pin other processes' threads. */
-static bool belongs(pid_t thread, pid_t process)
+/* The process that `thread` is part of and its effective user; -1: it is gone. */
+static pid_t process_of(pid_t thread, uid_t *user)
 {
-    g_autofree char *path = g_strdup_printf("/proc/%d/task/%d", process, thread);
+    g_autofree char *path = g_strdup_printf("/proc/%d/status", thread);
+    g_autofree char *text = NULL;
+    const char *process = NULL;
+    const char *ids = NULL;
 
-    return process == 0 || access(path, F_OK) == 0;
+    if (!g_file_get_contents(path, &text, NULL, NULL))
+        return -1;
+    process = strstr(text, "\nTgid:");
+    ids = strstr(text, "\nUid:");
+    if (!process || !ids)
+        return -1;
+    *user = (uid_t)g_ascii_strtoull(strchr(ids + strlen("\nUid:\t"), '\t'), NULL, 10);
+    return (pid_t)g_ascii_strtoll(process + strlen("\nTgid:"), NULL, 10);
+}
+
+/* NULL: fine; else what is wrong with the threads that the monitor, served by `peer`, names. */
+static const char *judge_threads(const GArray *vcpus, struct vh_qmp_peer peer)
+{
+    pid_t process = peer.process;
+
+    for (guint i = 0; i < vcpus->len; i++) {
+        uid_t owner = 0;
+        pid_t of = process_of(g_array_index(vcpus, struct vh_vcpu, i).thread, &owner);
+
+        if (of < 0)
+            continue;
+        if (process && of != process)
+            return peer.process ? "the monitor names a thread that is not QEMU's own"
+                                : "the monitor names threads of several processes";
+        if (peer.user != 0 && owner != peer.user)
+            return "the monitor names a thread of another user than its own";
+        process = of;
+    }
+    return NULL;
 }
 
 static void on_cpus(JsonNode *result, const char *error, gpointer data)
@@ -68,7 +97,7 @@ static void on_cpus(JsonNode *result, const char *error, gpointer data)
     struct query *query = data;
     JsonArray *list = result && JSON_NODE_HOLDS_ARRAY(result) ? json_node_get_array(result) : NULL;
     g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
-    pid_t process = list ? vh_qmp_peer(query->qmp) : 0;
+    const char *problem = NULL;
 
     if (!list) {
         finish(query, result ? "query-cpus-fast did not return a list" : error);
@@ -87,16 +116,15 @@ static void on_cpus(JsonNode *result, const char *error, gpointer data)
         path = json_object_get_string_member_with_default(cpu, "qom-path", NULL);
         if (!path || vcpu.thread <= 0)
             continue;
-        if (!belongs(vcpu.thread, process)) {
-            finish(query, "the monitor names a thread that is not its process's own");
-            return;
-        }
         g_array_append_val(query->vcpus, vcpu);
         g_ptr_array_add(paths, g_strdup(path));
     }
+    problem = judge_threads(query->vcpus, vh_qmp_peer(query->qmp));
+    if (problem || !paths->len) {
+        finish(query, problem);
+        return;
+    }
     query->left = paths->len;
-    if (!paths->len)
-        finish(query, NULL);
     for (guint i = 0, count = paths->len; i < count; i++)
         ask_apic_id(query, i, g_ptr_array_index(paths, i));
 }

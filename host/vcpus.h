@@ -18,8 +18,10 @@ struct vh_vcpu {
 /* `vcpus` (struct vh_vcpu) is the callee's; NULL and `error` when QEMU could not tell. */
 typedef void (*VhVcpusFunc)(GArray *vcpus, const char *error, gpointer data);
 
-/* Asks for all vCPUs, their threads and APIC ids. `func` is called once, perhaps from vh_qmp_free. A thread that
- * does not belong to the process at the monitor's other end is refused. */
+/* Asks for all vCPUs, their threads and APIC ids. `func` is called once, perhaps from vh_qmp_free. Refused are
+ * threads of more than one process, or of another than QEMU's where that is known, and, when the monitor is not
+ * served by root, threads of another user: a QEMU that its guest has taken over must not make this daemon move
+ * other people's threads. */
 void vh_vcpus_query(VhQmp *qmp, VhVcpusFunc func, gpointer data);
 
 /* What the guest says of its CPUs, joined with what QEMU says. */

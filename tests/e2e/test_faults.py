@@ -132,10 +132,17 @@ class Injector(Faults):
         self.assertEqual(self.guest.output("pidof vhint-injector | wc -w"), "1")
         watch = self.daemon.watch("guest")
         try:
+            # Other tasks until the watch has begun, then ours, then another to know that all of ours have come.
+            def begun():
+                self.sleeper(self.guest, 3).kill()
+                return watch.lines()
+            wait_for(begun, 5, "the watch to begin")
             self.guest.run(f"taskset -cp 4 {self.task.pid}")
             self.wait_pinned(self.guest, 4)
-            mine = [line for line in watch.lines() if f'"pid":{self.task.pid},' in str(line).replace("'", '"')
-                    .replace(" ", "")]
+            fence = self.sleeper(self.guest, 3)
+            watch.wait(lambda line: line["fields"]["pid"] == fence.pid, 5, "the fence")
+            fence.kill()
+            mine = [line for line in watch.lines() if line["fields"]["pid"] == self.task.pid]
             self.assertEqual(len(mine), 1, watch.lines())
         finally:
             watch.end()
@@ -310,6 +317,8 @@ class Garbage(Faults):
         injector = guest.injector_pid()
         loop = guest.output("ps -o pid,args | awk '$2 == \"{init}\" && $1 != 1 { print $1 }' | head -n 1")
         guest.run(f"kill -STOP {loop}; kill -9 {injector}")
+        # Its port is not free before the kernel has detached its programs.
+        wait_for(lambda: not daemon.guest()["connected"], 5, "the injector's end to be noticed")
         guest.run("head -c 300000 /dev/urandom >/dev/vport*p1; head -c 70000 /dev/zero >/dev/vport*p1; "
                   "yes | head -c 200000 >/dev/vport*p1", timeout=60)
         self.assertTrue(daemon.process.alive())

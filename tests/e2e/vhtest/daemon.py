@@ -35,7 +35,7 @@ class Daemon:
         return os.path.join(self.directory, name)
 
     def logs(self):
-        return f"--- vhintd\n{tail(self.log)}"
+        return f"--- vhintd\n{tail(self.log)}\n--- its journal\n{tail(self.path('run/journal'))}"
 
     def __enter__(self):
         try:

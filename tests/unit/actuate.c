@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* host/actuate.c, actuator-pin.c and saved.c, on a thread of the test's own. */
+#include "actuate.h"
+
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "error.h"
+
+/* A thread that waits to be ended. */
+struct victim {
+    GThread *thread;
+    GMutex lock;
+    GCond cond;
+    pid_t tid;
+    bool end;
+};
+
+struct fixture {
+    char *directory;
+    char *path;
+    VhSaved *saved;
+    VhJournal *journal;
+    struct victim victim;
+    struct vh_cpuset floating;
+    struct vh_cpuset first; /* one CPU of it */
+};
+
+static gpointer run_victim(gpointer data)
+{
+    struct victim *victim = data;
+
+    g_mutex_lock(&victim->lock);
+    victim->tid = (pid_t)syscall(SYS_gettid);
+    g_cond_broadcast(&victim->cond);
+    while (!victim->end)
+        g_cond_wait(&victim->cond, &victim->lock);
+    g_mutex_unlock(&victim->lock);
+    return NULL;
+}
+
+static void start_victim(struct victim *victim)
+{
+    victim->tid = 0;
+    victim->end = false;
+    victim->thread = g_thread_new("victim", run_victim, victim);
+    g_mutex_lock(&victim->lock);
+    while (!victim->tid)
+        g_cond_wait(&victim->cond, &victim->lock);
+    g_mutex_unlock(&victim->lock);
+}
+
+static void end_victim(struct victim *victim)
+{
+    g_autofree char *path = g_strdup_printf("/proc/self/task/%d", victim->tid);
+
+    if (!victim->thread)
+        return;
+    g_mutex_lock(&victim->lock);
+    victim->end = true;
+    g_cond_broadcast(&victim->cond);
+    g_mutex_unlock(&victim->lock);
+    g_thread_join(g_steal_pointer(&victim->thread));
+    /* The kernel takes a moment more than pthread_join to forget a thread. */
+    while (access(path, F_OK) == 0)
+        g_usleep(1000);
+}
+
+static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *journal = NULL;
+
+    f->directory = g_dir_make_tmp("vhint-XXXXXX", NULL);
+    f->path = g_build_filename(f->directory, "masks", NULL);
+    journal = g_build_filename(f->directory, "journal", NULL);
+    f->saved = vh_saved_open(f->path, &error);
+    g_assert_no_error(error);
+    f->journal = vh_journal_new(journal, &error);
+    g_assert_no_error(error);
+    start_victim(&f->victim);
+    g_assert_true(vh_thread_cpus(f->victim.tid, &f->floating));
+    memset(&f->first, 0, sizeof(f->first));
+    vh_cpuset_add(&f->first, (unsigned)vh_cpuset_next(&f->floating, 0));
+}
+
+static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autofree char *remove = g_strdup_printf("%s/journal", f->directory);
+
+    end_victim(&f->victim);
+    vh_saved_close(f->saved);
+    vh_journal_free(f->journal);
+    g_unlink(f->path);
+    g_unlink(remove);
+    g_assert_cmpint(g_rmdir(f->directory), ==, 0);
+    g_free(f->directory);
+    g_free(f->path);
+}
+
+static void assert_cpus(pid_t thread, const struct vh_cpuset *expected)
+{
+    struct vh_cpuset cpus;
+    g_autofree char *got = NULL;
+    g_autofree char *want = vh_cpuset_format(expected);
+
+    g_assert_true(vh_thread_cpus(thread, &cpus));
+    got = vh_cpuset_format(&cpus);
+    g_assert_cmpstr(got, ==, want);
+}
+
+static char *reason_of(unsigned guest, unsigned vcpu, gpointer data)
+{
+    (void)data;
+    return g_strdup_printf("asked for by %u/%u", guest, vcpu);
+}
+
+/* One round with the victim alone. */
+static guint round_with(struct fixture *f, VhActuate *actuate, const struct vh_cpuset *cpus, const char *why)
+{
+    struct vh_target target = {"guest", 2, f->victim.tid};
+
+    vh_actuate_begin(actuate, reason_of, NULL);
+    vh_actuate_want(actuate, &target, 0, 2, cpus);
+    return vh_actuate_end(actuate, why, NULL);
+}
+
+static void test_pin_and_float(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    VhActuate *actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
+    g_autofree char *former = NULL;
+    g_autofree char *floating = vh_cpuset_format(&f->floating);
+    const char *problem = NULL;
+
+    round_with(f, actuate, NULL, "start");
+    assert_cpus(f->victim.tid, &f->floating);
+    g_assert_null(vh_actuate_cpus(actuate, f->victim.tid));
+    g_assert_cmpuint(round_with(f, actuate, &f->first, "hint"), ==, 0);
+    assert_cpus(f->victim.tid, &f->first);
+    g_assert_true(vh_cpuset_equal(vh_actuate_cpus(actuate, f->victim.tid), &f->first));
+    vh_actuate_describe(actuate, f->victim.tid, &former, &problem);
+    g_assert_cmpstr(former, ==, floating);
+    g_assert_cmpstr(problem, ==, "");
+    g_assert_cmpuint(round_with(f, actuate, NULL, "exit"), ==, 1);
+    assert_cpus(f->victim.tid, &f->floating);
+    vh_actuate_free(actuate, "end");
+}
+
+static void test_stop_restores(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    VhActuate *actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
+
+    round_with(f, actuate, &f->first, "hint");
+    assert_cpus(f->victim.tid, &f->first);
+    vh_actuate_free(actuate, "vhintd stops");
+    assert_cpus(f->victim.tid, &f->floating);
+    g_assert_null(vh_saved_next(f->saved, NULL));
+}
+
+static void test_left_out_is_restored(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    VhActuate *actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
+
+    round_with(f, actuate, &f->first, "hint");
+    vh_actuate_begin(actuate, reason_of, NULL);
+    g_assert_cmpuint(vh_actuate_end(actuate, "the guest is gone", NULL), ==, 1);
+    assert_cpus(f->victim.tid, &f->floating);
+    vh_actuate_free(actuate, "end");
+}
+
+/* A daemon that dies leaves its file; the next one puts the mask back. */
+static void test_crash(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    VhActuate *actuate = NULL;
+    pid_t child = 0;
+    int status = 0;
+
+    vh_saved_close(f->saved);
+    child = fork();
+    if (child == 0) {
+        VhSaved *saved = vh_saved_open(f->path, NULL);
+        struct vh_target target = {"guest", 2, f->victim.tid};
+        VhHold *hold = saved ? vh_actuator_pin.probe(saved, &target, NULL) : NULL;
+
+        _exit(hold && vh_actuator_pin.apply(hold, &f->first, NULL) == 0 ? 0 : 1);
+    }
+    g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+    g_assert_cmpint(status, ==, 0);
+    assert_cpus(f->victim.tid, &f->first);
+    f->saved = vh_saved_open(f->path, NULL);
+    g_assert_nonnull(f->saved);
+    g_assert_nonnull(vh_saved_next(f->saved, NULL));
+    actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
+    assert_cpus(f->victim.tid, &f->floating);
+    g_assert_null(vh_saved_next(f->saved, NULL));
+    vh_actuate_free(actuate, "end");
+}
+
+/* The number belongs to another thread by now: it is left alone. */
+static void test_crash_and_reuse(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    struct vh_target target = {"guest", 2, f->victim.tid};
+    VhHold *hold = vh_actuator_pin.probe(f->saved, &target, NULL);
+    struct vh_saved_slot *slot = NULL;
+    g_autoptr(GError) error = NULL;
+
+    g_assert_cmpint(vh_actuator_pin.apply(hold, &f->first, NULL), ==, 0);
+    slot = vh_saved_next(f->saved, NULL);
+    g_assert_nonnull(slot);
+    slot->start--;
+    g_assert_cmpint(vh_actuator_pin.recover(f->saved, slot, &error), ==, -1);
+    g_assert_error(error, VH_ERROR, VH_ERROR_NOT_CONNECTED);
+    assert_cpus(f->victim.tid, &f->first);
+    vh_actuator_pin.forget(hold);
+}
+
+static void test_thread_gone(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    VhActuate *actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
+    g_autofree char *former = NULL;
+    const char *problem = NULL;
+
+    round_with(f, actuate, NULL, "start");
+    end_victim(&f->victim);
+    round_with(f, actuate, &f->first, "hint");
+    vh_actuate_describe(actuate, f->victim.tid, &former, &problem);
+    g_assert_nonnull(strstr(problem, "the thread is gone"));
+    g_assert_null(vh_actuate_cpus(actuate, f->victim.tid));
+    vh_actuate_free(actuate, "end");
+}
+
+static void test_host_cpu_offline(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    VhActuate *actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
+    struct vh_cpuset absent = {{0}};
+    struct vh_target target = {"guest", 2, f->victim.tid};
+    bool retry = false;
+
+    vh_cpuset_add(&absent, VH_HOST_CPUS_MAX - 1);
+    vh_actuate_begin(actuate, reason_of, NULL);
+    vh_actuate_want(actuate, &target, 0, 2, &absent);
+    vh_actuate_end(actuate, "hint", &retry);
+    g_assert_true(retry);
+    assert_cpus(f->victim.tid, &f->floating);
+    /* Not tried again before something has changed, then it is. */
+    retry = false;
+    vh_actuate_begin(actuate, reason_of, NULL);
+    vh_actuate_want(actuate, &target, 0, 2, &absent);
+    vh_actuate_end(actuate, "hint", &retry);
+    g_assert_false(retry);
+    vh_actuate_forgive(actuate);
+    round_with(f, actuate, &f->first, "online again");
+    assert_cpus(f->victim.tid, &f->first);
+    vh_actuate_free(actuate, "end");
+}
+
+/* The kernel widened the mask behind our back, as it does when a CPU goes offline. */
+static void test_drift(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    VhActuate *actuate = NULL;
+
+    if (vh_cpuset_count(&f->floating) < 2) {
+        g_test_skip("one CPU: pinned and floating look alike");
+        return;
+    }
+    actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
+    round_with(f, actuate, &f->first, "hint");
+    g_assert_cmpint(sched_setaffinity(f->victim.tid, sizeof(f->floating), (void *)&f->floating), ==, 0);
+    vh_actuate_forgive(actuate);
+    round_with(f, actuate, &f->first, "the host's CPUs have changed");
+    assert_cpus(f->victim.tid, &f->first);
+    vh_actuate_free(actuate, "end");
+    assert_cpus(f->victim.tid, &f->floating);
+}
+
+/* The mask that is put back is the one from just before the pin, not from when the vCPU was first seen. */
+static void test_changed_in_between(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    VhActuate *actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
+    struct vh_cpuset last = {{0}};
+
+    vh_cpuset_add(&last, (unsigned)vh_cpuset_next(&f->floating, 0));
+    if (vh_cpuset_count(&f->floating) > 1) {
+        last = f->floating;
+        vh_cpuset_sub(&last, &f->first);
+    }
+    round_with(f, actuate, NULL, "start");
+    g_assert_cmpint(sched_setaffinity(f->victim.tid, sizeof(last), (void *)&last), ==, 0);
+    round_with(f, actuate, &f->first, "hint");
+    assert_cpus(f->victim.tid, &f->first);
+    round_with(f, actuate, NULL, "exit");
+    assert_cpus(f->victim.tid, &last);
+    vh_actuate_free(actuate, "end");
+}
+
+static void test_file_is_locked(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_assert_null(vh_saved_open(f->path, &error));
+    g_assert_error(error, VH_ERROR, VH_ERROR_BUSY);
+}
+
+static void test_file_is_damaged(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    vh_saved_close(f->saved);
+    g_assert_true(g_file_set_contents(f->path, "something else", -1, NULL));
+    f->saved = vh_saved_open(f->path, &error);
+    g_assert_null(f->saved);
+    g_assert_error(error, VH_ERROR, VH_ERROR_FAILED);
+}
+
+static void test_slots_run_out(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    struct vh_saved_slot *slot = NULL;
+
+    for (guint i = 0; i < VH_SAVED_MAX; i++) {
+        slot = vh_saved_take(f->saved);
+        g_assert_nonnull(slot);
+    }
+    g_assert_null(vh_saved_take(f->saved));
+    vh_saved_free_slot(f->saved, slot);
+    g_assert_true(vh_saved_take(f->saved) == slot);
+}
+
+#define ADD(name, func) g_test_add("/actuate/" name, struct fixture, NULL, set_up, func, tear_down)
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    ADD("pin-and-float", test_pin_and_float);
+    ADD("stop-restores", test_stop_restores);
+    ADD("left-out-is-restored", test_left_out_is_restored);
+    ADD("crash", test_crash);
+    ADD("crash-and-reuse", test_crash_and_reuse);
+    ADD("thread-gone", test_thread_gone);
+    ADD("host-cpu-offline", test_host_cpu_offline);
+    ADD("drift", test_drift);
+    ADD("changed-in-between", test_changed_in_between);
+    ADD("file-is-locked", test_file_is_locked);
+    ADD("file-is-damaged", test_file_is_damaged);
+    ADD("slots-run-out", test_slots_run_out);
+    return g_test_run();
+}
