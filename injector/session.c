@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "session-parts.h"
+
 /* `peer`: the host's session that this answers, 0 for none yet. */
 static void greet(struct vh_session *s, uint64_t peer)
 {
@@ -31,9 +33,9 @@ static void forget_host(struct vh_session *s)
     s->transfer.id = 0;
 }
 
-/* Queues a frame. Invariant 4 leaves room for it; should that ever fail, a new greeting starts from scratch rather
- * than leave a request without its answer. */
-static void send_frame(struct vh_session *s, enum vh_type type, uint32_t id, struct iovec *parts, int count)
+/* Invariant 4 leaves room for the frame; should that ever fail, a new greeting starts from scratch rather than
+ * leave a request without its answer. */
+void vh_session_send(struct vh_session *s, enum vh_type type, uint32_t id, struct iovec *parts, int count)
 {
     if (vh_out_frame(&s->out, type, s->version, id, parts, count) == 0)
         return;
@@ -42,7 +44,7 @@ static void send_frame(struct vh_session *s, enum vh_type type, uint32_t id, str
     greet(s, 0);
 }
 
-static void answer(struct vh_session *s, uint32_t id, int error, struct vh_reply *reply)
+void vh_session_answer(struct vh_session *s, uint32_t id, int error, struct vh_reply *reply)
 {
     size_t cut = reply->log_len > VH_LOG_MAX ? reply->log_len - VH_LOG_MAX : 0;
     struct vh_answer a = {
@@ -58,18 +60,17 @@ static void answer(struct vh_session *s, uint32_t id, int error, struct vh_reply
         {.iov_base = reply->log ? reply->log + cut : NULL, .iov_len = a.log_len},
     };
 
-    send_frame(s, VH_ANSWER, id, parts, 3);
+    vh_session_send(s, VH_ANSWER, id, parts, 3);
     free(reply->log);
     reply->log = NULL;
 }
 
-/* Answers with a text, "" for none. */
-static void answer_text(struct vh_session *s, uint32_t id, int error, const char *text)
+void vh_session_answer_text(struct vh_session *s, uint32_t id, int error, const char *text)
 {
     struct vh_reply reply = {0};
 
     snprintf(reply.text, sizeof(reply.text), "%s", text);
-    answer(s, id, error, &reply);
+    vh_session_answer(s, id, error, &reply);
 }
 
 void vh_session_send_cpus(struct vh_session *s)
@@ -82,7 +83,7 @@ void vh_session_send_cpus(struct vh_session *s)
         return;
     head.count = s->ops->cpus(s->context, cpus);
     parts[1].iov_len = head.count * sizeof(cpus[0]);
-    send_frame(s, VH_CPUS, 0, parts, 2);
+    vh_session_send(s, VH_CPUS, 0, parts, 2);
 }
 
 void vh_session_send_programs(struct vh_session *s)
@@ -95,7 +96,7 @@ void vh_session_send_programs(struct vh_session *s)
         return;
     head.count = s->ops->programs(s->context, programs);
     parts[1].iov_len = head.count * sizeof(programs[0]);
-    send_frame(s, VH_PROGRAMS, 0, parts, 2);
+    vh_session_send(s, VH_PROGRAMS, 0, parts, 2);
 }
 
 /* A HELLO of the session that is up, and that knows ours, confirms it; any other begins a new one. */
@@ -155,19 +156,19 @@ static void on_load(struct vh_session *s, const struct vh_frame *frame)
     if (s->transfer.active) {
         snprintf(text, sizeof(text), "%s: given up after %u of %u bytes, because another LOAD came",
                  s->transfer.load.name, s->transfer.got, s->transfer.load.size);
-        answer_text(s, s->transfer.id, -ECANCELED, text);
+        vh_session_answer_text(s, s->transfer.id, -ECANCELED, text);
         vh_transfer_end(&s->transfer);
     }
     s->transfer.id = frame->id;
     if (vh_msg_load(frame, &load, &tunables)) {
-        answer_text(s, frame->id, -EBADMSG, "a LOAD that breaks the protocol's layout");
+        vh_session_answer_text(s, frame->id, -EBADMSG, "a LOAD that breaks the protocol's layout");
         return;
     }
     error = check_name(s, &load, text);
     if (error == 0)
         error = vh_transfer_begin(&s->transfer, frame->id, &load, tunables, text);
     if (error)
-        answer_text(s, frame->id, error, text);
+        vh_session_answer_text(s, frame->id, error, text);
 }
 
 static void finish_load(struct vh_session *s)
@@ -179,7 +180,7 @@ static void finish_load(struct vh_session *s)
     vh_transfer_end(&s->transfer);
     if (error == 0)
         vh_session_send_programs(s);
-    answer(s, id, error, &reply);
+    vh_session_answer(s, id, error, &reply);
     if (error == 0)
         s->ops->loaded(s->context, reply.program);
 }
@@ -195,7 +196,7 @@ static void on_chunk(struct vh_session *s, const struct vh_frame *frame)
     if (!s->transfer.active && s->transfer.id == frame->id)
         return; /* its LOAD has been answered already */
     if (!s->transfer.active || s->transfer.id != frame->id) {
-        answer_text(s, frame->id, -EPROTO, "a CHUNK without its LOAD");
+        vh_session_answer_text(s, frame->id, -EPROTO, "a CHUNK without its LOAD");
         return;
     }
     if (vh_msg_chunk(frame, &chunk, &data, &len)) {
@@ -209,7 +210,7 @@ static void on_chunk(struct vh_session *s, const struct vh_frame *frame)
     if (got >= 0)
         return;
     vh_transfer_end(&s->transfer);
-    answer_text(s, frame->id, got, text);
+    vh_session_answer_text(s, frame->id, got, text);
 }
 
 static void on_unload(struct vh_session *s, const struct vh_frame *frame)
@@ -219,48 +220,20 @@ static void on_unload(struct vh_session *s, const struct vh_frame *frame)
     int error;
 
     if (vh_msg_unload(frame, &unload)) {
-        answer_text(s, frame->id, -EBADMSG, "an UNLOAD that breaks the protocol's layout");
+        vh_session_answer_text(s, frame->id, -EBADMSG, "an UNLOAD that breaks the protocol's layout");
         return;
     }
     error = s->ops->unload(s->context, unload.name, &reply);
     if (error == 0)
         vh_session_send_programs(s);
-    answer(s, frame->id, error, &reply);
+    vh_session_answer(s, frame->id, error, &reply);
 }
 
 static void on_list(struct vh_session *s, const struct vh_frame *frame)
 {
     vh_session_send_cpus(s);
     vh_session_send_programs(s);
-    answer_text(s, frame->id, 0, "");
-}
-
-static void on_resync(struct vh_session *s, const struct vh_frame *frame)
-{
-    struct vh_program programs[VH_PROGRAMS_MAX];
-    uint32_t count = s->ops->programs(s->context, programs);
-    uint32_t before = s->due_count;
-    struct vh_resync resync;
-
-    if (vh_msg_resync(frame, &resync)) {
-        answer_text(s, frame->id, -EBADMSG, "a RESYNC that breaks the protocol's layout");
-        return;
-    }
-    if (s->due_count > VH_DUE_MAX - VH_PROGRAMS_MAX) {
-        answer_text(s, frame->id, -EBUSY, "too many snapshots are under way already; ask again after an ANSWER");
-        return;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        /* Asked by its id, a program without `state` has an empty snapshot. */
-        if (resync.program ? programs[i].id == resync.program : programs[i].flags & VH_PROGRAM_STATE)
-            s->due[s->due_count++] = (struct vh_due){.request = frame->id, .program = programs[i].id};
-    }
-    if (s->due_count > before)
-        s->due[s->due_count - 1].ends_request = true;
-    else if (resync.program)
-        answer_text(s, frame->id, -ENOENT, "no program of this number runs in the guest");
-    else
-        answer_text(s, frame->id, 0, "");
+    vh_session_answer_text(s, frame->id, 0, "");
 }
 
 static void on_credit(struct vh_session *s, const struct vh_frame *frame)
@@ -285,7 +258,7 @@ static void on_ping(struct vh_session *s, const struct vh_frame *frame)
     }
     pong.host_ns = ping.host_ns;
     pong.guest_ns = s->ops->now(s->context);
-    send_frame(s, VH_PONG, frame->id, &part, 1);
+    vh_session_send(s, VH_PONG, frame->id, &part, 1);
 }
 
 static void on_frame(struct vh_session *s, const struct vh_frame *frame)
@@ -294,8 +267,9 @@ static void on_frame(struct vh_session *s, const struct vh_frame *frame)
         enum vh_type type;
         void (*handle)(struct vh_session *s, const struct vh_frame *frame);
     } handlers[] = {
-        {VH_LOAD, on_load},     {VH_CHUNK, on_chunk},   {VH_UNLOAD, on_unload}, {VH_LIST, on_list},
-        {VH_RESYNC, on_resync}, {VH_CREDIT, on_credit}, {VH_PING, on_ping},
+        {VH_LOAD, on_load}, {VH_CHUNK, on_chunk},           {VH_UNLOAD, on_unload},
+        {VH_LIST, on_list}, {VH_RESYNC, vh_resync_request}, {VH_CREDIT, on_credit},
+        {VH_PING, on_ping},
     };
 
     if (frame->type == VH_HELLO) {
@@ -312,86 +286,6 @@ static void on_frame(struct vh_session *s, const struct vh_frame *frame)
     s->dropped++;
 }
 
-/* Takes the first due program out; its request ends with `error` when it failed or was the request's last. */
-static void due_done(struct vh_session *s, int error)
-{
-    struct vh_due done = s->due[0];
-    uint32_t gone = 1;
-
-    while (error && gone < s->due_count && s->due[gone].request == done.request)
-        gone++; /* the rest of a failed request */
-    s->due_count -= gone;
-    memmove(s->due, s->due + gone, s->due_count * sizeof(s->due[0]));
-    s->sending = false;
-    free(s->facts.records);
-    s->facts = (struct vh_facts){0};
-    if (error)
-        answer_text(s, done.request, error, "the program's facts could not be read");
-    else if (done.ends_request)
-        answer_text(s, done.request, 0, "");
-}
-
-static size_t record_padded(const uint8_t *record)
-{
-    struct vh_hint hint;
-
-    memcpy(&hint, record, sizeof(hint));
-    return (hint.size + 7u) & ~7u;
-}
-
-/* Bytes of payload that credit and frame size allow. */
-static size_t payload_room(const struct vh_session *s)
-{
-    return s->credit < VH_PAYLOAD_MAX ? (size_t)s->credit : VH_PAYLOAD_MAX;
-}
-
-/* Sends the next part of the snapshot under way; false when it has to wait for credit. */
-static bool send_part(struct vh_session *s)
-{
-    struct vh_batch batch = {.program = s->due[0].program, .seq = s->facts.seq, .lost = s->facts.lost};
-    uint8_t *records = s->facts.records + s->facts_sent;
-    size_t left = s->facts.len - s->facts_sent;
-    struct iovec parts[] = {{.iov_base = &batch, .iov_len = sizeof(batch)}, {.iov_base = records}};
-    size_t room = payload_room(s);
-    size_t len = 0;
-
-    if (room < sizeof(batch))
-        return false;
-    room -= sizeof(batch);
-    while (len < left && record_padded(records + len) <= room - len) {
-        len += record_padded(records + len);
-        batch.count++;
-    }
-    if (left > 0 && len == 0)
-        return false;
-    batch.flags = (s->facts_sent == 0 ? VH_SNAPSHOT_FIRST : 0) | (len == left ? VH_SNAPSHOT_LAST : 0);
-    parts[1].iov_len = len;
-    s->credit -= sizeof(batch) + len;
-    s->facts_sent += len;
-    send_frame(s, VH_SNAPSHOT, s->due[0].request, parts, 2);
-    if (batch.flags & VH_SNAPSHOT_LAST && s->host)
-        due_done(s, 0);
-    return true;
-}
-
-void vh_session_pump(struct vh_session *s)
-{
-    while (s->due_count > 0 && !vh_out_full(&s->out)) {
-        if (!s->sending) {
-            int error = s->ops->facts(s->context, s->due[0].program, &s->facts);
-
-            if (error) {
-                due_done(s, error);
-                continue;
-            }
-            s->sending = true;
-            s->facts_sent = 0;
-        }
-        if (!send_part(s))
-            return;
-    }
-}
-
 size_t vh_session_input(struct vh_session *s, const uint8_t *bytes, size_t len)
 {
     const uint8_t *at = bytes;
@@ -405,9 +299,14 @@ size_t vh_session_input(struct vh_session *s, const uint8_t *bytes, size_t len)
     return (size_t)(at - bytes);
 }
 
+size_t vh_session_payload_room(const struct vh_session *s)
+{
+    return s->credit < VH_PAYLOAD_MAX ? (size_t)s->credit : VH_PAYLOAD_MAX;
+}
+
 size_t vh_session_room(const struct vh_session *s)
 {
-    size_t room = payload_room(s);
+    size_t room = vh_session_payload_room(s);
 
     if (!s->host || s->sending || vh_out_full(&s->out) || room < sizeof(struct vh_batch))
         return 0;
@@ -422,7 +321,7 @@ void vh_session_hints(struct vh_session *s, const struct vh_batch *batch, const 
     };
 
     s->credit -= sizeof(*batch) + len;
-    send_frame(s, VH_HINTS, 0, parts, 2);
+    vh_session_send(s, VH_HINTS, 0, parts, 2);
 }
 
 int vh_session_init(struct vh_session *s, const struct vh_hello *self, const struct vh_session_ops *ops,

@@ -50,6 +50,7 @@ struct vh_session_ops {
 struct vh_due {
     uint32_t request;
     uint32_t program;
+    bool any;          /* asked for with all others, not by its number */
     bool ends_request; /* the ANSWER follows it */
 };
 #define VH_DUE_MAX (2 * VH_PROGRAMS_MAX)
