@@ -4,6 +4,7 @@
  * The input is a list of steps, each a byte that says what, and its operands: raw bytes; a frame around a payload
  * from the input (a CRC would keep a fuzzer from making one); reading what waits; losing the host; a hint.
  * Whatever comes out must be well-formed, stay within its bounds and within the credit. */
+#include <errno.h>
 #include <sodium/crypto_hash_sha256.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,7 @@ static int on_load(void *context, const struct vh_transfer *transfer, struct vh_
         reply->log = malloc(sum + 1u);
         reply->log_len = sum;
         memset(reply->log, 'l', sum);
-        return -1;
+        return -EACCES;
     }
     for (uint32_t i = 0; i < fuzz->count; i++) {
         if (strcmp(fuzz->names[i], transfer->load.name) == 0) {
@@ -71,7 +72,7 @@ static int on_unload(void *context, const char *name, struct vh_reply *reply)
 
     (void)reply;
     if (fuzz->count == 0 || strcmp(fuzz->names[fuzz->count - 1], name) != 0)
-        return -2;
+        return -ENOENT;
     fuzz->count--;
     return 0;
 }
@@ -90,9 +91,9 @@ static uint32_t on_programs(void *context, struct vh_program programs[VH_PROGRAM
 static uint32_t on_cpus(void *context, struct vh_cpu cpus[VH_CPUS_MAX])
 {
     (void)context;
-    for (uint32_t i = 0; i < VH_CPUS_MAX; i++)
+    for (uint32_t i = 0; i < 4; i++)
         cpus[i] = (struct vh_cpu){.cpu = i, .apic_id = i};
-    return VH_CPUS_MAX;
+    return 4;
 }
 
 /* A different number of records of a different size for each program. */
@@ -100,8 +101,13 @@ static int on_facts(void *context, uint32_t program, struct vh_facts *facts)
 {
     struct vh_hint hint = {.size = (uint16_t)(24 + 40 * (program % 100)), .kind = 1};
     size_t count = program % 7 * 500;
+    struct fuzz *fuzz = context;
+    bool known = false;
 
-    (void)context;
+    for (uint32_t i = 0; i < fuzz->count; i++)
+        known |= fuzz->ids[i] == program;
+    if (!known)
+        return -ENOENT;
     facts->records = malloc(count * hint.size + 1);
     facts->len = count * hint.size;
     memset(facts->records, 0, facts->len);
@@ -235,7 +241,7 @@ static size_t take_step(struct fuzz *fuzz, const uint8_t *bytes, size_t len)
 
     if (len < 5)
         return len;
-    operand = (size_t)bytes[3] * 16 + 1;
+    operand = bytes[3] < 200 ? bytes[3] : (bytes[3] - 200u) * 70u;
     operand = operand > len - 4 ? len - 4 : operand;
     switch (bytes[0] % 9) {
     case 0:
