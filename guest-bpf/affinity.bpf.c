@@ -14,7 +14,7 @@
 #include "kernel.h"
 
 #define WORDS (VH_CPUS_MAX / 64)
-#define ATTEMPTS 6 /* each one lost to a mask change that came between two of our instructions */
+#define ATTEMPTS 4 /* each one lost to a mask change that came between two of our instructions */
 
 struct affinity {
     struct vh_hint h;
