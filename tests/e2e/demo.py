@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Shows the whole path once: a guest's ordinary taskset gives its vCPU a host CPU of its own, and its end floats it."""
 import os
+import signal
 import sys
 import time
 
@@ -120,6 +121,7 @@ def run(guest, daemon):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         line = demo()
     except (vhtest.Failure, OSError, EOFError) as error:
