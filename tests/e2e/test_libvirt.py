@@ -4,7 +4,7 @@ import os
 import unittest
 
 import vhtest
-from vhtest.libvirt import Domain, Libvirt, LibvirtDaemon, missing
+from vhtest.libvirt import HOOK, Domain, Libvirt, LibvirtDaemon, missing
 
 wait_for = vhtest.wait_for
 
@@ -94,3 +94,199 @@ class Enable(LibvirtCase):
             result = self.libvirt.vhintctl_call(*args)
             self.assertEqual(result.returncode, code, result.stderr)
             self.assertIn(text, result.stderr)
+
+
+class Restarts(LibvirtCase):
+    """Whoever goes and comes back finds the guests as they are."""
+
+    def test_running_ones_are_adopted(self):
+        with Domain(self.libvirt, transient=True) as guest:
+            task = pin(guest)
+            with LibvirtDaemon(self.libvirt) as daemon:
+                daemon.wait_ready()
+                self.assert_pinned(guest)
+                daemon.kill()
+                self.assertEqual(len(guest.host_cpus(0)), 1)
+                task.kill()
+                daemon.start()
+                daemon.wait_ready()
+                self.assert_floats(guest)
+                pin(guest, 1)
+                self.assert_pinned(guest, 1)
+                daemon.stop()
+                self.assert_floats(guest, 1)
+                daemon.start()
+
+    def test_libvirtd_restarts(self):
+        with LibvirtDaemon(self.libvirt) as daemon, Domain(self.libvirt) as guest:
+            daemon.wait_ready()
+            task = pin(guest)
+            self.assert_pinned(guest)
+            for sig in (15, 9):
+                self.libvirt.stop(sig)
+                vhtest.stays(lambda: len(guest.host_cpus(0)) == 1, 1, "the pin, while libvirtd is away")
+                other = pin(guest, 1)  # hints go on
+                self.assert_pinned(guest, 1)
+                other.kill()
+                self.assert_floats(guest, 1)
+                self.libvirt.start()
+                vhtest.stays(lambda: len(guest.host_cpus(0)) == 1, 2, "the pin, once libvirtd is back")
+            # What libvirt tells reaches us again.
+            task.kill()
+            self.assert_floats(guest)
+            with Domain(self.libvirt, name="other") as other:
+                daemon.wait_ready("other")
+                pin(other)
+                self.assert_pinned(other)
+            daemon.wait_known("guest")
+
+    def test_guest_ends_while_libvirtd_is_away(self):
+        with LibvirtDaemon(self.libvirt) as daemon, Domain(self.libvirt) as guest:
+            daemon.wait_ready()
+            pin(guest)
+            self.assert_pinned(guest)
+            self.libvirt.stop(9)
+            os.kill(guest.pid(), 9)
+            wait_for(lambda: not daemon.guest()["connected"], 5, "the guest is gone")
+            self.libvirt.start()
+            daemon.wait_known()
+            guest.start()
+            daemon.wait_ready()
+            pin(guest)
+            self.assert_pinned(guest)
+
+    def test_vhintd_without_libvirtd(self):
+        self.libvirt.stop()
+        with LibvirtDaemon(self.libvirt) as daemon:
+            self.assertEqual(daemon.names(), [])
+            self.libvirt.start()
+            with Domain(self.libvirt):
+                daemon.wait_ready()
+
+
+class Machine(LibvirtCase):
+    """What libvirt can do to a machine."""
+
+    def setUp(self):
+        super().setUp()
+        self.daemon = self.enterContext(LibvirtDaemon(self.libvirt))
+
+    def test_suspend_save_rename(self):
+        with Domain(self.libvirt) as guest:
+            self.daemon.wait_ready()
+            pin(guest)
+            self.assert_pinned(guest)
+            self.libvirt.virsh("suspend", guest.uuid)
+            vhtest.stays(lambda: len(guest.host_cpus(0)) == 1, 0.5, "the pin of a suspended guest")
+            self.libvirt.virsh("resume", guest.uuid)
+            self.assertEqual(len(guest.host_cpus(0)), 1)
+            self.libvirt.virsh("managedsave", guest.uuid)
+            self.daemon.wait_known()
+            self.libvirt.virsh("start", guest.uuid)
+            guest.attach(wait=False)
+            self.daemon.wait_ready()
+            self.assertEqual(guest.output("pidof sleep") != "", True)  # the very same guest, its task still bound
+            self.assert_pinned(guest)
+            guest.destroy()
+            self.libvirt.virsh("domrename", guest.name, "renamed")
+            guest.name = "renamed"
+            guest.start()
+            self.daemon.wait_ready("renamed")
+
+    def test_reboot(self):
+        with Domain(self.libvirt) as guest:
+            self.daemon.wait_ready()
+            pin(guest)
+            self.assert_pinned(guest)
+            for _ in range(4):  # see Guest.reset
+                self.libvirt.virsh("reset", guest.uuid)
+                guest.agent.connect()
+                self.assert_floats(guest)
+                try:
+                    guest.wait_booted(30)
+                    break
+                except vhtest.Failure:
+                    continue
+            self.daemon.wait_ready()
+            pin(guest, 1)
+            self.assert_pinned(guest, 1)
+
+    def test_vcpus_come_and_go(self):
+        with Domain(self.libvirt, cpus=1, maxcpus=3, iothreads=1) as guest:
+            self.daemon.wait_ready()
+            self.assertEqual(self.daemon.guest()["vcpus"], 1)
+            self.libvirt.virsh("setvcpus", guest.uuid, 2, "--live")
+            guest.run("for c in /sys/devices/system/cpu/cpu[0-9]*; do [ -e $c/online ] && echo 1 >$c/online; done; true")
+            wait_for(lambda: guest.output("nproc") == "2", 10, "the guest has two CPUs")
+            wait_for(lambda: self.daemon.guest()["vcpus"] == 2, 5, "vhintd knows two vCPUs")
+            guest.forget()
+            task = pin(guest, 1)
+            self.assert_pinned(guest, 1)
+            guest.run("echo 0 >/sys/devices/system/cpu/cpu1/online")
+            self.assert_floats(guest, 0)
+            guest.run("echo 1 >/sys/devices/system/cpu/cpu1/online")
+            task.kill()
+
+    def test_destroyed_while_programs_load(self):
+        with Domain(self.libvirt) as guest:
+            for _ in range(3):
+                self.daemon.wait_known("guest")
+                wait_for(lambda: self.daemon.guest()["connected"], 30, "connected")
+                guest.destroy()
+                self.daemon.wait_known()
+                guest.start(wait=False)
+            guest.wait_booted()
+            self.daemon.wait_ready()
+            pin(guest)
+            self.assert_pinned(guest)
+
+    def test_channel_of_a_name_that_is_no_name(self):
+        with Domain(self.libvirt, name="web 1 (old)") as guest:
+            self.daemon.wait_ready(guest.uuid)
+            pin(guest)
+            self.assert_pinned(guest)
+
+
+class NoHook(LibvirtCase):
+    """Without the hook, libvirt's events are enough; and only the domains that are asked for are looked after."""
+    hook = False
+
+    def test_match(self):
+        sections = {"web-*": {}, "profile:batch": {}}
+        with LibvirtDaemon(self.libvirt, sections) as daemon, Domain(self.libvirt, name="web-1") as first, \
+                Domain(self.libvirt, name="db", profile="batch"), Domain(self.libvirt, name="other") as other:
+            daemon.wait_ready("web-1")
+            daemon.wait_ready("db")
+            self.assertEqual(daemon.names(), ["db", "web-1"])
+            pin(first)
+            self.assert_pinned(first)
+            pin(other)
+            vhtest.stays(lambda: other.host_cpus(0) == self.all, 1, "a domain that no section matches floats")
+            self.libvirt.vhintctl("enable", "other", "--profile", "batch")
+            daemon.wait_known("db", "other", "web-1")
+            daemon.wait_ready("other")
+            self.assert_pinned(other)
+
+
+class Many(LibvirtCase):
+    """Eight guests at once, and a storm of hook calls meanwhile."""
+
+    def test_eight_guests(self):
+        with LibvirtDaemon(self.libvirt) as daemon:
+            guests = [self.enterContext(Domain(self.libvirt, name=f"g{i}", cpus=1, memory=160)) for i in range(8)]
+            storm = vhtest.Process(
+                ["sh", "-c", 'i=0; while [ $i -lt 1000 ]; do i=$((i + 1)); echo "<domain>garbage" | '
+                 'VHINT_HOOK_SOCKET="$1" "$0" nobody start begin - || exit 1; done', HOOK,
+                 self.libvirt.path("run/vhint/hook")], self.libvirt.path("storm.log"))
+            for guest in guests:
+                daemon.wait_ready(guest.name, timeout=120)
+            for guest in guests:
+                pin(guest)
+            # There are more anchors than host CPUs here: as many are pinned as there is room for.
+            wait_for(lambda: sum(len(g.host_cpus(0)) == 1 for g in guests) >= min(len(self.all) - 1, 8) or
+                     len(self.all) == 1, 20, "guests are pinned")
+            self.assertEqual(storm.popen.wait(120), 0)
+            self.assertEqual(daemon.names(), [f"g{i}" for i in range(8)])
+            for guest in guests:
+                guest.destroy()
+            daemon.wait_known()
