@@ -5,6 +5,7 @@
  * rings and the session's answers go out. Everything is edge-triggered and nothing has a timer, so that an idle
  * guest sees no wake-up of ours. After each event serve() runs until nothing moves any more. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -33,6 +34,18 @@ static int watch(struct vh_agent *in, int fd, uint32_t events, enum vh_source so
     return epoll_ctl(in->epoll, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
 }
 
+/* A number above all others. Of a process that is killed the kernel closes the highest first, and detaching
+ * programs takes it half a second: the host should hear of the end before that, not after. */
+static int raise_fd(int fd)
+{
+    int raised = fcntl(fd, F_DUPFD_CLOEXEC, 1000);
+
+    if (raised < 0)
+        return fd;
+    close(fd);
+    return raised;
+}
+
 /* Opens the port if it is there. 0 also when it is not: a uevent will tell. */
 static int port_look(struct vh_agent *in)
 {
@@ -55,6 +68,7 @@ static int port_look(struct vh_agent *in)
         vh_say("port %s cannot be opened: %s", o->port_path ? o->port_path : o->port_name, strerror(-fd));
     if (fd < 0)
         return fd;
+    fd = raise_fd(fd);
     error = watch(in, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, SOURCE_PORT);
     if (error)
         return error;
