@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A guest that is none: its monitor, its channel and the threads of its "vCPUs" belong to the test's own process, so
+that a test can say to vhintd what no injector would."""
+import json
+import os
+import select
+import socket
+import struct
+import threading
+
+from . import process
+from .channel import NAMES, TYPES, cobs_decode, frame
+from .process import Failure, thread_cpus, wait_for
+
+AFFINITY = 1  # the kind's number
+
+
+def listen(path):
+    sock = socket.socket(socket.AF_UNIX)
+    sock.bind(path)
+    sock.listen(4)
+    return sock
+
+
+class FakeGuest:
+    """`cpus` vCPUs whose APIC ids are 2, 4, 6...; guest CPU N has the APIC id 2 N + 2."""
+
+    def __init__(self, cpus=4, name="fake"):
+        self.name = name
+        self.directory = process.temporary_directory()
+        self.qmp_path = os.path.join(self.directory, "qmp")
+        self.channel_path = os.path.join(self.directory, "channel")
+        self.cpus = cpus
+        self.over = threading.Event()
+        self.tids = []
+        self.session = int.from_bytes(os.urandom(7), "little") + 1
+        self.channel = None
+        self.buffer = b""
+        self.host = 0
+        self.digest = bytes(32)
+
+    def __enter__(self):
+        ready = threading.Barrier(self.cpus + 1)
+
+        def vcpu():
+            self.tids.append(threading.get_native_id())
+            ready.wait()
+            self.over.wait()
+        for _ in range(self.cpus):
+            threading.Thread(target=vcpu, daemon=True).start()
+        ready.wait()
+        self.floating = thread_cpus(self.tids[0])
+        self.qmp_listener = listen(self.qmp_path)
+        self.channel_listener = listen(self.channel_path)
+        threading.Thread(target=self._serve_monitor, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        for sock in (self.qmp_listener, self.channel_listener, self.channel):
+            if sock:
+                sock.close()
+        process.remove_directory(self.directory)
+
+    # the monitor
+
+    def _answer(self, command, arguments):
+        if command == "query-cpus-fast":
+            return [{"cpu-index": index, "thread-id": tid, "qom-path": f"/cpu/{index}"}
+                    for index, tid in enumerate(self.tids)]
+        if command == "qom-get" and arguments.get("property") == "apic-id":
+            return 2 * int(arguments["path"].rpartition("/")[2]) + 2
+        return []
+
+    def _serve_monitor(self):
+        while True:
+            try:
+                client, _ = self.qmp_listener.accept()
+            except OSError:
+                return
+            self.monitor = client
+            client.sendall(b'{"QMP": {"version": {}, "capabilities": []}}\n')
+            self._serve_client(client)
+
+    def _serve_client(self, client):
+        decoder = json.JSONDecoder()
+        text = ""
+        try:
+            while data := client.recv(65536):
+                text += data.decode()
+                while text:
+                    try:
+                        request, end = decoder.raw_decode(text)  # commands need no newline between them
+                    except ValueError:
+                        break
+                    text = text[end:].lstrip()
+                    answer = {"return": self._answer(request["execute"], request.get("arguments", {})),
+                              "id": request.get("id")}
+                    client.sendall(json.dumps(answer).encode() + b"\r\n")
+        except OSError:
+            pass
+
+    # the channel
+
+    def accept(self):
+        """Takes vhintd's connection and its HELLO."""
+        self.channel_listener.settimeout(10 * process.SLOWNESS)
+        self.channel, _ = self.channel_listener.accept()
+        self.host = struct.unpack_from("<Q", self.receive("HELLO")[1], 8)[0]
+
+    def receive(self, kind, timeout=10):
+        """(request, payload) of the next frame of this type."""
+        while True:
+            while b"\0" in self.buffer:
+                encoded, _, self.buffer = self.buffer.partition(b"\0")
+                raw = cobs_decode(encoded) if encoded else b""
+                if raw and NAMES[raw[0]] == kind:
+                    return struct.unpack_from("<I", raw, 4)[0], raw[8:-4]
+            if not select.select([self.channel], [], [], timeout * process.SLOWNESS)[0]:
+                raise Failure(f"no {kind} from vhintd within {timeout * process.SLOWNESS:g} s")
+            data = self.channel.recv(65536)
+            if not data:
+                raise Failure("vhintd closed the channel")
+            self.buffer += data
+
+    def send(self, kind, payload=b"", request=0, version=1):
+        self.channel.sendall(frame(kind, payload, request, version))
+
+    def hello(self, versions=(1, 1)):
+        self.channel.sendall(b"\0")
+        self.send("HELLO", struct.pack("<IHHQQII16s64s32s", 0x544e4856, *versions, self.session, self.host, 2, 0,
+                                       b"\1" * 16, b"6.1.0-fake", b"fake"), version=0)
+
+    def say_cpus(self):
+        self.send("CPUS", struct.pack("<II", self.cpus, 0) + b"".join(
+            struct.pack("<III", cpu, 2 * cpu + 2, 1) for cpu in range(self.cpus)))
+
+    def say_programs(self, *programs):
+        """Each is (id, name, digest)."""
+        self.send("PROGRAMS", struct.pack("<II", len(programs), 0) + b"".join(
+            struct.pack("<II64s32sIIQQ", number, 3, name.encode(), digest, 1, 0, 0, 0)
+            for number, name, digest in programs))
+
+    def start(self):
+        """Connects, and takes the affinity program as an injector would, without running it."""
+        self.accept()
+        self.hello()
+        self.say_cpus()
+        self.say_programs()
+        request, load = self.receive("LOAD")
+        self.digest = load[64:96]
+        size = struct.unpack_from("<I", load, 96)[0]
+        while size > 0:
+            size -= len(self.receive("CHUNK")[1]) - 8
+        self.say_programs((1, "affinity", self.digest))
+        self.answer(request, program=1)
+        self.seq = 0
+
+    def answer(self, request, error=0, program=0):
+        self.send("ANSWER", struct.pack("<IIIIII", error, program, 0, 0, 0, 0), request)
+
+    # hints
+
+    @staticmethod
+    def record(pid=1, mask=(), flags=0, size=120, kind=AFFINITY, key_size=4):
+        words = [0] * 8
+        for cpu in mask:
+            words[cpu // 64] |= 1 << cpu % 64
+        return struct.pack("<HHHHIIQIIII8Q16s", size, kind, key_size, flags, 0, 0, 0, pid, pid, len(mask), 0, *words,
+                           b"fake")[:size].ljust((min(size, 4096) + 7) // 8 * 8, b"\0")
+
+    def hint(self, *records, count=None, lost=0, program=1):
+        self.send("HINTS", struct.pack("<IIQQII", program, len(records) if count is None else count, self.seq, lost,
+                                       0, 0) + b"".join(records))
+        self.seq += len(records)
+
+    def pinned(self):
+        """{guest CPU: its one host CPU}"""
+        return {cpu: next(iter(allowed)) for cpu, tid in enumerate(self.tids)
+                if len(allowed := thread_cpus(tid)) == 1}
+
+    def wait_pinned(self, *cpus):
+        wait_for(lambda: set(self.pinned()) == set(cpus), 5, f"exactly guest CPUs {cpus} are pinned")
+
+
+assert TYPES["HINTS"] == 34
