@@ -259,6 +259,17 @@ void vh_actuate_forgive(VhActuate *actuate)
     }
 }
 
+void vh_actuate_yield(VhActuate *actuate, pid_t thread)
+{
+    struct item *item = find(actuate, thread);
+
+    if (!item)
+        return;
+    if (item->hold)
+        actuate->actuator->forget(item->hold);
+    g_hash_table_remove(actuate->items, GINT_TO_POINTER(thread));
+}
+
 const struct vh_cpuset *vh_actuate_cpus(const VhActuate *actuate, pid_t thread)
 {
     const struct item *item = find(actuate, thread);

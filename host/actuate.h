@@ -31,6 +31,9 @@ guint vh_actuate_end(VhActuate *actuate, const char *why, bool *retry);
 /* The host's CPUs have changed: what failed may be tried again, and what the kernel undid is to be done again. */
 void vh_actuate_forgive(VhActuate *actuate);
 
+/* Somebody else has changed the thread's mask, and means it: what was saved is forgotten, nothing is put back. */
+void vh_actuate_yield(VhActuate *actuate, pid_t thread);
+
 /* The host CPUs that a thread is pinned to by us (borrowed until the next round); NULL: it floats. */
 const struct vh_cpuset *vh_actuate_cpus(const VhActuate *actuate, pid_t thread);
 

@@ -54,6 +54,10 @@ struct vh_config_guest {
     /* Opens the monitor where it is no socket of its own; `owner` is the inventory's. */
     struct VhQmp *(*open_monitor)(const struct vh_config_guest *guest, const struct vh_qmp_funcs *funcs,
                                   void *data);
+    /* What a vCPU is pinned to by us, told after the fact and again and again; NULL: nothing. May be NULL. */
+    void (*mirror)(const struct vh_config_guest *guest, unsigned vcpu, const struct vh_cpuset *cpus);
+    /* vCPUs that hands were held off are ours again. NULL where mirror is. */
+    void (*retake)(const struct vh_config_guest *guest);
     void *owner;
 };
 

@@ -19,8 +19,10 @@
 #include "hookport.h"
 #include "threads.h"
 #include "virt-monitor.h"
+#include "virt-pins.h"
 
 #define LIST_KEY ""
+#define CLOSE_MS 2000 /* for libvirt to take the pins back when the daemon stops */
 
 struct VhInventory {
     const VhConfig *config;
@@ -46,6 +48,7 @@ struct domain {
     struct vh_config_guest guest;
     VhVirtMonitor *monitor; /* while the guest has it open */
     bool running;           /* the monitor was told */
+    VhVirtPins *pins;       /* while it is reported */
 };
 
 /* ---- what is reported ---- */
@@ -85,6 +88,34 @@ static struct VhQmp *open_monitor(const struct vh_config_guest *guest, const str
                                &domain->monitor);
 }
 
+static void on_foreign(unsigned vcpu, const char *cpus, gpointer data)
+{
+    const struct domain *domain = data;
+    const VhInventory *inventory = domain->inventory;
+    g_autofree char *why = cpus ? g_strdup_printf("pinned to %s through libvirt by somebody else; vhintctl resume "
+                                                  "takes it back",
+                                                  cpus)
+                                : NULL;
+
+    inventory->events->hands_off(domain->guest.name, vcpu, why, inventory->data);
+}
+
+static void mirror(const struct vh_config_guest *guest, unsigned vcpu, const struct vh_cpuset *cpus)
+{
+    const struct domain *domain = guest->owner;
+
+    if (domain->pins)
+        vh_virt_pins_set(domain->pins, vcpu, cpus);
+}
+
+static void retake(const struct vh_config_guest *guest)
+{
+    const struct domain *domain = guest->owner;
+
+    if (domain->pins)
+        vh_virt_pins_retake(domain->pins);
+}
+
 static void clear_guest(struct domain *domain)
 {
     g_clear_pointer(&domain->guest.name, g_free);
@@ -94,13 +125,17 @@ static void clear_guest(struct domain *domain)
     domain->running = false;
 }
 
-static void take_back(struct domain *domain)
+/* `gone`: the domain has stopped; else it goes on and is not ours any longer. */
+static void take_back(struct domain *domain, bool gone)
 {
     const VhInventory *inventory = domain->inventory;
 
     if (!domain->reported)
         return;
     inventory->events->removed(domain->guest.name, inventory->data);
+    if (!gone)
+        vh_virt_pins_set_none(domain->pins);
+    vh_virt_pins_free(g_steal_pointer(&domain->pins), gone);
     clear_guest(domain);
 }
 
@@ -131,6 +166,7 @@ static char *guest_name(const VhInventory *inventory, const struct vh_domain *xm
 static void report(struct domain *domain, const struct vh_domain *xml, const struct vh_config_guest *section)
 {
     const VhInventory *inventory = domain->inventory;
+    g_autofree char *record = g_build_filename(inventory->config->run_dir, "saved", xml->uuid, NULL);
 
     domain->id = xml->id;
     domain->section = section;
@@ -141,9 +177,12 @@ static void report(struct domain *domain, const struct vh_domain *xml, const str
                                              .has_pool = section->has_pool,
                                              .pool = section->pool,
                                              .open_monitor = open_monitor,
+                                             .mirror = mirror,
+                                             .retake = retake,
                                              .owner = domain};
     domain->reported = true;
     inventory->events->added(&domain->guest, inventory->data);
+    domain->pins = vh_virt_pins_new(inventory->virt, xml, record, on_foreign, domain);
 }
 
 /* Is what was reported still so? A rename needs no new report: the name it was reported by stays for its run. */
@@ -158,7 +197,7 @@ static void apply(struct domain *domain, const struct vh_domain *xml)
     const struct vh_config_guest *section = find_section(domain->inventory, xml);
 
     if (domain->reported && (!section || !same(domain, xml, section)))
-        take_back(domain);
+        take_back(domain, domain->id != xml->id);
     if (section && !domain->reported)
         report(domain, xml, section);
 }
@@ -264,7 +303,7 @@ static void look_done(gpointer data)
         tell_monitor(domain, look);
         domain->suspect = domain->missed = false;
     } else if (!look->problem) {
-        take_back(domain);
+        take_back(domain, true);
     }
     forget_if_idle(domain);
 }
@@ -315,7 +354,7 @@ static void stopped(VhInventory *inventory, const char *uuid)
     if (!domain)
         return;
     domain->generation++;
-    take_back(domain);
+    take_back(domain, true);
     forget_if_idle(domain);
 }
 
@@ -440,9 +479,13 @@ static void on_monitor(const char *uuid, const char *event, const char *details,
         vh_virt_monitor_event(domain->monitor, event, details);
 }
 
-static void on_pinned(G_GNUC_UNUSED const char *uuid, G_GNUC_UNUSED const char *what,
-                      G_GNUC_UNUSED const char *cpus, G_GNUC_UNUSED gpointer data)
+static void on_pinned(const char *uuid, const char *what, const char *cpus, gpointer data)
 {
+    const VhInventory *inventory = data;
+    const struct domain *domain = g_hash_table_lookup(inventory->domains, uuid);
+
+    if (domain && domain->pins)
+        vh_virt_pins_announced(domain->pins, what, cpus);
 }
 
 static const struct vh_virt_funcs virt_funcs = {.up = on_up,
@@ -494,7 +537,7 @@ static void call_done(gpointer data)
     /* An instance that has been followed by another already stops nothing. */
     if (call->stops && (xml->id < 0 || xml->id == domain->id)) {
         domain->generation++;
-        take_back(domain);
+        take_back(domain, true);
     } else if (!call->stops && xml->id >= 0) {
         apply(domain, xml);
     }
@@ -528,9 +571,27 @@ static void on_hook(const struct vh_hook_call *hook, gpointer data)
 
 /* ---- the inventory ---- */
 
+/* libvirt is told that nothing is pinned any longer; what it does not take in time is on record. */
+static void give_up_pins(VhInventory *inventory)
+{
+    GHashTableIter iter;
+    gpointer value;
+
+    g_hash_table_iter_init(&iter, inventory->domains);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        if (((struct domain *)value)->pins)
+            vh_virt_pins_set_none(((struct domain *)value)->pins);
+    vh_virt_drain(inventory->virt, CLOSE_MS);
+    g_hash_table_iter_init(&iter, inventory->domains);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        vh_virt_pins_free(g_steal_pointer(&((struct domain *)value)->pins), false);
+}
+
 static void inventory_close(VhInventory *inventory)
 {
     vh_hook_port_free(inventory->hook);
+    if (inventory->virt)
+        give_up_pins(inventory);
     vh_virt_free(inventory->virt);
     g_hash_table_unref(inventory->domains);
     g_free(inventory);

@@ -20,6 +20,7 @@ struct entry {
     VhGuest *guest;
     bool held; /* released by hand: no action until resume */
     struct vh_placement_options options;
+    GHashTable *off; /* vCPU index -> why it is not ours to place */
 };
 
 struct watcher {
@@ -75,6 +76,12 @@ static struct entry *find(const VhManager *manager, const char *guest, GError **
 
 /* ---- wishes, plan, actions ---- */
 
+/* Why the vCPU is not ours to place; NULL: it is. */
+static const char *off_of(const struct entry *entry, const struct vh_vcpu *vcpu)
+{
+    return g_hash_table_lookup(entry->off, GUINT_TO_POINTER(vcpu->index));
+}
+
 static void survey_guest(VhManager *manager, const struct entry *entry)
 {
     unsigned count = 0;
@@ -86,8 +93,11 @@ static void survey_guest(VhManager *manager, const struct entry *entry)
         memset(manager->wishes->data, 0, count * sizeof(struct vh_wish));
     else
         vh_guest_wishes(entry->guest, (struct vh_wish *)(void *)manager->wishes->data);
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
         manager->now->pdata[i] = (gpointer)vh_actuate_cpus(manager->actuate, vcpus[i].thread);
+        if (off_of(entry, &vcpus[i]))
+            memset(&g_array_index(manager->wishes, struct vh_wish, i), 0, sizeof(struct vh_wish));
+    }
     vh_survey_add(manager->survey,
                   &(struct vh_survey_guest){.name = name_of(entry),
                                             .options = &entry->options,
@@ -122,10 +132,25 @@ static guint act(VhManager *manager, const char *why, bool *retry)
         for (unsigned j = 0; j < count; j++) {
             struct vh_target target = {name_of(entry), vcpus[j].index, vcpus[j].thread};
 
-            vh_actuate_want(manager->actuate, &target, i, j, vh_plan_set(made, vh_plan_thread(made, i, j)));
+            vh_actuate_want(manager->actuate, &target, i, j,
+                            off_of(entry, &vcpus[j]) ? NULL : vh_plan_set(made, vh_plan_thread(made, i, j)));
         }
     }
     return vh_actuate_end(manager->actuate, why, retry);
+}
+
+/* Tells the guests' makers what their vCPUs are pinned to now. */
+static void mirror(const VhManager *manager)
+{
+    for (unsigned i = 0; i < manager->entries->len; i++) {
+        const struct entry *entry = g_ptr_array_index(manager->entries, i);
+        const struct vh_config_guest *config = vh_guest_config(entry->guest);
+        unsigned count = 0;
+        const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
+
+        for (unsigned j = 0; config->mirror && j < count; j++)
+            config->mirror(config, vcpus[j].index, vh_actuate_cpus(manager->actuate, vcpus[j].thread));
+    }
 }
 
 /* Reads the host's CPUs anew. Returns whether others are online than before. */
@@ -153,6 +178,7 @@ static guint replan(VhManager *manager, const char *why)
     /* A CPU may have gone offline, and the kernel's event is not here yet. */
     if (retry && read_topology(manager))
         undone += act(manager, why, &retry);
+    mirror(manager);
     return undone;
 }
 
@@ -260,6 +286,7 @@ static void entry_free(gpointer data)
     struct entry *entry = data;
 
     vh_guest_free(entry->guest);
+    g_hash_table_unref(entry->off);
     g_free(entry);
 }
 
@@ -272,6 +299,7 @@ static void on_added(const struct vh_config_guest *config, gpointer data)
                                 &guest_funcs, manager);
     for (guint i = 0; i < config->programs->len; i++)
         add_policy(manager, entry->guest, g_ptr_array_index(config->programs, i));
+    entry->off = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     vh_placement_defaults(&entry->options);
     if (config->has_pool)
         entry->options.pool = config->pool;
@@ -290,7 +318,30 @@ static void on_removed(const char *name, gpointer data)
     replan(manager, "the guest is not managed any longer");
 }
 
-static const struct vh_inventory_events inventory_events = {.added = on_added, .removed = on_removed};
+static void on_hands_off(const char *name, unsigned vcpu, const char *why, gpointer data)
+{
+    VhManager *manager = data;
+    const struct entry *entry = find(manager, name, NULL);
+    unsigned count = 0;
+    const struct vh_vcpu *vcpus = entry ? vh_guest_vcpus(entry->guest, &count) : NULL;
+    g_autofree char *what = g_strdup_printf("hands %s vCPU %u", why ? "off" : "on", vcpu);
+
+    if (!entry || (!why && !g_hash_table_contains(entry->off, GUINT_TO_POINTER(vcpu))))
+        return;
+    vh_journal_step(manager->journal, name, what, why ? why : "it is pinned by nobody else any longer", NULL,
+                    NULL);
+    if (why)
+        g_hash_table_insert(entry->off, GUINT_TO_POINTER(vcpu), g_strdup(why));
+    else
+        g_hash_table_remove(entry->off, GUINT_TO_POINTER(vcpu));
+    for (unsigned i = 0; i < count; i++)
+        if (vcpus[i].index == vcpu)
+            vh_actuate_yield(manager->actuate, vcpus[i].thread);
+    replan(manager, why ? why : "the vCPU is ours to place again");
+}
+
+static const struct vh_inventory_events inventory_events = {
+    .added = on_added, .removed = on_removed, .hands_off = on_hands_off};
 
 /* ---- the manager ---- */
 
@@ -451,8 +502,9 @@ static GVariant *describe_vcpu(const VhManager *manager, const struct vh_plan *m
     g_autofree char *host_cpus =
         vh_thread_cpus(vcpu->thread, &allowed) ? vh_cpuset_format(&allowed) : g_strdup("");
     g_autofree char *former = NULL;
-    g_autofree char *reason = entry->held ? g_strdup("released by hand until resumed")
-                                          : vh_survey_reason(manager->survey, guest, position);
+    g_autofree char *reason = entry->held           ? g_strdup("released by hand until resumed")
+                              : off_of(entry, vcpu) ? g_strdup(off_of(entry, vcpu))
+                                                    : vh_survey_reason(manager->survey, guest, position);
     const char *problem = NULL;
 
     vh_actuate_describe(manager->actuate, vcpu->thread, &former, &problem);
@@ -602,6 +654,12 @@ static int set_held(VhManager *manager, const char *guest, bool held, GError **e
             vh_journal_step(manager->journal, name_of(entry), held ? "release" : "resume", "asked for by hand",
                             NULL, NULL);
         entry->held = held;
+        if (!held && g_hash_table_size(entry->off)) {
+            const struct vh_config_guest *config = vh_guest_config(entry->guest);
+
+            g_hash_table_remove_all(entry->off);
+            config->retake(config);
+        }
     }
     return 0;
 }

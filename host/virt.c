@@ -25,7 +25,8 @@ struct job {
 };
 
 struct VhVirt {
-    gint refs; /* atomic */
+    gint refs;        /* atomic */
+    gint outstanding; /* atomic: jobs that are not done */
     char *uri;
     GThreadPool *pool;
 
@@ -388,8 +389,9 @@ static void connect_later(VhVirt *virt)
 
 /* ---- jobs ---- */
 
-static void tell_done(G_GNUC_UNUSED VhVirt *virt, struct message *message)
+static void tell_done(VhVirt *virt, struct message *message)
 {
+    g_atomic_int_add(&virt->outstanding, -1);
     if (message->job->kind->done)
         message->job->kind->done(message->job->data);
 }
@@ -467,6 +469,7 @@ void vh_virt_submit(VhVirt *virt, const char *key, const struct vh_virt_job *kin
 
     job->kind = kind;
     job->data = data;
+    g_atomic_int_inc(&virt->outstanding);
     g_mutex_lock(&virt->lock);
     queue = g_hash_table_lookup(virt->queues, key);
     if (!queue) {
@@ -537,6 +540,23 @@ VhVirt *vh_virt_new(const char *uri, const struct vh_virt_funcs *funcs, gpointer
         g_warning("libvirt: %s", error->message);
     connect_now(virt);
     return virt;
+}
+
+static gboolean on_drained(gpointer data)
+{
+    *(bool *)data = true;
+    return G_SOURCE_REMOVE;
+}
+
+void vh_virt_drain(VhVirt *virt, guint ms)
+{
+    bool late = false;
+    guint timer = g_timeout_add(ms, on_drained, &late);
+
+    while (!late && virt->connection && g_atomic_int_get(&virt->outstanding))
+        g_main_context_iteration(NULL, TRUE);
+    if (!late)
+        g_source_remove(timer);
 }
 
 void vh_virt_free(VhVirt *virt)

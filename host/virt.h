@@ -37,6 +37,8 @@ struct vh_virt_funcs {
 
 /* Begins to connect to `uri`. `funcs` is borrowed. */
 VhVirt *vh_virt_new(const char *uri, const struct vh_virt_funcs *funcs, gpointer data);
+/* Turns the main loop until all jobs are done or `ms` have passed. */
+void vh_virt_drain(VhVirt *virt, guint ms);
 /* Waits for nobody: jobs that libvirt holds up end with the process. */
 void vh_virt_free(VhVirt *virt);
 

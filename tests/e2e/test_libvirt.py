@@ -290,3 +290,96 @@ class Many(LibvirtCase):
             for guest in guests:
                 guest.destroy()
             daemon.wait_known()
+
+
+class Pins(LibvirtCase):
+    """What `virsh vcpupin` says is true, and what somebody says with it is respected."""
+
+    def libvirt_pins(self, guest):
+        """{vCPU: set of host CPUs}"""
+        lines = self.libvirt.virsh("vcpupin", guest.uuid).splitlines()
+        return {int(line.split()[0]): vhtest.parse_cpus(line.split()[1]) for line in lines}
+
+    def reason(self, daemon, vcpu=0):
+        return next(v for v in daemon.ctl("status", "guest")["guests"][0]["vcpu"] if v["index"] == vcpu)["reason"]
+
+    def assert_truthful(self, guest, timeout=5):
+        wait_for(lambda: all(self.libvirt_pins(guest)[cpu] == guest.host_cpus(cpu) for cpu in range(guest.cpus)),
+                 timeout, "virsh vcpupin says what is")
+
+    def setUp(self):
+        super().setUp()
+        if len(self.all) < 2:
+            self.skipTest("needs two host CPUs")
+
+    def test_truthful(self):
+        with LibvirtDaemon(self.libvirt) as daemon, Domain(self.libvirt) as guest:
+            daemon.wait_ready()
+            task = pin(guest)
+            self.assert_pinned(guest)
+            self.assert_truthful(guest)
+            self.assertEqual(len(self.libvirt_pins(guest)[0]), 1)
+            for _ in range(20):  # faster than libvirt follows: the last word wins
+                task.kill()
+                task = pin(guest)
+            self.assert_truthful(guest)
+            self.assertEqual(len(self.libvirt_pins(guest)[0]), 1)
+            task.kill()
+            self.assert_floats(guest)
+            self.assert_truthful(guest)
+            pin(guest, 1)
+            self.assert_pinned(guest, 1)
+            self.assert_truthful(guest)
+            # A daemon that was killed leaves both truths to its successor.
+            daemon.kill()
+            guest.run("killall sleep")
+            daemon.start()
+            daemon.wait_ready()
+            self.assert_floats(guest, 1)
+            self.assert_truthful(guest)
+            self.assertTrue(all("libvirt" not in self.reason(daemon, cpu) for cpu in (0, 1)))
+            pin(guest, 1)
+            self.assert_pinned(guest, 1)
+            self.assert_truthful(guest)
+            daemon.stop()
+            self.assertEqual(guest.host_cpus(1), self.all)
+            self.assertEqual(self.libvirt_pins(guest)[1], self.all)
+            daemon.start()
+
+    def test_administrators_pin(self):
+        with LibvirtDaemon(self.libvirt) as daemon, Domain(self.libvirt) as guest:
+            daemon.wait_ready()
+            pin(guest)
+            self.assert_pinned(guest)
+            self.assert_truthful(guest)
+            theirs = self.all - guest.host_cpus(0)  # another one than ours
+            self.libvirt.virsh("vcpupin", guest.uuid, 0, vhtest.format_cpus(theirs), "--live")
+            wait_for(lambda: "somebody else" in self.reason(daemon), 5, "noticed")
+            pin(guest)
+            vhtest.stays(lambda: guest.host_cpus(0) == theirs, 1, "the administrator's pin")
+            self.assertEqual(self.libvirt_pins(guest)[0], theirs)
+            pin(guest, 1)  # the other vCPU is still ours
+            self.assert_pinned(guest, 1)
+            daemon.stop()
+            self.assertEqual(guest.host_cpus(0), theirs)
+            daemon.start()
+            daemon.wait_ready()
+            self.assertEqual(guest.host_cpus(0), theirs)
+            # Given back: a pin to all is none.
+            self.libvirt.virsh("vcpupin", guest.uuid, 0, vhtest.format_cpus(self.all), "--live")
+            self.assert_pinned(guest)
+            self.assert_truthful(guest)
+
+    def test_configured_pin_and_resume(self):
+        first = min(self.all)
+        extra = f"<cputune><vcpupin vcpu='0' cpuset='{first}'/></cputune>"
+        with LibvirtDaemon(self.libvirt) as daemon, Domain(self.libvirt, extra=extra) as guest:
+            daemon.wait_ready()
+            self.assertIn("somebody else", self.reason(daemon))
+            task = pin(guest)
+            vhtest.stays(lambda: guest.host_cpus(0) == {first}, 0.5, "the configured pin")
+            daemon.ctl("resume", "guest")
+            self.assertNotIn("somebody else", self.reason(daemon))
+            self.assert_pinned(guest)
+            task.kill()
+            vhtest.stays(lambda: guest.host_cpus(0) == {first}, 0.5, "the former pin")
