@@ -215,7 +215,7 @@ class Guest:
             self.agent.connect()
             meanwhile()
             try:
-                return self.wait_booted(20)
+                return self.wait_booted(40)
             except Failure:
                 if attempt == 3 or "kvm" in accelerator():
                     raise
