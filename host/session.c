@@ -5,62 +5,9 @@
 #include <errno.h>
 #include <string.h>
 
-#define SEND_MAX VH_FRAME_ENCODED(sizeof(struct vh_chunk) + VH_CHUNK_MAX)
+#include "session-private.h"
+
 #define CREDIT_STEP (VH_CREDIT_INITIAL / 4)
-
-/* A request without its answer. */
-struct request {
-    uint32_t id;
-    enum vh_type type;
-    struct vh_load load;
-    char name[VH_NAME_SIZE]; /* UNLOAD */
-    uint32_t program;        /* RESYNC */
-    char *tunables;
-    GBytes *object;
-    bool sent;         /* its first frame */
-    uint32_t offset;   /* object bytes sent */
-    VhAnswerFunc func; /* NULL: nobody waits */
-    gpointer data;
-};
-
-/* What is known of one program's stream of hints. */
-struct stream {
-    uint32_t id;
-    bool has_state;
-    uint64_t next; /* seq of the next hint */
-    uint64_t lost;
-    bool wanted;  /* a snapshot is owed */
-    bool asked;   /* a RESYNC is unanswered */
-    bool started; /* its snapshot's FIRST has come */
-};
-
-struct VhSession {
-    uint64_t number;
-    uint64_t peer; /* the guest's number, 0: none */
-    uint8_t version;
-    bool up;
-    bool hello_owed;
-    bool opened; /* the zero byte has been sent */
-    uint32_t last_id;
-    uint32_t credit_owed;
-    uint64_t broken_seen;
-    GQueue requests; /* struct request, in order */
-    struct stream streams[VH_PROGRAMS_MAX];
-    uint32_t stream_count;
-    const struct vh_session_funcs *funcs;
-    gpointer data;
-    struct vh_session_counters counters;
-    struct vh_decoder decoder;
-    uint8_t *input;  /* the decoder's */
-    uint8_t *output; /* SEND_MAX */
-};
-
-static void request_free(struct request *request)
-{
-    g_free(request->tunables);
-    g_clear_pointer(&request->object, g_bytes_unref);
-    g_free(request);
-}
 
 VhSession *vh_session_new(uint64_t number, const struct vh_session_funcs *funcs, gpointer data)
 {
@@ -70,22 +17,10 @@ VhSession *vh_session_new(uint64_t number, const struct vh_session_funcs *funcs,
     session->funcs = funcs;
     session->data = data;
     session->input = g_malloc(VH_DECODER_BUFFER);
-    session->output = g_malloc(SEND_MAX);
+    session->output = g_malloc(VH_SESSION_SEND_MAX);
     g_queue_init(&session->requests);
     vh_decoder_init(&session->decoder, session->input);
     return session;
-}
-
-/* Ends all requests (invariant 4). An answer function may not make new ones: the session is not up. */
-static void fail_requests(VhSession *session, const char *why)
-{
-    struct request *request = NULL;
-
-    while ((request = g_queue_pop_head(&session->requests))) {
-        if (request->func)
-            request->func(NULL, why, "", request->data);
-        request_free(request);
-    }
 }
 
 static void end(VhSession *session, const char *why)
@@ -96,7 +31,7 @@ static void end(VhSession *session, const char *why)
     session->peer = 0;
     session->stream_count = 0;
     session->credit_owed = 0;
-    fail_requests(session, why);
+    vh_requests_fail(session, why);
     if (was_up)
         session->funcs->down(why, session->data);
 }
@@ -121,8 +56,7 @@ const struct vh_session_counters *vh_session_counters(const VhSession *session)
     return &session->counters;
 }
 
-/* Sends one frame; false: no room for it now. */
-static bool send_frame(VhSession *session, enum vh_type type, uint32_t id, const struct iovec *parts, int count)
+bool vh_session_send(VhSession *session, enum vh_type type, uint32_t id, const struct iovec *parts, int count)
 {
     size_t payload = 0;
     long len = 0;
@@ -131,8 +65,8 @@ static bool send_frame(VhSession *session, enum vh_type type, uint32_t id, const
         payload += parts[i].iov_len;
     if (session->funcs->room(session->data) < VH_FRAME_ENCODED(payload))
         return false;
-    len = vh_frame_encode(session->output, SEND_MAX, type, type == VH_HELLO ? 0 : session->version, id, parts,
-                          count);
+    len = vh_frame_encode(session->output, VH_SESSION_SEND_MAX, type, type == VH_HELLO ? 0 : session->version, id,
+                          parts, count);
     g_return_val_if_fail(len > 0, true);
     session->funcs->send(session->output, (size_t)len, session->data);
     return true;
@@ -142,7 +76,7 @@ static bool send_struct(VhSession *session, enum vh_type type, uint32_t id, cons
 {
     struct iovec part = {.iov_base = (void *)payload, .iov_len = len};
 
-    return send_frame(session, type, id, &part, 1);
+    return vh_session_send(session, type, id, &part, 1);
 }
 
 static bool send_hello(VhSession *session)
@@ -165,82 +99,14 @@ static bool send_hello(VhSession *session)
     return session->opened && send_struct(session, VH_HELLO, 0, &hello, sizeof(hello));
 }
 
-/* Sends the next piece of a request; false: no room. */
-static bool send_piece(VhSession *session, struct request *request)
-{
-    gsize size = 0;
-    const uint8_t *object = request->object ? g_bytes_get_data(request->object, &size) : NULL;
-
-    if (!request->sent && request->type == VH_LOAD) {
-        struct iovec parts[] = {{&request->load, sizeof(request->load)},
-                                {request->tunables, request->load.tunables_len}};
-
-        request->sent = send_frame(session, VH_LOAD, request->id, parts, 2);
-        return request->sent;
-    }
-    if (!request->sent) {
-        struct vh_unload unload = {{0}};
-
-        memcpy(unload.name, request->name, sizeof(unload.name));
-        request->sent = send_struct(session, VH_UNLOAD, request->id, &unload, sizeof(unload));
-        return request->sent;
-    }
-    if (request->offset < size) {
-        struct vh_chunk chunk = {.offset = request->offset};
-        uint32_t len = MIN((uint32_t)size - request->offset, VH_CHUNK_MAX);
-        struct iovec parts[] = {{&chunk, sizeof(chunk)}, {(void *)(object + request->offset), len}};
-
-        if (!send_frame(session, VH_CHUNK, request->id, parts, 2))
-            return false;
-        request->offset += len;
-    }
-    return true;
-}
-
-static bool all_sent(const struct request *request)
-{
-    return request->sent && (!request->object || request->offset >= g_bytes_get_size(request->object));
-}
-
-/* Unloads go out at once, loads one after the other (invariant 1). */
-static void flush_requests(VhSession *session)
-{
-    bool load_underway = false;
-
-    for (GList *at = session->requests.head; at; at = at->next) {
-        struct request *request = at->data;
-
-        if (request->type == VH_RESYNC || (request->type == VH_LOAD && load_underway))
-            continue;
-        while (!all_sent(request))
-            if (!send_piece(session, request))
-                return;
-        load_underway = load_underway || request->type == VH_LOAD;
-    }
-}
-
-static struct request *request_new(VhSession *session, enum vh_type type, VhAnswerFunc func, gpointer data)
-{
-    struct request *request = g_new0(struct request, 1);
-
-    if (++session->last_id == 0)
-        session->last_id = 1;
-    request->id = session->last_id;
-    request->type = type;
-    request->func = func;
-    request->data = data;
-    g_queue_push_tail(&session->requests, request);
-    return request;
-}
-
-static bool send_resync(VhSession *session, struct stream *stream)
+static bool send_resync(VhSession *session, struct vh_stream *stream)
 {
     struct vh_resync resync = {.program = stream->id};
-    struct request *request = NULL;
+    struct vh_request *request = NULL;
 
     if (session->funcs->room(session->data) < VH_FRAME_ENCODED(sizeof(resync)))
         return false;
-    request = request_new(session, VH_RESYNC, NULL, NULL);
+    request = vh_request_new(session, VH_RESYNC, NULL, NULL);
     request->program = stream->id;
     request->sent = true;
     stream->wanted = false;
@@ -266,12 +132,12 @@ void vh_session_flush(VhSession *session)
         session->credit_owed = 0;
     }
     for (uint32_t i = 0; i < session->stream_count; i++) {
-        struct stream *stream = &session->streams[i];
+        struct vh_stream *stream = &session->streams[i];
 
         if (stream->wanted && !stream->asked && !send_resync(session, stream))
             return;
     }
-    flush_requests(session);
+    vh_requests_flush(session);
 }
 
 void vh_session_hello(VhSession *session)
@@ -289,7 +155,7 @@ void vh_session_restart(VhSession *session, uint64_t number, const char *why)
     vh_session_hello(session);
 }
 
-static struct stream *find_stream(VhSession *session, uint32_t program)
+static struct vh_stream *find_stream(VhSession *session, uint32_t program)
 {
     for (uint32_t i = 0; i < session->stream_count; i++)
         if (session->streams[i].id == program)
@@ -298,7 +164,7 @@ static struct stream *find_stream(VhSession *session, uint32_t program)
 }
 
 /* Facts of this program may be missing: a snapshot is owed. What happens between RESYNC and its FIRST is in it. */
-static void note_gap(VhSession *session, struct stream *stream)
+static void note_gap(VhSession *session, struct vh_stream *stream)
 {
     session->counters.gaps++;
     if (stream->has_state && !(stream->asked && !stream->started))
@@ -307,7 +173,7 @@ static void note_gap(VhSession *session, struct stream *stream)
 
 void vh_session_resync(VhSession *session, uint32_t program)
 {
-    struct stream *stream = session->up ? find_stream(session, program) : NULL;
+    struct vh_stream *stream = session->up ? find_stream(session, program) : NULL;
 
     if (stream && stream->has_state && !(stream->asked && !stream->started))
         stream->wanted = true;
@@ -387,7 +253,7 @@ static void take_cpus(VhSession *session, const struct vh_frame *frame)
 static void take_programs(VhSession *session, const struct vh_frame *frame)
 {
     struct vh_program programs[VH_PROGRAMS_MAX];
-    struct stream streams[VH_PROGRAMS_MAX];
+    struct vh_stream streams[VH_PROGRAMS_MAX];
     uint32_t count = 0;
 
     if (vh_msg_programs(frame, programs, &count) < 0) {
@@ -396,13 +262,13 @@ static void take_programs(VhSession *session, const struct vh_frame *frame)
     }
     for (uint32_t i = 0; i < count; i++) {
         const struct vh_program *program = &programs[i];
-        struct stream *known = find_stream(session, program->id);
+        struct vh_stream *known = find_stream(session, program->id);
         bool has_state = program->flags & VH_PROGRAM_STATE;
 
         if (known && (known->next != program->seq || program->lost > known->lost))
             note_gap(session, known);
         streams[i] =
-            known ? *known : (struct stream){.id = program->id, .has_state = has_state, .wanted = has_state};
+            known ? *known : (struct vh_stream){.id = program->id, .has_state = has_state, .wanted = has_state};
         streams[i].next = program->seq;
         streams[i].lost = program->lost;
     }
@@ -415,7 +281,7 @@ static void take_hints(VhSession *session, const struct vh_frame *frame)
 {
     struct vh_batch batch;
     struct vh_records records;
-    struct stream *stream = NULL;
+    struct vh_stream *stream = NULL;
 
     session->credit_owed += frame->len;
     if (vh_msg_batch(frame, &batch, &records) < 0) {
@@ -440,18 +306,10 @@ static void take_hints(VhSession *session, const struct vh_frame *frame)
         session->funcs->snapshot(&batch, records, session->data);
 }
 
-static GList *find_request(VhSession *session, uint32_t id)
-{
-    for (GList *at = session->requests.head; at; at = at->next)
-        if (((const struct request *)at->data)->id == id)
-            return at;
-    return NULL;
-}
-
-static void end_resync(VhSession *session, const struct request *request, const struct vh_answer *answer,
+static void end_resync(VhSession *session, const struct vh_request *request, const struct vh_answer *answer,
                        const char *text)
 {
-    struct stream *stream = find_stream(session, request->program);
+    struct vh_stream *stream = find_stream(session, request->program);
 
     if (stream)
         stream->asked = false;
@@ -469,27 +327,25 @@ static void take_answer(VhSession *session, const struct vh_frame *frame)
     const char *log = NULL;
     g_autofree char *text_copy = NULL;
     g_autofree char *log_copy = NULL;
-    GList *link = find_request(session, frame->id);
-    struct request *request = NULL;
+    struct vh_request *request = NULL;
 
     if (vh_msg_answer(frame, &answer, &text, &log) < 0) {
         refuse(session, frame);
         return;
     }
-    if (!link || !((const struct request *)link->data)->sent) {
+    request = vh_requests_take(session, frame->id);
+    if (!request) {
         session->counters.refused++;
         complain(session, frame, "answers nothing that was asked");
         return;
     }
-    request = link->data;
-    g_queue_delete_link(&session->requests, link);
     text_copy = g_utf8_make_valid(text, answer.text_len);
     log_copy = g_utf8_make_valid(log, answer.log_len);
     if (request->type == VH_RESYNC)
         end_resync(session, request, &answer, text_copy);
     if (request->func)
         request->func(&answer, text_copy, log_copy, request->data);
-    request_free(request);
+    vh_request_free(request);
 }
 
 static void take_frame(VhSession *session, const struct vh_frame *frame)
@@ -552,39 +408,4 @@ void vh_session_receive(VhSession *session, const uint8_t *bytes, size_t len)
     }
     note_broken(session);
     vh_session_flush(session);
-}
-
-uint32_t vh_session_load(VhSession *session, const struct vh_load *load, const char *tunables, GBytes *object,
-                         VhAnswerFunc func, gpointer data)
-{
-    struct request *request = request_new(session, VH_LOAD, func, data);
-
-    request->load = *load;
-    request->tunables = g_memdup2(tunables, load->tunables_len);
-    request->object = g_bytes_ref(object);
-    vh_session_flush(session);
-    return request->id;
-}
-
-uint32_t vh_session_unload(VhSession *session, const char *name, VhAnswerFunc func, gpointer data)
-{
-    struct request *request = request_new(session, VH_UNLOAD, func, data);
-
-    g_strlcpy(request->name, name, sizeof(request->name));
-    vh_session_flush(session);
-    return request->id;
-}
-
-void vh_session_forget(VhSession *session, uint32_t id)
-{
-    GList *link = find_request(session, id);
-    struct request *request = link ? link->data : NULL;
-
-    if (!request)
-        return;
-    request->func = NULL;
-    if (request->sent)
-        return;
-    g_queue_delete_link(&session->requests, link);
-    request_free(request);
 }
