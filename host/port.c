@@ -109,8 +109,8 @@ VhPort *vh_port_new(int fd, const struct vh_port_funcs *funcs, gpointer data)
     port->source = g_source_new(&source_funcs, sizeof(struct port_source));
     ((struct port_source *)port->source)->port = port;
     g_source_set_name(port->source, "port");
-    /* It never does recurse; but a source that may is not taken out of the poll set and put back, with a wake-up of
-     * the loop each time, around every dispatch. */
+    /* It never does recurse; but a source that may is not taken out of the poll set and put back, with a wake-up
+     * of the loop each time, around every dispatch. */
     g_source_set_can_recurse(port->source, TRUE);
     port->tag = g_source_add_unix_fd(port->source, fd, G_IO_IN);
     g_source_attach(port->source, NULL);
