@@ -92,6 +92,8 @@ int main(int argc, char **argv)
         printf("vhintd %s\n", VH_VERSION);
         return EXIT_SUCCESS;
     }
+    /* A worker that has nothing to do would wake up once more to end itself. */
+    g_thread_pool_set_max_unused_threads(0);
     /* Objects that are no good are reported in our own words. */
     libbpf_set_print(NULL);
     if (sodium_init() < 0) {
