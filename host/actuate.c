@@ -15,6 +15,7 @@ struct item {
     bool applied;          /* cpus are in force */
     struct vh_cpuset cpus; /* in force, or tried and failed */
     bool failed;           /* `cpus` could not be applied */
+    bool barred;           /* by the thread's control group */
     bool drifted;          /* somebody else has changed what we applied */
     char *problem;         /* of the last failure */
     bool named;            /* in this round */
@@ -84,6 +85,7 @@ static bool undo(VhActuate *actuate, struct item *item, const char *why)
     g_autofree char *after = NULL;
 
     item->failed = false;
+    item->barred = false;
     g_clear_pointer(&item->problem, g_free);
     if (!item->applied)
         return false;
@@ -208,10 +210,13 @@ static bool carry_out(VhActuate *actuate, struct item *item)
     if (result < 0) {
         undo(actuate, item, error->message);
         item->failed = true;
+        item->barred = g_error_matches(error, VH_ERROR, VH_ERROR_REFUSED);
         complain(actuate, item, error);
         return g_error_matches(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT);
     }
     item->applied = true;
+    item->failed = false;
+    item->barred = false;
     g_clear_pointer(&item->problem, g_free);
     reason = actuate->reason(item->plan_guest, item->plan_vcpu, actuate->reason_data);
     what = step_name(actuate, "", item->vcpu);
@@ -275,6 +280,13 @@ const struct vh_cpuset *vh_actuate_cpus(const VhActuate *actuate, pid_t thread)
     const struct item *item = find(actuate, thread);
 
     return item && item->applied ? &item->cpus : NULL;
+}
+
+const struct vh_cpuset *vh_actuate_barred(const VhActuate *actuate, pid_t thread)
+{
+    const struct item *item = find(actuate, thread);
+
+    return item && item->barred ? &item->cpus : NULL;
 }
 
 void vh_actuate_describe(const VhActuate *actuate, pid_t thread, char **former, const char **problem)

@@ -37,5 +37,9 @@ void vh_actuate_yield(VhActuate *actuate, pid_t thread);
 /* The host CPUs that a thread is pinned to by us (borrowed until the next round); NULL: it floats. */
 const struct vh_cpuset *vh_actuate_cpus(const VhActuate *actuate, pid_t thread);
 
+/* The host CPUs that a thread was to be pinned to and its control group bars; NULL: it does not. Borrowed as
+ * above. */
+const struct vh_cpuset *vh_actuate_barred(const VhActuate *actuate, pid_t thread);
+
 /* For people: the former mask ("" if unchanged) and the last failure ("" if none). g_free() `*former`. */
 void vh_actuate_describe(const VhActuate *actuate, pid_t thread, char **former, const char **problem);

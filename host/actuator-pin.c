@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "actuator.h"
+#include "cgroup.h"
 #include "error.h"
 
 struct VhHold {
@@ -165,6 +166,38 @@ static int set_mask(pid_t thread, const struct vh_cpuset *cpus)
     return sched_setaffinity(thread, sizeof(*cpus), (const cpu_set_t *)(const void *)cpus) < 0 ? -errno : 0;
 }
 
+/* Has the thread's control group kept it from being allowed `cpus`, all of it that is online? The kernel says
+ * EINVAL if nothing is left, and takes what is left if something is. Sets the error if so. */
+static bool is_barred(pid_t thread, const struct vh_cpuset *cpus, int result, GError **error)
+{
+    struct vh_cpuset now, barred = *cpus;
+    struct vh_cpuset online;
+    struct vh_cpuset group;
+    g_autofree char *text = NULL;
+    g_autofree char *path = NULL;
+    g_autofree char *wanted = NULL;
+    g_autofree char *allowed = NULL;
+
+    if (result == 0 && vh_thread_cpus(thread, &now) && vh_cpuset_equal(&now, cpus))
+        return false;
+    if ((result != 0 && result != -EINVAL) || !vh_cgroup_cpus("/proc", "/sys/fs/cgroup", thread, &group, &path) ||
+        !g_file_get_contents("/sys/devices/system/cpu/online", &text, NULL, NULL) ||
+        vh_cpuset_parse(&online, g_strstrip(text), NULL) < 0)
+        return false;
+    vh_cpuset_and(&barred, &online);
+    vh_cpuset_sub(&barred, &group);
+    if (vh_cpuset_empty(&barred))
+        return false;
+    wanted = vh_cpuset_format(&barred);
+    allowed = vh_cpuset_format(&group);
+    g_set_error(
+        error, VH_ERROR, VH_ERROR_REFUSED,
+        "thread %d: its control group %s allows host CPUs %s only, not %s: widen its cpuset, or narrow the "
+        "guest's pool",
+        thread, path, allowed, wanted);
+    return true;
+}
+
 static int apply(VhHold *hold, const struct vh_cpuset *cpus, GError **error)
 {
     bool first = hold->slot->state != VH_SAVED_APPLIED;
@@ -176,6 +209,13 @@ static int apply(VhHold *hold, const struct vh_cpuset *cpus, GError **error)
         result = save_former(hold);
     if (result == 0)
         result = set_mask(hold->target.thread, cpus);
+    if (is_barred(hold->target.thread, cpus, result, error)) {
+        if (first && result == 0)
+            set_mask(hold->target.thread, &hold->slot->former);
+        if (first)
+            __atomic_store_n(&hold->slot->state, VH_SAVED_NOTED, __ATOMIC_RELEASE);
+        return -1;
+    }
     if (result == 0)
         return 0;
     if (first)

@@ -21,7 +21,8 @@ struct vh_actuator {
     /* Can `target` be acted upon? Notes its former state, so that apply is quick. NULL and VH_ERROR_FAILED. */
     VhHold *(*probe)(VhSaved *saved, const struct vh_target *target, GError **error);
     /* 0, or -1 and an error: VH_ERROR_NOT_CONNECTED when the thread is gone, VH_ERROR_INVALID_ARGUMENT when no CPU
-     * of `cpus` is online, VH_ERROR_FAILED. The former state is saved before the first change. */
+     * of `cpus` is online, VH_ERROR_REFUSED when its control group bars some, VH_ERROR_FAILED. The former state is
+     * saved before the first change. */
     int (*apply)(VhHold *hold, const struct vh_cpuset *cpus, GError **error);
     /* Puts the former state back, if anything was changed. 0, or -1 and an error as apply's. */
     int (*revert)(VhHold *hold, GError **error);

@@ -100,6 +100,13 @@ static void on_foreign(unsigned vcpu, const char *cpus, gpointer data)
     inventory->events->hands_off(domain->guest.name, vcpu, why, inventory->data);
 }
 
+static void on_synced(gpointer data)
+{
+    const struct domain *domain = data;
+
+    domain->inventory->events->retry(domain->guest.name, domain->inventory->data);
+}
+
 static void mirror(const struct vh_config_guest *guest, unsigned vcpu, const struct vh_cpuset *cpus)
 {
     const struct domain *domain = guest->owner;
@@ -182,7 +189,7 @@ static void report(struct domain *domain, const struct vh_domain *xml, const str
                                              .owner = domain};
     domain->reported = true;
     inventory->events->added(&domain->guest, inventory->data);
-    domain->pins = vh_virt_pins_new(inventory->virt, xml, record, on_foreign, domain);
+    domain->pins = vh_virt_pins_new(inventory->virt, xml, record, on_foreign, on_synced, domain);
 }
 
 /* Is what was reported still so? A rename needs no new report: the name it was reported by stays for its run. */

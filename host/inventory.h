@@ -10,6 +10,8 @@ typedef struct VhInventory VhInventory;
 struct vh_inventory_events {
     void (*added)(const struct vh_config_guest *guest, gpointer data);
     void (*removed)(const char *name, gpointer data);
+    /* What bars a pin may have changed: try again. */
+    void (*retry)(const char *name, gpointer data);
     /* The vCPU is somebody else's to place, because of `why` (borrowed); NULL: it no longer is. */
     void (*hands_off)(const char *name, unsigned vcpu, const char *why, gpointer data);
 };

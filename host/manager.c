@@ -148,8 +148,13 @@ static void mirror(const VhManager *manager)
         unsigned count = 0;
         const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
 
-        for (unsigned j = 0; config->mirror && j < count; j++)
-            config->mirror(config, vcpus[j].index, vh_actuate_cpus(manager->actuate, vcpus[j].thread));
+        for (unsigned j = 0; config->mirror && j < count; j++) {
+            const struct vh_cpuset *cpus = vh_actuate_cpus(manager->actuate, vcpus[j].thread);
+
+            /* What the control group bars the guest's maker may be able to do: the group may be its own. */
+            config->mirror(config, vcpus[j].index,
+                           cpus ? cpus : vh_actuate_barred(manager->actuate, vcpus[j].thread));
+        }
     }
 }
 
@@ -340,8 +345,24 @@ static void on_hands_off(const char *name, unsigned vcpu, const char *why, gpoin
     replan(manager, why ? why : "the vCPU is ours to place again");
 }
 
+static void on_retry(const char *name, gpointer data)
+{
+    VhManager *manager = data;
+    const struct entry *entry = find(manager, name, NULL);
+    unsigned count = 0;
+    const struct vh_vcpu *vcpus = entry ? vh_guest_vcpus(entry->guest, &count) : NULL;
+    bool barred = false;
+
+    for (unsigned i = 0; i < count; i++)
+        barred = barred || vh_actuate_barred(manager->actuate, vcpus[i].thread);
+    if (!barred)
+        return;
+    vh_actuate_forgive(manager->actuate);
+    replan(manager, "the control group may have changed");
+}
+
 static const struct vh_inventory_events inventory_events = {
-    .added = on_added, .removed = on_removed, .hands_off = on_hands_off};
+    .added = on_added, .removed = on_removed, .retry = on_retry, .hands_off = on_hands_off};
 
 /* ---- the manager ---- */
 

@@ -27,6 +27,7 @@ struct VhVirtPins {
     int id; /* of the instance */
     char *record;
     VhVirtPinsForeign foreign;
+    VhVirtPinsSynced synced;
     gpointer data;
     GArray *pins;           /* struct pin, by vCPU */
     struct vh_cpuset all;   /* host CPUs that are online */
@@ -200,6 +201,8 @@ static void sync_done(gpointer data)
             pin->former = change->former;
     }
     begin_sync(pins);
+    if (!pins->busy)
+        pins->synced(pins->data);
 }
 
 static const struct vh_virt_job sync_job = {.work = sync_work, .done = sync_done, .free = sync_free};
@@ -388,7 +391,7 @@ static void read_pins(VhVirtPins *pins, const struct vh_domain *xml)
 }
 
 VhVirtPins *vh_virt_pins_new(VhVirt *virt, const struct vh_domain *xml, const char *record,
-                             VhVirtPinsForeign foreign, gpointer data)
+                             VhVirtPinsForeign foreign, VhVirtPinsSynced synced, gpointer data)
 {
     VhVirtPins *pins = g_new0(VhVirtPins, 1);
     g_autofree char *present = NULL;
@@ -399,6 +402,7 @@ VhVirtPins *vh_virt_pins_new(VhVirt *virt, const struct vh_domain *xml, const ch
     pins->id = xml->id;
     pins->record = g_strdup(record);
     pins->foreign = foreign;
+    pins->synced = synced;
     pins->data = data;
     pins->pins = g_array_new(FALSE, TRUE, sizeof(struct pin));
     pins->unheard = g_ptr_array_new_with_free_func(g_free);

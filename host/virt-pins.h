@@ -20,11 +20,13 @@ typedef struct VhVirtPins VhVirtPins;
 /* vCPU `vcpu` is now pinned to `cpus` (list format, borrowed) by somebody else; NULL: not any longer. May be
  * called for a vCPU again. */
 typedef void (*VhVirtPinsForeign)(unsigned vcpu, const char *cpus, gpointer data);
+/* libvirt has done what it was told: the thread's control group may have changed with it. */
+typedef void (*VhVirtPinsSynced)(gpointer data);
 
 /* For the instance that `xml` (borrowed) describes. `record` is the file. Reads it; forgets one of another
  * instance. `foreign` is called at once for pins in `xml` that are not ours. */
 VhVirtPins *vh_virt_pins_new(VhVirt *virt, const struct vh_domain *xml, const char *record,
-                             VhVirtPinsForeign foreign, gpointer data);
+                             VhVirtPinsForeign foreign, VhVirtPinsSynced synced, gpointer data);
 /* Tells libvirt nothing. `gone`: the domain has stopped, and the record goes with it. */
 void vh_virt_pins_free(VhVirtPins *pins, bool gone);
 

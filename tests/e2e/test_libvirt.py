@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """vhintd with a real libvirtd, real domains and the real hook."""
 import os
+import pathlib
 import unittest
 
 import vhtest
@@ -16,12 +17,12 @@ def pin(guest, cpu=0):
 
 class LibvirtCase(unittest.TestCase):
     hook = True
-    domains = None
+    controllers = ()
 
     def setUp(self):
         if missing():
             self.skipTest(missing())
-        self.libvirt = self.enterContext(Libvirt(hook=self.hook))
+        self.libvirt = self.enterContext(Libvirt(hook=self.hook, controllers=self.controllers))
         self.pool = vhtest.format_cpus(os.sched_getaffinity(0))
         self.all = os.sched_getaffinity(0)
 
@@ -383,3 +384,52 @@ class Pins(LibvirtCase):
             self.assert_pinned(guest)
             task.kill()
             vhtest.stays(lambda: guest.host_cpus(0) == {first}, 0.5, "the former pin")
+
+
+class PinsInControlGroups(Pins):
+    """The same where libvirt gives each vCPU a cpuset: a pin that it knows of narrows what may be asked for next."""
+    controllers = ("cpuset",)
+
+    def setUp(self):
+        super().setUp()
+        if not os.path.isdir("/sys/fs/cgroup/cpuset"):
+            self.skipTest("libvirt without systemd needs cgroups v1")
+
+    def test_moves(self):
+        """To a host CPU that the vCPU's cpuset does not have yet."""
+        first, second = sorted(self.all)[:2]
+        with LibvirtDaemon(self.libvirt, pool=first) as daemon, Domain(self.libvirt) as guest:
+            daemon.wait_ready()
+            pin(guest)
+            wait_for(lambda: guest.host_cpus(0) == {first}, 5, "pinned to the first")
+            self.assert_truthful(guest)
+            daemon.kill()
+            daemon.pool = second
+            daemon.start()
+            wait_for(lambda: guest.host_cpus(0) == {second}, 10, "pinned to the second")
+            self.assert_truthful(guest)
+            daemon.stop()
+            self.assert_floats(guest)
+            self.assert_truthful(guest)
+            daemon.start()
+
+    def test_contradiction(self):
+        """A cpuset that is not libvirt's to widen."""
+        first, second = sorted(self.all)[:2]
+        with LibvirtDaemon(self.libvirt, pool=second) as daemon, Domain(self.libvirt) as guest:
+            daemon.wait_ready()
+            above = self.cpuset_of(guest).parents[1]  # .../machine/qemu-1-guest.libvirt-qemu/libvirt/vcpu0
+            groups = [*sorted(above.rglob("cpuset.cpus"), key=lambda path: -len(path.parts))]
+            for file in groups:
+                file.write_text(str(first))
+            guest.start_command("exec taskset -c 0 sleep 100000")
+            wait_for(lambda: "control group" in self.reason(daemon), 10, "refused with the reason")
+            self.assertIn(f"allows host CPUs {first} only, not {second}", self.reason(daemon))
+            self.assertEqual(guest.host_cpus(0), {first})
+            for file in reversed(groups):
+                file.write_text(vhtest.format_cpus(self.all))
+
+    def cpuset_of(self, guest):
+        with open(f"/proc/{guest.thread(0)}/cgroup") as file:
+            path = next(line.split(":")[2].strip() for line in file if ":cpuset:" in line)
+        return pathlib.Path("/sys/fs/cgroup/cpuset" + path)

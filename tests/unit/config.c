@@ -122,11 +122,47 @@ static void test_no_file(void)
     g_assert_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT);
 }
 
+static void test_libvirt(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VhConfig) config = load("[daemon]\nrun-dir=/tmp/run\n[libvirt]\n"
+                                      "[domain web-*]\nprograms=affinity\npool=0\n[domain profile:batch]\n",
+                                      &error);
+    static const struct {
+        const char *text, *pattern;
+    } cases[] = {
+        {"[libvirt]\nuri=qemu+ssh://far/system\n", "*:2: [libvirt] uri: *far*qemu:///system*"},
+        {"[libvirt]\nurl=qemu:///system\n", "*:2: [libvirt] url: unknown key; did you mean \"uri\"?*"},
+        {"[libvirt]\nhook=hook\n", "*:2: [libvirt] hook: *not an absolute path*"},
+        {"[domain web-*]\n", "*[libvirt]*section is missing*"},
+        {"[libvirt]\n[domain profile:]\n", "*:2: [domain profile:]: it matches nothing*"},
+        {"[libvirt]\n[domain a]\nqmp=/x\n", "*:3: [domain a] qmp: unknown key*"},
+        {"[libvirt]\n[domain a]\npool=\n", "*:3: [domain a] pool: names no CPU*"},
+    };
+
+    g_assert_no_error(error);
+    g_assert_cmpstr(config->libvirt, ==, "qemu:///system");
+    g_assert_cmpstr(config->hook, ==, "/tmp/run/hook");
+    g_assert_cmpuint(config->domains->len, ==, 2);
+    g_assert_cmpuint(config->guests->len, ==, 0);
+    g_assert_cmpstr(((const struct vh_config_guest *)g_ptr_array_index(config->domains, 1))->name, ==,
+                    "profile:batch");
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) refusal = NULL;
+        g_autoptr(VhConfig) none = load(cases[i].text, &refusal);
+
+        g_assert_null(none);
+        if (!g_pattern_match_simple(cases[i].pattern, refusal->message))
+            g_error("\"%s\" does not match \"%s\"", refusal->message, cases[i].pattern);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/config/whole", test_whole);
     g_test_add_func("/config/mistakes", test_mistakes);
     g_test_add_func("/config/no-file", test_no_file);
+    g_test_add_func("/config/libvirt", test_libvirt);
     return g_test_run();
 }

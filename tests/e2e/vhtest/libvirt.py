@@ -29,11 +29,14 @@ mount --bind "$0/passwd" /etc/passwd
 mount --bind "$0/group" /etc/group
 for d in lib log; do mount --bind "$0/$d" /var/$d; done
 mount --bind "$1" /var/cache
+# Beside v1 libvirt takes an empty v2 hierarchy for one that should have everything.
+[ ! -d /sys/fs/cgroup/cpuset ] || umount /sys/fs/cgroup/unified 2>/dev/null || :
 echo ready
 cat >/dev/null
 for f in /run/libvirt/qemu/*.pid; do
     [ "$f" = /run/libvirt/qemu/driver.pid ] || kill -9 "$(cat "$f")" || :
 done
+find /sys/fs/cgroup/*/machine -depth -type d -exec rmdir {} + 2>/dev/null || :
 rm -rf "$0"
 """
 
@@ -49,9 +52,10 @@ def missing():
 class Libvirt:
     """A libvirtd; a context manager."""
 
-    def __init__(self, hook=True):
+    def __init__(self, hook=True, controllers=()):
         self.directory = process.temporary_directory()
         self.hook = hook
+        self.controllers = controllers  # cgroup controllers that libvirt uses
         self.holder = None
         self.daemon = None
 
@@ -95,8 +99,8 @@ class Libvirt:
             with open(f"/etc/{name}") as system, open(self.path(name), "w") as own:
                 own.write(system.read() + line)
         with open(self.path("etc/qemu.conf"), "w") as file:
-            file.write('user="root"\ngroup="root"\nnamespaces=[]\ncgroup_controllers=[]\nsecurity_driver="none"\n'
-                       'stdio_handler="file"\n')
+            file.write('user="root"\ngroup="root"\nnamespaces=[]\nsecurity_driver="none"\nstdio_handler="file"\n'
+                       f"cgroup_controllers={json.dumps(list(self.controllers))}\n")
         with open(self.path("etc/libvirtd.conf"), "w") as file:
             file.write('auth_unix_rw="none"\n')
         os.symlink(QEMU_DRIVER, self.path("drivers/libvirt_driver_qemu.so"))  # no network, no storage, no firewall
