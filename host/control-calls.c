@@ -75,6 +75,15 @@ static gboolean on_list_hints(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMetho
     return TRUE;
 }
 
+static gboolean on_get_policy(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMethodInvocation *invocation,
+                              const char *guest, VhCalls *calls)
+{
+    GError *error = NULL;
+    GVariant *policy = vh_manager_policy(calls->manager, guest, &error);
+    return_value(invocation, "(@a{sv})", policy, error);
+    return TRUE;
+}
+
 static void on_injected(G_GNUC_UNUSED GObject *source, GAsyncResult *result, gpointer data)
 {
     GDBusMethodInvocation *invocation = data;
@@ -222,6 +231,7 @@ static VhDbusManager1 *skeleton_new(VhCalls *calls)
         {"handle-inject", G_CALLBACK(on_inject)},
         {"handle-eject", G_CALLBACK(on_eject)},
         {"handle-list-hints", G_CALLBACK(on_list_hints)},
+        {"handle-get-policy", G_CALLBACK(on_get_policy)},
         {"handle-watch", G_CALLBACK(on_watch)},
         {"handle-release", G_CALLBACK(on_release)},
         {"handle-resume", G_CALLBACK(on_resume)},

@@ -25,7 +25,12 @@ struct VhGuest {
     uint32_t cpu_count;
     VhPrograms *programs;
     VhFacts *facts;
-    uint64_t hints; /* in this session */
+    VhGuestPolicy *policy;
+    VhRules *rules;
+    unsigned batch;  /* hints since the last settle */
+    gint64 deferred; /* max-hints: not to act before this time; 0: none */
+    guint timer;     /* for what changes though no hint comes */
+    uint64_t hints;  /* in this session */
     uint64_t lost;
     uint64_t bad_hints; /* refused, or not acted upon */
     char *problem;      /* why the session is not up */

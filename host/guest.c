@@ -9,6 +9,11 @@
 #include "guest-private.h"
 #include "hint.h"
 
+static void complain(VhGuest *guest, const char *what, const char *why)
+{
+    vh_journal_complaint(guest->journal, &guest->limit, guest->config->name, what, why);
+}
+
 /* ---- what changes ---- */
 
 /* Remembers that wishes may have changed; settle tells, once the turn's work is done. */
@@ -17,24 +22,54 @@ static void touch(VhGuest *guest, const char *why)
     guest->dirty = why;
 }
 
+static void settle(VhGuest *guest);
+
+static gboolean on_timer(gpointer data)
+{
+    VhGuest *guest = data;
+
+    guest->timer = 0;
+    guest->deferred = 0;
+    touch(guest, "it was due now");
+    settle(guest);
+    return G_SOURCE_REMOVE;
+}
+
+/* At the microsecond `when` of the monotonic clock, or never. */
+static void set_timer(VhGuest *guest, gint64 when)
+{
+    gint64 wait = (when - g_get_monotonic_time() + 999) / 1000;
+
+    g_clear_handle_id(&guest->timer, g_source_remove);
+    if (when >= 0)
+        guest->timer = g_timeout_add((guint)CLAMP(wait, 0, G_MAXINT), on_timer, guest);
+}
+
 static void settle(VhGuest *guest)
 {
     const char *why = guest->dirty;
+    gint64 now = why ? g_get_monotonic_time() : 0;
+    gint64 wait = 0;
 
+    if (!why || (guest->deferred && now < guest->deferred))
+        return;
+    wait = guest->batch ? vh_rules_admit(guest->rules, guest->batch, now) : 0;
+    guest->batch = 0;
+    if (wait) {
+        complain(guest, "hints deferred", "more of them came than max-hints allows");
+        guest->deferred = now + wait;
+        set_timer(guest, guest->deferred);
+        return;
+    }
+    guest->deferred = 0;
     guest->dirty = NULL;
-    if (why)
-        guest->funcs->changed(guest, why, guest->data);
+    guest->funcs->changed(guest, why, guest->data);
 }
 
 static void join_cpus(VhGuest *guest)
 {
     vh_cpu_map_join(&guest->map, guest->cpus, guest->cpu_count, (const struct vh_vcpu *)(void *)guest->vcpus->data,
                     guest->vcpus->len);
-}
-
-static void complain(VhGuest *guest, const char *what, const char *why)
-{
-    vh_journal_complaint(guest->journal, &guest->limit, guest->config->name, what, why);
 }
 
 static void set_problem(VhGuest *guest, const char *text)
@@ -84,6 +119,8 @@ static void on_down(const char *why, gpointer data)
     vh_programs_down(guest->programs);
     vh_facts_clear(guest->facts);
     guest->cpu_count = 0;
+    guest->batch = 0;
+    guest->deferred = 0;
     join_cpus(guest);
     set_problem(guest, why);
     vh_journal_step(guest->journal, guest->config->name, "disconnect", why, NULL, NULL);
@@ -136,12 +173,40 @@ static void on_step(const char *what, const char *why, gpointer data)
     vh_journal_step(guest->journal, guest->config->name, what, why, NULL, NULL);
 }
 
+static void on_rule_log(const struct vh_rule *rule, const char *text, gpointer data)
+{
+    VhGuest *guest = data;
+    g_autofree char *what = g_strdup_printf("rule %s", rule->name);
+
+    complain(guest, what, text);
+}
+
+/* What the rules say of one record, which is a fact now if it has a key. */
+static void see_record(VhGuest *guest, const struct vh_kind *kind, const struct vh_hint *hint,
+                       const uint8_t *record, int result)
+{
+    bool event = false;
+    g_autofree char *misfit = NULL;
+    enum vh_verdict verdict = vh_rules_see(guest->rules, kind, record, result > 0 || !hint->key_size, &guest->map,
+                                           g_get_monotonic_time(), &event, on_rule_log, guest);
+
+    /* Before QEMU has told of its vCPUs there is nothing to judge by; policy looks again once it has. */
+    if (verdict > VH_VERDICT_OTHER && guest->vcpus->len) {
+        guest->bad_hints++;
+        complain(guest, "hint not acted upon", vh_verdict_text(verdict));
+    }
+    if (event)
+        touch(guest, "an event asks for it");
+    misfit = vh_rules_misfit(guest->rules);
+    if (misfit)
+        complain(guest, "rule not used", misfit);
+}
+
 /* One record of a batch: decoded by nobody yet, only matched with its kind and taken for a fact. */
 static void take_record(VhGuest *guest, struct vh_managed *managed, const struct vh_hint *hint,
                         const uint8_t *record)
 {
     const struct vh_kind *kind = vh_object_kind(managed->object, hint->kind);
-    enum vh_verdict verdict = VH_VERDICT_OTHER;
     int result = 0;
 
     if (!kind || !vh_hint_fits(kind, hint)) {
@@ -150,18 +215,13 @@ static void take_record(VhGuest *guest, struct vh_managed *managed, const struct
                  kind ? "its size is not its kind's" : "the program's manifest has no such kind");
         return;
     }
-    /* Before QEMU has told of its vCPUs there is nothing to judge by; policy looks again once it has. */
-    if (!(hint->flags & VH_HINT_GONE) && guest->vcpus->len)
-        verdict = vh_policy_judge(kind, record, &guest->map);
-    if (verdict > VH_VERDICT_OTHER) {
-        guest->bad_hints++;
-        complain(guest, "hint not acted upon", vh_verdict_text(verdict));
-    }
     result = vh_facts_take(guest->facts, managed->id, kind, hint, record);
     if (result > 0)
-        touch(guest, "the tasks' affinity has changed");
+        touch(guest, hint->flags & VH_HINT_GONE ? "the hint that asked for it is gone" : "a hint has changed");
     else if (result < 0)
         complain(guest, "fact refused", "the guest has more facts than are kept");
+    if (!(hint->flags & VH_HINT_GONE))
+        see_record(guest, kind, hint, record, result);
 }
 
 static void tell_watchers(VhGuest *guest, const struct vh_managed *managed, const struct vh_batch *batch,
@@ -193,6 +253,7 @@ static void on_hints(const struct vh_batch *batch, struct vh_records records, gp
     const uint8_t *record = NULL;
 
     guest->hints += batch->count;
+    guest->batch += batch->count;
     if (!managed)
         return;
     managed->hints += batch->count;
@@ -326,6 +387,7 @@ VhGuest *vh_guest_new(const struct vh_config_guest *config, const char *state_di
     guest->problem = g_strdup("");
     guest->monitor_problem = g_strdup("");
     guest->facts = vh_facts_new();
+    guest->rules = vh_rules_new();
     guest->vcpus = g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu));
     guest->programs = vh_programs_new(directory, &programs_funcs, guest);
     if (config->channel)
@@ -352,6 +414,9 @@ void vh_guest_free(VhGuest *guest)
     g_clear_pointer(&guest->monitor, vh_qmp_free);
     close_channel(guest);
     vh_programs_free(guest->programs);
+    g_clear_handle_id(&guest->timer, g_source_remove);
+    vh_rules_free(guest->rules);
+    vh_guest_policy_free(guest->policy);
     vh_facts_free(guest->facts);
     g_array_unref(guest->vcpus);
     g_free(guest->port_device);
@@ -386,7 +451,55 @@ const struct vh_vcpu *vh_guest_vcpus(const VhGuest *guest, unsigned *count)
     return (const struct vh_vcpu *)(void *)guest->vcpus->data;
 }
 
-void vh_guest_wishes(const VhGuest *guest, struct vh_wish *wishes)
+void vh_guest_wishes(VhGuest *guest, struct vh_wish *wishes)
 {
-    vh_policy_wishes(guest->facts, &guest->map, wishes, guest->vcpus->len);
+    gint64 now = g_get_monotonic_time();
+    gint64 next = vh_rules_wishes(guest->rules, guest->facts, &guest->map, now, wishes, guest->vcpus->len);
+
+    if (!guest->deferred)
+        set_timer(guest, next);
+}
+
+/* "name=value" strings, each with its NUL. */
+static GBytes *pack_tunables(const GPtrArray *list)
+{
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
+
+    for (guint i = 0; i < list->len; i++) {
+        const char *text = g_ptr_array_index(list, i);
+
+        g_byte_array_append(bytes, (const guint8 *)text, (guint)strlen(text) + 1);
+    }
+    return g_byte_array_free_to_bytes(g_steal_pointer(&bytes));
+}
+
+static void want_programs(VhGuest *guest)
+{
+    struct vh_program_wish wishes[VH_PROGRAMS_MAX] = {0};
+    uint32_t count = 0;
+
+    for (guint i = 0; i < guest->policy->programs->len && count < VH_PROGRAMS_MAX; i++) {
+        const struct vh_guest_program *given = g_ptr_array_index(guest->policy->programs, i);
+
+        wishes[count++] = (struct vh_program_wish){given->program->object, pack_tunables(given->tunables)};
+    }
+    vh_programs_want(guest->programs, wishes, count);
+    for (uint32_t i = 0; i < count; i++)
+        g_bytes_unref(wishes[i].tunables);
+}
+
+void vh_guest_set_policy(VhGuest *guest, VhGuestPolicy *policy)
+{
+    g_autoptr(VhGuestPolicy) former = guest->policy;
+
+    guest->policy = policy;
+    vh_rules_set(guest->rules, policy);
+    want_programs(guest);
+    touch(guest, "the policy has changed");
+    settle(guest);
+}
+
+const VhGuestPolicy *vh_guest_policy(const VhGuest *guest)
+{
+    return guest->policy;
 }

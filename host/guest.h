@@ -38,8 +38,13 @@ const struct vh_cpu_map *vh_guest_cpus(const VhGuest *guest);
 
 /* The vCPUs known now. */
 const struct vh_vcpu *vh_guest_vcpus(const VhGuest *guest, unsigned *count);
-/* One wish for each of them. */
-void vh_guest_wishes(const VhGuest *guest, struct vh_wish *wishes);
+/* One wish for each of them, as of now. */
+void vh_guest_wishes(VhGuest *guest, struct vh_wish *wishes);
+
+/* From now on `policy` (taken over) applies: its programs and its rules. May call changed() at once. */
+void vh_guest_set_policy(VhGuest *guest, VhGuestPolicy *policy);
+/* NULL before the first. */
+const VhGuestPolicy *vh_guest_policy(const VhGuest *guest);
 
 /* ListGuests' dictionary, without "held". */
 void vh_guest_describe(const VhGuest *guest, GVariantDict *dict);

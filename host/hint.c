@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Decodes hints by BTF into JSON, and single fields into numbers.
+// Decodes hints by BTF into JSON.
 #include "hint.h"
 
-#include <errno.h>
 #include <math.h>
 #include <string.h>
 
@@ -39,40 +38,6 @@ static int64_t sign_extend(uint64_t value, uint32_t bits)
 
     return bits >= 64 ? (int64_t)value : (int64_t)((value ^ sign) - sign);
 }
-
-/* ---- one field, as numbers ---- */
-
-int vh_hint_field(const struct vh_kind *kind, const char *name, struct vh_field *field)
-{
-    const struct btf_type *outer = btf__type_by_id(kind->btf, kind->type);
-
-    for (uint32_t i = 0; i < btf_vlen(outer); i++) {
-        const struct btf_member *member = btf_members(outer) + i;
-        const struct btf_type *type = vh_btf_strip(kind->btf, member->type);
-        uint32_t count = 1;
-
-        if (!g_str_equal(btf__name_by_offset(kind->btf, member->name_off), name))
-            continue;
-        if (btf_is_array(type)) {
-            count = btf_array(type)->nelems;
-            type = vh_btf_strip(kind->btf, btf_array(type)->type);
-        }
-        if (!btf_is_int(type) || type->size > 8 || btf_member_bitfield_size(outer, i))
-            return -EINVAL;
-        *field = (struct vh_field){btf_member_bit_offset(outer, i) / 8, type->size, count};
-        return 0;
-    }
-    return -ENOENT;
-}
-
-uint32_t vh_hint_u64s(const struct vh_field *field, const uint8_t *record, uint64_t *values, uint32_t max)
-{
-    for (uint32_t i = 0; i < MIN(field->count, max); i++)
-        values[i] = read_bytes(record + field->offset + i * field->size, field->size);
-    return field->count;
-}
-
-/* ---- all fields, as JSON ---- */
 
 static void put_enum(struct decoder *decoder, const struct btf_type *type, uint64_t value)
 {

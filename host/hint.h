@@ -12,20 +12,6 @@
 /* Does the record fit the kind? A hint with VH_HINT_GONE may end after its key. */
 bool vh_hint_fits(const struct vh_kind *kind, const struct vh_hint *hint);
 
-/* Where a field of a kind lies, found once and used for every record. */
-struct vh_field {
-    uint32_t offset; /* bytes from the record's start */
-    uint32_t size;   /* bytes of one element */
-    uint32_t count;  /* elements; 1 for a plain integer */
-};
-
-/* Finds the top-level field `name` that is an integer or an array of integers. 0, or -ENOENT, or -EINVAL when it
- * is something else. */
-int vh_hint_field(const struct vh_kind *kind, const char *name, struct vh_field *field);
-
-/* Copies up to `max` elements of `field`; returns how many there are. */
-uint32_t vh_hint_u64s(const struct vh_field *field, const uint8_t *record, uint64_t *values, uint32_t max);
-
 /* Appends {"guest":..,"program":..,"kind":..,"gone":..,"cpu":..,"ktime":..,"seq":..,"fields":{..}}; `fields`
  * follow the struct, without its header. Of a hint with VH_HINT_GONE only the fields within the key are there.
  * `seq` negative: left out. */

@@ -3,7 +3,7 @@
  *
  * A domain is known from one of two sides. The hook tells of its start before QEMU runs; libvirt's events tell a
  * little later, and only then is its monitor within reach. Either way its XML is read ("looked at") in a worker,
- * and what a [domain MATCH] section matches is reported as a guest. When libvirtd is back from having been away,
+ * and what policy wants is reported as a guest. When libvirtd is back from having been away,
  * all that runs is looked at anew, and guests whose instance (domain id) is still the same stay as they are.
  *
  * Invariants:
@@ -28,7 +28,8 @@ struct VhInventory {
     const VhConfig *config;
     const struct vh_inventory_events *events;
     gpointer data;
-    VhVirt *virt;        /* NULL: libvirt is not configured, and all is empty */
+    VhVirt *virt; /* NULL: libvirt is not configured, and all is empty */
+    bool connected;
     VhHookPort *hook;    /* NULL: none */
     GHashTable *domains; /* uuid -> struct domain */
 };
@@ -44,7 +45,6 @@ struct domain {
 
     bool reported;
     int id; /* of the instance that is reported */
-    const struct vh_config_guest *section;
     struct vh_config_guest guest;
     VhVirtMonitor *monitor; /* while the guest has it open */
     bool running;           /* the monitor was told */
@@ -53,22 +53,11 @@ struct domain {
 
 /* ---- what is reported ---- */
 
-static bool matches(const struct vh_config_guest *section, const struct vh_domain *xml)
+static bool wanted(const VhInventory *inventory, const struct vh_domain *xml)
 {
-    if (g_str_has_prefix(section->name, "profile:"))
-        return g_strcmp0(section->name + strlen("profile:"), xml->profile) == 0;
-    return g_ascii_strcasecmp(section->name, xml->uuid) == 0 || g_pattern_match_simple(section->name, xml->name);
-}
+    const struct vh_guest_id id = {xml->name, xml->uuid, xml->profile};
 
-static const struct vh_config_guest *find_section(const VhInventory *inventory, const struct vh_domain *xml)
-{
-    for (guint i = 0; i < inventory->config->domains->len; i++) {
-        const struct vh_config_guest *section = g_ptr_array_index(inventory->config->domains, i);
-
-        if (matches(section, xml))
-            return section;
-    }
-    return NULL;
+    return inventory->events->wanted(&id, inventory->data);
 }
 
 static void on_monitor_freed(gpointer data)
@@ -127,6 +116,7 @@ static void clear_guest(struct domain *domain)
 {
     g_clear_pointer(&domain->guest.name, g_free);
     g_clear_pointer(&domain->guest.uuid, g_free);
+    g_clear_pointer(&domain->guest.profile, g_free);
     g_clear_pointer(&domain->guest.channel, g_free);
     domain->reported = false;
     domain->running = false;
@@ -170,19 +160,16 @@ static char *guest_name(const VhInventory *inventory, const struct vh_domain *xm
     return g_strdup(taken ? xml->uuid : xml->name);
 }
 
-static void report(struct domain *domain, const struct vh_domain *xml, const struct vh_config_guest *section)
+static void report(struct domain *domain, const struct vh_domain *xml)
 {
     const VhInventory *inventory = domain->inventory;
     g_autofree char *record = g_build_filename(inventory->config->run_dir, "saved", xml->uuid, NULL);
 
     domain->id = xml->id;
-    domain->section = section;
     domain->guest = (struct vh_config_guest){.name = guest_name(inventory, xml),
                                              .uuid = g_strdup(xml->uuid),
                                              .channel = g_strdup(xml->channel_path),
-                                             .programs = section->programs,
-                                             .has_pool = section->has_pool,
-                                             .pool = section->pool,
+                                             .profile = g_strdup(xml->profile ? xml->profile : ""),
                                              .open_monitor = open_monitor,
                                              .mirror = mirror,
                                              .retake = retake,
@@ -193,20 +180,20 @@ static void report(struct domain *domain, const struct vh_domain *xml, const str
 }
 
 /* Is what was reported still so? A rename needs no new report: the name it was reported by stays for its run. */
-static bool same(const struct domain *domain, const struct vh_domain *xml, const struct vh_config_guest *section)
+static bool same(const struct domain *domain, const struct vh_domain *xml)
 {
-    return domain->id == xml->id && domain->section == section &&
-           g_strcmp0(domain->guest.channel, xml->channel_path) == 0;
+    return domain->id == xml->id && g_strcmp0(domain->guest.channel, xml->channel_path) == 0 &&
+           g_str_equal(domain->guest.profile, xml->profile ? xml->profile : "");
 }
 
 static void apply(struct domain *domain, const struct vh_domain *xml)
 {
-    const struct vh_config_guest *section = find_section(domain->inventory, xml);
+    bool want = wanted(domain->inventory, xml);
 
-    if (domain->reported && (!section || !same(domain, xml, section)))
+    if (domain->reported && (!want || !same(domain, xml)))
         take_back(domain, domain->id != xml->id);
-    if (section && !domain->reported)
-        report(domain, xml, section);
+    if (want && !domain->reported)
+        report(domain, xml);
 }
 
 /* ---- looking at a domain ---- */
@@ -437,18 +424,26 @@ static const struct vh_virt_job list_job = {.work = list_work, .done = list_done
 
 /* ---- libvirt's events ---- */
 
-static void on_up(gpointer data)
+static void list_all(VhInventory *inventory)
 {
-    VhInventory *inventory = data;
     struct list *list = g_new0(struct list, 1);
 
-    g_message("libvirt: connected to %s", inventory->config->libvirt);
     list->inventory = inventory;
     vh_virt_submit(inventory->virt, LIST_KEY, &list_job, list);
 }
 
-static void on_down(const char *why, G_GNUC_UNUSED gpointer data)
+static void on_up(gpointer data)
 {
+    VhInventory *inventory = data;
+
+    g_message("libvirt: connected to %s", inventory->config->libvirt);
+    inventory->connected = true;
+    list_all(inventory);
+}
+
+static void on_down(const char *why, gpointer data)
+{
+    ((VhInventory *)data)->connected = false;
     g_message("libvirt: %s; guests stay as they are until it is back", why);
 }
 
@@ -628,9 +623,17 @@ static void inventory_start(VhInventory *inventory)
         inventory->virt = vh_virt_new(inventory->config->libvirt, &virt_funcs, inventory);
 }
 
+/* Those that are not wanted are not remembered: libvirt lists them again. */
+static void inventory_reconsider(VhInventory *inventory)
+{
+    if (inventory->virt && inventory->connected)
+        list_all(inventory);
+}
+
 const struct vh_inventory_kind vh_inventory_libvirt = {
     .name = "libvirt",
     .open = inventory_open,
     .start = inventory_start,
+    .reconsider = inventory_reconsider,
     .close = inventory_close,
 };

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "config.h"
+#include "policy-file.h"
 
 typedef struct VhInventory VhInventory;
 
@@ -14,6 +15,8 @@ struct vh_inventory_events {
     void (*retry)(const char *name, gpointer data);
     /* The vCPU is somebody else's to place, because of `why` (borrowed); NULL: it no longer is. */
     void (*hands_off)(const char *name, unsigned vcpu, const char *why, gpointer data);
+    /* Does policy say anything of this guest? Those that the configuration names are looked after anyway. */
+    bool (*wanted)(const struct vh_guest_id *id, gpointer data);
 };
 
 struct vh_inventory_kind {
@@ -23,10 +26,12 @@ struct vh_inventory_kind {
                          GError **error);
     /* From now on guests are reported, those that are there at once. */
     void (*start)(VhInventory *inventory);
+    /* Policy has changed: what is wanted may be another. NULL: does not depend on it. */
+    void (*reconsider)(VhInventory *inventory);
     void (*close)(VhInventory *inventory);
 };
 
 /* The guests of the configuration file, all of them from the start. */
 extern const struct vh_inventory_kind vh_inventory_static;
-/* The running domains of libvirt that a [domain MATCH] section matches. */
+/* The running domains of libvirt that policy wants. */
 extern const struct vh_inventory_kind vh_inventory_libvirt;

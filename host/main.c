@@ -10,7 +10,7 @@
 #include "config.h"
 #include "control.h"
 #include "manager.h"
-#include "object.h"
+#include "policy-load.h"
 
 #define DEFAULT_CONFIG "/etc/vhint/vhint.conf"
 #define EXIT_USAGE 2
@@ -21,29 +21,24 @@ static gboolean on_signal(gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
-/* Reads every program that a guest is to have. Returns how many are no good. */
-static int check_programs(const VhConfig *config)
+/* Returns how many things are wrong with the configuration and the policy. */
+static guint check_all(const char *path)
 {
-    int bad = 0;
+    const struct vh_policy_place place = {.main = path};
+    g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(VhPolicy) policy = vh_policy_check(&place, problems);
 
-    for (guint i = 0; i < config->programs->len; i++) {
-        const struct vh_config_program *program = g_ptr_array_index(config->programs, i);
-        g_autoptr(GError) error = NULL;
-        g_autoptr(GBytes) bytes = NULL;
-        g_autoptr(VhObject) object = NULL;
-        char *text = NULL;
-        gsize size = 0;
+    if (!g_file_test(path, G_FILE_TEST_EXISTS))
+        g_ptr_array_add(problems, g_strdup_printf("%s: no such file", path));
+    for (guint i = 0; i < problems->len; i++)
+        fprintf(stderr, "vhintd: %s\n", (const char *)g_ptr_array_index(problems, i));
+    return problems->len;
+}
 
-        if (g_file_get_contents(program->path, &text, &size, &error)) {
-            bytes = g_bytes_new_take(text, size);
-            object = vh_object_read(bytes, program->name, &error);
-        }
-        if (object)
-            continue;
-        fprintf(stderr, "vhintd: program %s: %s: %s\n", program->name, program->path, error->message);
-        bad++;
-    }
-    return bad;
+static gboolean on_hangup(gpointer data)
+{
+    vh_manager_reload(data);
+    return G_SOURCE_CONTINUE;
 }
 
 static int serve(const VhConfig *config, GError **error)
@@ -57,6 +52,7 @@ static int serve(const VhConfig *config, GError **error)
     manager = vh_manager_new(config, error);
     if (!manager)
         return -1;
+    g_unix_signal_add(SIGHUP, on_hangup, manager);
     control = vh_control_new(manager, config->control, error);
     if (!control)
         return -1;
@@ -74,7 +70,7 @@ int main(int argc, char **argv)
     const GOptionEntry options[] = {
         {"config", 'c', 0, G_OPTION_ARG_FILENAME, &path, "the configuration, instead of " DEFAULT_CONFIG, "FILE"},
         {"check", 0, 0, G_OPTION_ARG_NONE, &check,
-         "read the configuration and its programs, say what is wrong, end", NULL},
+         "read the configuration, the policy and the programs, say what is wrong, end", NULL},
         {"version", 0, 0, G_OPTION_ARG_NONE, &version, "print the version, end", NULL},
         {0},
     };
@@ -100,9 +96,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "vhintd: libsodium does not start: is there no source of randomness?\n");
         return EXIT_FAILURE;
     }
+    if (check)
+        return check_all(path ? path : DEFAULT_CONFIG) ? EXIT_FAILURE : EXIT_SUCCESS;
     config = vh_config_load(path ? path : DEFAULT_CONFIG, &error);
-    if (config && check)
-        return check_programs(config) ? EXIT_FAILURE : EXIT_SUCCESS;
     if (!config || serve(config, &error) < 0) {
         fprintf(stderr, "vhintd: %s\n", error->message);
         return EXIT_FAILURE;

@@ -10,6 +10,7 @@
 #include "inventory.h"
 #include "manager.h"
 #include "msg.h"
+#include "policy-store.h"
 #include "survey.h"
 
 static const struct vh_inventory_kind *const inventory_kinds[] = {&vh_inventory_static, &vh_inventory_libvirt};
@@ -18,8 +19,7 @@ static const struct vh_inventory_kind *const inventory_kinds[] = {&vh_inventory_
 /* A guest and what the manager knows beyond it. */
 struct entry {
     VhGuest *guest;
-    bool held; /* released by hand: no action until resume */
-    struct vh_placement_options options;
+    bool held;       /* released by hand: no action until resume */
     GHashTable *off; /* vCPU index -> why it is not ours to place */
 };
 
@@ -28,14 +28,6 @@ struct watcher {
     char *guest; /* "": all */
     VhWatchFunc func;
     gpointer data;
-};
-
-/* A program of the configuration, read once. */
-struct policy_program {
-    const struct vh_config_program *config;
-    VhObject *object; /* NULL: it could not be read */
-    char *problem;
-    GBytes *tunables;
 };
 
 struct VhManager {
@@ -47,8 +39,8 @@ struct VhManager {
     VhHotplug *hotplug;
     struct vh_topology *topology;
     VhInventory *inventories[INVENTORIES];
-    GPtrArray *entries;  /* struct entry */
-    GPtrArray *policy;   /* struct policy_program */
+    GPtrArray *entries; /* struct entry */
+    VhPolicyStore *policy;
     GPtrArray *watchers; /* struct watcher */
     guint last_watcher;
     VhSurvey *survey; /* all guests, in the order of entries */
@@ -100,7 +92,7 @@ static void survey_guest(VhManager *manager, const struct entry *entry)
     }
     vh_survey_add(manager->survey,
                   &(struct vh_survey_guest){.name = name_of(entry),
-                                            .options = &entry->options,
+                                            .options = &vh_guest_policy(entry->guest)->placement,
                                             .wishes = (const struct vh_wish *)(const void *)manager->wishes->data,
                                             .now = (const struct vh_cpuset *const *)manager->now->pdata,
                                             .vcpus = count});
@@ -108,7 +100,7 @@ static void survey_guest(VhManager *manager, const struct entry *entry)
 
 static const struct vh_plan *plan(VhManager *manager)
 {
-    vh_survey_begin(manager->survey, manager->topology);
+    vh_survey_begin(manager->survey, manager->topology, &vh_policy_store_get(manager->policy)->reserve);
     for (unsigned i = 0; i < manager->entries->len; i++)
         survey_guest(manager, g_ptr_array_index(manager->entries, i));
     return vh_survey_plan(manager->survey);
@@ -266,24 +258,12 @@ void vh_manager_unwatch(VhManager *manager, guint id)
 
 static const struct vh_guest_funcs guest_funcs = {.changed = on_changed, .watched = on_watched, .watch = on_watch};
 
-static const struct policy_program *find_policy(const VhManager *manager, const struct vh_config_program *config)
+static void apply_policy(VhManager *manager, struct entry *entry)
 {
-    for (guint i = 0; i < manager->policy->len; i++) {
-        const struct policy_program *program = g_ptr_array_index(manager->policy, i);
+    const struct vh_config_guest *config = vh_guest_config(entry->guest);
+    const struct vh_guest_id id = {config->name, config->uuid, config->profile};
 
-        if (program->config == config)
-            return program;
-    }
-    return NULL;
-}
-
-static void add_policy(const VhManager *manager, VhGuest *guest, const struct vh_config_program *config)
-{
-    const struct policy_program *program = find_policy(manager, config);
-
-    vh_programs_add(vh_guest_programs(guest), config->name,
-                    program->object ? vh_object_ref(program->object) : NULL, g_bytes_ref(program->tunables),
-                    program->problem);
+    vh_guest_set_policy(entry->guest, vh_policy_for(vh_policy_store_get(manager->policy), &id));
 }
 
 static void entry_free(gpointer data)
@@ -302,13 +282,9 @@ static void on_added(const struct vh_config_guest *config, gpointer data)
 
     entry->guest = vh_guest_new(config, manager->config->state_dir, manager->path_watch, manager->journal,
                                 &guest_funcs, manager);
-    for (guint i = 0; i < config->programs->len; i++)
-        add_policy(manager, entry->guest, g_ptr_array_index(config->programs, i));
     entry->off = g_hash_table_new_full(NULL, NULL, NULL, g_free);
-    vh_placement_defaults(&entry->options);
-    if (config->has_pool)
-        entry->options.pool = config->pool;
     g_ptr_array_add(manager->entries, entry);
+    apply_policy(manager, entry);
     vh_guest_start(entry->guest);
 }
 
@@ -361,56 +337,90 @@ static void on_retry(const char *name, gpointer data)
     replan(manager, "the control group may have changed");
 }
 
+static bool on_wanted(const struct vh_guest_id *id, gpointer data)
+{
+    return vh_policy_matches(vh_policy_store_get(((const VhManager *)data)->policy), id);
+}
+
 static const struct vh_inventory_events inventory_events = {
-    .added = on_added, .removed = on_removed, .retry = on_retry, .hands_off = on_hands_off};
+    .added = on_added, .removed = on_removed, .retry = on_retry, .hands_off = on_hands_off, .wanted = on_wanted};
+
+/* ---- policy ---- */
+
+/* While the manager is made, there are no guests yet, nor inventories. */
+static void on_policy(gpointer data)
+{
+    VhManager *manager = data;
+
+    vh_journal_step(manager->journal, "", "policy", "the policy files were read", NULL, NULL);
+    if (!manager->policy)
+        return;
+    for (guint i = 0; i < manager->entries->len; i++)
+        apply_policy(manager, g_ptr_array_index(manager->entries, i));
+    for (guint i = 0; i < INVENTORIES; i++)
+        if (manager->inventories[i] && inventory_kinds[i]->reconsider)
+            inventory_kinds[i]->reconsider(manager->inventories[i]);
+}
+
+static void on_policy_refused(const GPtrArray *problems, gpointer data)
+{
+    VhManager *manager = data;
+
+    for (guint i = 0; i < problems->len; i++) {
+        const char *problem = g_ptr_array_index(problems, i);
+
+        g_warning("policy: %s", problem);
+        vh_journal_step(manager->journal, "", "policy refused", problem, NULL, NULL);
+    }
+}
+
+static const struct vh_policy_store_funcs policy_funcs = {.changed = on_policy, .refused = on_policy_refused};
+
+static void open_policy(VhManager *manager)
+{
+    const VhConfig *config = manager->config;
+
+    manager->policy = vh_policy_store_new(&(struct vh_policy_place){.main = config->path,
+                                                                    .directory = config->policy_dir,
+                                                                    .program_dir = config->program_dir},
+                                          &policy_funcs, manager);
+}
+
+void vh_manager_reload(VhManager *manager)
+{
+    vh_policy_store_reload(manager->policy);
+}
+
+/* What applies to `entry`: (key, value, file, line) each. */
+static GVariant *describe_lines(const struct entry *entry)
+{
+    const VhGuestPolicy *policy = vh_guest_policy(entry->guest);
+    g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("a(sssu)"));
+
+    for (guint i = 0; i < policy->lines->len; i++) {
+        const struct vh_policy_line *line = g_ptr_array_index(policy->lines, i);
+
+        g_variant_builder_add(&builder, "(sssu)", line->key, line->value, line->origin.file, line->origin.line);
+    }
+    return g_variant_builder_end(&builder);
+}
+
+GVariant *vh_manager_policy(VhManager *manager, const char *guest, GError **error)
+{
+    const struct entry *entry = *guest ? find(manager, guest, error) : NULL;
+    const GPtrArray *problems = vh_policy_store_problems(manager->policy);
+    g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+
+    if (*guest && !entry)
+        return NULL;
+    g_variant_dict_insert_value(&dict, "problems",
+                                g_variant_new_strv((const char *const *)problems->pdata, problems->len));
+    if (entry)
+        g_variant_dict_insert_value(&dict, "lines", describe_lines(entry));
+    return g_variant_dict_end(&dict);
+}
 
 /* ---- the manager ---- */
-
-static void policy_free(gpointer data)
-{
-    struct policy_program *program = data;
-
-    g_clear_pointer(&program->object, vh_object_unref);
-    g_free(program->problem);
-    g_bytes_unref(program->tunables);
-    g_free(program);
-}
-
-static GBytes *pack_tunables(const GPtrArray *list)
-{
-    g_autoptr(GByteArray) bytes = g_byte_array_new();
-
-    for (guint i = 0; i < list->len; i++) {
-        const char *text = g_ptr_array_index(list, i);
-
-        g_byte_array_append(bytes, (const guint8 *)text, (guint)strlen(text) + 1);
-    }
-    return g_byte_array_free_to_bytes(g_steal_pointer(&bytes));
-}
-
-/* A program that cannot be read does not keep the daemon from starting: it is shown as refused. */
-static void read_policy(VhManager *manager)
-{
-    for (guint i = 0; i < manager->config->programs->len; i++) {
-        struct policy_program *program = g_new0(struct policy_program, 1);
-        g_autoptr(GError) error = NULL;
-        g_autoptr(GBytes) bytes = NULL;
-        char *text = NULL;
-        gsize size = 0;
-
-        program->config = g_ptr_array_index(manager->config->programs, i);
-        program->tunables = pack_tunables(program->config->tunables);
-        if (g_file_get_contents(program->config->path, &text, &size, &error)) {
-            bytes = g_bytes_new_take(text, size);
-            program->object = vh_object_read(bytes, program->config->name, &error);
-            g_prefix_error(&error, "%s: ", program->config->path);
-        }
-        program->problem = g_strdup(error ? error->message : "");
-        if (error)
-            g_warning("program %s: %s", program->config->name, error->message);
-        g_ptr_array_add(manager->policy, program);
-    }
-}
 
 static int make_directory(const char *path, int mode, GError **error)
 {
@@ -445,7 +455,6 @@ VhManager *vh_manager_new(const VhConfig *config, GError **error)
 
     manager->config = config;
     manager->entries = g_ptr_array_new_with_free_func(entry_free);
-    manager->policy = g_ptr_array_new_with_free_func(policy_free);
     manager->watchers = g_ptr_array_new_with_free_func(watcher_free);
     manager->survey = vh_survey_new();
     manager->wishes = g_array_new(FALSE, TRUE, sizeof(struct vh_wish));
@@ -453,7 +462,7 @@ VhManager *vh_manager_new(const VhConfig *config, GError **error)
     if (open_all(manager, error) < 0)
         return NULL;
     manager->actuate = vh_actuate_new(manager->saved, manager->journal, &vh_actuator_pin);
-    read_policy(manager);
+    open_policy(manager);
     for (guint i = 0; i < INVENTORIES; i++) {
         manager->inventories[i] = inventory_kinds[i]->open(config, &inventory_events, manager, error);
         if (!manager->inventories[i])
@@ -478,7 +487,7 @@ void vh_manager_free(VhManager *manager)
     vh_path_watch_free(manager->path_watch);
     vh_saved_close(manager->saved);
     vh_journal_free(manager->journal);
-    g_ptr_array_unref(manager->policy);
+    vh_policy_store_free(manager->policy);
     g_ptr_array_unref(manager->watchers);
     vh_survey_free(manager->survey);
     vh_topology_free(manager->topology);

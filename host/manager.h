@@ -57,6 +57,12 @@ int vh_manager_release(VhManager *manager, const char *guest, GError **error) G_
 /* Resume: 0, or -1 and VH_ERROR_NO_SUCH_GUEST. */
 int vh_manager_resume(VhManager *manager, const char *guest, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Reads the policy files anew, in the background; they are also read when they change. */
+void vh_manager_reload(VhManager *manager);
+
+/* GetPolicy: a{sv}; NULL and VH_ERROR_NO_SUCH_GUEST. */
+GVariant *vh_manager_policy(VhManager *manager, const char *guest, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* Watch: `func` gets every hint of `guest` ("" for all) from now on as one JSON object: `line` of `len` bytes, no
  * newline, borrowed. It runs on the hint path, so it must not block. It may unwatch itself.
  * Returns a number above 0 for vh_manager_unwatch, or 0 and VH_ERROR_NO_SUCH_GUEST. */

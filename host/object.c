@@ -160,6 +160,13 @@ static int resolve_kind(VhObject *object, struct vh_kind *kind, GError **error)
     return 0;
 }
 
+static uint64_t next_serial(void)
+{
+    static uint64_t last; /* objects are read by several threads */
+
+    return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
+}
+
 static int take_hint_line(VhObject *object, char **words, const char *line, GError **error)
 {
     guint64 number = 0;
@@ -176,6 +183,7 @@ static int take_hint_line(VhObject *object, char **words, const char *line, GErr
     if (resolve_kind(object, &kind, error) < 0)
         return -1;
     kind.name = g_strdup(kind.name);
+    kind.serial = next_serial();
     object->kinds[object->kind_count++] = kind;
     return 0;
 }

@@ -17,7 +17,8 @@
 /* One kind of hint: what decoding it needs. */
 struct vh_kind {
     uint16_t number;
-    char *name; /* of its struct */
+    uint64_t serial; /* of this one alone, never used again: what was made for a kind can be told by it */
+    char *name;      /* of its struct */
     uint32_t size;
     uint32_t type; /* id in btf, checked by vh_btf_check */
     const struct btf *btf;

@@ -135,13 +135,13 @@ static void on_injected(const struct vh_answer *answer, const char *text, const 
 
 void vh_programs_inject(VhPrograms *programs, VhObject *object, GBytes *tunables, bool replace, GTask *task)
 {
-    struct vh_managed *candidate = vh_managed_new(NULL, object, tunables, true);
+    struct vh_managed *candidate = vh_managed_new(object, tunables, true);
     const struct vh_managed *known = vh_programs_find(programs, candidate->name);
     struct vh_call *call = NULL;
 
     if (!programs->session) {
         refuse_task(task, VH_ERROR_NOT_CONNECTED, "no injector is connected: start vhint-injector in the guest");
-    } else if (vh_programs_find_call(programs, candidate->name) || (known && known->loading)) {
+    } else if (vh_programs_find_call(programs, candidate->name) || (known && known->load)) {
         refuse_task(task, VH_ERROR_BUSY, "%s is being loaded or unloaded: try again", candidate->name);
     } else if (known && !known->injected) {
         refuse_task(task, VH_ERROR_EXISTS, "%s belongs to the configuration: change it there, or use another name",
@@ -197,7 +197,7 @@ void vh_programs_eject(VhPrograms *programs, const char *name, GTask *task)
         refuse_task(task, VH_ERROR_INVALID_ARGUMENT, "%s belongs to the configuration: take it out there", name);
         return;
     }
-    if (vh_programs_find_call(programs, name) || managed->loading) {
+    if (vh_programs_find_call(programs, name) || managed->load) {
         refuse_task(task, VH_ERROR_BUSY, "%s is being loaded or unloaded: try again", name);
         return;
     }

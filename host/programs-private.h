@@ -20,16 +20,18 @@ struct VhPrograms {
     gpointer data;
     VhSession *session; /* NULL: down */
     uint8_t boot_id[16];
+    GArray *wishes;     /* struct vh_program_wish: what policy wants, referenced */
     GPtrArray *managed; /* struct vh_managed, owned */
     GPtrArray *calls;   /* struct vh_call */
     struct vh_program running[VH_PROGRAMS_MAX];
     bool unloading[VH_PROGRAMS_MAX]; /* an UNLOAD was sent; it is not repeated in this session */
     uint32_t running_count;
+    bool reported; /* in this session, what runs */
 };
 
 /* programs.c */
 void vh_managed_free(gpointer data);
-struct vh_managed *vh_managed_new(const char *name, VhObject *object, GBytes *tunables, bool injected);
+struct vh_managed *vh_managed_new(VhObject *object, GBytes *tunables, bool injected);
 struct vh_managed *vh_programs_find(const VhPrograms *programs, const char *name);
 struct vh_call *vh_programs_find_call(const VhPrograms *programs, const char *name);
 /* Forgets a program; its facts refer to its object, so they go first. */
@@ -40,6 +42,12 @@ void vh_programs_note_running(VhPrograms *programs, struct vh_managed *managed, 
 char *vh_answer_text(const char *text, const char *log);
 uint32_t vh_programs_send_load(VhPrograms *programs, const struct vh_managed *managed, bool replace,
                                VhAnswerFunc func, gpointer data);
+
+void vh_programs_start_load(VhPrograms *programs, struct vh_managed *managed, bool replace);
+
+/* programs-wishes.c */
+void vh_wish_clear(gpointer data);
+void vh_programs_apply_wishes(VhPrograms *programs);
 
 /* programs-calls.c */
 void vh_call_free(struct vh_call *call);

@@ -11,27 +11,27 @@
 #include "reconcile.h"
 
 /* A load that reconcile has sent. */
-struct load {
+struct vh_load_call {
     VhPrograms *programs;
-    struct vh_managed *managed;
+    struct vh_managed *managed; /* NULL: not wanted any longer */
 };
 
 void vh_managed_free(gpointer data)
 {
     struct vh_managed *managed = data;
 
-    g_clear_pointer(&managed->object, vh_object_unref);
+    vh_object_unref(managed->object);
     g_free(managed->name);
     g_bytes_unref(managed->tunables);
     g_free(managed->problem);
     g_free(managed);
 }
 
-struct vh_managed *vh_managed_new(const char *name, VhObject *object, GBytes *tunables, bool injected)
+struct vh_managed *vh_managed_new(VhObject *object, GBytes *tunables, bool injected)
 {
     struct vh_managed *managed = g_new0(struct vh_managed, 1);
 
-    managed->name = g_strdup(object ? object->name : name);
+    managed->name = g_strdup(object->name);
     managed->object = object;
     managed->tunables = tunables;
     managed->injected = injected;
@@ -66,6 +66,8 @@ void vh_programs_drop(VhPrograms *programs, struct vh_managed *managed)
 {
     if (managed->id)
         programs->funcs->gone(managed->id, programs->data);
+    if (managed->load)
+        managed->load->managed = NULL;
     g_ptr_array_remove(programs->managed, managed);
 }
 
@@ -74,7 +76,7 @@ static void on_read(VhObject *object, GBytes *tunables, gpointer data)
     VhPrograms *programs = data;
 
     if (programs->managed->len < VH_PROGRAMS_MAX && !vh_programs_find(programs, object->name)) {
-        g_ptr_array_add(programs->managed, vh_managed_new(NULL, object, tunables, true));
+        g_ptr_array_add(programs->managed, vh_managed_new(object, tunables, true));
         return;
     }
     g_warning("injected program %s is one too many", object->name);
@@ -90,6 +92,8 @@ VhPrograms *vh_programs_new(const char *directory, const struct vh_programs_func
     programs->funcs = funcs;
     programs->data = data;
     programs->managed = g_ptr_array_new_with_free_func(vh_managed_free);
+    programs->wishes = g_array_new(FALSE, FALSE, sizeof(struct vh_program_wish));
+    g_array_set_clear_func(programs->wishes, vh_wish_clear);
     programs->calls = g_ptr_array_new();
     vh_injected_read(directory, on_read, programs);
     return programs;
@@ -113,6 +117,7 @@ void vh_programs_free(VhPrograms *programs)
     }
     g_ptr_array_unref(programs->calls);
     g_ptr_array_unref(programs->managed);
+    g_array_unref(programs->wishes);
     g_free(programs->directory);
     g_free(programs);
 }
@@ -173,34 +178,39 @@ uint32_t vh_programs_send_load(VhPrograms *programs, const struct vh_managed *ma
 
 static void on_loaded(const struct vh_answer *answer, const char *text, const char *log, gpointer data)
 {
-    g_autofree struct load *load = data;
+    g_autofree struct vh_load_call *load = data;
     VhPrograms *programs = load->programs;
     struct vh_managed *managed = load->managed;
-    g_autofree char *what = g_strdup_printf("load %s", managed->name);
+    g_autofree char *what = NULL;
 
-    managed->loading = false;
+    if (!managed)
+        return;
+    managed->load = NULL;
     if (!answer)
         return;
+    what = g_strdup_printf("load %s", managed->name);
     g_free(managed->problem);
     if (answer->error) {
         managed->problem = vh_answer_text(text, log);
         managed->refused = true;
         memcpy(managed->refused_by, programs->boot_id, sizeof(managed->refused_by));
         programs->funcs->step(what, managed->problem, programs->data);
-        return;
+    } else {
+        managed->problem = g_strdup("");
+        vh_programs_note_running(programs, managed, answer->program);
+        programs->funcs->step(what, "wanted, and did not run", programs->data);
     }
-    managed->problem = g_strdup("");
-    vh_programs_note_running(programs, managed, answer->program);
-    programs->funcs->step(what, "wanted, and did not run", programs->data);
+    /* Policy may have changed meanwhile. */
+    vh_programs_apply_wishes(programs);
 }
 
-static void start_load(VhPrograms *programs, struct vh_managed *managed, bool replace)
+void vh_programs_start_load(VhPrograms *programs, struct vh_managed *managed, bool replace)
 {
-    struct load *load = g_new0(struct load, 1);
+    struct vh_load_call *load = g_new0(struct vh_load_call, 1);
 
     load->programs = programs;
     load->managed = managed;
-    managed->loading = true;
+    managed->load = load;
     vh_programs_send_load(programs, managed, replace, on_loaded, load);
 }
 
@@ -226,8 +236,7 @@ static void start_unload(VhPrograms *programs, uint32_t index)
 
 static bool is_busy(const VhPrograms *programs, const struct vh_managed *managed)
 {
-    return managed->loading || managed->refused || managed->ejected ||
-           vh_programs_find_call(programs, managed->name);
+    return managed->load || managed->refused || managed->ejected || vh_programs_find_call(programs, managed->name);
 }
 
 static void reconcile(VhPrograms *programs)
@@ -243,8 +252,7 @@ static void reconcile(VhPrograms *programs)
     for (guint i = 0; i < programs->managed->len && i < VH_PROGRAMS_MAX; i++) {
         const struct vh_managed *managed = g_ptr_array_index(programs->managed, i);
 
-        wanted[count++] = (struct vh_wanted){managed->name, managed->object ? managed->object->digest : no_digest,
-                                             !managed->object || is_busy(programs, managed)};
+        wanted[count++] = (struct vh_wanted){managed->name, managed->object->digest, is_busy(programs, managed)};
     }
     for (guint i = 0; i < programs->calls->len && i < VH_PROGRAMS_MAX; i++) {
         const struct vh_call *call = g_ptr_array_index(programs->calls, i);
@@ -256,28 +264,16 @@ static void reconcile(VhPrograms *programs)
         if (steps[i].kind == VH_STEP_UNLOAD)
             start_unload(programs, steps[i].index);
         else
-            start_load(programs, g_ptr_array_index(programs->managed, steps[i].index),
-                       steps[i].kind == VH_STEP_REPLACE);
+            vh_programs_start_load(programs, g_ptr_array_index(programs->managed, steps[i].index),
+                                   steps[i].kind == VH_STEP_REPLACE);
     }
-}
-
-void vh_programs_add(VhPrograms *programs, const char *name, VhObject *object, GBytes *tunables,
-                     const char *problem)
-{
-    struct vh_managed *managed = vh_managed_new(name, object, tunables, false);
-    struct vh_managed *known = vh_programs_find(programs, managed->name);
-
-    g_free(managed->problem);
-    managed->problem = g_strdup(problem);
-    if (known)
-        vh_programs_drop(programs, known);
-    g_ptr_array_add(programs->managed, managed);
 }
 
 void vh_programs_up(VhPrograms *programs, VhSession *session, const uint8_t boot_id[16])
 {
     programs->session = session;
     programs->running_count = 0;
+    programs->reported = false;
     memcpy(programs->boot_id, boot_id, sizeof(programs->boot_id));
     for (guint i = 0; i < programs->managed->len; i++) {
         struct vh_managed *managed = g_ptr_array_index(programs->managed, i);
@@ -294,6 +290,7 @@ void vh_programs_down(VhPrograms *programs)
 {
     programs->session = NULL;
     programs->running_count = 0;
+    programs->reported = false;
     for (guint i = 0; i < programs->managed->len; i++)
         ((struct vh_managed *)g_ptr_array_index(programs->managed, i))->id = 0;
 }
@@ -301,8 +298,7 @@ void vh_programs_down(VhPrograms *programs)
 /* Takes over what the guest says of one program; `reported` NULL: it does not run. */
 static void update(VhPrograms *programs, struct vh_managed *managed, const struct vh_program *reported)
 {
-    bool same = reported && managed->object &&
-                memcmp(reported->digest, managed->object->digest, sizeof(reported->digest)) == 0;
+    bool same = reported && memcmp(reported->digest, managed->object->digest, sizeof(reported->digest)) == 0;
     uint32_t id = same ? reported->id : 0;
 
     if (managed->id && managed->id != id)
@@ -316,6 +312,7 @@ void vh_programs_report(VhPrograms *programs, const struct vh_program *running, 
 {
     bool unloading[VH_PROGRAMS_MAX] = {false};
 
+    programs->reported = true;
     for (uint32_t i = 0; i < count; i++)
         for (uint32_t j = 0; j < programs->running_count; j++)
             if (programs->running[j].id == running[i].id)
@@ -374,9 +371,9 @@ const struct vh_managed *vh_programs_get(const VhPrograms *programs, guint index
 
 const char *vh_programs_state(const struct vh_managed *managed)
 {
-    if (managed->refused || !managed->object)
+    if (managed->refused)
         return "refused";
     if (managed->id)
         return "running";
-    return managed->loading ? "loading" : "wanted";
+    return managed->load ? "loading" : "wanted";
 }

@@ -24,11 +24,11 @@ struct vh_programs_funcs {
 
 /* What runs, or should. */
 struct vh_managed {
-    VhObject *object; /* NULL: could not be read, `problem` says why */
+    VhObject *object;
     char *name;
     GBytes *tunables;
+    struct vh_load_call *load; /* under way; NULL: none */
     bool injected;
-    bool loading; /* a request is under way */
     bool refused; /* by the guest that booted as `refused_by` */
     bool ejected; /* goes once the guest has answered */
     uint8_t refused_by[16];
@@ -44,10 +44,15 @@ VhPrograms *vh_programs_new(const char *directory, const struct vh_programs_func
 /* Pending calls end with an error. */
 void vh_programs_free(VhPrograms *programs);
 
-/* Adds a program that policy wants. `object` (taken over) NULL: it could not be read, because of `problem`. An
- * injected program of its name gives way. */
-void vh_programs_add(VhPrograms *programs, const char *name, VhObject *object, GBytes *tunables,
-                     const char *problem);
+/* A program that policy wants. */
+struct vh_program_wish {
+    VhObject *object;
+    GBytes *tunables;
+};
+
+/* From now on policy wants these (borrowed), and none that it wanted before: what runs already goes on, another
+ * object or other tunables replace it, the rest is unloaded. An injected program gives way to one of its name. */
+void vh_programs_want(VhPrograms *programs, const struct vh_program_wish *wishes, uint32_t count);
 
 /* The session (borrowed) is up, with a guest that booted as `boot_id`. */
 void vh_programs_up(VhPrograms *programs, VhSession *session, const uint8_t boot_id[16]);

@@ -12,6 +12,7 @@ struct share {
 
 struct VhSurvey {
     const struct vh_topology *topology;
+    const struct vh_cpuset *reserved;
     GArray *guests;  /* struct vh_placement_guest */
     GArray *shares;  /* struct share, one for each guest */
     GArray *anchors; /* struct vh_vcpuset, one for each guest */
@@ -49,8 +50,9 @@ void vh_survey_free(VhSurvey *survey)
     g_free(survey);
 }
 
-void vh_survey_begin(VhSurvey *survey, const struct vh_topology *topology)
+void vh_survey_begin(VhSurvey *survey, const struct vh_topology *topology, const struct vh_cpuset *reserved)
 {
+    survey->reserved = reserved;
     survey->topology = topology;
     g_array_set_size(survey->guests, 0);
     g_array_set_size(survey->shares, 0);
@@ -110,8 +112,10 @@ const struct vh_plan *vh_survey_plan(VhSurvey *survey)
         guests[g].groups = (const struct vh_vcpuset *)(gconstpointer)survey->groups->data + share->groups;
         guests[g].current = (const struct vh_placed *)(gconstpointer)survey->now->data + share->vcpus;
     }
-    survey->input = (struct vh_placement_input){
-        .topology = survey->topology, .guests = guests, .guest_count = survey->guests->len};
+    survey->input = (struct vh_placement_input){.topology = survey->topology,
+                                                .reserved = survey->reserved,
+                                                .guests = guests,
+                                                .guest_count = survey->guests->len};
     vh_plan_free(survey->plan);
     survey->plan = vh_placement_plan(&survey->input);
     return survey->plan;

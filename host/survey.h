@@ -19,9 +19,9 @@ struct vh_survey_guest {
 VhSurvey *vh_survey_new(void);
 void vh_survey_free(VhSurvey *survey);
 
-/* Forgets all guests and the plan. `topology` is borrowed, and so is all of a guest that is not said to be copied,
- * until the next begin. */
-void vh_survey_begin(VhSurvey *survey, const struct vh_topology *topology);
+/* Forgets all guests and the plan. `reserved` (CPUs for the host alone; NULL: none) and `topology` are borrowed,
+ * and so is all of a guest that is not said to be copied, until the next begin. */
+void vh_survey_begin(VhSurvey *survey, const struct vh_topology *topology, const struct vh_cpuset *reserved);
 /* The first guest is 0, oldest first. */
 void vh_survey_add(VhSurvey *survey, const struct vh_survey_guest *guest);
 /* Once all are added. The plan is the survey's. */

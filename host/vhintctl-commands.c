@@ -208,15 +208,20 @@ int vh_ctl_status(struct vh_ctl *ctl, GError **error)
     g_autoptr(GVariant) guests = get_guests(ctl, ctl->args ? ctl->args[0] : NULL, error);
     if (guests == NULL)
         return -1;
+    g_autoptr(GVariant) policy = vh_ctl_get_policy(ctl, "", error);
+    if (policy == NULL)
+        return -1;
     gsize count = g_variant_n_children(guests);
     if (ctl->json) {
-        g_autoptr(GVariant) all = g_variant_ref_sink(g_variant_new_parsed(
-            "{'version': <%s>, 'socket': <%s>, 'guests': <%@aa{sv}>}", version, ctl->socket, guests));
+        g_autoptr(GVariant) all = g_variant_ref_sink(
+            g_variant_new_parsed("{'version': <%s>, 'socket': <%s>, 'policy': <%@a{sv}>, 'guests': <%@aa{sv}>}",
+                                 version, ctl->socket, policy, guests));
         vh_ctl_print_variant_json(all);
         return VH_EXIT_OK;
     }
     g_autofree char *printable = vh_text_printable(version, false);
     printf("vhintd %s at %s, %zu guest%s\n", printable, ctl->socket, count, count == 1 ? "" : "s");
+    vh_ctl_print_policy_problems(policy);
     for (gsize i = 0; i < count; i++) {
         g_autoptr(GVariant) guest = g_variant_get_child_value(guests, i);
         print_guest(guest);

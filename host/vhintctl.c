@@ -33,11 +33,13 @@ static const struct command {
      "give a domain of libvirt's (name or UUID) vhint's channel, now and for later"},
     {"disable", "DOMAIN", " connect ", 1, 1, vh_ctl_disable,
      "take the channel and the profile away from a domain"},
+    {"policy", "check [DIR] | show GUEST", " cpus program-dir ", 1, 2, vh_ctl_policy,
+     "check the policy files of DIR (/etc/vhint), or show what applies to a guest"},
 };
 
 static const char exit_codes[] = "Exit codes:\n"
                                  "  0  done\n"
-                                 "  1  the daemon or the guest refused, or failed\n"
+                                 "  1  the daemon or the guest refused, or failed; the policy is no good\n"
                                  "  2  the command line, or a file it names, cannot be used\n"
                                  "  3  the daemon cannot be reached\n"
                                  "  4  no such guest or program\n";
@@ -121,7 +123,8 @@ static int report(const struct vh_ctl *ctl, const GError *error)
 static int run(struct vh_ctl *ctl, const struct command *command)
 {
     g_autoptr(GError) error = NULL;
-    bool asks_daemon = command->run != vh_ctl_enable && command->run != vh_ctl_disable;
+    bool asks_daemon =
+        command->run != vh_ctl_enable && command->run != vh_ctl_disable && command->run != vh_ctl_policy;
     int code = asks_daemon && vh_ctl_connect(ctl, &error) < 0 ? -1 : command->run(ctl, &error);
     if (code < 0)
         code = report(ctl, error);
@@ -193,6 +196,9 @@ int main(int argc, char **argv)
          "NAME"},
         {"set", 0, 0, G_OPTION_ARG_STRING_ARRAY, &ctl.set, "set a tunable; may be given again", "NAME=VALUE"},
         {"replace", 0, 0, G_OPTION_ARG_NONE, &ctl.replace, "take the place of a program of that name", NULL},
+        {"cpus", 0, 0, G_OPTION_ARG_STRING, &ctl.cpus, "check for a host that has these CPUs", "LIST"},
+        {"program-dir", 0, 0, G_OPTION_ARG_FILENAME, &ctl.program_dir, "check with the programs of this directory",
+         "DIR"},
         {"count", 0, 0, G_OPTION_ARG_INT, &ctl.count, "stop after so many hints", "N"},
         {"profile", 0, 0, G_OPTION_ARG_STRING, &ctl.profile, "and note this profile in its metadata", "NAME"},
         {"connect", 0, 0, G_OPTION_ARG_STRING, &ctl.libvirt, "libvirt's URI (" VH_CTL_LIBVIRT ")", "URI"},
@@ -216,6 +222,8 @@ int main(int argc, char **argv)
     g_free(ctl.name);
     g_free(ctl.profile);
     g_free(ctl.libvirt);
+    g_free(ctl.cpus);
+    g_free(ctl.program_dir);
     g_strfreev(ctl.set);
     g_strfreev(ctl.args);
     return code;

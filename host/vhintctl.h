@@ -26,10 +26,12 @@ struct vh_ctl {
     char *name; /* inject --name */
     char **set; /* inject --set, "NAME=VALUE" each */
     gboolean replace;
-    int count;     /* watch --count; 0: no end */
-    char *profile; /* enable --profile */
-    char *libvirt; /* --connect; NULL: VH_CTL_LIBVIRT */
-    char **args;   /* the command's own arguments, NULL-terminated */
+    char *cpus;        /* policy check --cpus */
+    char *program_dir; /* policy check --program-dir */
+    int count;         /* watch --count; 0: no end */
+    char *profile;     /* enable --profile */
+    char *libvirt;     /* --connect; NULL: VH_CTL_LIBVIRT */
+    char **args;       /* the command's own arguments, NULL-terminated */
     GDBusConnection *connection;
 };
 
@@ -54,6 +56,15 @@ void vh_ctl_print_variant_json(GVariant *value);
 
 int vh_ctl_enable(struct vh_ctl *ctl, GError **error);
 int vh_ctl_disable(struct vh_ctl *ctl, GError **error);
+
+/* ---- vhintctl-policy.c ---- */
+
+/* check does without a daemon, so it is called unconnected. */
+int vh_ctl_policy(struct vh_ctl *ctl, GError **error);
+/* GetPolicy's dictionary; NULL and an error. */
+GVariant *vh_ctl_get_policy(struct vh_ctl *ctl, const char *guest, GError **error);
+/* For people, on stdout; nothing if there is none. */
+void vh_ctl_print_policy_problems(GVariant *policy);
 
 /* ---- vhintctl-client.c ---- */
 

@@ -75,6 +75,15 @@ GVariant *vh_manager_programs(G_GNUC_UNUSED VhManager *manager, const char *gues
                                 "'digest': <'0123456789abcdef'>, 'attached': <uint32 5>, 'hints': <uint64 12>}]");
 }
 
+GVariant *vh_manager_policy(G_GNUC_UNUSED VhManager *manager, const char *guest, GError **error)
+{
+    if (*guest && !known(guest, error))
+        return NULL;
+    return g_variant_new_parsed("@a{sv} {'problems': <['10-web.conf:3: [guest web] pol: unknown key\\u001b[2J']>, "
+                                "'lines': <[('pool', '2-5', '/etc/vhint/policy.d/10-web.conf', @u 3), "
+                                "('smt', 'avoid', '', @u 0)]>}");
+}
+
 char **vh_manager_hints(G_GNUC_UNUSED VhManager *manager, const char *guest, GError **error)
 {
     if (!known(guest, error))

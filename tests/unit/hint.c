@@ -134,26 +134,6 @@ static void test_fits(void)
     g_assert_false(vh_hint_fits(kind, &hint));
 }
 
-static void test_fields_as_numbers(void)
-{
-    g_autoptr(VhObject) object = test_object("rich");
-    const struct vh_kind *kind = vh_object_kind(object, 1);
-    struct rich rich = sample();
-    struct vh_field field;
-    uint64_t values[8] = {0};
-
-    g_assert_cmpint(vh_hint_field(kind, "mask", &field), ==, 0);
-    g_assert_cmpuint(vh_hint_u64s(&field, (const uint8_t *)&rich, values, 8), ==, 8);
-    g_assert_cmpuint(values[0], ==, 1);
-    g_assert_cmpuint(values[7], ==, UINT64_MAX);
-    g_assert_cmpint(vh_hint_field(kind, "key", &field), ==, 0);
-    g_assert_cmpuint(vh_hint_u64s(&field, (const uint8_t *)&rich, values, 1), ==, 1);
-    g_assert_cmpuint(values[0], ==, 4000000000u);
-    g_assert_cmpint(vh_hint_field(kind, "nothing", &field), ==, -ENOENT);
-    g_assert_cmpint(vh_hint_field(kind, "inner", &field), ==, -EINVAL);
-    g_assert_cmpint(vh_hint_field(kind, "low", &field), ==, -EINVAL);
-}
-
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -161,6 +141,5 @@ int main(int argc, char **argv)
     g_test_add_func("/hint/enums-and-text", test_enums_and_text);
     g_test_add_func("/hint/gone", test_gone);
     g_test_add_func("/hint/fits", test_fits);
-    g_test_add_func("/hint/fields-as-numbers", test_fields_as_numbers);
     return g_test_run();
 }

@@ -221,9 +221,18 @@ static void assert_refused(struct fixture *f, enum vh_error_code code, const cha
         g_error("\"%s\" does not say \"%s\"", error->message, text);
 }
 
+/* Policy wants "plain", with these tunables; NULL: policy wants nothing. */
+static void want(struct fixture *f, const char *tunables)
+{
+    g_autoptr(VhObject) object = test_object("plain");
+    g_autoptr(GBytes) bytes = g_bytes_new(tunables, tunables && *tunables ? strlen(tunables) + 1 : 0);
+
+    vh_programs_want(f->programs, &(struct vh_program_wish){object, bytes}, tunables ? 1 : 0);
+}
+
 static void add_policy(struct fixture *f)
 {
-    vh_programs_add(f->programs, "plain", test_object("plain"), g_bytes_new(NULL, 0), "");
+    want(f, "");
 }
 
 static const char *state(const struct fixture *f)
@@ -261,6 +270,50 @@ static void test_policy(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     report(f, 7, "fallback", object);
     assert_sent(f, "");
     g_assert_cmpstr(state(f), ==, "running");
+}
+
+/* Policy changes while the program runs, and while it is being loaded. */
+static void test_policy_changes(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(VhObject) object = test_object("plain");
+
+    want(f, "a=1");
+    boot(f, 1);
+    assert_sent(f, ""); /* not before the guest has said what runs */
+    want(f, "a=2");
+    assert_sent(f, "");
+    report(f, 0, "", NULL);
+    assert_sent(f, "LOAD(fallback,tuned) ");
+    want(f, "a=3"); /* waits for the answer */
+    want(f, "a=4");
+    assert_sent(f, "");
+    answer(f, 0, 5);
+    assert_sent(f, "LOAD(fallback,replace,tuned) ");
+    answer(f, 0, 6);
+    report(f, 6, "fallback", object);
+    assert_sent(f, "");
+    g_assert_cmpstr(state(f), ==, "running");
+    g_assert_cmpstr(g_bytes_get_data(vh_programs_get(f->programs, 0)->tunables, NULL), ==, "a=4");
+    want(f, "a=4");
+    assert_sent(f, "");
+    want(f, NULL);
+    assert_sent(f, "UNLOAD ");
+    g_assert_cmpuint(vh_programs_count(f->programs), ==, 0);
+    g_assert_nonnull(strstr(f->gone->str, "6 "));
+}
+
+/* Not wanted any longer while it is being loaded: unloaded once it is there. */
+static void test_policy_changes_its_mind(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    want(f, "");
+    boot(f, 1);
+    report(f, 0, "", NULL);
+    assert_sent(f, "LOAD(fallback) ");
+    want(f, NULL);
+    assert_sent(f, "");
+    answer(f, 0, 5);
+    assert_sent(f, "UNLOAD ");
+    g_assert_cmpuint(vh_programs_count(f->programs), ==, 0);
 }
 
 static void test_refused_until_reboot(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
@@ -378,6 +431,8 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     ADD("policy", test_policy);
+    ADD("policy-changes", test_policy_changes);
+    ADD("policy-changes-its-mind", test_policy_changes_its_mind);
     ADD("refused-until-reboot", test_refused_until_reboot);
     ADD("stranger-is-unloaded-once", test_stranger_is_unloaded_once);
     ADD("inject-and-eject", test_inject_and_eject);

@@ -31,7 +31,7 @@ static void set_up(struct fixture *f, gconstpointer data)
     g_assert_no_error(error);
     vh_placement_defaults(&f->options);
     f->survey = vh_survey_new();
-    vh_survey_begin(f->survey, f->topology);
+    vh_survey_begin(f->survey, f->topology, NULL);
 }
 
 static void tear_down(struct fixture *f, gconstpointer data)
@@ -79,13 +79,13 @@ static void test_wishes(struct fixture *f, gconstpointer data)
     add(f, "b", second, NULL, G_N_ELEMENTS(second));
     f->plan = vh_survey_plan(f->survey);
     g_assert_cmpuint(f->plan->guest_count, ==, 3);
-    expect(f, 0, 0, "-", "no task asks for it");
-    expect(f, 0, 1, "6", "1 task bound to guest CPU 4; CPU 6 of NUMA node 1: no other anchor on its core");
-    expect(f, 0, 2, "2-3", "tasks bound to several CPUs: group 2; CPUs 2-3: its group is kept under one L3");
-    expect(f, 0, 3, "0-1", "tasks bound to several CPUs: group 1; CPUs 0-1: its group is kept under one L3");
-    expect(f, 0, 4, "2-3", "tasks bound to several CPUs: group 2; CPUs 2-3: its group is kept under one L3");
-    expect(f, 2, 0, "4", "1 task bound to guest CPU 0; CPU 4 of NUMA node 1: no other anchor on its core");
-    expect(f, 2, 1, "4-5", "tasks bound to several CPUs: group 1; CPUs 4-5: its group is kept under one L3");
+    expect(f, 0, 0, "-", "no hint asks for it");
+    expect(f, 0, 1, "6", "1 hint pins guest CPU 4; CPU 6 of NUMA node 1: no other anchor on its core");
+    expect(f, 0, 2, "2-3", "in group 2; CPUs 2-3: its group is kept under one L3");
+    expect(f, 0, 3, "0-1", "in group 1; CPUs 0-1: its group is kept under one L3");
+    expect(f, 0, 4, "2-3", "in group 2; CPUs 2-3: its group is kept under one L3");
+    expect(f, 2, 0, "4", "1 hint pins guest CPU 0; CPU 4 of NUMA node 1: no other anchor on its core");
+    expect(f, 2, 1, "4-5", "in group 1; CPUs 4-5: its group is kept under one L3");
 }
 
 /* What threads are held to is where they are, and they stay. */
@@ -97,10 +97,10 @@ static void test_held(struct fixture *f, gconstpointer data)
     (void)data;
     add(f, "a", wishes, held, G_N_ELEMENTS(wishes));
     f->plan = vh_survey_plan(f->survey);
-    expect(f, 0, 0, "7", "1 task bound to guest CPU 0; CPU 7 of NUMA node 1: no other anchor on its core");
-    expect(f, 0, 1, "0", "1 task bound to guest CPU 1; CPU 0 of NUMA node 0: no other anchor on its core");
-    expect(f, 0, 2, "4-5", "tasks bound to several CPUs: group 1; CPUs 4-5: its group is kept under one L3");
-    expect(f, 0, 4, "-", "no task asks for it");
+    expect(f, 0, 0, "7", "1 hint pins guest CPU 0; CPU 7 of NUMA node 1: no other anchor on its core");
+    expect(f, 0, 1, "0", "1 hint pins guest CPU 1; CPU 0 of NUMA node 0: no other anchor on its core");
+    expect(f, 0, 2, "4-5", "in group 1; CPUs 4-5: its group is kept under one L3");
+    expect(f, 0, 4, "-", "no hint asks for it");
     g_assert_cmpuint(f->plan->moved, ==, 0);
 }
 
@@ -112,10 +112,10 @@ static void test_rounds(struct fixture *f, gconstpointer data)
     (void)data;
     g_assert_cmpint(vh_cpuset_parse(&f->options.pool, "2", NULL), ==, 0);
     for (int round = 0; round < 3; round++) {
-        vh_survey_begin(f->survey, f->topology);
+        vh_survey_begin(f->survey, f->topology, NULL);
         add(f, "a", wishes, NULL, round == 1 ? 1 : 2);
         f->plan = vh_survey_plan(f->survey);
-        expect(f, 0, 0, "2", "1 task bound to guest CPU 0; CPU 2 of NUMA node 0: no other anchor on its core");
+        expect(f, 0, 0, "2", "1 hint pins guest CPU 0; CPU 2 of NUMA node 0: no other anchor on its core");
         g_assert_cmpuint(f->plan->problem_count, ==, round == 1 ? 0 : 1);
     }
     g_autofree char *problem = vh_survey_problem(f->survey, 0);
@@ -124,7 +124,7 @@ static void test_rounds(struct fixture *f, gconstpointer data)
         "guest \"a\" vCPU 1 floats: every usable CPU of its pool (2) has an anchor; enlarge the pool or "
         "allow overcommit");
     expect(f, 0, 1, "-",
-           "1 task bound to guest CPU 1; floats: every usable CPU of the pool has an anchor: enlarge it or allow "
+           "1 hint pins guest CPU 1; floats: every usable CPU of the pool has an anchor: enlarge it or allow "
            "overcommit");
 }
 

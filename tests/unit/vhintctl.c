@@ -139,6 +139,15 @@ static void test_people(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_null(strstr(f->out, "0123456789abc"));
     RUN(f, "hints", "web");
     g_assert_cmpstr(f->out, ==, "web affinity/affinity pid=812 mask=[4,0] in.a=1 comm=\"x y\"\n");
+    RUN(f, "status");
+    assert_has(f->out,
+               "no good; what they said before is in force:\n  10-web.conf:3: [guest web] pol: unknown key\\x1b");
+    RUN(f, "policy", "show", "web");
+    g_assert_cmpint(f->code, ==, 0);
+    assert_has(f->out, "10-web.conf:3: [guest web] pol: unknown key");
+    assert_has(f->out, "KEY   VALUE  FROM\n"
+                       "pool  2-5    /etc/vhint/policy.d/10-web.conf:3\n"
+                       "smt   avoid  default\n");
     RUN(f, "release");
     g_assert_cmpstr(f->out, ==, "released all guests: 2 actions undone\n");
     RUN(f, "resume", "web");
@@ -159,6 +168,10 @@ static void test_json(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
         {{"--json", "guests"}, "$[0].connected", "[true]"},
         {{"--json", "programs", "web"}, "$[0].hints", "[12]"},
         {{"--json", "hints", "web"}, "$[0].fields.in.a", "[1]"},
+        {{"--json", "policy", "show", "web"}, "$.lines[0].line", "[3]"},
+        {{"--json", "status"},
+         "$.policy.problems[0]",
+         "[\"10-web.conf:3: [guest web] pol: unknown key\\u001b[2J\"]"},
         {{"--json", "eject", "web", "made"}, "$.ejected", "[\"made\"]"},
         {{"--json", "release", "web"}, "$.undone", "[2]"},
         {{"--json", "resume", "web"}, "$.resumed", "[\"web\"]"},
@@ -285,9 +298,10 @@ static void test_usage(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 
 static void test_not_found(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    static const char *const cases[][4] = {{"status", "ghost"},   {"programs", "ghost"},  {"hints", "ghost"},
-                                           {"watch", "ghost"},    {"release", "ghost"},   {"resume", "ghost"},
-                                           {"eject", "web", "x"}, {"eject", "ghost", "x"}};
+    static const char *const cases[][4] = {
+        {"status", "ghost"},         {"programs", "ghost"}, {"hints", "ghost"},
+        {"policy", "show", "ghost"}, {"watch", "ghost"},    {"release", "ghost"},
+        {"resume", "ghost"},         {"eject", "web", "x"}, {"eject", "ghost", "x"}};
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
         run(f, cases[i]);
         g_assert_cmpint(f->code, ==, 4);

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Reads policy files and programs from the disk.
+#include "policy-load.h"
+
+#include <string.h>
+
+#include "config.h"
+#include "keytext.h"
+
+#ifndef VH_PROGRAM_DIR
+#define VH_PROGRAM_DIR "/usr/share/vhint/programs"
+#endif
+#define SUFFIX ".bpf.o"
+#define DEFAULT_NAME "00-affinity.conf"
+
+static const char default_text[] =
+#include "policy-default.inc"
+    ;
+
+struct file {
+    char *label;
+    char *text;
+    gsize len;
+    bool main;
+};
+
+static void file_free(gpointer data)
+{
+    struct file *file = data;
+
+    g_free(file->label);
+    g_free(file->text);
+    g_free(file);
+}
+
+/* Takes `text` over. */
+static void add_file(GPtrArray *files, const char *label, char *text, gsize len, bool main)
+{
+    struct file *file = g_new0(struct file, 1);
+
+    *file = (struct file){g_strdup(label), text, len, main};
+    g_ptr_array_add(files, file);
+}
+
+static void read_file(GPtrArray *files, const char *path, bool main, GPtrArray *problems)
+{
+    g_autoptr(GError) error = NULL;
+    char *text = NULL;
+    gsize len = 0;
+
+    if (g_file_get_contents(path, &text, &len, &error))
+        add_file(files, path, text, len, main);
+    else if (!main || !g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+        g_ptr_array_add(problems, g_strdup_printf("%s: %s", path, error->message));
+}
+
+static int by_name(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The names of the directory's *.conf, with the built-in one among them, in order. */
+static GPtrArray *list_files(const char *directory, GPtrArray *problems)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GDir) dir = g_dir_open(directory, 0, &error);
+    const char *name = NULL;
+    bool has_default = false;
+
+    if (error && !g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+        g_ptr_array_add(problems, g_strdup(error->message));
+    while (dir && (name = g_dir_read_name(dir))) {
+        if (*name == '.' || !g_str_has_suffix(name, ".conf"))
+            continue;
+        has_default = has_default || g_str_equal(name, DEFAULT_NAME);
+        g_ptr_array_add(names, g_strdup(name));
+    }
+    if (!has_default)
+        g_ptr_array_add(names, g_strdup(DEFAULT_NAME));
+    g_ptr_array_sort(names, by_name);
+    return g_steal_pointer(&names);
+}
+
+static GPtrArray *read_files(const struct vh_policy_place *place, GPtrArray *problems)
+{
+    g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_free);
+    g_autoptr(GPtrArray) names = list_files(place->directory, problems);
+
+    read_file(files, place->main, true, problems);
+    for (guint i = 0; i < names->len; i++) {
+        const char *name = g_ptr_array_index(names, i);
+        g_autofree char *path = g_build_filename(place->directory, name, NULL);
+
+        if (g_str_equal(name, DEFAULT_NAME) && !g_file_test(path, G_FILE_TEST_EXISTS))
+            add_file(files, "built-in " DEFAULT_NAME, g_strdup(default_text), strlen(default_text), false);
+        else
+            read_file(files, path, false, problems);
+    }
+    return g_steal_pointer(&files);
+}
+
+/* ---- programs ---- */
+
+static VhObject *read_object(const char *name, const char *path, gpointer data, GError **error)
+{
+    const char *program_dir = data;
+    g_autofree char *base = g_strconcat(name, SUFFIX, NULL);
+    g_autofree char *file = path ? g_strdup(path) : g_build_filename(program_dir, base, NULL);
+    g_autoptr(GBytes) bytes = NULL;
+    VhObject *object = NULL;
+    char *text = NULL;
+    gsize size = 0;
+
+    if (!g_file_get_contents(file, &text, &size, error)) {
+        g_prefix_error(error, "program %s: ", name);
+        return NULL;
+    }
+    bytes = g_bytes_new_take(text, size);
+    object = vh_object_read(bytes, name, error);
+    if (!object)
+        g_prefix_error(error, "%s: ", file);
+    return object;
+}
+
+static void list_objects(GPtrArray *names, gpointer data)
+{
+    g_autoptr(GDir) dir = g_dir_open(data, 0, NULL);
+    const char *name = NULL;
+
+    while (dir && (name = g_dir_read_name(dir)))
+        if (g_str_has_suffix(name, SUFFIX) && *name != '.')
+            g_ptr_array_add(names, g_strndup(name, strlen(name) - strlen(SUFFIX)));
+    g_ptr_array_sort(names, by_name);
+}
+
+/* [daemon] program-dir of vhint.conf, which config.c checks. */
+static char *find_program_dir(const struct vh_policy_place *place, const GPtrArray *files)
+{
+    g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
+
+    for (guint i = 0; !place->program_dir && i < files->len; i++) {
+        const struct file *file = g_ptr_array_index(files, i);
+        g_autoptr(GPtrArray) entries =
+            file->main ? vh_keytext_read(file->label, file->text, file->len, problems) : NULL;
+
+        for (guint j = 0; entries && j < entries->len; j++) {
+            const struct vh_keytext_entry *entry = g_ptr_array_index(entries, j);
+
+            if (g_str_equal(entry->section, "daemon") && entry->key && g_str_equal(entry->key, "program-dir"))
+                return g_strdup(entry->value);
+        }
+    }
+    return g_strdup(place->program_dir ? place->program_dir : VH_PROGRAM_DIR);
+}
+
+VhPolicy *vh_policy_load(const struct vh_policy_place *place, GPtrArray *problems)
+{
+    guint known = problems->len;
+    g_autoptr(GPtrArray) files = read_files(place, problems);
+    g_autofree struct vh_policy_text *texts = g_new0(struct vh_policy_text, files->len);
+    g_autofree char *program_dir = find_program_dir(place, files);
+    g_autofree char *present_text = NULL;
+    struct vh_cpuset present;
+    struct vh_policy_world world = {
+        .cpus = place->cpus, .read_object = read_object, .list_objects = list_objects, .data = program_dir};
+    VhPolicy *policy = NULL;
+
+    if (!world.cpus && g_file_get_contents("/sys/devices/system/cpu/present", &present_text, NULL, NULL) &&
+        vh_cpuset_parse(&present, g_strchomp(present_text), NULL) == 0)
+        world.cpus = &present;
+    for (guint i = 0; i < files->len; i++) {
+        const struct file *file = g_ptr_array_index(files, i);
+
+        texts[i] = (struct vh_policy_text){file->label, file->text, file->len, file->main};
+    }
+    policy = vh_policy_parse(texts, files->len, &world, problems);
+    if (problems->len > known)
+        g_clear_pointer(&policy, vh_policy_unref);
+    return policy;
+}
+
+VhPolicy *vh_policy_check(const struct vh_policy_place *place, GPtrArray *problems)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VhConfig) config = vh_config_load(place->main, &error);
+    g_autofree char *beside = g_path_get_dirname(place->main);
+    g_autofree char *fallback = g_build_filename(beside, "policy.d", NULL);
+    struct vh_policy_place filled = *place;
+    VhPolicy *policy = NULL;
+
+    if (!filled.directory)
+        filled.directory = config ? config->policy_dir : fallback;
+    policy = vh_policy_load(&filled, problems);
+    /* A line that both readers stumble over is told once; that there is no main file is no fault. */
+    if (!config && !g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT) &&
+        !g_ptr_array_find_with_equal_func(problems, error->message, g_str_equal, NULL))
+        g_ptr_array_add(problems, g_strdup(error->message));
+    if (problems->len)
+        g_clear_pointer(&policy, vh_policy_unref);
+    return policy;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What policy-file.c, policy-rules.c and policy-guest.c share. */
+#pragma once
+
+#include "keytext.h"
+#include "policy-file.h"
+
+/* A key with its value, from whichever file had it last. */
+struct vh_policy_entry {
+    char *key;
+    char *value;
+    struct vh_origin origin;
+};
+
+/* A section as merged from all files. */
+struct vh_policy_section {
+    char *name;
+    struct vh_origin origin; /* of its first header */
+    bool main;               /* vhint.conf has it */
+    GPtrArray *entries;      /* struct vh_policy_entry * */
+};
+
+/* [guest PATTERN]. */
+struct vh_guest_section {
+    char *pattern;
+    unsigned rank;      /* higher is more specific */
+    GPtrArray *entries; /* struct vh_policy_entry *, owned; checked */
+    struct vh_origin origin;
+};
+
+/* The reading of all files. */
+struct vh_policy_reader {
+    VhPolicy *policy;
+    const struct vh_policy_world *world;
+    GPtrArray *problems;
+    GPtrArray *sections; /* struct vh_policy_section *, in order */
+};
+
+/* Adds "FILE:LINE: [SECTION] KEY: text"; `entry` NULL: without a key. */
+void vh_policy_refuse(const struct vh_policy_reader *reader, const struct vh_policy_section *section,
+                      const struct vh_policy_entry *entry, const char *format, ...) G_GNUC_PRINTF(4, 5);
+
+struct vh_policy_entry *vh_policy_entry(const struct vh_policy_section *section, const char *key);
+void vh_policy_entry_free(gpointer data);
+
+/* "true", "yes", "false", "no". 0, or -1 and VH_ERROR_INVALID_ARGUMENT. */
+int vh_policy_bool(const char *value, bool *result, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* CPUs that the host has. */
+int vh_policy_cpus(const char *value, const struct vh_policy_world *world, struct vh_cpuset *cpus,
+                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+struct vh_policy_program *vh_policy_program(const VhPolicy *policy, const char *name);
+/* The program by a word of a guest's `programs`: added to the policy when it is a path or in the program
+ * directory. */
+struct vh_policy_program *vh_policy_need_program(const struct vh_policy_reader *reader, const char *word,
+                                                 const struct vh_origin *origin, GError **error);
+
+/* policy-rules.c: [rule NAME]. */
+void vh_policy_read_rule(struct vh_policy_reader *reader, const struct vh_policy_section *section);
+/* Every rule against the kinds of all programs. */
+void vh_policy_check_rules(struct vh_policy_reader *reader);
+
+/* policy-guest.c: [guest PATTERN]. */
+void vh_policy_read_guest(struct vh_policy_reader *reader, const struct vh_policy_section *section);
+void vh_policy_sort_guests(VhPolicy *policy);
+void vh_policy_check_pools(struct vh_policy_reader *reader);
+void vh_guest_section_free(gpointer data);

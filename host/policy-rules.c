@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Reads [rule NAME] sections and holds them against the kinds of hints that the programs have.
+#include <string.h>
+
+#include "error.h"
+#include "nearest.h"
+#include "policy-private.h"
+
+static const char *const rule_keys[] = {"on", "when", "do", "hold", "cooldown", "enabled", NULL};
+
+/* One key into the rule. 0, or -1 and an error. */
+static int take_entry(struct vh_rule *rule, const struct vh_policy_entry *entry, GError **error)
+{
+    const char *key = entry->key;
+    const char *best = NULL;
+
+    if (g_str_equal(key, "on")) {
+        rule->on = g_strdup(entry->value);
+        return 0;
+    }
+    if (g_str_equal(key, "when")) {
+        if (*entry->value)
+            rule->when = vh_when_parse(entry->value, error);
+        return rule->when || !*entry->value ? 0 : -1;
+    }
+    if (g_str_equal(key, "do"))
+        return vh_rule_parse_do(entry->value, &rule->action, &rule->argument, error);
+    if (g_str_equal(key, "hold"))
+        return vh_duration_parse(entry->value, &rule->hold_us, error);
+    if (g_str_equal(key, "cooldown"))
+        return vh_duration_parse(entry->value, &rule->cooldown_us, error);
+    if (g_str_equal(key, "enabled"))
+        return vh_policy_bool(entry->value, &rule->enabled, error);
+    best = vh_nearest(key, rule_keys);
+    g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "unknown key; did you mean \"%s\"?",
+                best ? best : rule_keys[0]);
+    return -1;
+}
+
+static char *summarize(const struct vh_policy_section *section)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+
+    for (guint i = 0; rule_keys[i]; i++) {
+        const struct vh_policy_entry *entry = vh_policy_entry(section, rule_keys[i]);
+
+        if (entry)
+            g_string_append_printf(out, "%s%s %s", out->len ? ", " : "", entry->key, entry->value);
+    }
+    return g_string_free(g_steal_pointer(&out), FALSE);
+}
+
+void vh_policy_read_rule(struct vh_policy_reader *reader, const struct vh_policy_section *section)
+{
+    struct vh_rule *rule = g_new0(struct vh_rule, 1);
+    guint known = reader->problems->len;
+
+    rule->name = g_strdup(section->name + strlen("rule "));
+    rule->enabled = true;
+    rule->origin = section->origin;
+    for (guint i = 0; i < section->entries->len; i++) {
+        const struct vh_policy_entry *entry = g_ptr_array_index(section->entries, i);
+        g_autoptr(GError) error = NULL;
+
+        if (take_entry(rule, entry, &error) < 0)
+            vh_policy_refuse(reader, section, entry, "%s", error->message);
+    }
+    if (!rule->on)
+        vh_policy_refuse(reader, section, NULL, "the key \"on\" is missing: which kind of hint is it about?");
+    if (!rule->argument && !vh_policy_entry(section, "do"))
+        vh_policy_refuse(reader, section, NULL, "the key \"do\" is missing: pin, group, float or log?");
+    if (reader->policy->rules->len == VH_RULES_MAX)
+        vh_policy_refuse(reader, section, NULL, "more than %u rules", VH_RULES_MAX);
+    if (reader->problems->len > known) {
+        vh_rule_free(rule);
+        return;
+    }
+    rule->summary = summarize(section);
+    g_ptr_array_add(reader->policy->rules, rule);
+}
+
+/* ---- rules against kinds ---- */
+
+static const struct vh_policy_section *section_of(const struct vh_policy_reader *reader,
+                                                  const struct vh_rule *rule)
+{
+    for (guint i = 0; i < reader->sections->len; i++) {
+        const struct vh_policy_section *section = g_ptr_array_index(reader->sections, i);
+
+        if (g_str_has_prefix(section->name, "rule ") && g_str_equal(section->name + strlen("rule "), rule->name))
+            return section;
+    }
+    return NULL;
+}
+
+static void refuse_kind(const struct vh_policy_reader *reader, const struct vh_rule *rule,
+                        const struct vh_policy_section *section)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    const char *best = NULL;
+    g_autofree char *hint = NULL;
+
+    for (guint i = 0; i < reader->policy->programs->len; i++) {
+        const struct vh_policy_program *program = g_ptr_array_index(reader->policy->programs, i);
+
+        for (guint j = 0; program->object && j < program->object->kind_count; j++)
+            g_ptr_array_add(names, program->object->kinds[j].name);
+    }
+    g_ptr_array_add(names, NULL);
+    best = vh_nearest(rule->on, (const char *const *)names->pdata);
+    hint = best ? g_strdup_printf("did you mean \"%s\"?", best) : g_strdup("no program is known that has hints");
+    vh_policy_refuse(
+        reader, section, vh_policy_entry(section, "on"),
+        "no program has hints of kind \"%s\"; %s (a program beyond those of the program directory is made "
+        "known by [program NAME] path = FILE)",
+        rule->on, hint);
+}
+
+/* A rule must fit one of the programs that have its kind; what it says of the first is the complaint. */
+static void check_rule(const struct vh_policy_reader *reader, const struct vh_rule *rule)
+{
+    const struct vh_policy_section *section = section_of(reader, rule);
+    g_autoptr(GError) first = NULL;
+    const char *text = NULL;
+    const char *key = NULL;
+
+    for (guint i = 0; i < reader->policy->programs->len; i++) {
+        const struct vh_policy_program *program = g_ptr_array_index(reader->policy->programs, i);
+
+        for (guint j = 0; program->object && j < program->object->kind_count; j++) {
+            const struct vh_kind *kind = &program->object->kinds[j];
+            struct vh_bound_rule bound;
+
+            if (g_str_equal(kind->name, rule->on) && vh_rule_bind(rule, kind, &bound, first ? NULL : &first) == 0)
+                return;
+        }
+    }
+    if (!first) {
+        refuse_kind(reader, rule, section);
+        return;
+    }
+    /* The message begins with the key. */
+    text = strstr(first->message, ": ");
+    key = g_str_has_prefix(first->message, "when: ") ? "when" : "do";
+    vh_policy_refuse(reader, section, vh_policy_entry(section, key), "%s", text ? text + 2 : first->message);
+}
+
+void vh_policy_check_rules(struct vh_policy_reader *reader)
+{
+    for (guint i = 0; i < reader->policy->rules->len; i++)
+        check_rule(reader, g_ptr_array_index(reader->policy->rules, i));
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Reads rules' parts and binds rules to kinds of hints.
+#include "rule.h"
+
+#include <string.h>
+
+#include "error.h"
+#include "nearest.h"
+#include "wire.h"
+
+const char *const vh_action_names[] = {
+    [VH_ACTION_PIN] = "pin",
+    [VH_ACTION_GROUP] = "group",
+    [VH_ACTION_FLOAT] = "float",
+    [VH_ACTION_LOG] = "log",
+    NULL,
+};
+G_STATIC_ASSERT(G_N_ELEMENTS(vh_action_names) == VH_ACTION_COUNT + 1);
+
+static int refuse(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static int refuse(GError **error, const char *format, ...)
+{
+    va_list args;
+    g_autofree char *text = NULL;
+
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    g_set_error_literal(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, text);
+    return -1;
+}
+
+void vh_rule_free(struct vh_rule *rule)
+{
+    g_free(rule->name);
+    g_free(rule->on);
+    vh_when_free(rule->when);
+    g_free(rule->argument);
+    g_free(rule->summary);
+    g_free(rule);
+}
+
+int vh_rule_parse_do(const char *text, enum vh_action *action, char **argument, GError **error)
+{
+    gsize len = strcspn(text, " \t");
+    g_autofree char *verb = g_strndup(text, len);
+    g_autofree char *rest = g_strstrip(g_strdup(text + len));
+    int found = -1;
+
+    for (int i = 0; i < VH_ACTION_COUNT; i++)
+        if (g_str_equal(vh_action_names[i], verb))
+            found = i;
+    if (found < 0) {
+        const char *best = vh_nearest(verb, vh_action_names);
+
+        return refuse(error,
+                      "there is no action \"%s\"; did you mean \"%s\"? (pin FIELD, group FIELD, float [FIELD], "
+                      "log TEXT)",
+                      verb, best ? best : vh_action_names[0]);
+    }
+    if (!*rest && found != VH_ACTION_FLOAT)
+        return refuse(error, found == VH_ACTION_LOG ? "log what? write: log TEXT" : "%s what? write: %s FIELD",
+                      verb, verb);
+    if (found != VH_ACTION_LOG && strpbrk(rest, " \t"))
+        return refuse(error, "%s takes one field, not \"%s\"", verb, rest);
+    *action = (enum vh_action)found;
+    *argument = g_steal_pointer(&rest);
+    return 0;
+}
+
+int vh_duration_parse(const char *text, gint64 *us, GError **error)
+{
+    static const struct {
+        const char *name;
+        gint64 us;
+    } units[] = {{"us", 1},
+                 {"ms", 1000},
+                 {"s", G_USEC_PER_SEC},
+                 {"m", (gint64)60 * G_USEC_PER_SEC},
+                 {"h", (gint64)3600 * G_USEC_PER_SEC}};
+    char *end = NULL;
+    guint64 number = g_ascii_strtoull(text, &end, 10);
+
+    if (!g_ascii_isdigit(*text))
+        return refuse(error, "\"%s\" is no duration: write 250ms, 2s, 5m or 1h", text);
+    if (number == 0 && !*end) {
+        *us = 0;
+        return 0;
+    }
+    for (gsize i = 0; i < G_N_ELEMENTS(units); i++) {
+        if (!g_str_equal(end, units[i].name))
+            continue;
+        if (number > (guint64)(VH_HOLD_MAX_US / units[i].us))
+            return refuse(error, "\"%s\" is longer than 24h", text);
+        *us = (gint64)number * units[i].us;
+        return 0;
+    }
+    return refuse(error, "\"%s\" has %s unit: write 250ms, 2s, 5m or 1h", text, *end ? "an unknown" : "no");
+}
+
+/* ---- the text of "log" ---- */
+
+/* Appends text with its fields; `record` NULL: only checks that they are there. 0 or -1. */
+static int expand(const char *text, const struct vh_kind *kind, const uint8_t *record, GString *out,
+                  GError **error)
+{
+    const char *at = text;
+
+    while (*at) {
+        const char *open = strchr(at, '{');
+        const char *close = open ? strchr(open, '}') : NULL;
+        g_autofree char *path = NULL;
+        struct vh_fieldref ref;
+
+        if (!open)
+            break;
+        if (!close)
+            return refuse(error, "\"%s\" has no \"}\"", open);
+        path = g_strndup(open + 1, (gsize)(close - open - 1));
+        if (vh_fieldref_find(kind, path, &ref, error) < 0)
+            return -1;
+        if (record) {
+            g_string_append_len(out, at, open - at);
+            vh_fieldref_print(kind, &ref, record, out);
+        }
+        at = close + 1;
+    }
+    if (record)
+        g_string_append(out, at);
+    return 0;
+}
+
+char *vh_rule_text(const struct vh_rule *rule, const struct vh_kind *kind, const uint8_t *record)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+
+    if (expand(rule->argument, kind, record, out, NULL) < 0)
+        g_string_assign(out, rule->argument);
+    return g_string_free(g_steal_pointer(&out), FALSE);
+}
+
+/* ---- binding ---- */
+
+static int bind_target(const struct vh_rule *rule, const struct vh_kind *kind, struct vh_bound_rule *bound,
+                       GError **error)
+{
+    const struct vh_fieldref *target = &bound->target;
+
+    if (rule->action == VH_ACTION_LOG)
+        return expand(rule->argument, kind, NULL, NULL, error);
+    if (!*rule->argument)
+        return 0;
+    if (vh_fieldref_find(kind, rule->argument, &bound->target, error) < 0)
+        return -1;
+    bound->has_target = true;
+    if (target->type != VH_FIELD_INT && target->type != VH_FIELD_INTS)
+        return refuse(error, "\"%s\" is neither an integer nor an array of integers, so it names no CPUs",
+                      rule->argument);
+    if (target->type == VH_FIELD_INTS && (gsize)target->bits * target->count > VH_CPUS_MAX)
+        return refuse(error, "\"%s\" has %u bits, a mask of CPUs at most %u", rule->argument,
+                      target->bits * target->count, VH_CPUS_MAX);
+    return 0;
+}
+
+int vh_rule_bind(const struct vh_rule *rule, const struct vh_kind *kind, struct vh_bound_rule *bound,
+                 GError **error)
+{
+    struct vh_bound_rule made = {.rule = rule};
+
+    if (rule->when && vh_when_bind(rule->when, kind, &made.tests, error) < 0) {
+        g_prefix_error(error, "when: ");
+        return -1;
+    }
+    if (bind_target(rule, kind, &made, error) < 0) {
+        g_prefix_error(error, "do: ");
+        return -1;
+    }
+    *bound = made;
+    return 0;
+}

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Policy files: a stranger's kind that pins, rules changed, broken and mended while hints flow."""
+import json
+import os
+import time
+import unittest
+
+import vhtest
+from test_programs import compile_bpf
+from vhtest import stays, wait_for
+
+DEFAULT = ("on affinity, when cpus == 1, do pin mask", "built-in 00-affinity.conf", 6)
+HERE = os.path.dirname(os.path.realpath(__file__))
+
+
+class Policy(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        if len(os.sched_getaffinity(0)) < 2:
+            raise unittest.SkipTest("a pin shows only with two host CPUs")
+        cls.directory = vhtest.temporary_directory()
+        cls.writer = compile_bpf(os.path.join(HERE, "programs/writer.bpf.c"),
+                                 os.path.join(cls.directory, "writer.bpf.o"))
+        cls.guest = cls.enterClassContext(vhtest.Guest())
+        cls.daemon = cls.enterClassContext(vhtest.Daemon(cls.guest))
+        cls.floating = cls.guest.host_cpus(1)
+
+    def setUp(self):
+        self.tasks = []
+        self.addCleanup(self.clean_up)
+
+    def clean_up(self):
+        for task in self.tasks:
+            task.kill()
+        for name in os.listdir(self.path()) if os.path.isdir(self.path()) else []:
+            os.unlink(self.path(name))
+        wait_for(lambda: not self.problems() and self.shown("rule affinity-pin") == DEFAULT and
+                 self.daemon.program("writer") is None, 5, "the policy is what it was")
+        self.wait_pinned()
+
+    def path(self, name=""):
+        return os.path.join(self.daemon.path("policy.d"), name)
+
+    def write(self, name, text, mended=True):
+        """Writes policy.d/NAME and waits until vhintd has read it."""
+        os.makedirs(self.path(), exist_ok=True)
+        before = self.readings()
+        with open(self.path(name), "w") as file:
+            file.write(text)
+        wait_for(lambda: self.readings() > before, 5, "vhintd reads the policy")
+        self.assertEqual(bool(self.problems()), not mended)
+
+    def readings(self):
+        """How often the policy has been read, well or not."""
+        with open(os.path.join(self.daemon.path("run"), "journal")) as file:
+            return sum(json.loads(line)["what"].startswith("policy") for line in file if line.endswith("\n"))
+
+    def problems(self):
+        return self.daemon.ctl("status")["policy"]["problems"]
+
+    def shown(self, key):
+        """(value, file, line) of what applies to the guest."""
+        lines = self.daemon.ctl("policy", "show", "guest")["lines"]
+        return next(((line["value"], os.path.basename(line["file"]), line["line"]) for line in lines
+                     if line["key"] == key), None)
+
+    def sleeper(self, cpus):
+        task = self.guest.start_command(f"exec taskset -c {cpus} sleep 1000")
+        self.tasks.append(task)
+        return task
+
+    def pinned(self):
+        return {cpu for cpu in range(4) if self.guest.host_cpus(cpu) != self.floating}
+
+    def wait_pinned(self, *cpus):
+        wait_for(lambda: self.pinned() == set(cpus), 5, f"vCPUs pinned: {cpus}")
+
+    def run_program(self, name):
+        wait_for(lambda: (self.daemon.program(name) or {}).get("state") == "running", 20, f"{name} runs")
+
+    def test_default_rules(self):
+        self.assertEqual(self.shown("rule affinity-pin"), DEFAULT)
+        self.assertEqual(self.shown("smt"), ("avoid", "", 0))
+        self.assertEqual(self.shown("programs")[:2], ("affinity", "vhint.conf"))
+        self.sleeper(1)
+        self.wait_pinned(1)
+
+    def test_a_strangers_kind_pins(self):
+        """Nothing but the program and a rule: the daemon has never heard of its struct."""
+        self.write("50-writer.conf", f"""
+[program writer]
+path = {self.writer}
+set.threshold = 85
+
+[guest guest]
+programs = affinity, writer
+
+[rule writer]
+on = writer
+when = busy >= 80 && phase == WRITING && name == "log"
+do = pin cpu
+""")
+        self.run_program("writer")
+        self.guest.run("taskset -c 2 /bin/true")
+        self.wait_pinned(2)
+        self.guest.run("taskset -c 3 /bin/true")
+        self.wait_pinned(3)
+        vcpus = self.daemon.ctl("status", "guest")["guests"][0]["vcpu"]
+        self.assertIn("rule writer", next(v for v in vcpus if v["guest_cpu"] == 3)["reason"])
+        self.guest.run("taskset -c 0 /bin/false", check=False)
+        self.wait_pinned()
+
+        # Another tunable: the program is loaded anew with it, and its fact fits the rule no longer.
+        self.guest.run("taskset -c 2 /bin/true")
+        self.wait_pinned(2)
+        self.write("60-quiet.conf", "[guest guest]\nset.writer.threshold = 10\n")
+        self.wait_pinned()
+        self.run_program("writer")
+        wait_for(lambda: self.guest.run("taskset -c 2 /bin/true") and
+                 any(hint["program"] == "writer" and hint["fields"]["busy"] == 10
+                     for hint in self.daemon.ctl("hints", "guest")), 5, "the new tunable is in force")
+        self.assertEqual(self.pinned(), set())
+
+        # Not wanted any longer: unloaded, with its facts.
+        os.unlink(self.path("50-writer.conf"))
+        os.unlink(self.path("60-quiet.conf"))
+        wait_for(lambda: self.daemon.program("writer") is None, 5, "the program is taken away")
+
+    def test_broken_and_mended_while_hints_flow(self):
+        """The last good policy is in force as long as the files are broken; nothing lets go of a pin."""
+        self.sleeper(1)
+        self.wait_pinned(1)
+        stream = self.guest.start_command("while :; do taskset -c 2 true; taskset -c 3 true; done")
+        self.tasks.append(stream)
+        hints = self.daemon.guest()["hints"]
+        for text, problem in [("[guest guest]\npol = 1\n", "10.conf:2: [guest guest] pol: unknown key; did you mean \"pool\"?"),
+                              ("[rule affinity-pin]\nwhen = cpsu == 1\n", "10.conf:2: [rule affinity-pin] when: "),
+                              ("[guest guest\n", "10.conf:1: ")]:
+            with self.subTest(text):
+                self.write("10.conf", text, mended=False)
+                wait_for(lambda: any(problem in p for p in self.problems()), 5, "the problem is told")
+                self.assertIn(problem, self.daemon.call("status").stdout)
+                self.assertIn(problem, self.daemon.call("policy", "show", "guest").stdout)
+                stays(lambda: len(self.guest.host_cpus(1)) == 1, 0.5, "the pin stays")
+        with open(os.path.join(self.daemon.path("run"), "journal")) as file:
+            self.assertTrue(any(json.loads(line)["what"] == "policy refused" for line in file))
+        self.write("10.conf", "[rule affinity-pin]\nwhen = cpus == 1 && pid > 1\n")
+        self.assertEqual(self.shown("rule affinity-pin")[0],
+                         "on affinity, when cpus == 1 && pid > 1, do pin mask")
+        self.assertEqual(len(self.guest.host_cpus(1)), 1)
+        wait_for(lambda: self.daemon.guest()["hints"] > hints + 10, 10, "hints have flowed")
+        stream.kill()
+        self.wait_pinned(1)
+
+    def test_rules_change_what_is_pinned_already(self):
+        self.sleeper(1)
+        self.wait_pinned(1)
+        self.write("10.conf", "[guest guest]\nactions = none\n")
+        self.wait_pinned()
+        self.write("10.conf", "[guest guest]\nmax-pins = 1\n")
+        self.wait_pinned(1)
+        self.sleeper(2)
+        self.sleeper(3)
+        time.sleep(0.5)
+        self.assertEqual(self.pinned(), {1})
+        os.unlink(self.path("10.conf"))
+        wait_for(lambda: len(self.pinned()) == min(3, len(os.sched_getaffinity(0))), 5, "as many as the pool has")
+
+    def test_hold(self):
+        self.write("10.conf", "[rule affinity-pin]\nhold = 2s\n")
+        task = self.sleeper(1)
+        self.wait_pinned(1)
+        task.kill()
+        stays(lambda: self.pinned() == {1}, 1, "held")
+        self.wait_pinned()
+
+    def test_max_hints(self):
+        """A flood is acted upon in the end, and the last mask counts."""
+        self.write("10.conf", "[guest guest]\nmax-hints = 20/s\n")
+        task = self.sleeper(1)
+        self.guest.run(f"for i in $(seq 200); do taskset -cp 2 {task.pid}; taskset -cp 3 {task.pid}; done >/dev/null")
+        self.wait_pinned(3)
+
+    def test_read_on_a_signal(self):
+        self.write("10.conf", "[guest guest]\nsmt = pair\n")
+        wait_for(lambda: (self.shown("smt") or ())[:1] == ("pair",), 5, "the file is read")
+        self.daemon.process.popen.send_signal(1)
+        stays(lambda: self.shown("smt") == ("pair", "10.conf", 2), 0.5, "it is read again")
+
+
+class Broken(unittest.TestCase):
+    """vhintd starts although the policy is broken, and takes it once it is mended."""
+
+    def test_broken_at_the_start(self):
+        guest = self.enterContext(vhtest.Guest())
+        daemon = vhtest.Daemon(guest)
+        self.addCleanup(daemon.close)
+        os.makedirs(daemon.path("policy.d"))
+        with open(daemon.path("policy.d/10.conf"), "w") as file:
+            file.write("[guest guest]\npool = 4000\n")
+        daemon.start(wait=False)
+        problem, = daemon.ctl("status")["policy"]["problems"]
+        self.assertRegex(problem, r"10\.conf:2: \[guest guest\] pool: CPU 4000 is not on this host")
+        self.assertEqual(daemon.ctl("programs", "guest"), [])
+        os.unlink(daemon.path("policy.d/10.conf"))
+        daemon.wait_ready()
+        task = guest.start_command("exec taskset -c 1 sleep 1000")
+        if len(os.sched_getaffinity(0)) > 1:
+            wait_for(lambda: len(guest.host_cpus(1)) == 1, 5, "pinned")
+        task.kill()
