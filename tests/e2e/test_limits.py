@@ -81,7 +81,9 @@ class Closed(unittest.TestCase):
         self.assertTrue(any(name.startswith("socket:") for name in mine), "its own sockets were seen")
 
     def test_a_task_name_reaches_no_shell(self):
-        task = self.guest.start_command("printf '$(touch pwned)' >/proc/self/comm; taskset -cp 1 $$; read never")
+        self.guest.run("mkfifo /tmp/never")  # a task's standard input is empty
+        task = self.guest.start_command("printf '$(touch pwned)' >/proc/self/comm; taskset -cp 1 $$; "
+                                        "read never <>/tmp/never")
         self.addCleanup(lambda: task.result or task.kill())
         fact = wait_for(lambda: self.daemon.ctl("hints", "guest"), SOON, "the fact")[0]
         self.assertEqual(fact["fields"]["comm"], "$(touch pwned)")
