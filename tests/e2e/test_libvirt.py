@@ -2,6 +2,8 @@
 """vhintd with a real libvirtd, real domains and the real hook."""
 import os
 import pathlib
+import signal
+import time
 import unittest
 
 import vhtest
@@ -13,6 +15,15 @@ wait_for = vhtest.wait_for
 def pin(guest, cpu=0):
     """A task bound to one guest CPU; ends with kill()."""
     return guest.start_command(f"exec taskset -c {cpu} sleep 100000")
+
+
+def switches(pid):
+    """{thread: how often it has gone to sleep}"""
+    counts = {}
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/status") as file:
+            counts[task] = next(line for line in file if line.startswith("voluntary_ctxt_switches"))
+    return counts
 
 
 class LibvirtCase(unittest.TestCase):
@@ -155,6 +166,32 @@ class Restarts(LibvirtCase):
             daemon.wait_ready()
             pin(guest)
             self.assert_pinned(guest)
+
+    def test_libvirtd_hangs(self):
+        with LibvirtDaemon(self.libvirt) as daemon, Domain(self.libvirt) as guest:
+            daemon.wait_ready()
+            os.kill(self.libvirt.daemon.pid, signal.SIGSTOP)
+            try:
+                pin(guest)
+                wait_for(lambda: "pinned" in [v["state"] for v in daemon.ctl("status")["guests"][0]["vcpu"]], 5, "pinned")
+                daemon.stop()
+            finally:
+                os.kill(self.libvirt.daemon.pid, signal.SIGCONT)
+            self.assert_floats(guest)
+            daemon.start()
+            self.assert_pinned(guest)
+
+    def test_idle_costs_no_wakeups(self):
+        with LibvirtDaemon(self.libvirt) as daemon, Domain(self.libvirt) as guest:
+            daemon.wait_ready()
+            pin(guest)
+            self.assert_pinned(guest)
+
+            def quiet():  # worker threads end after 15 s without work
+                before = switches(daemon.process.pid)
+                time.sleep(3)
+                return switches(daemon.process.pid) == before
+            wait_for(quiet, 60, "three seconds without a wake-up")
 
     def test_vhintd_without_libvirtd(self):
         self.libvirt.stop()
