@@ -278,7 +278,7 @@ class LibvirtDaemon(Daemon):
         file.write("[libvirt]\n")
         for match, keys in self.domains.items():
             keys = {"programs": self.programs, "pool": self.pool, **keys}
-            file.write(f"\n[domain {match}]\n" + "".join(f"{key}={value}\n" for key, value in keys.items()))
+            file.write(f"\n[guest {match}]\n" + "".join(f"{key}={value}\n" for key, value in keys.items()))
 
     def write_config(self):
         super().write_config()
