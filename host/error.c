@@ -25,3 +25,15 @@ GQuark vh_error_quark(void)
     g_dbus_error_register_error_domain("vhint-error", &quark, entries, G_N_ELEMENTS(entries));
     return (GQuark)quark;
 }
+
+int vh_invalid(GError **error, const char *format, ...)
+{
+    g_autofree char *text = NULL;
+    va_list args;
+
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    g_set_error_literal(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, text);
+    return -1;
+}

@@ -23,3 +23,6 @@ enum vh_error_code {
 /* The domain; registered with GDBus, so that a VH_ERROR crosses the control socket as its org.vhint.Error.NAME
  * and comes back as a VH_ERROR on a side that has called this too. */
 GQuark vh_error_quark(void);
+
+/* Sets VH_ERROR_INVALID_ARGUMENT with this message, and returns -1. */
+int vh_invalid(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);

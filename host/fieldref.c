@@ -15,19 +15,6 @@ struct place {
     uint32_t bitfield; /* bits; 0: none */
 };
 
-static int refuse(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static int refuse(GError **error, const char *format, ...)
-{
-    va_list args;
-    g_autofree char *text = NULL;
-
-    va_start(args, format);
-    text = g_strdup_vprintf(format, args);
-    va_end(args);
-    g_set_error_literal(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, text);
-    return -1;
-}
-
 /* ---- the walk ---- */
 
 /* The member `name` of a struct or union; those of anonymous members count as its own. Where it begins is added to
@@ -78,9 +65,9 @@ static int refuse_member(const struct vh_kind *kind, const struct btf_type *oute
     g_ptr_array_add(names, NULL);
     best = vh_nearest(name, (const char *const *)names->pdata);
     if (!best)
-        return refuse(error, "hints of kind \"%s\" have no field \"%s\"", kind->name, path);
-    return refuse(error, "hints of kind \"%s\" have no field \"%s\"; did you mean \"%.*s%s\"?", kind->name, path,
-                  (int)before, path, best);
+        return vh_invalid(error, "hints of kind \"%s\" have no field \"%s\"", kind->name, path);
+    return vh_invalid(error, "hints of kind \"%s\" have no field \"%s\"; did you mean \"%.*s%s\"?", kind->name,
+                      path, (int)before, path, best);
 }
 
 /* One "[N]". `*at` is behind the '['. */
@@ -93,13 +80,13 @@ static int step_index(const struct vh_kind *kind, const char **at, const char *p
     guint64 index = 0;
 
     if (!array)
-        return refuse(error, "\"%s\": what \"[\" follows is no array", path);
+        return vh_invalid(error, "\"%s\": what \"[\" follows is no array", path);
     index = g_ascii_strtoull(*at, &end, 10);
     if (!g_ascii_isdigit(**at) || *end != ']')
-        return refuse(error, "\"%s\": an element of an array is named by its number: FIELD[0]", path);
+        return vh_invalid(error, "\"%s\": an element of an array is named by its number: FIELD[0]", path);
     if (index >= array->nelems)
-        return refuse(error, "\"%s\": the array has %u elements (0-%d)", path, array->nelems,
-                      (int)array->nelems - 1);
+        return vh_invalid(error, "\"%s\": the array has %u elements (0-%d)", path, array->nelems,
+                          (int)array->nelems - 1);
     place->type_id = array->type;
     place->bit += (uint32_t)index * (uint32_t)btf__resolve_size(kind->btf, array->type) * 8;
     *at = end + 1;
@@ -115,9 +102,9 @@ static int step_name(const struct vh_kind *kind, const char **at, const char *pa
     g_autofree char *name = g_strndup(*at, len);
 
     if (!len)
-        return refuse(error, "\"%s\" is no field: names are separated by \".\", as in a.b[0]", path);
+        return vh_invalid(error, "\"%s\" is no field: names are separated by \".\", as in a.b[0]", path);
     if (!btf_is_composite(type))
-        return refuse(error, "\"%s\": what stands before \".%s\" is no struct", path, name);
+        return vh_invalid(error, "\"%s\": what stands before \".%s\" is no struct", path, name);
     if (!find_member(kind->btf, type, name, place))
         return refuse_member(kind, type, name, path, (gsize)(*at - path), error);
     *at += len;
@@ -129,7 +116,7 @@ static int walk(const struct vh_kind *kind, const char *path, struct place *plac
     const char *at = path;
 
     if (strlen(path) > VH_PATH_MAX)
-        return refuse(error, "a field's path has at most %u characters", VH_PATH_MAX);
+        return vh_invalid(error, "a field's path has at most %u characters", VH_PATH_MAX);
     if (step_name(kind, &at, path, place, error) < 0)
         return -1;
     while (*at) {
@@ -141,8 +128,8 @@ static int walk(const struct vh_kind *kind, const char *path, struct place *plac
         else if (sign == '[')
             result = step_index(kind, &at, path, place, error);
         else
-            result =
-                refuse(error, "\"%s\" is no field: there is \"%c\" where \".\" or \"[\" should be", path, sign);
+            result = vh_invalid(error, "\"%s\" is no field: there is \"%c\" where \".\" or \"[\" should be", path,
+                                sign);
         if (result < 0)
             return -1;
     }
@@ -203,17 +190,17 @@ int vh_fieldref_find(const struct vh_kind *kind, const char *path, struct vh_fie
         }
         if (!array->nelems || !btf_is_int(element) || !describe_scalar(element, &made) ||
             made.type != VH_FIELD_INT)
-            return refuse(error,
-                          "the field \"%s\" of \"%s\" is an array of neither integers nor characters: name an "
-                          "element, as %s[0]",
-                          path, kind->name, path);
+            return vh_invalid(error,
+                              "the field \"%s\" of \"%s\" is an array of neither integers nor characters: name an "
+                              "element, as %s[0]",
+                              path, kind->name, path);
         made.type = VH_FIELD_INTS;
         *ref = made;
         return 0;
     }
     if (!describe_scalar(type, &made))
-        return refuse(error, "the field \"%s\" of \"%s\" is no number, text or array of integers%s", path,
-                      kind->name, btf_is_composite(type) ? ": name a field in it, as FIELD.INNER" : "");
+        return vh_invalid(error, "the field \"%s\" of \"%s\" is no number, text or array of integers%s", path,
+                          kind->name, btf_is_composite(type) ? ": name a field in it, as FIELD.INNER" : "");
     if (btf_is_any_enum(type))
         made.type_id = (uint32_t)place.type_id;
     if (place.bitfield)
@@ -298,8 +285,8 @@ int vh_fieldref_constant(const struct vh_kind *kind, const struct vh_fieldref *r
     }
     g_ptr_array_add(names, NULL);
     best = vh_nearest(name, (const char *const *)names->pdata);
-    return refuse(error, "the enum has no constant %s%s%s%s", name, best ? "; did you mean \"" : "",
-                  best ? best : "", best ? "\"?" : "");
+    return vh_invalid(error, "the enum has no constant %s%s%s%s", name, best ? "; did you mean \"" : "",
+                      best ? best : "", best ? "\"?" : "");
 }
 
 static void print_number(const struct vh_kind *kind, const struct vh_fieldref *ref, uint64_t value, GString *out)

@@ -55,6 +55,27 @@ struct vh_policy_program *vh_policy_program(const VhPolicy *policy, const char *
 struct vh_policy_program *vh_policy_need_program(const struct vh_policy_reader *reader, const char *word,
                                                  const struct vh_origin *origin, GError **error);
 
+/* policy-keys.c */
+
+/* A key of [guest ...]: reads its value into the guest's policy. 0, or -1 and an error. */
+struct vh_policy_key {
+    const char *name;
+    const char *fallback;
+    int (*take)(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest, GError **error);
+};
+#define VH_POLICY_KEYS 14u
+extern const struct vh_policy_key vh_policy_keys[VH_POLICY_KEYS];
+const struct vh_policy_key *vh_policy_key(const char *name);
+/* The words of a list, without empty ones; g_strfreev() them. */
+char **vh_policy_split(const char *value);
+
+/* policy-apply.c */
+
+#define VH_POLICY_PROFILE "profile:"
+VhGuestPolicy *vh_guest_policy_new(VhPolicy *policy);
+/* The tunable of a key "set.PROGRAM.TUNABLE": it is a C name, a program's may have dots. NULL: there is no dot. */
+const char *vh_policy_tunable(const char *key);
+
 /* policy-rules.c: [rule NAME]. */
 void vh_policy_read_rule(struct vh_policy_reader *reader, const struct vh_policy_section *section);
 /* Every rule against the kinds of all programs. */

@@ -17,19 +17,6 @@ const char *const vh_action_names[] = {
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(vh_action_names) == VH_ACTION_COUNT + 1);
 
-static int refuse(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static int refuse(GError **error, const char *format, ...)
-{
-    va_list args;
-    g_autofree char *text = NULL;
-
-    va_start(args, format);
-    text = g_strdup_vprintf(format, args);
-    va_end(args);
-    g_set_error_literal(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, text);
-    return -1;
-}
-
 void vh_rule_free(struct vh_rule *rule)
 {
     g_free(rule->name);
@@ -53,16 +40,17 @@ int vh_rule_parse_do(const char *text, enum vh_action *action, char **argument, 
     if (found < 0) {
         const char *best = vh_nearest(verb, vh_action_names);
 
-        return refuse(error,
-                      "there is no action \"%s\"; did you mean \"%s\"? (pin FIELD, group FIELD, float [FIELD], "
-                      "log TEXT)",
-                      verb, best ? best : vh_action_names[0]);
+        return vh_invalid(
+            error,
+            "there is no action \"%s\"; did you mean \"%s\"? (pin FIELD, group FIELD, float [FIELD], "
+            "log TEXT)",
+            verb, best ? best : vh_action_names[0]);
     }
     if (!*rest && found != VH_ACTION_FLOAT)
-        return refuse(error, found == VH_ACTION_LOG ? "log what? write: log TEXT" : "%s what? write: %s FIELD",
-                      verb, verb);
+        return vh_invalid(error, found == VH_ACTION_LOG ? "log what? write: log TEXT" : "%s what? write: %s FIELD",
+                          verb, verb);
     if (found != VH_ACTION_LOG && strpbrk(rest, " \t"))
-        return refuse(error, "%s takes one field, not \"%s\"", verb, rest);
+        return vh_invalid(error, "%s takes one field, not \"%s\"", verb, rest);
     *action = (enum vh_action)found;
     *argument = g_steal_pointer(&rest);
     return 0;
@@ -82,7 +70,7 @@ int vh_duration_parse(const char *text, gint64 *us, GError **error)
     guint64 number = g_ascii_strtoull(text, &end, 10);
 
     if (!g_ascii_isdigit(*text))
-        return refuse(error, "\"%s\" is no duration: write 250ms, 2s, 5m or 1h", text);
+        return vh_invalid(error, "\"%s\" is no duration: write 250ms, 2s, 5m or 1h", text);
     if (number == 0 && !*end) {
         *us = 0;
         return 0;
@@ -91,11 +79,11 @@ int vh_duration_parse(const char *text, gint64 *us, GError **error)
         if (!g_str_equal(end, units[i].name))
             continue;
         if (number > (guint64)(VH_HOLD_MAX_US / units[i].us))
-            return refuse(error, "\"%s\" is longer than 24h", text);
+            return vh_invalid(error, "\"%s\" is longer than 24h", text);
         *us = (gint64)number * units[i].us;
         return 0;
     }
-    return refuse(error, "\"%s\" has %s unit: write 250ms, 2s, 5m or 1h", text, *end ? "an unknown" : "no");
+    return vh_invalid(error, "\"%s\" has %s unit: write 250ms, 2s, 5m or 1h", text, *end ? "an unknown" : "no");
 }
 
 /* ---- the text of "log" ---- */
@@ -115,7 +103,7 @@ static int expand(const char *text, const struct vh_kind *kind, const uint8_t *r
         if (!open)
             break;
         if (!close)
-            return refuse(error, "\"%s\" has no \"}\"", open);
+            return vh_invalid(error, "\"%s\" has no \"}\"", open);
         path = g_strndup(open + 1, (gsize)(close - open - 1));
         if (vh_fieldref_find(kind, path, &ref, error) < 0)
             return -1;
@@ -154,11 +142,11 @@ static int bind_target(const struct vh_rule *rule, const struct vh_kind *kind, s
         return -1;
     bound->has_target = true;
     if (target->type != VH_FIELD_INT && target->type != VH_FIELD_INTS)
-        return refuse(error, "\"%s\" is neither an integer nor an array of integers, so it names no CPUs",
-                      rule->argument);
+        return vh_invalid(error, "\"%s\" is neither an integer nor an array of integers, so it names no CPUs",
+                          rule->argument);
     if (target->type == VH_FIELD_INTS && (gsize)target->bits * target->count > VH_CPUS_MAX)
-        return refuse(error, "\"%s\" has %u bits, a mask of CPUs at most %u", rule->argument,
-                      target->bits * target->count, VH_CPUS_MAX);
+        return vh_invalid(error, "\"%s\" has %u bits, a mask of CPUs at most %u", rule->argument,
+                          target->bits * target->count, VH_CPUS_MAX);
     return 0;
 }
 

@@ -32,19 +32,6 @@ G_STATIC_ASSERT(G_N_ELEMENTS(op_signs) == VH_OP_COUNT);
 
 #define OPS "== != < <= > >= & !& ~"
 
-static int refuse(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static int refuse(GError **error, const char *format, ...)
-{
-    va_list args;
-    g_autofree char *text = NULL;
-
-    va_start(args, format);
-    text = g_strdup_vprintf(format, args);
-    va_end(args);
-    g_set_error_literal(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, text);
-    return -1;
-}
-
 /* ---- text to terms ---- */
 
 static void skip_space(const char **at)
@@ -60,8 +47,8 @@ static int parse_path(const char **at, struct term *term, GError **error)
     while (g_ascii_isalnum((*at)[len]) || ((*at)[len] && strchr("_.[]", (*at)[len])))
         len++;
     if (!len || g_ascii_isdigit(**at))
-        return refuse(error,
-                      "there is \"%s\" where a field's name should be: a condition is FIELD OP VALUE && ...", *at);
+        return vh_invalid(
+            error, "there is \"%s\" where a field's name should be: a condition is FIELD OP VALUE && ...", *at);
     term->path = g_strndup(*at, len);
     *at += len;
     return 0;
@@ -78,8 +65,8 @@ static int parse_op(const char **at, struct term *term, GError **error)
         return 0;
     }
     if (**at == '=')
-        return refuse(error, "\"=\" after \"%s\" does not compare; did you mean \"==\"?", term->path);
-    return refuse(error, "there is \"%s\" after \"%s\" where an operator should be: " OPS, *at, term->path);
+        return vh_invalid(error, "\"=\" after \"%s\" does not compare; did you mean \"==\"?", term->path);
+    return vh_invalid(error, "there is \"%s\" after \"%s\" where an operator should be: " OPS, *at, term->path);
 }
 
 static int parse_text(const char **at, struct term *term, GError **error)
@@ -93,7 +80,7 @@ static int parse_text(const char **at, struct term *term, GError **error)
         g_string_append_c(text, **at);
     }
     if (!**at)
-        return refuse(error, "the text %s has no end: close it with \"", from);
+        return vh_invalid(error, "the text %s has no end: close it with \"", from);
     (*at)++;
     term->literal = LITERAL_TEXT;
     term->text = g_string_free(g_steal_pointer(&text), FALSE);
@@ -115,7 +102,7 @@ static int parse_number(const char **at, struct term *term, GError **error)
     errno = 0;
     term->number = g_ascii_strtoull(from, &end, (guint)base);
     if (!g_ascii_isxdigit(*from) || end == from || g_ascii_isalnum(*end) || *end == '_' || errno)
-        return refuse(error, "\"%s\" does not begin with a number of at most 64 bits", *at);
+        return vh_invalid(error, "\"%s\" does not begin with a number of at most 64 bits", *at);
     term->literal = LITERAL_NUMBER;
     *at = end;
     return 0;
@@ -133,8 +120,8 @@ static int parse_value(const char **at, struct term *term, GError **error)
     while (g_ascii_isalnum((*at)[len]) || (*at)[len] == '_')
         len++;
     if (!len)
-        return refuse(error, "there is \"%s\" after \"%s %s\" where a number, a name or \"text\" should be", *at,
-                      term->path, op_signs[term->op]);
+        return vh_invalid(error, "there is \"%s\" after \"%s %s\" where a number, a name or \"text\" should be",
+                          *at, term->path, op_signs[term->op]);
     term->literal = LITERAL_WORD;
     term->text = g_strndup(*at, len);
     *at += len;
@@ -148,9 +135,9 @@ static int parse_joint(const char **at, GError **error)
     if (!**at)
         return 0;
     if (g_str_has_prefix(*at, "||"))
-        return refuse(error, "\"||\" is not there: write a second rule");
+        return vh_invalid(error, "\"||\" is not there: write a second rule");
     if (!g_str_has_prefix(*at, "&&"))
-        return refuse(error, "there is \"%s\" where \"&&\" or the end should be", *at);
+        return vh_invalid(error, "there is \"%s\" where \"&&\" or the end should be", *at);
     *at += 2;
     skip_space(at);
     return 1;
@@ -167,7 +154,7 @@ VhWhen *vh_when_parse(const char *text, GError **error)
         struct term *term = &when->terms[when->count];
 
         if (when->count == VH_WHEN_TERMS_MAX) {
-            refuse(error, "a condition has at most %u comparisons", VH_WHEN_TERMS_MAX);
+            vh_invalid(error, "a condition has at most %u comparisons", VH_WHEN_TERMS_MAX);
             return NULL;
         }
         when->count++;
@@ -202,11 +189,11 @@ static int bind_number(const struct term *term, struct vh_test *test, GError **e
     if (field->is_signed)
         max >>= 1;
     if (term->negative ? !field->is_signed || term->number > max + 1 : term->number > max)
-        return refuse(error,
-                      "\"%s\" is never %s%" G_GUINT64_FORMAT ": it has %u bits, from %s%" G_GUINT64_FORMAT
-                      " to %" G_GUINT64_FORMAT,
-                      term->path, term->negative ? "-" : "", (guint64)term->number, bits,
-                      field->is_signed ? "-" : "", (guint64)(field->is_signed ? max + 1 : 0), (guint64)max);
+        return vh_invalid(error,
+                          "\"%s\" is never %s%" G_GUINT64_FORMAT ": it has %u bits, from %s%" G_GUINT64_FORMAT
+                          " to %" G_GUINT64_FORMAT,
+                          term->path, term->negative ? "-" : "", (guint64)term->number, bits,
+                          field->is_signed ? "-" : "", (guint64)(field->is_signed ? max + 1 : 0), (guint64)max);
     test->value = term->negative ? (uint64_t)0 - term->number : term->number;
     return 0;
 }
@@ -224,8 +211,8 @@ static int bind_word(const struct term *term, const struct vh_kind *kind, struct
         test->value = *term->text == 't';
         return 0;
     }
-    return refuse(error, "\"%s\" is %s, and \"%s\" is not", term->path,
-                  test->field.type == VH_FIELD_BOOL ? "true or false" : "a number", term->text);
+    return vh_invalid(error, "\"%s\" is %s, and \"%s\" is not", term->path,
+                      test->field.type == VH_FIELD_BOOL ? "true or false" : "a number", term->text);
 }
 
 static int bind_term(const struct term *term, const struct vh_kind *kind, struct vh_test *test, GError **error)
@@ -234,27 +221,27 @@ static int bind_term(const struct term *term, const struct vh_kind *kind, struct
         return -1;
     test->op = term->op;
     if (test->field.type == VH_FIELD_INTS)
-        return refuse(error, "\"%s\" is an array: name an element, as %s[0]", term->path, term->path);
+        return vh_invalid(error, "\"%s\" is an array: name an element, as %s[0]", term->path, term->path);
     if (test->field.type == VH_FIELD_TEXT) {
         if (term->op != VH_OP_EQ && term->op != VH_OP_NE && term->op != VH_OP_LIKE)
-            return refuse(error, "\"%s\" is text, which %s does not compare: use ==, != or ~", term->path,
-                          op_signs[term->op]);
+            return vh_invalid(error, "\"%s\" is text, which %s does not compare: use ==, != or ~", term->path,
+                              op_signs[term->op]);
         if (term->literal != LITERAL_TEXT)
-            return refuse(error, "\"%s\" is text: put the value into quotes, as %s == \"name\"", term->path,
-                          term->path);
+            return vh_invalid(error, "\"%s\" is text: put the value into quotes, as %s == \"name\"", term->path,
+                              term->path);
         test->text = term->text;
         test->len = (uint32_t)strlen(term->text);
         if (term->op != VH_OP_LIKE && test->len > test->field.count)
-            return refuse(error, "\"%s\" has room for %u characters, \"%s\" has %u", term->path, test->field.count,
-                          term->text, test->len);
+            return vh_invalid(error, "\"%s\" has room for %u characters, \"%s\" has %u", term->path,
+                              test->field.count, term->text, test->len);
         return 0;
     }
     if (term->op == VH_OP_LIKE || term->literal == LITERAL_TEXT)
-        return refuse(error, "\"%s\" is no text: compare it with a number%s", term->path,
-                      test->field.type == VH_FIELD_ENUM ? " or the name of a constant, without quotes" : "");
+        return vh_invalid(error, "\"%s\" is no text: compare it with a number%s", term->path,
+                          test->field.type == VH_FIELD_ENUM ? " or the name of a constant, without quotes" : "");
     if (test->field.type == VH_FIELD_BOOL && term->op != VH_OP_EQ && term->op != VH_OP_NE)
-        return refuse(error, "\"%s\" is true or false, which %s does not compare: use == or !=", term->path,
-                      op_signs[term->op]);
+        return vh_invalid(error, "\"%s\" is true or false, which %s does not compare: use == or !=", term->path,
+                          op_signs[term->op]);
     return term->literal == LITERAL_NUMBER ? bind_number(term, test, error) : bind_word(term, kind, test, error);
 }
 
