@@ -30,10 +30,14 @@ class LibvirtCase(unittest.TestCase):
     hook = True
     controllers = ()
 
-    def setUp(self):
+    @classmethod
+    def setUpClass(cls):
         if missing():
-            self.skipTest(missing())
-        self.libvirt = self.enterContext(Libvirt(hook=self.hook, controllers=self.controllers))
+            raise unittest.SkipTest(missing())
+        cls.libvirt = cls.enterClassContext(Libvirt(hook=cls.hook, controllers=cls.controllers))
+
+    def setUp(self):
+        self.addCleanup(self.libvirt.clear)
         self.pool = vhtest.format_cpus(os.sched_getaffinity(0))
         self.all = os.sched_getaffinity(0)
 

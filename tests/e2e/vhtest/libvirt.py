@@ -129,6 +129,14 @@ class Libvirt:
         if running:
             running.end(sig=sig)
 
+    def clear(self):
+        """Removes what a test that failed has left."""
+        if not self.daemon or not self.daemon.alive():
+            self.start()
+        for name in self.virsh("list", "--all", "--uuid").split():
+            self.call("destroy", name)
+            self.call("undefine", "--managed-save", name)
+
     def call(self, *args):
         return subprocess.run(self.prefix + ["virsh", "-c", "qemu:///system", "-q", *map(str, args)],
                               capture_output=True, text=True, timeout=90 * process.SLOWNESS)
