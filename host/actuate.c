@@ -11,16 +11,16 @@ struct item {
     char *guest;
     unsigned vcpu;
     pid_t thread;
-    VhHold *hold;          /* NULL: probing failed */
-    bool applied;          /* cpus are in force */
-    struct vh_cpuset cpus; /* in force, or tried and failed */
-    bool failed;           /* `cpus` could not be applied */
-    bool barred;           /* by the thread's control group */
-    bool drifted;          /* somebody else has changed what we applied */
-    char *problem;         /* of the last failure */
-    bool named;            /* in this round */
-    bool wanted;           /* in this round, with `wish` */
-    struct vh_cpuset wish;
+    VhHold *hold;         /* NULL: probing failed */
+    bool applied;         /* `set` is in force */
+    union vh_setting set; /* in force, or tried and failed */
+    bool failed;          /* `set` could not be applied */
+    bool barred;          /* by the thread's control group */
+    bool drifted;         /* somebody else has changed what we applied */
+    char *problem;        /* of the last failure */
+    bool named;           /* in this round */
+    bool wanted;          /* in this round, with `wish` */
+    union vh_setting wish;
     unsigned plan_guest, plan_vcpu;
 };
 
@@ -51,16 +51,15 @@ static void recover_all(VhActuate *actuate)
 {
     struct vh_saved_slot *slot = NULL;
 
-    while ((slot = vh_saved_next(actuate->saved, NULL))) {
+    while ((slot = vh_saved_next(actuate->saved, actuate->actuator->saved, NULL))) {
         g_autoptr(GError) error = NULL;
-        g_autofree char *former = vh_cpuset_format(&slot->former);
         g_autofree char *what = step_name(actuate, "un", slot->vcpu);
         g_autofree char *guest = g_strndup(slot->guest, sizeof(slot->guest));
 
         if (actuate->actuator->recover(actuate->saved, slot, &error) < 0)
             vh_journal_step(actuate->journal, guest, what, error->message, NULL, NULL);
         else
-            vh_journal_step(actuate->journal, guest, what, "left by a daemon that died", NULL, former);
+            vh_journal_step(actuate->journal, guest, what, "left by a daemon that died", NULL, NULL);
     }
 }
 
@@ -95,8 +94,10 @@ static bool undo(VhActuate *actuate, struct item *item, const char *why)
         item->problem = g_strdup(error->message);
         why = error->message;
     }
+    if (!why)
+        return true;
     what = step_name(actuate, "un", item->vcpu);
-    before = vh_cpuset_format(&item->cpus);
+    before = actuate->actuator->text(&item->set);
     vh_journal_step(actuate->journal, item->guest, what, why, before, error ? NULL : after);
     return true;
 }
@@ -157,7 +158,7 @@ static struct item *learn(VhActuate *actuate, const struct vh_target *target)
 }
 
 void vh_actuate_want(VhActuate *actuate, const struct vh_target *target, unsigned guest, unsigned vcpu,
-                     const struct vh_cpuset *cpus)
+                     const union vh_setting *setting)
 {
     struct item *item = find(actuate, target->thread);
 
@@ -166,9 +167,9 @@ void vh_actuate_want(VhActuate *actuate, const struct vh_target *target, unsigne
     item->named = true;
     item->plan_guest = guest;
     item->plan_vcpu = vcpu;
-    item->wanted = cpus != NULL;
-    if (cpus)
-        item->wish = *cpus;
+    item->wanted = setting != NULL;
+    if (setting)
+        item->wish = *setting;
 }
 
 /* First all that is to be undone, so that no two vCPUs are on one host CPU in between. */
@@ -194,7 +195,7 @@ static guint undo_all(VhActuate *actuate, const char *why)
 }
 
 /* Returns whether the host CPU turned out to be offline. */
-static bool carry_out(VhActuate *actuate, struct item *item)
+static bool carry_out(VhActuate *actuate, struct item *item, bool quiet)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *reason = NULL;
@@ -202,10 +203,10 @@ static bool carry_out(VhActuate *actuate, struct item *item)
     g_autofree char *before = NULL;
     g_autofree char *after = NULL;
     bool was_applied = item->applied;
-    struct vh_cpuset was = item->cpus;
+    union vh_setting was = item->set;
     int result = actuate->actuator->apply(item->hold, &item->wish, &error);
 
-    item->cpus = item->wish;
+    item->set = item->wish;
     item->drifted = false;
     if (result < 0) {
         undo(actuate, item, error->message);
@@ -218,10 +219,12 @@ static bool carry_out(VhActuate *actuate, struct item *item)
     item->failed = false;
     item->barred = false;
     g_clear_pointer(&item->problem, g_free);
+    if (quiet)
+        return false;
     reason = actuate->reason(item->plan_guest, item->plan_vcpu, actuate->reason_data);
     what = step_name(actuate, "", item->vcpu);
-    before = was_applied ? vh_cpuset_format(&was) : actuate->actuator->former(item->hold);
-    after = vh_cpuset_format(&item->cpus);
+    before = was_applied ? actuate->actuator->text(&was) : actuate->actuator->former(item->hold);
+    after = actuate->actuator->text(&item->set);
     vh_journal_step(actuate->journal, item->guest, what, reason, before, after);
     return false;
 }
@@ -237,10 +240,10 @@ guint vh_actuate_end(VhActuate *actuate, const char *why, bool *retry)
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         struct item *item = value;
         bool settled =
-            (item->applied || item->failed) && !item->drifted && vh_cpuset_equal(&item->cpus, &item->wish);
+            (item->applied || item->failed) && !item->drifted && actuate->actuator->same(&item->set, &item->wish);
 
         if (item->wanted && item->hold && !settled)
-            offline = carry_out(actuate, item) || offline;
+            offline = carry_out(actuate, item, !why) || offline;
     }
     if (retry)
         *retry = offline;
@@ -255,12 +258,10 @@ void vh_actuate_forgive(VhActuate *actuate)
     g_hash_table_iter_init(&iter, actuate->items);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         struct item *item = value;
-        struct vh_cpuset now;
 
         item->failed = false;
         /* The kernel widens the mask of a thread whose last CPU goes offline. */
-        if (item->applied && vh_thread_cpus(item->thread, &now))
-            item->drifted = !vh_cpuset_equal(&now, &item->cpus);
+        item->drifted = item->applied && !actuate->actuator->stands(item->hold, &item->set);
     }
 }
 
@@ -275,18 +276,18 @@ void vh_actuate_yield(VhActuate *actuate, pid_t thread)
     g_hash_table_remove(actuate->items, GINT_TO_POINTER(thread));
 }
 
-const struct vh_cpuset *vh_actuate_cpus(const VhActuate *actuate, pid_t thread)
+const union vh_setting *vh_actuate_setting(const VhActuate *actuate, pid_t thread)
 {
     const struct item *item = find(actuate, thread);
 
-    return item && item->applied ? &item->cpus : NULL;
+    return item && item->applied ? &item->set : NULL;
 }
 
-const struct vh_cpuset *vh_actuate_barred(const VhActuate *actuate, pid_t thread)
+const union vh_setting *vh_actuate_barred(const VhActuate *actuate, pid_t thread)
 {
     const struct item *item = find(actuate, thread);
 
-    return item && item->barred ? &item->cpus : NULL;
+    return item && item->barred ? &item->set : NULL;
 }
 
 void vh_actuate_describe(const VhActuate *actuate, pid_t thread, char **former, const char **problem)

@@ -21,11 +21,12 @@ typedef char *(*VhActuateReason)(unsigned guest, unsigned vcpu, gpointer data);
 
 /* `reason` is asked for each action that is taken until vh_actuate_end. */
 void vh_actuate_begin(VhActuate *actuate, VhActuateReason reason, gpointer data);
-/* `guest` and `vcpu` are the plan's numbers; `cpus` (copied) NULL: the vCPU floats. */
+/* `guest` and `vcpu` are the plan's numbers; `setting` (copied) NULL: the vCPU is left alone. */
 void vh_actuate_want(VhActuate *actuate, const struct vh_target *target, unsigned guest, unsigned vcpu,
-                     const struct vh_cpuset *cpus);
-/* Carries the round out. `why` is the occasion: it is the reason of what is reverted.
- * Returns how many actions were undone; `*retry` is set when a host CPU turned out to be offline. */
+                     const union vh_setting *setting);
+/* Carries the round out. `why` is the occasion: it is the reason of what is reverted. NULL: routine, which the
+ * journal is not told of unless it fails. Returns how many actions were undone; `*retry` is set when a host CPU
+ * turned out to be offline. */
 guint vh_actuate_end(VhActuate *actuate, const char *why, bool *retry);
 
 /* The host's CPUs have changed: what failed may be tried again, and what the kernel undid is to be done again. */
@@ -34,12 +35,12 @@ void vh_actuate_forgive(VhActuate *actuate);
 /* Somebody else has changed the thread's mask, and means it: what was saved is forgotten, nothing is put back. */
 void vh_actuate_yield(VhActuate *actuate, pid_t thread);
 
-/* The host CPUs that a thread is pinned to by us (borrowed until the next round); NULL: it floats. */
-const struct vh_cpuset *vh_actuate_cpus(const VhActuate *actuate, pid_t thread);
+/* What is in force for a thread by us (borrowed until the next round); NULL: nothing. */
+const union vh_setting *vh_actuate_setting(const VhActuate *actuate, pid_t thread);
 
-/* The host CPUs that a thread was to be pinned to and its control group bars; NULL: it does not. Borrowed as
+/* What was to be set for a thread and its control group bars; NULL: it does not. Borrowed as
  * above. */
-const struct vh_cpuset *vh_actuate_barred(const VhActuate *actuate, pid_t thread);
+const union vh_setting *vh_actuate_barred(const VhActuate *actuate, pid_t thread);
 
-/* For people: the former mask ("" if unchanged) and the last failure ("" if none). g_free() `*former`. */
+/* For people: the former state ("" if unchanged) and the last failure ("" if none). g_free() `*former`. */
 void vh_actuate_describe(const VhActuate *actuate, pid_t thread, char **former, const char **problem);

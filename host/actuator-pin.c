@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Pins a vCPU's host thread with sched_setaffinity(2).
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "actuator.h"
 #include "cgroup.h"
 #include "error.h"
+#include "tid.h"
 
 struct VhHold {
     VhSaved *saved;
@@ -19,60 +18,10 @@ struct VhHold {
     struct vh_cpuset active; /* sched_getaffinity's answer when the former mask was noted */
 };
 
-static int fail(GError **error, int number, const char *what, pid_t thread)
-{
-    enum vh_error_code code = number == ESRCH || number == ENOENT ? VH_ERROR_NOT_CONNECTED
-                              : number == EINVAL                  ? VH_ERROR_INVALID_ARGUMENT
-                                                                  : VH_ERROR_FAILED;
-
-    g_set_error(error, VH_ERROR, code, "thread %d: %s: %s", thread, what,
-                code == VH_ERROR_NOT_CONNECTED ? "the thread is gone" : g_strerror(number));
-    return -1;
-}
-
 bool vh_thread_cpus(pid_t thread, struct vh_cpuset *cpus)
 {
     memset(cpus, 0, sizeof(*cpus));
     return sched_getaffinity(thread, sizeof(*cpus), (cpu_set_t *)(void *)cpus) == 0;
-}
-
-/* Reads /proc/`thread`/`file` into `text`. 0 or -errno. */
-static int read_proc(pid_t thread, const char *file, char *text, size_t size)
-{
-    char path[64];
-    ssize_t len = 0;
-    int fd = -1;
-
-    g_snprintf(path, sizeof(path), "/proc/%d/%s", thread, file);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    len = read(fd, text, size - 1);
-    if (len < 0)
-        len = -errno;
-    close(fd);
-    if (len < 0)
-        return (int)len;
-    text[len] = 0;
-    return 0;
-}
-
-/* Field 22 of proc(5)'s stat; the name before it is in parentheses and may hold anything. */
-static int read_start(pid_t thread, uint64_t *start)
-{
-    char text[1024];
-    char *at = NULL;
-    int result = read_proc(thread, "stat", text, sizeof(text));
-
-    if (result < 0)
-        return result;
-    at = strrchr(text, ')');
-    for (int field = 2; at && field < 22; field++)
-        at = strchr(at + 1, ' ');
-    if (!at)
-        return -EBADMSG;
-    *start = strtoull(at + 1, NULL, 10);
-    return 0;
 }
 
 /* The whole mask. sched_getaffinity leaves out what is offline now, and would make the loss permanent. */
@@ -80,7 +29,7 @@ static int read_mask(pid_t thread, struct vh_cpuset *cpus)
 {
     g_autofree char *text = g_malloc(16384);
     char *list = NULL;
-    int result = read_proc(thread, "status", text, 16384);
+    int result = vh_tid_read(thread, "status", text, 16384);
 
     if (result < 0)
         return result;
@@ -100,13 +49,6 @@ static void forget(VhHold *hold)
     g_free(hold);
 }
 
-static bool is_alive(const VhHold *hold)
-{
-    char byte = 0;
-
-    return pread(hold->alive, &byte, 1, 0) == 1;
-}
-
 static int note_former(VhHold *hold)
 {
     if (!vh_thread_cpus(hold->target.thread, &hold->active))
@@ -118,7 +60,6 @@ static VhHold *probe(VhSaved *saved, const struct vh_target *target, GError **er
 {
     VhHold *hold = NULL;
     struct vh_saved_slot *slot = vh_saved_take(saved);
-    char path[64];
     int result = 0;
 
     if (!slot) {
@@ -129,9 +70,9 @@ static VhHold *probe(VhSaved *saved, const struct vh_target *target, GError **er
     hold->saved = saved;
     hold->target = *target;
     hold->slot = slot;
-    g_snprintf(path, sizeof(path), "/proc/%d/comm", target->thread);
-    hold->alive = open(path, O_RDONLY | O_CLOEXEC);
-    result = hold->alive < 0 ? -errno : read_start(target->thread, &slot->start);
+    hold->alive = vh_tid_open(target->thread);
+    result = hold->alive < 0 ? -errno : vh_tid_start(target->thread, &slot->start);
+    slot->kind = VH_SAVED_MASK;
     slot->thread = target->thread;
     slot->vcpu = target->vcpu;
     g_strlcpy(slot->guest, target->guest, sizeof(slot->guest));
@@ -139,7 +80,7 @@ static VhHold *probe(VhSaved *saved, const struct vh_target *target, GError **er
         result = note_former(hold);
     if (result == 0)
         return hold;
-    fail(error, -result, "probing it", target->thread);
+    vh_tid_fail(error, -result, "probing it", target->thread);
     forget(hold);
     return NULL;
 }
@@ -198,18 +139,18 @@ static bool is_barred(pid_t thread, const struct vh_cpuset *cpus, int result, GE
     return true;
 }
 
-static int apply(VhHold *hold, const struct vh_cpuset *cpus, GError **error)
+static int apply(VhHold *hold, const union vh_setting *setting, GError **error)
 {
     bool first = hold->slot->state != VH_SAVED_APPLIED;
     int result = 0;
 
-    if (!is_alive(hold))
-        return fail(error, ESRCH, "pinning it", hold->target.thread);
+    if (!vh_tid_alive(hold->alive))
+        return vh_tid_fail(error, ESRCH, "pinning it", hold->target.thread);
     if (first)
         result = save_former(hold);
     if (result == 0)
-        result = set_mask(hold->target.thread, cpus);
-    if (is_barred(hold->target.thread, cpus, result, error)) {
+        result = set_mask(hold->target.thread, &setting->cpus);
+    if (is_barred(hold->target.thread, &setting->cpus, result, error)) {
         if (first && result == 0)
             set_mask(hold->target.thread, &hold->slot->former);
         if (first)
@@ -220,7 +161,7 @@ static int apply(VhHold *hold, const struct vh_cpuset *cpus, GError **error)
         return 0;
     if (first)
         __atomic_store_n(&hold->slot->state, VH_SAVED_NOTED, __ATOMIC_RELEASE);
-    return fail(error, -result, "pinning it", hold->target.thread);
+    return vh_tid_fail(error, -result, "pinning it", hold->target.thread);
 }
 
 static int revert(VhHold *hold, GError **error)
@@ -229,12 +170,12 @@ static int revert(VhHold *hold, GError **error)
 
     if (hold->slot->state != VH_SAVED_APPLIED)
         return 0;
-    if (!is_alive(hold))
+    if (!vh_tid_alive(hold->alive))
         result = -ESRCH;
     else
         result = set_mask(hold->target.thread, &hold->slot->former);
     __atomic_store_n(&hold->slot->state, VH_SAVED_NOTED, __ATOMIC_RELEASE);
-    return result < 0 ? fail(error, -result, "putting its mask back", hold->target.thread) : 0;
+    return result < 0 ? vh_tid_fail(error, -result, "putting its mask back", hold->target.thread) : 0;
 }
 
 static char *former(const VhHold *hold)
@@ -246,18 +187,40 @@ static int recover(VhSaved *saved, struct vh_saved_slot *slot, GError **error)
 {
     uint64_t start = 0;
     pid_t thread = slot->thread;
-    int result = read_start(thread, &start);
+    int result = vh_tid_start(thread, &start);
 
     if (result == 0 && start != slot->start)
         result = -ESRCH;
     if (result == 0)
         result = set_mask(thread, &slot->former);
     vh_saved_free_slot(saved, slot);
-    return result < 0 ? fail(error, -result, "putting its mask back", thread) : 0;
+    return result < 0 ? vh_tid_fail(error, -result, "putting its mask back", thread) : 0;
+}
+
+static bool stands(const VhHold *hold, const union vh_setting *setting)
+{
+    struct vh_cpuset now;
+
+    /* A thread that is gone needs nothing. */
+    return !vh_thread_cpus(hold->target.thread, &now) || vh_cpuset_equal(&now, &setting->cpus);
+}
+
+static bool same(const union vh_setting *a, const union vh_setting *b)
+{
+    return vh_cpuset_equal(&a->cpus, &b->cpus);
+}
+
+static char *text(const union vh_setting *setting)
+{
+    return vh_cpuset_format(&setting->cpus);
 }
 
 const struct vh_actuator vh_actuator_pin = {
     .name = "pin",
+    .saved = VH_SAVED_MASK,
+    .stands = stands,
+    .same = same,
+    .text = text,
     .probe = probe,
     .apply = apply,
     .revert = revert,

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "boost.h"
 #include "saved.h"
 
 /* Whom an action is for. */
@@ -13,21 +14,33 @@ struct vh_target {
     pid_t thread;
 };
 
-/* One actuator's hold on one target. */
+/* What an action sets: each actuator has its member. */
+union vh_setting {
+    struct vh_cpuset cpus;    /* pin */
+    enum vh_boost_kind boost; /* boost */
+};
+
+/* One actuator's hold on one target. Each actuator has its own kind of it. */
 typedef struct VhHold VhHold;
 
 struct vh_actuator {
     const char *name;
+    enum vh_saved_kind saved; /* which slots are its own */
     /* Can `target` be acted upon? Notes its former state, so that apply is quick. NULL and VH_ERROR_FAILED. */
     VhHold *(*probe)(VhSaved *saved, const struct vh_target *target, GError **error);
     /* 0, or -1 and an error: VH_ERROR_NOT_CONNECTED when the thread is gone, VH_ERROR_INVALID_ARGUMENT when no CPU
-     * of `cpus` is online, VH_ERROR_REFUSED when its control group bars some, VH_ERROR_FAILED. The former state is
-     * saved before the first change. */
-    int (*apply)(VhHold *hold, const struct vh_cpuset *cpus, GError **error);
+     * of those wanted is online, VH_ERROR_REFUSED when its control group bars some, VH_ERROR_FAILED. The former
+     * state is saved before the first change. */
+    int (*apply)(VhHold *hold, const union vh_setting *setting, GError **error);
     /* Puts the former state back, if anything was changed. 0, or -1 and an error as apply's. */
     int (*revert)(VhHold *hold, GError **error);
     /* The former state in words; "" when nothing was changed. g_free() it. */
     char *(*former)(const VhHold *hold);
+    /* Is what was applied in force still? false also means: somebody else has changed it. */
+    bool (*stands)(const VhHold *hold, const union vh_setting *setting);
+    bool (*same)(const union vh_setting *a, const union vh_setting *b);
+    /* For people. g_free() it. */
+    char *(*text)(const union vh_setting *setting);
     /* Ends the hold; does not revert. */
     void (*forget)(VhHold *hold);
     /* Puts back what a dead daemon left applied in `slot`, which is freed. 0; -1 and an error, NOT_CONNECTED when
@@ -36,6 +49,7 @@ struct vh_actuator {
 };
 
 extern const struct vh_actuator vh_actuator_pin;
+extern const struct vh_actuator vh_actuator_boost;
 
 /* The host CPUs that a thread is allowed on now; false: it is gone. */
 bool vh_thread_cpus(pid_t thread, struct vh_cpuset *cpus);

@@ -66,6 +66,15 @@ static gboolean on_list_programs(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMe
     return TRUE;
 }
 
+static gboolean on_explain(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMethodInvocation *invocation,
+                           const char *guest, VhCalls *calls)
+{
+    GError *error = NULL;
+    GVariant *actions = vh_manager_explain(calls->manager, guest, &error);
+    return_value(invocation, "(@aa{sv})", actions, error);
+    return TRUE;
+}
+
 static gboolean on_list_hints(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMethodInvocation *invocation,
                               const char *guest, VhCalls *calls)
 {
@@ -230,6 +239,7 @@ static VhDbusManager1 *skeleton_new(VhCalls *calls)
         {"handle-list-programs", G_CALLBACK(on_list_programs)},
         {"handle-inject", G_CALLBACK(on_inject)},
         {"handle-eject", G_CALLBACK(on_eject)},
+        {"handle-explain", G_CALLBACK(on_explain)},
         {"handle-list-hints", G_CALLBACK(on_list_hints)},
         {"handle-get-policy", G_CALLBACK(on_get_policy)},
         {"handle-watch", G_CALLBACK(on_watch)},

@@ -445,6 +445,11 @@ const struct vh_cpu_map *vh_guest_cpus(const VhGuest *guest)
     return &guest->map;
 }
 
+bool vh_guest_is_connected(const VhGuest *guest)
+{
+    return guest->session && vh_session_is_up(guest->session);
+}
+
 const struct vh_vcpu *vh_guest_vcpus(const VhGuest *guest, unsigned *count)
 {
     *count = guest->vcpus->len;

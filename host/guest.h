@@ -36,6 +36,8 @@ VhPrograms *vh_guest_programs(VhGuest *guest);
 const VhFacts *vh_guest_facts(const VhGuest *guest);
 const struct vh_cpu_map *vh_guest_cpus(const VhGuest *guest);
 
+/* Is there a session with its injector? */
+bool vh_guest_is_connected(const VhGuest *guest);
 /* The vCPUs known now. */
 const struct vh_vcpu *vh_guest_vcpus(const VhGuest *guest, unsigned *count);
 /* One wish for each of them, as of now. */

@@ -2,6 +2,7 @@
 // Manages all guests: from their wishes to the plan to the host's threads.
 #include <errno.h>
 #include <glib/gstdio.h>
+#include <math.h>
 #include <string.h>
 
 #include "actuate.h"
@@ -12,6 +13,7 @@
 #include "msg.h"
 #include "policy-store.h"
 #include "survey.h"
+#include "trials.h"
 
 static const struct vh_inventory_kind *const inventory_kinds[] = {&vh_inventory_static, &vh_inventory_libvirt};
 #define INVENTORIES G_N_ELEMENTS(inventory_kinds)
@@ -35,6 +37,9 @@ struct VhManager {
     VhJournal *journal;
     VhSaved *saved;
     VhActuate *actuate;
+    VhActuate *boosts;
+    VhTrials *trials;
+    guint unboosted; /* by the last round */
     VhPathWatch *path_watch;
     VhHotplug *hotplug;
     struct vh_topology *topology;
@@ -74,6 +79,21 @@ static const char *off_of(const struct entry *entry, const struct vh_vcpu *vcpu)
     return g_hash_table_lookup(entry->off, GUINT_TO_POINTER(vcpu->index));
 }
 
+static const struct vh_cpuset *pinned_to(const VhManager *manager, pid_t thread)
+{
+    const union vh_setting *setting = vh_actuate_setting(manager->actuate, thread);
+
+    return setting ? &setting->cpus : NULL;
+}
+
+/* What the thread was to be pinned to and its control group bars; NULL: it does not. */
+static const struct vh_cpuset *barred_from(const VhManager *manager, pid_t thread)
+{
+    const union vh_setting *setting = vh_actuate_barred(manager->actuate, thread);
+
+    return setting ? &setting->cpus : NULL;
+}
+
 static void survey_guest(VhManager *manager, const struct entry *entry)
 {
     unsigned count = 0;
@@ -86,7 +106,7 @@ static void survey_guest(VhManager *manager, const struct entry *entry)
     else
         vh_guest_wishes(entry->guest, (struct vh_wish *)(void *)manager->wishes->data);
     for (unsigned i = 0; i < count; i++) {
-        manager->now->pdata[i] = (gpointer)vh_actuate_cpus(manager->actuate, vcpus[i].thread);
+        manager->now->pdata[i] = (gpointer)pinned_to(manager, vcpus[i].thread);
         if (off_of(entry, &vcpus[i]))
             memset(&g_array_index(manager->wishes, struct vh_wish, i), 0, sizeof(struct vh_wish));
     }
@@ -111,24 +131,107 @@ static char *reason_of(unsigned guest, unsigned vcpu, gpointer data)
     return vh_survey_reason(((const VhManager *)data)->survey, guest, vcpu);
 }
 
+static struct vh_trial_options tried_by(const struct vh_rule *rule)
+{
+    bool boost = rule->action == VH_ACTION_BOOST;
+
+    return (struct vh_trial_options){.on = rule->trial,
+                                     .keep_unproven = !boost,
+                                     .hold_us = boost ? rule->hold_us : 0,
+                                     .rest_us = boost ? rule->cooldown_us : 0,
+                                     .loss = rule->loss};
+}
+
+/* Asks whether what is wished for a vCPU may be in force yet, or still. Returns whether a pin may.
+ * `planned`: the plan has one. */
+static bool ask_trials(VhManager *manager, const struct vh_target *target, const struct vh_wish *wish,
+                       bool planned)
+{
+    bool pin = true;
+
+    vh_trials_name(manager->trials, target);
+    if (wish->tried && planned)
+        pin = vh_trials_ask(manager->trials, target,
+                            &(struct vh_trials_ask){.what = VH_TRIALS_PIN,
+                                                    .rule = wish->tried->name,
+                                                    .options = tried_by(wish->tried),
+                                                    .figure = NAN});
+    if (wish->boost)
+        vh_trials_ask(manager->trials, target,
+                      &(struct vh_trials_ask){.what = VH_TRIALS_BOOST,
+                                              .boost = wish->boost->boost,
+                                              .rule = wish->boost->name,
+                                              .options = tried_by(wish->boost),
+                                              .figure = wish->figure});
+    return pin;
+}
+
+/* The plan does not have boosts: by the thread and what asks for it. */
+static char *boost_reason(unsigned thread, unsigned vcpu, gpointer data)
+{
+    (void)vcpu;
+    return vh_trials_reason(((const VhManager *)data)->trials, (pid_t)thread, VH_TRIALS_BOOST);
+}
+
+static void want_boost(const struct vh_target *target, enum vh_boost_kind boost, gpointer data)
+{
+    union vh_setting setting = {.boost = boost};
+
+    vh_actuate_want(((VhManager *)data)->boosts, target, (unsigned)target->thread, target->vcpu, &setting);
+}
+
+static void tell_boost(const struct vh_target *target, enum vh_boost_kind boost, gpointer data)
+{
+    VhManager *manager = data;
+    g_autofree char *former = NULL;
+    const char *problem = NULL;
+
+    (void)boost;
+    vh_actuate_describe(manager->boosts, target->thread, &former, &problem);
+    vh_trials_tell(manager->trials, target->thread, VH_TRIALS_BOOST, problem);
+}
+
+static void on_boost(const char *why, gpointer data)
+{
+    VhManager *manager = data;
+
+    vh_actuate_begin(manager->boosts, boost_reason, manager);
+    vh_trials_boosts(manager->trials, want_boost, manager);
+    manager->unboosted += vh_actuate_end(manager->boosts, why, NULL);
+    vh_trials_boosts(manager->trials, tell_boost, manager);
+}
+
 static guint act(VhManager *manager, const char *why, bool *retry)
 {
     const struct vh_plan *made = plan(manager);
+    guint undone = 0;
 
+    manager->unboosted = 0;
+    vh_trials_begin(manager->trials);
     vh_actuate_begin(manager->actuate, reason_of, manager);
     for (unsigned i = 0; i < manager->entries->len; i++) {
         const struct entry *entry = g_ptr_array_index(manager->entries, i);
         unsigned count = 0;
         const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
 
+        if (!vh_guest_is_connected(entry->guest))
+            vh_trials_interrupt(manager->trials, name_of(entry), "the guest went away meanwhile");
         for (unsigned j = 0; j < count; j++) {
             struct vh_target target = {name_of(entry), vcpus[j].index, vcpus[j].thread};
+            const struct vh_cpuset *cpus =
+                off_of(entry, &vcpus[j]) ? NULL : vh_plan_set(made, vh_plan_thread(made, i, j));
+            union vh_setting setting;
 
-            vh_actuate_want(manager->actuate, &target, i, j,
-                            off_of(entry, &vcpus[j]) ? NULL : vh_plan_set(made, vh_plan_thread(made, i, j)));
+            if (!ask_trials(manager, &target, vh_survey_wish(manager->survey, i, j), cpus))
+                cpus = NULL;
+            if (cpus)
+                setting.cpus = *cpus;
+            vh_actuate_want(manager->actuate, &target, i, j, cpus ? &setting : NULL);
         }
     }
-    return vh_actuate_end(manager->actuate, why, retry);
+    undone = vh_actuate_end(manager->actuate, why, retry);
+    vh_trials_end(manager->trials, why);
+    return undone + manager->unboosted;
 }
 
 /* Tells the guests' makers what their vCPUs are pinned to now. */
@@ -141,11 +244,10 @@ static void mirror(const VhManager *manager)
         const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
 
         for (unsigned j = 0; config->mirror && j < count; j++) {
-            const struct vh_cpuset *cpus = vh_actuate_cpus(manager->actuate, vcpus[j].thread);
+            const struct vh_cpuset *cpus = pinned_to(manager, vcpus[j].thread);
 
             /* What the control group bars the guest's maker may be able to do: the group may be its own. */
-            config->mirror(config, vcpus[j].index,
-                           cpus ? cpus : vh_actuate_barred(manager->actuate, vcpus[j].thread));
+            config->mirror(config, vcpus[j].index, cpus ? cpus : barred_from(manager, vcpus[j].thread));
         }
     }
 }
@@ -185,8 +287,17 @@ static void on_hotplug(gpointer data)
 
     read_topology(manager);
     vh_actuate_forgive(manager->actuate);
+    vh_actuate_forgive(manager->boosts);
+    vh_trials_interrupt(manager->trials, NULL, "the host's CPUs have changed meanwhile");
     replan(manager, "the host's CPUs have changed");
 }
+
+static void on_replan(const char *why, gpointer data)
+{
+    replan(data, why);
+}
+
+static const struct vh_trials_funcs trials_funcs = {.replan = on_replan, .boost = on_boost};
 
 static void on_changed(VhGuest *guest, const char *why, gpointer data)
 {
@@ -462,6 +573,8 @@ VhManager *vh_manager_new(const VhConfig *config, GError **error)
     if (open_all(manager, error) < 0)
         return NULL;
     manager->actuate = vh_actuate_new(manager->saved, manager->journal, &vh_actuator_pin);
+    manager->boosts = vh_actuate_new(manager->saved, manager->journal, &vh_actuator_boost);
+    manager->trials = vh_trials_new("/proc", manager->journal, &trials_funcs, manager);
     open_policy(manager);
     for (guint i = 0; i < INVENTORIES; i++) {
         manager->inventories[i] = inventory_kinds[i]->open(config, &inventory_events, manager, error);
@@ -478,7 +591,9 @@ void vh_manager_free(VhManager *manager)
     if (!manager)
         return;
     /* First the masks: what follows may take a while. */
+    vh_actuate_free(manager->boosts, "vhintd stops");
     vh_actuate_free(manager->actuate, "vhintd stops");
+    vh_trials_free(manager->trials);
     g_ptr_array_unref(manager->entries);
     for (guint i = 0; i < INVENTORIES; i++)
         if (manager->inventories[i])
@@ -527,7 +642,7 @@ static GVariant *describe_vcpu(const VhManager *manager, const struct vh_plan *m
     const struct vh_vcpu *vcpu = &vh_guest_vcpus(entry->guest, &count)[position];
     const struct vh_placed *placed = vh_plan_thread(made, guest, position);
     struct vh_cpuset allowed;
-    bool applied = vh_actuate_cpus(manager->actuate, vcpu->thread) != NULL;
+    bool applied = pinned_to(manager, vcpu->thread) != NULL;
     bool wanted = placed->set >= 0 || placed->reason == VH_REASON_FULL || placed->reason == VH_REASON_NO_CPU;
     g_autofree char *host_cpus =
         vh_thread_cpus(vcpu->thread, &allowed) ? vh_cpuset_format(&allowed) : g_strdup("");
@@ -567,6 +682,11 @@ GVariant *vh_manager_guest(VhManager *manager, const char *guest, GError **error
     describe(entry, &dict);
     g_variant_dict_insert_value(&dict, "vcpu", g_variant_builder_end(&builder));
     return g_variant_dict_end(&dict);
+}
+
+GVariant *vh_manager_explain(VhManager *manager, const char *guest, GError **error)
+{
+    return find(manager, guest, error) ? vh_trials_describe(manager->trials, guest) : NULL;
 }
 
 GVariant *vh_manager_programs(VhManager *manager, const char *guest, GError **error)

@@ -30,6 +30,9 @@ GVariant *vh_manager_guest(VhManager *manager, const char *guest, GError **error
 /* ListPrograms: aa{sv}; NULL and VH_ERROR_NO_SUCH_GUEST. */
 GVariant *vh_manager_programs(VhManager *manager, const char *guest, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Explain: aa{sv}; NULL and VH_ERROR_NO_SUCH_GUEST. */
+GVariant *vh_manager_explain(VhManager *manager, const char *guest, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* ListHints: the facts that hold now, one JSON object each, without newlines; g_strfreev() them. */
 char **vh_manager_hints(VhManager *manager, const char *guest, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

@@ -168,9 +168,11 @@ void vh_policy_refuse(const struct vh_policy_reader *reader, const struct vh_pol
 
 int vh_policy_bool(const char *value, bool *result, GError **error)
 {
-    bool yes = g_str_equal(value, "true") || g_str_equal(value, "yes");
+    static const char *const yes_words[] = {"true", "yes", "on", NULL};
+    static const char *const no_words[] = {"false", "no", "off", NULL};
+    bool yes = g_strv_contains(yes_words, value);
 
-    if (!yes && !g_str_equal(value, "false") && !g_str_equal(value, "no")) {
+    if (!yes && !g_strv_contains(no_words, value)) {
         g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "\"%s\" is neither yes nor no", value);
         return -1;
     }

@@ -43,7 +43,7 @@ void vh_policy_refuse(const struct vh_policy_reader *reader, const struct vh_pol
 struct vh_policy_entry *vh_policy_entry(const struct vh_policy_section *section, const char *key);
 void vh_policy_entry_free(gpointer data);
 
-/* "true", "yes", "false", "no". 0, or -1 and VH_ERROR_INVALID_ARGUMENT. */
+/* "true", "yes", "on", "false", "no", "off". 0, or -1 and VH_ERROR_INVALID_ARGUMENT. */
 int vh_policy_bool(const char *value, bool *result, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* CPUs that the host has. */
 int vh_policy_cpus(const char *value, const struct vh_policy_world *world, struct vh_cpuset *cpus,

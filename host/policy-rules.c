@@ -5,8 +5,23 @@
 #include "error.h"
 #include "nearest.h"
 #include "policy-private.h"
+#include "trial.h"
 
-static const char *const rule_keys[] = {"on", "when", "do", "hold", "cooldown", "enabled", NULL};
+static const char *const rule_keys[] = {"on",      "when",  "do",       "hold",   "cooldown",
+                                        "enabled", "trial", "max-loss", "figure", NULL};
+
+static int take_loss(const char *value, struct vh_rule *rule, GError **error)
+{
+    g_autofree char *plain = g_strndup(value, strlen(value) - g_str_has_suffix(value, "%"));
+    guint64 number = 0;
+
+    if (!g_ascii_string_to_unsigned(plain, 10, 0, 100, &number, NULL)) {
+        g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "\"%s\" is no share from 0%% to 100%%", value);
+        return -1;
+    }
+    rule->loss = (unsigned)number;
+    return 0;
+}
 
 /* One key into the rule. 0, or -1 and an error. */
 static int take_entry(struct vh_rule *rule, const struct vh_policy_entry *entry, GError **error)
@@ -24,17 +39,57 @@ static int take_entry(struct vh_rule *rule, const struct vh_policy_entry *entry,
         return rule->when || !*entry->value ? 0 : -1;
     }
     if (g_str_equal(key, "do"))
-        return vh_rule_parse_do(entry->value, &rule->action, &rule->argument, error);
+        return vh_rule_parse_do(entry->value, &rule->action, &rule->argument, &rule->boost, error);
     if (g_str_equal(key, "hold"))
         return vh_duration_parse(entry->value, &rule->hold_us, error);
     if (g_str_equal(key, "cooldown"))
         return vh_duration_parse(entry->value, &rule->cooldown_us, error);
     if (g_str_equal(key, "enabled"))
         return vh_policy_bool(entry->value, &rule->enabled, error);
+    if (g_str_equal(key, "trial"))
+        return vh_policy_bool(entry->value, &rule->trial, error);
+    if (g_str_equal(key, "max-loss"))
+        return take_loss(entry->value, rule, error);
+    if (g_str_equal(key, "figure")) {
+        rule->figure = g_strdup(entry->value);
+        return 0;
+    }
     best = vh_nearest(key, rule_keys);
     g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "unknown key; did you mean \"%s\"?",
                 best ? best : rule_keys[0]);
     return -1;
+}
+
+/* What only some actions have, and what a boost has though the files do not say it. */
+static void fit_action(struct vh_policy_reader *reader, const struct vh_policy_section *section,
+                       struct vh_rule *rule)
+{
+    const struct vh_policy_entry *trial = vh_policy_entry(section, "trial");
+    const struct vh_policy_entry *loss = vh_policy_entry(section, "max-loss");
+    const struct vh_policy_entry *figure = vh_policy_entry(section, "figure");
+    bool tried = rule->action == VH_ACTION_PIN || rule->action == VH_ACTION_GROUP;
+
+    if (rule->action != VH_ACTION_BOOST) {
+        if (trial && !tried)
+            vh_policy_refuse(reader, section, trial, "only pin, group and boost are tried");
+        if (loss && !tried)
+            vh_policy_refuse(reader, section, loss, "only pin, group and boost are tried");
+        if (figure)
+            vh_policy_refuse(reader, section, figure, "only a boost has a figure");
+        return;
+    }
+    if (!trial)
+        rule->trial = true;
+    if (!vh_policy_entry(section, "hold"))
+        rule->hold_us = VH_BOOST_HOLD_US;
+    if (!vh_policy_entry(section, "cooldown"))
+        rule->cooldown_us = VH_BOOST_REST_US;
+    if (rule->hold_us <= 0 || rule->hold_us > VH_BOOST_HOLD_MAX_US)
+        vh_policy_refuse(reader, section, vh_policy_entry(section, "hold"),
+                         "a boost always ends: write more than 0 and at most 60s");
+    if (rule->cooldown_us < VH_BOOST_REST_MIN_US)
+        vh_policy_refuse(reader, section, vh_policy_entry(section, "cooldown"),
+                         "a boost always rests: write 100ms or more");
 }
 
 static char *summarize(const struct vh_policy_section *section)
@@ -57,6 +112,7 @@ void vh_policy_read_rule(struct vh_policy_reader *reader, const struct vh_policy
 
     rule->name = g_strdup(section->name + strlen("rule "));
     rule->enabled = true;
+    rule->loss = VH_TRIAL_LOSS;
     rule->origin = section->origin;
     for (guint i = 0; i < section->entries->len; i++) {
         const struct vh_policy_entry *entry = g_ptr_array_index(section->entries, i);
@@ -65,10 +121,11 @@ void vh_policy_read_rule(struct vh_policy_reader *reader, const struct vh_policy
         if (take_entry(rule, entry, &error) < 0)
             vh_policy_refuse(reader, section, entry, "%s", error->message);
     }
+    fit_action(reader, section, rule);
     if (!rule->on)
         vh_policy_refuse(reader, section, NULL, "the key \"on\" is missing: which kind of hint is it about?");
     if (!rule->argument && !vh_policy_entry(section, "do"))
-        vh_policy_refuse(reader, section, NULL, "the key \"do\" is missing: pin, group, float or log?");
+        vh_policy_refuse(reader, section, NULL, "the key \"do\" is missing: pin, group, float, log or boost?");
     if (reader->policy->rules->len == VH_RULES_MAX)
         vh_policy_refuse(reader, section, NULL, "more than %u rules", VH_RULES_MAX);
     if (reader->problems->len > known) {
@@ -141,7 +198,9 @@ static void check_rule(const struct vh_policy_reader *reader, const struct vh_ru
     }
     /* The message begins with the key. */
     text = strstr(first->message, ": ");
-    key = g_str_has_prefix(first->message, "when: ") ? "when" : "do";
+    key = g_str_has_prefix(first->message, "when: ")     ? "when"
+          : g_str_has_prefix(first->message, "figure: ") ? "figure"
+                                                         : "do";
     vh_policy_refuse(reader, section, vh_policy_entry(section, key), "%s", text ? text + 2 : first->message);
 }
 

@@ -2,6 +2,7 @@
 // Turns facts into wishes for vCPUs, by rules.
 #include "policy.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +31,7 @@ struct VhRules {
 struct group {
     struct vh_mask mask;
     const char *rule;
+    const struct vh_rule *tried; /* as struct vh_wish's */
 };
 
 /* Wishes in the making. */
@@ -274,9 +276,18 @@ enum vh_verdict vh_rules_see(VhRules *rules, const struct vh_kind *kind, const u
 
 /* ---- wishes ---- */
 
-/* Merges `mask` with all groups that it touches. */
-static void add_group(struct round *round, struct vh_mask mask, const char *rule)
+static void note_tried(const struct vh_rule **tried, const struct vh_rule *rule)
 {
+    if (rule->trial && (!*tried || strcmp(rule->name, (*tried)->name) < 0))
+        *tried = rule;
+}
+
+/* Merges `mask` with all groups that it touches. */
+static void add_group(struct round *round, struct vh_mask mask, const struct vh_rule *rule)
+{
+    const struct vh_rule *tried = rule->trial ? rule : NULL;
+    const char *name = rule->name;
+
     for (unsigned i = 0; i < round->group_count;) {
         struct group *group = &round->groups[i];
         uint64_t common = 0;
@@ -289,11 +300,13 @@ static void add_group(struct round *round, struct vh_mask mask, const char *rule
         }
         for (unsigned word = 0; word < VH_MASK_WORDS; word++)
             mask.words[word] |= group->mask.words[word];
-        if (strcmp(group->rule, rule) < 0)
-            rule = group->rule;
+        if (strcmp(group->rule, name) < 0)
+            name = group->rule;
+        if (group->tried)
+            note_tried(&tried, group->tried);
         *group = round->groups[--round->group_count];
     }
-    round->groups[round->group_count++] = (struct group){mask, rule};
+    round->groups[round->group_count++] = (struct group){mask, name, tried};
 }
 
 /* The wish of the vCPU that serves guest CPU `cpu`; NULL: none does now. */
@@ -312,7 +325,18 @@ static void note_rule(struct vh_wish *wish, const char *rule)
         wish->rule = rule;
 }
 
-static void add_wish(struct round *round, const struct vh_rule *rule, const struct vh_mask *mask)
+static void add_boost(struct vh_wish *wish, const struct vh_rule *rule, double figure)
+{
+    if (!wish)
+        return;
+    if (!wish->boost || strcmp(rule->name, wish->boost->name) < 0)
+        wish->boost = rule;
+    if (isnan(wish->figure) || figure > wish->figure)
+        wish->figure = figure;
+}
+
+/* `figure`: NAN for none. */
+static void add_wish(struct round *round, const struct vh_rule *rule, const struct vh_mask *mask, double figure)
 {
     unsigned cpu = next_cpu(mask, 0);
     struct vh_wish *wish = NULL;
@@ -325,12 +349,18 @@ static void add_wish(struct round *round, const struct vh_rule *rule, const stru
     }
     if (rule->action == VH_ACTION_GROUP) {
         if (weight(mask) > 1)
-            add_group(round, *mask, rule->name);
+            add_group(round, *mask, rule);
+        return;
+    }
+    if (rule->action == VH_ACTION_BOOST) {
+        for (; cpu < VH_CPUS_MAX; cpu = next_cpu(mask, cpu + 1))
+            add_boost(wish_of(round, cpu), rule, figure);
         return;
     }
     wish = wish_of(round, cpu);
     if (!wish)
         return;
+    note_tried(&wish->tried, rule);
     wish->kind = VH_WISH_ANCHOR;
     wish->guest_cpu = (int)cpu;
     wish->tasks += !round->held;
@@ -344,7 +374,7 @@ static void add_held(const struct vh_rule *rule, const struct vh_mask *mask, gpo
     bool all = next_cpu(mask, 0) == VH_CPUS_MAX;
 
     if (all ? rule->action == VH_ACTION_FLOAT : judge(mask, round->map) == VH_VERDICT_OK)
-        add_wish(round, rule, mask);
+        add_wish(round, rule, mask, NAN);
 }
 
 static void collect(VhRules *rules, const VhFacts *facts, struct round *round, gint64 now)
@@ -358,14 +388,19 @@ static void collect(VhRules *rules, const VhFacts *facts, struct round *round, g
 
         for (unsigned i = 0; i < bound->count; i++) {
             const struct vh_bound_rule *rule = &bound->rules[i];
-            bool remembers = rule->rule->hold_us || rule->rule->cooldown_us;
+            /* A boost ends with its fact, at the latest; its hold and cooldown are its trial's business. */
+            bool remembers =
+                (rule->rule->hold_us || rule->rule->cooldown_us) && rule->rule->action != VH_ACTION_BOOST;
+            double figure = NAN;
             struct vh_mask mask;
 
             if (rule->rule->action == VH_ACTION_LOG || !vh_tests_hold(&rule->tests, fact->record) ||
                 read_target(rule, fact->record, round->map, &mask) != VH_VERDICT_OK)
                 continue;
+            if (rule->rule->figure)
+                figure = (double)vh_fieldref_number(&rule->figure, fact->record);
             if (!remembers || vh_memory_wish(rules->memory, rule->rule, &mask, now))
-                add_wish(round, rule->rule, &mask);
+                add_wish(round, rule->rule, &mask, figure);
         }
     }
 }
@@ -391,6 +426,7 @@ static void apply_groups(struct round *round)
             if (wish->kind == VH_WISH_NONE) {
                 wish->kind = VH_WISH_GROUP;
                 wish->rule = group->rule;
+                wish->tried = group->tried;
             }
         }
     }
@@ -404,7 +440,7 @@ static void apply_floats(struct round *round)
         struct vh_wish *wish = round->float_all || mask_has(&round->floats, cpu) ? wish_of(round, cpu) : NULL;
 
         if (wish)
-            *wish = (struct vh_wish){.guest_cpu = -1};
+            *wish = (struct vh_wish){.guest_cpu = -1, .figure = NAN};
     }
 }
 
@@ -440,7 +476,7 @@ gint64 vh_rules_wishes(VhRules *rules, const VhFacts *facts, const struct vh_cpu
     gint64 next = -1;
 
     for (unsigned i = 0; i < count; i++)
-        wishes[i] = (struct vh_wish){.guest_cpu = -1};
+        wishes[i] = (struct vh_wish){.guest_cpu = -1, .figure = NAN};
     vh_memory_begin(rules->memory);
     collect(rules, facts, &round, now);
     round.held = true;

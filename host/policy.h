@@ -4,8 +4,9 @@
  *
  * Rules are compiled for a kind of hint when its first hint arrives. `pin` asks for an anchor: one guest CPU's
  * vCPU gets a host CPU; `group` asks that vCPUs be close together, and groups that share a vCPU are one; `float`
- * leaves vCPUs alone whatever others ask. A field that names no CPU, or one that the guest's CPU map does not
- * have, asks for nothing.
+ * leaves vCPUs alone whatever others ask; `boost` asks
+ * that the vCPU be favoured as long as its fact holds. A field that names no CPU, or one that the guest's CPU map
+ * does not have, asks for nothing.
  *
  * A wish of a rule with `hold` outlives its fact that long; an event (a hint without key) is a fact that ends at
  * once. With `cooldown`, a wish that ended does not come again for the same CPUs before that. What they need to
@@ -27,6 +28,9 @@ struct vh_wish {
     int guest_cpu;    /* ANCHOR: the guest CPU that is to be pinned */
     const char *rule; /* name of the (first) rule that asks; borrowed from the policy. NULL: nobody asks */
     bool over_limit;  /* would be an anchor but for max-pins */
+    const struct vh_rule *tried; /* the pin or group must prove itself by this rule; NULL: it need not. Borrowed */
+    const struct vh_rule *boost; /* of several the one with the lowest name; NULL: no boost. Borrowed */
+    double figure;               /* the worst one the guest says the boost should make better; NAN: none */
 };
 
 /* For people: "2 hints pin guest CPU 3 (rule affinity-pin)". g_free() it. */

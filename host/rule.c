@@ -9,11 +9,8 @@
 #include "wire.h"
 
 const char *const vh_action_names[] = {
-    [VH_ACTION_PIN] = "pin",
-    [VH_ACTION_GROUP] = "group",
-    [VH_ACTION_FLOAT] = "float",
-    [VH_ACTION_LOG] = "log",
-    NULL,
+    [VH_ACTION_PIN] = "pin", [VH_ACTION_GROUP] = "group", [VH_ACTION_FLOAT] = "float",
+    [VH_ACTION_LOG] = "log", [VH_ACTION_BOOST] = "boost", NULL,
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(vh_action_names) == VH_ACTION_COUNT + 1);
 
@@ -23,11 +20,35 @@ void vh_rule_free(struct vh_rule *rule)
     g_free(rule->on);
     vh_when_free(rule->when);
     g_free(rule->argument);
+    g_free(rule->figure);
     g_free(rule->summary);
     g_free(rule);
 }
 
-int vh_rule_parse_do(const char *text, enum vh_action *action, char **argument, GError **error)
+/* Takes the kind off the end of "FIELD [KIND]". 0, or -1 and an error. */
+static int take_boost(char *rest, enum vh_boost_kind *boost, GError **error)
+{
+    char *kind = strpbrk(rest, " \t");
+    const char *best = NULL;
+
+    *boost = VH_BOOST_NICE;
+    if (!kind)
+        return 0;
+    *kind++ = 0;
+    kind = g_strchug(kind);
+    for (int i = 0; i < VH_BOOST_COUNT; i++) {
+        if (!g_str_equal(kind, vh_boost_names[i]))
+            continue;
+        *boost = (enum vh_boost_kind)i;
+        return 0;
+    }
+    best = vh_nearest(kind, vh_boost_names);
+    return vh_invalid(error, "there is no boost by \"%s\"; did you mean \"%s\"? (nice, rr, weight, uclamp)", kind,
+                      best ? best : vh_boost_names[0]);
+}
+
+int vh_rule_parse_do(const char *text, enum vh_action *action, char **argument, enum vh_boost_kind *boost,
+                     GError **error)
 {
     gsize len = strcspn(text, " \t");
     g_autofree char *verb = g_strndup(text, len);
@@ -43,12 +64,14 @@ int vh_rule_parse_do(const char *text, enum vh_action *action, char **argument, 
         return vh_invalid(
             error,
             "there is no action \"%s\"; did you mean \"%s\"? (pin FIELD, group FIELD, float [FIELD], "
-            "log TEXT)",
+            "log TEXT, boost FIELD [KIND])",
             verb, best ? best : vh_action_names[0]);
     }
     if (!*rest && found != VH_ACTION_FLOAT)
         return vh_invalid(error, found == VH_ACTION_LOG ? "log what? write: log TEXT" : "%s what? write: %s FIELD",
                           verb, verb);
+    if (found == VH_ACTION_BOOST && take_boost(rest, boost, error) < 0)
+        return -1;
     if (found != VH_ACTION_LOG && strpbrk(rest, " \t"))
         return vh_invalid(error, "%s takes one field, not \"%s\"", verb, rest);
     *action = (enum vh_action)found;
@@ -150,6 +173,14 @@ static int bind_target(const struct vh_rule *rule, const struct vh_kind *kind, s
     return 0;
 }
 
+static int bind_figure(const struct vh_rule *rule, const struct vh_kind *kind, struct vh_fieldref *figure,
+                       GError **error)
+{
+    if (vh_fieldref_find(kind, rule->figure, figure, error) < 0)
+        return -1;
+    return figure->type == VH_FIELD_INT ? 0 : vh_invalid(error, "\"%s\" is no integer", rule->figure);
+}
+
 int vh_rule_bind(const struct vh_rule *rule, const struct vh_kind *kind, struct vh_bound_rule *bound,
                  GError **error)
 {
@@ -161,6 +192,10 @@ int vh_rule_bind(const struct vh_rule *rule, const struct vh_kind *kind, struct 
     }
     if (bind_target(rule, kind, &made, error) < 0) {
         g_prefix_error(error, "do: ");
+        return -1;
+    }
+    if (rule->figure && bind_figure(rule, kind, &made.figure, error) < 0) {
+        g_prefix_error(error, "figure: ");
         return -1;
     }
     *bound = made;

@@ -5,15 +5,23 @@
  * known or not when the rule was written. */
 #pragma once
 
+#include "boost.h"
 #include "when.h"
 
-enum vh_action { VH_ACTION_PIN, VH_ACTION_GROUP, VH_ACTION_FLOAT, VH_ACTION_LOG, VH_ACTION_COUNT };
+enum vh_action {
+    VH_ACTION_PIN,
+    VH_ACTION_GROUP,
+    VH_ACTION_FLOAT,
+    VH_ACTION_LOG,
+    VH_ACTION_BOOST,
+    VH_ACTION_COUNT
+};
 
 #define VH_ACTIONS_ALL ((1u << VH_ACTION_COUNT) - 1)
 #define VH_RULES_MAX 256u
 #define VH_HOLD_MAX_US ((gint64)24 * 3600 * G_USEC_PER_SEC)
 
-/* "pin", "group", "float", "log", then NULL. */
+/* "pin", "group", "float", "log", "boost", then NULL. */
 extern const char *const vh_action_names[];
 
 /* Where something was written: for people. */
@@ -27,9 +35,13 @@ struct vh_rule {
     char *on;     /* name of the kind's struct */
     VhWhen *when; /* NULL: always */
     enum vh_action action;
-    char *argument;     /* PIN, GROUP, FLOAT: a field's path, "" for none; LOG: the text */
-    gint64 hold_us;     /* the wish outlives the fact that long */
+    char *argument;     /* a field's path, "" for none; LOG: the text */
+    gint64 hold_us;     /* the wish outlives the fact that long; BOOST: it lasts no longer than that */
     gint64 cooldown_us; /* and does not come again before that */
+    enum vh_boost_kind boost;
+    bool trial;    /* PIN, GROUP, BOOST: it must prove itself */
+    unsigned loss; /* percent of their progress that neighbours may lose by it */
+    char *figure;  /* BOOST: a field's path, of a number that is better when lower; NULL: none */
     bool enabled;
     char *summary; /* all of it in one line, for people */
     struct vh_origin origin;
@@ -41,17 +53,19 @@ struct vh_bound_rule {
     struct vh_tests tests;
     bool has_target;
     struct vh_fieldref target; /* an integer: a guest CPU's number (GROUP: a mask); INTS: a mask */
+    struct vh_fieldref figure; /* if the rule has one */
 };
 
-/* Reads "pin FIELD", "group FIELD", "float [FIELD]" or "log TEXT" into `action` and `argument` (g_free). 0; or -1
- * and VH_ERROR_INVALID_ARGUMENT. */
-int vh_rule_parse_do(const char *text, enum vh_action *action, char **argument,
+/* Reads "pin FIELD", "group FIELD", "float [FIELD]", "log TEXT" or "boost FIELD [KIND]" into `action` and
+ * `argument` (g_free), and `boost`. 0; or -1 and VH_ERROR_INVALID_ARGUMENT. */
+int vh_rule_parse_do(const char *text, enum vh_action *action, char **argument, enum vh_boost_kind *boost,
                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* "250ms", "2s", "5m", "1h", or "0", at most VH_HOLD_MAX_US. 0; or -1 and VH_ERROR_INVALID_ARGUMENT. */
 int vh_duration_parse(const char *text, gint64 *us, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* 0; or -1 and VH_ERROR_INVALID_ARGUMENT, whose message begins with the key ("when" or "do") and ": ". */
+/* 0; or -1 and VH_ERROR_INVALID_ARGUMENT, whose message begins with the key ("when", "do" or "figure") and ": ".
+ */
 int vh_rule_bind(const struct vh_rule *rule, const struct vh_kind *kind, struct vh_bound_rule *bound,
                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

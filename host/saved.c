@@ -13,7 +13,8 @@
 
 #include "error.h"
 
-#define MAGIC "vhsaved1"
+#define MAGIC "vhsaved2"
+#define MAGIC_1 "vhsaved1" /* the same layout, but pins only: their kind is 0 */
 
 /* The file's layout, for this machine only. */
 struct file {
@@ -41,7 +42,8 @@ static VhSaved *fail(GError **error, enum vh_error_code code, const char *path, 
 
 static bool ours(const struct file *file)
 {
-    return memcmp(file->magic, MAGIC, sizeof(file->magic)) == 0 &&
+    return (memcmp(file->magic, MAGIC, sizeof(file->magic)) == 0 ||
+            memcmp(file->magic, MAGIC_1, sizeof(file->magic)) == 0) &&
            file->slot_size == sizeof(struct vh_saved_slot) && file->slot_count == VH_SAVED_MAX &&
            file->used <= VH_SAVED_MAX;
 }
@@ -76,6 +78,7 @@ VhSaved *vh_saved_open(const char *path, GError **error)
         return fail(error, VH_ERROR_FAILED, path, "was left by another version of vhintd: start that one once",
                     fd);
     }
+    memcpy(file->magic, MAGIC, sizeof(file->magic));
     /* What a dead daemon only noted was never changed. */
     for (uint32_t i = 0; i < file->used; i++)
         if (file->slots[i].state == VH_SAVED_NOTED)
@@ -120,12 +123,12 @@ void vh_saved_free_slot(VhSaved *saved, struct vh_saved_slot *slot)
         __atomic_store_n(&slot->state, VH_SAVED_FREE, __ATOMIC_RELEASE);
 }
 
-struct vh_saved_slot *vh_saved_next(VhSaved *saved, const struct vh_saved_slot *last)
+struct vh_saved_slot *vh_saved_next(VhSaved *saved, enum vh_saved_kind kind, const struct vh_saved_slot *last)
 {
     struct file *file = saved->file;
 
     for (uint32_t i = last ? (uint32_t)(last - file->slots) + 1 : 0; i < file->used; i++)
-        if (file->slots[i].state == VH_SAVED_APPLIED)
+        if (file->slots[i].state == VH_SAVED_APPLIED && file->slots[i].kind == kind)
             return &file->slots[i];
     return NULL;
 }

@@ -11,7 +11,8 @@
 
 #include "cpuset.h"
 
-#define VH_SAVED_MAX 4096u /* threads under an action at one time */
+#define VH_SAVED_MAX 4096u /* actions upon threads at one time */
+#define VH_SAVED_PATH 384u
 
 typedef struct VhSaved VhSaved;
 
@@ -21,15 +22,34 @@ enum vh_saved_state {
     VH_SAVED_APPLIED = 2, /* to be put back */
 };
 
+/* What a slot's former state is about. The numbers are in files: version 1 of them had pins only. */
+enum vh_saved_kind { VH_SAVED_MASK = 0, VH_SAVED_BOOST = 1 };
+
+struct vh_saved_boost {
+    uint32_t kind; /* enum vh_boost_kind: says which of these were changed */
+    int32_t nice;
+    int32_t policy;   /* SCHED_*, with SCHED_RESET_ON_FORK as it was */
+    int32_t priority; /* real-time */
+    uint32_t util_min;
+    uint32_t reserved;
+    uint64_t weight;                 /* of the cgroup */
+    uint64_t weight_ours;            /* what it was set to */
+    char weight_file[VH_SAVED_PATH]; /* its cpu.weight or cpu.shares */
+};
+
 struct vh_saved_slot {
     uint32_t state; /* enum vh_saved_state */
     uint32_t vcpu;
     int32_t thread;
-    uint32_t reserved;
+    uint32_t kind;  /* enum vh_saved_kind */
     uint64_t start; /* of the thread, in clock ticks since boot: tells it from a later one with its number */
     char guest[104];
-    struct vh_cpuset former;
+    union {
+        struct vh_cpuset former;
+        struct vh_saved_boost boost;
+    };
 };
+_Static_assert(sizeof(struct vh_saved_slot) == 640, "the file of a former version must still be read");
 
 /* Opens or creates `path`. NULL and VH_ERROR_FAILED, or VH_ERROR_BUSY when another daemon uses it. */
 VhSaved *vh_saved_open(const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
@@ -41,5 +61,5 @@ void vh_saved_close(VhSaved *saved);
 struct vh_saved_slot *vh_saved_take(VhSaved *saved);
 void vh_saved_free_slot(VhSaved *saved, struct vh_saved_slot *slot);
 
-/* The next slot in state APPLIED after `last` (NULL: the first); NULL: none. */
-struct vh_saved_slot *vh_saved_next(VhSaved *saved, const struct vh_saved_slot *last);
+/* The next slot of `kind` in state APPLIED after `last` (NULL: the first); NULL: none. */
+struct vh_saved_slot *vh_saved_next(VhSaved *saved, enum vh_saved_kind kind, const struct vh_saved_slot *last);

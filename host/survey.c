@@ -121,10 +121,16 @@ const struct vh_plan *vh_survey_plan(VhSurvey *survey)
     return survey->plan;
 }
 
-char *vh_survey_reason(const VhSurvey *survey, unsigned guest, unsigned vcpu)
+const struct vh_wish *vh_survey_wish(const VhSurvey *survey, unsigned guest, unsigned vcpu)
 {
     const struct share *share = &g_array_index(survey->shares, struct share, guest);
-    g_autofree char *wish = vh_wish_text(&g_array_index(survey->wishes, struct vh_wish, share->vcpus + vcpu));
+
+    return &g_array_index(survey->wishes, struct vh_wish, share->vcpus + vcpu);
+}
+
+char *vh_survey_reason(const VhSurvey *survey, unsigned guest, unsigned vcpu)
+{
+    g_autofree char *wish = vh_wish_text(vh_survey_wish(survey, guest, vcpu));
     g_autofree char *placed = NULL;
 
     if (vh_plan_thread(survey->plan, guest, vcpu)->reason == VH_REASON_NONE)

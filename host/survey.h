@@ -27,6 +27,9 @@ void vh_survey_add(VhSurvey *survey, const struct vh_survey_guest *guest);
 /* Once all are added. The plan is the survey's. */
 const struct vh_plan *vh_survey_plan(VhSurvey *survey);
 
+/* Borrowed until the next begin. */
+const struct vh_wish *vh_survey_wish(const VhSurvey *survey, unsigned guest, unsigned vcpu);
+
 /* What is wished for a vCPU and what the plan says to that, for people. g_free() it. */
 char *vh_survey_reason(const VhSurvey *survey, unsigned guest, unsigned vcpu);
 /* What the plan could not do, for people: `index` below the plan's problem_count. g_free() it. */

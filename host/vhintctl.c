@@ -20,6 +20,8 @@ static const struct command {
     {"status", "[GUEST]", "", 0, 1, vh_ctl_status,
      "the daemon, and each guest's vCPUs: where they may run and why"},
     {"guests", "", "", 0, 0, vh_ctl_guests, "list the guests"},
+    {"why", "GUEST", "", 1, 1, vh_ctl_why,
+     "what is done for a guest's vCPUs on trial, and what it was found to be worth"},
     {"programs", "GUEST", "", 1, 1, vh_ctl_programs, "list the programs of a guest"},
     {"inject", "GUEST FILE", " name set replace ", 2, 2, vh_ctl_inject,
      "load a BPF object into a guest and keep it there until eject"},

@@ -40,6 +40,7 @@ struct vh_ctl {
 int vh_ctl_status(struct vh_ctl *ctl, GError **error);
 int vh_ctl_guests(struct vh_ctl *ctl, GError **error);
 int vh_ctl_programs(struct vh_ctl *ctl, GError **error);
+int vh_ctl_why(struct vh_ctl *ctl, GError **error);
 int vh_ctl_inject(struct vh_ctl *ctl, GError **error);
 int vh_ctl_eject(struct vh_ctl *ctl, GError **error);
 int vh_ctl_hints(struct vh_ctl *ctl, GError **error);

@@ -6,20 +6,11 @@
 #include <glib/gstdio.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "error.h"
-
-/* A thread that waits to be ended. */
-struct victim {
-    GThread *thread;
-    GMutex lock;
-    GCond cond;
-    pid_t tid;
-    bool end;
-};
+#include "victim.h"
 
 struct fixture {
     char *directory;
@@ -30,46 +21,6 @@ struct fixture {
     struct vh_cpuset floating;
     struct vh_cpuset first; /* one CPU of it */
 };
-
-static gpointer run_victim(gpointer data)
-{
-    struct victim *victim = data;
-
-    g_mutex_lock(&victim->lock);
-    victim->tid = (pid_t)syscall(SYS_gettid);
-    g_cond_broadcast(&victim->cond);
-    while (!victim->end)
-        g_cond_wait(&victim->cond, &victim->lock);
-    g_mutex_unlock(&victim->lock);
-    return NULL;
-}
-
-static void start_victim(struct victim *victim)
-{
-    victim->tid = 0;
-    victim->end = false;
-    victim->thread = g_thread_new("victim", run_victim, victim);
-    g_mutex_lock(&victim->lock);
-    while (!victim->tid)
-        g_cond_wait(&victim->cond, &victim->lock);
-    g_mutex_unlock(&victim->lock);
-}
-
-static void end_victim(struct victim *victim)
-{
-    g_autofree char *path = g_strdup_printf("/proc/self/task/%d", victim->tid);
-
-    if (!victim->thread)
-        return;
-    g_mutex_lock(&victim->lock);
-    victim->end = true;
-    g_cond_broadcast(&victim->cond);
-    g_mutex_unlock(&victim->lock);
-    g_thread_join(g_steal_pointer(&victim->thread));
-    /* The kernel takes a moment more than pthread_join to forget a thread. */
-    while (access(path, F_OK) == 0)
-        g_usleep(1000);
-}
 
 static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
@@ -83,7 +34,7 @@ static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_no_error(error);
     f->journal = vh_journal_new(journal, &error);
     g_assert_no_error(error);
-    start_victim(&f->victim);
+    victim_start(&f->victim);
     g_assert_true(vh_thread_cpus(f->victim.tid, &f->floating));
     memset(&f->first, 0, sizeof(f->first));
     vh_cpuset_add(&f->first, (unsigned)vh_cpuset_next(&f->floating, 0));
@@ -93,7 +44,7 @@ static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     g_autofree char *remove = g_strdup_printf("%s/journal", f->directory);
 
-    end_victim(&f->victim);
+    victim_end(&f->victim);
     vh_saved_close(f->saved);
     vh_journal_free(f->journal);
     g_unlink(f->path);
@@ -124,9 +75,12 @@ static char *reason_of(unsigned guest, unsigned vcpu, gpointer data)
 static guint round_with(struct fixture *f, VhActuate *actuate, const struct vh_cpuset *cpus, const char *why)
 {
     struct vh_target target = {"guest", 2, f->victim.tid};
+    union vh_setting setting;
 
+    if (cpus)
+        setting.cpus = *cpus;
     vh_actuate_begin(actuate, reason_of, NULL);
-    vh_actuate_want(actuate, &target, 0, 2, cpus);
+    vh_actuate_want(actuate, &target, 0, 2, cpus ? &setting : NULL);
     return vh_actuate_end(actuate, why, NULL);
 }
 
@@ -139,10 +93,10 @@ static void test_pin_and_float(struct fixture *f, G_GNUC_UNUSED gconstpointer da
 
     round_with(f, actuate, NULL, "start");
     assert_cpus(f->victim.tid, &f->floating);
-    g_assert_null(vh_actuate_cpus(actuate, f->victim.tid));
+    g_assert_null(vh_actuate_setting(actuate, f->victim.tid));
     g_assert_cmpuint(round_with(f, actuate, &f->first, "hint"), ==, 0);
     assert_cpus(f->victim.tid, &f->first);
-    g_assert_true(vh_cpuset_equal(vh_actuate_cpus(actuate, f->victim.tid), &f->first));
+    g_assert_true(vh_cpuset_equal(&vh_actuate_setting(actuate, f->victim.tid)->cpus, &f->first));
     vh_actuate_describe(actuate, f->victim.tid, &former, &problem);
     g_assert_cmpstr(former, ==, floating);
     g_assert_cmpstr(problem, ==, "");
@@ -159,7 +113,7 @@ static void test_stop_restores(struct fixture *f, G_GNUC_UNUSED gconstpointer da
     assert_cpus(f->victim.tid, &f->first);
     vh_actuate_free(actuate, "vhintd stops");
     assert_cpus(f->victim.tid, &f->floating);
-    g_assert_null(vh_saved_next(f->saved, NULL));
+    g_assert_null(vh_saved_next(f->saved, VH_SAVED_MASK, NULL));
 }
 
 static void test_left_out_is_restored(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
@@ -185,19 +139,20 @@ static void test_crash(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     if (child == 0) {
         VhSaved *saved = vh_saved_open(f->path, NULL);
         struct vh_target target = {"guest", 2, f->victim.tid};
+        union vh_setting first = {.cpus = f->first};
         VhHold *hold = saved ? vh_actuator_pin.probe(saved, &target, NULL) : NULL;
 
-        _exit(hold && vh_actuator_pin.apply(hold, &f->first, NULL) == 0 ? 0 : 1);
+        _exit(hold && vh_actuator_pin.apply(hold, &first, NULL) == 0 ? 0 : 1);
     }
     g_assert_cmpint(waitpid(child, &status, 0), ==, child);
     g_assert_cmpint(status, ==, 0);
     assert_cpus(f->victim.tid, &f->first);
     f->saved = vh_saved_open(f->path, NULL);
     g_assert_nonnull(f->saved);
-    g_assert_nonnull(vh_saved_next(f->saved, NULL));
+    g_assert_nonnull(vh_saved_next(f->saved, VH_SAVED_MASK, NULL));
     actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
     assert_cpus(f->victim.tid, &f->floating);
-    g_assert_null(vh_saved_next(f->saved, NULL));
+    g_assert_null(vh_saved_next(f->saved, VH_SAVED_MASK, NULL));
     vh_actuate_free(actuate, "end");
 }
 
@@ -206,11 +161,12 @@ static void test_crash_and_reuse(struct fixture *f, G_GNUC_UNUSED gconstpointer 
 {
     struct vh_target target = {"guest", 2, f->victim.tid};
     VhHold *hold = vh_actuator_pin.probe(f->saved, &target, NULL);
+    union vh_setting first = {.cpus = f->first};
     struct vh_saved_slot *slot = NULL;
     g_autoptr(GError) error = NULL;
 
-    g_assert_cmpint(vh_actuator_pin.apply(hold, &f->first, NULL), ==, 0);
-    slot = vh_saved_next(f->saved, NULL);
+    g_assert_cmpint(vh_actuator_pin.apply(hold, &first, NULL), ==, 0);
+    slot = vh_saved_next(f->saved, VH_SAVED_MASK, NULL);
     g_assert_nonnull(slot);
     slot->start--;
     g_assert_cmpint(vh_actuator_pin.recover(f->saved, slot, &error), ==, -1);
@@ -226,22 +182,22 @@ static void test_thread_gone(struct fixture *f, G_GNUC_UNUSED gconstpointer data
     const char *problem = NULL;
 
     round_with(f, actuate, NULL, "start");
-    end_victim(&f->victim);
+    victim_end(&f->victim);
     round_with(f, actuate, &f->first, "hint");
     vh_actuate_describe(actuate, f->victim.tid, &former, &problem);
     g_assert_nonnull(strstr(problem, "the thread is gone"));
-    g_assert_null(vh_actuate_cpus(actuate, f->victim.tid));
+    g_assert_null(vh_actuate_setting(actuate, f->victim.tid));
     vh_actuate_free(actuate, "end");
 }
 
 static void test_host_cpu_offline(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     VhActuate *actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
-    struct vh_cpuset absent = {{0}};
+    union vh_setting absent = {0};
     struct vh_target target = {"guest", 2, f->victim.tid};
     bool retry = false;
 
-    vh_cpuset_add(&absent, VH_HOST_CPUS_MAX - 1);
+    vh_cpuset_add(&absent.cpus, VH_HOST_CPUS_MAX - 1);
     vh_actuate_begin(actuate, reason_of, NULL);
     vh_actuate_want(actuate, &target, 0, 2, &absent);
     vh_actuate_end(actuate, "hint", &retry);

@@ -75,6 +75,15 @@ GVariant *vh_manager_programs(G_GNUC_UNUSED VhManager *manager, const char *gues
                                 "'digest': <'0123456789abcdef'>, 'attached': <uint32 5>, 'hints': <uint64 12>}]");
 }
 
+GVariant *vh_manager_explain(G_GNUC_UNUSED VhManager *manager, const char *guest, GError **error)
+{
+    if (!known(guest, error))
+        return NULL;
+    return g_variant_new_parsed("@aa{sv} [{'vcpu': <uint32 2>, 'action': <'boost by nice'>, 'rule': <'urgent'>, "
+                                "'state': <'kept'>, 'verdict': <'kept'>, 'reason': <'it waits less than before'>, "
+                                "'numbers': <'waits 65.2% -> 2.8%'>, 'before': <0.625>, 'problem': <''>}]");
+}
+
 GVariant *vh_manager_policy(G_GNUC_UNUSED VhManager *manager, const char *guest, GError **error)
 {
     if (*guest && !known(guest, error))

@@ -152,6 +152,31 @@ static void test_all_keys(void)
 }
 
 /* Key by key, the most specific section that has the key; of equals the later. */
+static void test_boost(void)
+{
+    g_autoptr(VhPolicy) policy = good("", "[rule a]\non = affinity\ndo = boost mask\n"
+                                          "[rule b]\non = affinity\ndo = boost mask rr\ntrial = off\nhold = 2s\n"
+                                          "cooldown = 500ms\nmax-loss = 20%\nfigure = pid\n"
+                                          "[rule c]\non = affinity\ndo = pin mask\n"
+                                          "[rule d]\non = affinity\ndo = pin mask\ntrial = on\n");
+    const struct vh_rule *a = g_ptr_array_index(policy->rules, 0);
+    const struct vh_rule *b = g_ptr_array_index(policy->rules, 1);
+
+    g_assert_cmpint(a->boost, ==, VH_BOOST_NICE);
+    g_assert_true(a->trial);
+    g_assert_cmpint(a->hold_us, ==, VH_BOOST_HOLD_US);
+    g_assert_cmpint(a->cooldown_us, ==, VH_BOOST_REST_US);
+    g_assert_cmpuint(a->loss, ==, 75);
+    g_assert_cmpint(b->boost, ==, VH_BOOST_RR);
+    g_assert_cmpstr(b->argument, ==, "mask");
+    g_assert_false(b->trial);
+    g_assert_cmpint(b->hold_us, ==, 2 * G_USEC_PER_SEC);
+    g_assert_cmpuint(b->loss, ==, 20);
+    g_assert_cmpstr(b->figure, ==, "pid");
+    g_assert_false(((const struct vh_rule *)g_ptr_array_index(policy->rules, 2))->trial);
+    g_assert_true(((const struct vh_rule *)g_ptr_array_index(policy->rules, 3))->trial);
+}
+
 static void test_specificity(void)
 {
     g_autoptr(VhPolicy) policy = good("[guest web-1]\nmax-pins = 1\nqmp=/a\nchannel=/b\n",
@@ -279,6 +304,20 @@ static void test_problems(void)
         {"[rule r]\non = affinity\ndo = pin msk\n", "10.conf:3: [rule r] do: ", "did you mean \"mask\"?"},
         {"[rule r]\non = affinity\ndo = pin comm\n", "10.conf:3: [rule r] do: ", "names no CPUs"},
         {"[rule r]\non = affinity\ndo = log task {pdi}\n", "10.conf:3: [rule r] do: ", "did you mean \"pid\"?"},
+        {"[rule r]\non = affinity\ndo = boost\n", "10.conf:3: [rule r] do: ", "boost what?"},
+        {"[rule r]\non = affinity\ndo = boost mask nise\n", "10.conf:3: [rule r] do: ", "did you mean \"nice\"?"},
+        {"[rule r]\non = affinity\ndo = boost msk rr\n", "10.conf:3: [rule r] do: ", "did you mean \"mask\"?"},
+        {"[rule r]\non = affinity\ndo = boost mask\nhold = 0\n", "10.conf:4: [rule r] hold: ", "at most 60s"},
+        {"[rule r]\non = affinity\ndo = boost mask\nhold = 2m\n", "10.conf:4: [rule r] hold: ", "at most 60s"},
+        {"[rule r]\non = affinity\ndo = boost mask\ncooldown = 0\n", "10.conf:4: [rule r] cooldown: ", "100ms"},
+        {"[rule r]\non = affinity\ndo = boost mask\nmax-loss = 101%\n", "10.conf:4: [rule r] max-loss: ", "100%"},
+        {"[rule r]\non = affinity\ndo = boost mask\nfigure = comm\n",
+         "10.conf:4: [rule r] figure: ", "no integer"},
+        {"[rule r]\non = affinity\ndo = boost mask\nfigure = pdi\n", "10.conf:4: [rule r] figure: ", "\"pid\"?"},
+        {"[rule r]\non = affinity\ndo = boost mask\ntrial = perhaps\n",
+         "10.conf:4: [rule r] trial: ", "neither yes"},
+        {RULE "figure = pid\n", "10.conf:4: [rule r] figure: ", "only a boost"},
+        {"[rule r]\non = affinity\ndo = log x\ntrial = no\n", "10.conf:4: [rule r] trial: ", "only pin, group"},
         {"[rule r]\non = affinity\ndo = log task {pid\n", "10.conf:3: [rule r] do: ", "has no \"}\""},
     };
 
@@ -306,6 +345,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/policy-file/empty", test_empty);
     g_test_add_func("/policy-file/all-keys", test_all_keys);
+    g_test_add_func("/policy-file/boost", test_boost);
     g_test_add_func("/policy-file/specificity", test_specificity);
     g_test_add_func("/policy-file/merge", test_merge);
     g_test_add_func("/policy-file/observe-only", test_observe_only);

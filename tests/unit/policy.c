@@ -366,6 +366,33 @@ static void test_event(void)
     end(f);
 }
 
+/* A boost ends with its fact: its hold is no longer than that. Several CPUs may be boosted by one. */
+static void test_boost(void)
+{
+    struct fixture *f = begin("[rule urgent]\non = affinity\ndo = boost mask rr\nhold = 9s\nfigure = pid\n"
+                              "[rule affinity-pin]\ntrial = on\n");
+
+    task(f, 10, 1 << 1);
+    task(f, 11, 1 << 1 | 1 << 2);
+    wish(f);
+    g_assert_nonnull(f->wishes[2].boost);
+    g_assert_cmpstr(f->wishes[2].boost->name, ==, "urgent");
+    g_assert_cmpfloat(f->wishes[2].figure, ==, 11);
+    g_assert_nonnull(f->wishes[2].tried);
+    g_assert_cmpstr(f->wishes[2].tried->name, ==, "affinity-pin");
+    g_assert_nonnull(f->wishes[1].boost);
+    g_assert_null(f->wishes[1].tried);
+    g_assert_null(f->wishes[0].boost);
+    g_assert_cmpint(f->next, ==, -1);
+    task(f, 10, 0);
+    task(f, 11, 0);
+    wish(f);
+    for (int i = 0; i < VCPUS; i++)
+        g_assert_null(f->wishes[i].boost);
+    g_assert_cmpint(f->next, ==, -1);
+    end(f);
+}
+
 /* New rules of the same name go on holding; without the rule there is nothing to hold. */
 static void test_reload(void)
 {
@@ -471,6 +498,7 @@ int main(int argc, char **argv)
     g_test_add_func("/policy/float", test_float);
     g_test_add_func("/policy/log", test_log);
     g_test_add_func("/policy/hold", test_hold);
+    g_test_add_func("/policy/boost", test_boost);
     g_test_add_func("/policy/cooldown", test_cooldown);
     g_test_add_func("/policy/event", test_event);
     g_test_add_func("/policy/reload", test_reload);

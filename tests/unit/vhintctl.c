@@ -137,6 +137,13 @@ static void test_people(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     assert_has(f->out, "affinity  1.0      running");
     assert_has(f->out, "0123456789ab");
     g_assert_null(strstr(f->out, "0123456789abc"));
+    RUN(f, "why", "web");
+    g_assert_cmpint(f->code, ==, 0);
+    g_assert_cmpstr(f->out, ==,
+                    "VCPU  ACTION         RULE    STATE  VERDICT  REASON                     FOUND                "
+                    "PROBLEM\n"
+                    "2     boost by nice  urgent  kept   kept     it waits less than before  waits 65.2% -> 2.8%  "
+                    "-\n");
     RUN(f, "hints", "web");
     g_assert_cmpstr(f->out, ==, "web affinity/affinity pid=812 mask=[4,0] in.a=1 comm=\"x y\"\n");
     RUN(f, "status");
@@ -168,6 +175,7 @@ static void test_json(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
         {{"--json", "guests"}, "$[0].connected", "[true]"},
         {{"--json", "programs", "web"}, "$[0].hints", "[12]"},
         {{"--json", "hints", "web"}, "$[0].fields.in.a", "[1]"},
+        {{"--json", "why", "web"}, "$[0].before", "[0.625]"},
         {{"--json", "policy", "show", "web"}, "$.lines[0].line", "[3]"},
         {{"--json", "status"},
          "$.policy.problems[0]",
@@ -299,9 +307,9 @@ static void test_usage(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 static void test_not_found(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     static const char *const cases[][4] = {
-        {"status", "ghost"},         {"programs", "ghost"}, {"hints", "ghost"},
-        {"policy", "show", "ghost"}, {"watch", "ghost"},    {"release", "ghost"},
-        {"resume", "ghost"},         {"eject", "web", "x"}, {"eject", "ghost", "x"}};
+        {"status", "ghost"},   {"programs", "ghost"},  {"hints", "ghost"},   {"policy", "show", "ghost"},
+        {"why", "ghost"},      {"watch", "ghost"},     {"release", "ghost"}, {"resume", "ghost"},
+        {"eject", "web", "x"}, {"eject", "ghost", "x"}};
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
         run(f, cases[i]);
         g_assert_cmpint(f->code, ==, 4);

@@ -23,9 +23,10 @@ def listen(path):
 
 
 class FakeGuest:
-    """`cpus` vCPUs whose APIC ids are 2, 4, 6...; guest CPU N has the APIC id 2 N + 2."""
+    """`cpus` vCPUs whose APIC ids are 2, 4, 6...; guest CPU N has the APIC id 2 N + 2. `busy`: they want to run."""
 
-    def __init__(self, cpus=4, name="fake"):
+    def __init__(self, cpus=4, name="fake", busy=False):
+        self.busy = busy
         self.name = name
         self.directory = process.temporary_directory()
         self.qmp_path = os.path.join(self.directory, "qmp")
@@ -45,7 +46,8 @@ class FakeGuest:
         def vcpu():
             self.tids.append(threading.get_native_id())
             ready.wait()
-            self.over.wait()
+            while not self.over.wait(0.001 if self.busy else None):
+                sum(range(2000))
         for _ in range(self.cpus):
             threading.Thread(target=vcpu, daemon=True).start()
         ready.wait()

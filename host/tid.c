@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Looks at one thread of the host.
+#include "tid.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "error.h"
+
+int vh_tid_open(pid_t thread)
+{
+    char path[64];
+
+    g_snprintf(path, sizeof(path), "/proc/%d/comm", thread);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+bool vh_tid_alive(int fd)
+{
+    char byte = 0;
+
+    return pread(fd, &byte, 1, 0) == 1;
+}
+
+int vh_tid_read(pid_t thread, const char *file, char *text, size_t size)
+{
+    char path[64];
+    ssize_t len = 0;
+    int fd = -1;
+
+    g_snprintf(path, sizeof(path), "/proc/%d/%s", thread, file);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    len = read(fd, text, size - 1);
+    if (len < 0)
+        len = -errno;
+    close(fd);
+    if (len < 0)
+        return (int)len;
+    text[len] = 0;
+    return 0;
+}
+
+/* Field 22 of proc(5)'s stat; the name before it is in parentheses and may hold anything. */
+int vh_tid_start(pid_t thread, uint64_t *start)
+{
+    char text[1024];
+    char *at = NULL;
+    int result = vh_tid_read(thread, "stat", text, sizeof(text));
+
+    if (result < 0)
+        return result;
+    at = strrchr(text, ')');
+    for (int field = 2; at && field < 22; field++)
+        at = strchr(at + 1, ' ');
+    if (!at)
+        return -EBADMSG;
+    *start = strtoull(at + 1, NULL, 10);
+    return 0;
+}
+
+int vh_tid_fail(GError **error, int number, const char *what, pid_t thread)
+{
+    enum vh_error_code code = number == ESRCH || number == ENOENT ? VH_ERROR_NOT_CONNECTED
+                              : number == EINVAL                  ? VH_ERROR_INVALID_ARGUMENT
+                                                                  : VH_ERROR_FAILED;
+
+    g_set_error(error, VH_ERROR, code, "thread %d: %s: %s", thread, what,
+                code == VH_ERROR_NOT_CONNECTED ? "the thread is gone" : g_strerror(number));
+    return -1;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One thread of the host, by its number: what actuators need to know of it. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Opens what is readable as long as this very thread lives. An fd to close, or -1 and errno. */
+int vh_tid_open(pid_t thread);
+bool vh_tid_alive(int fd);
+
+/* Reads /proc/`thread`/`file` into `text`. 0 or -errno. */
+int vh_tid_read(pid_t thread, const char *file, char *text, size_t size);
+
+/* When it was started, in clock ticks since boot: tells it from a later one with its number. 0 or -errno. */
+int vh_tid_start(pid_t thread, uint64_t *start);
+
+/* Says that `what` failed with errno `number`: VH_ERROR_NOT_CONNECTED when the thread is gone,
+ * VH_ERROR_INVALID_ARGUMENT for EINVAL, else VH_ERROR_FAILED. Returns -1. */
+int vh_tid_fail(GError **error, int number, const char *what, pid_t thread);

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One action on trial: measured without it, then with it, then kept or taken back. Pure: the caller samples and
+ * says what time it is.
+ *
+ *     OFF --want--> BASELINE --enough samples--> WINDOW --verdict--> KEPT | OPEN | BARRED
+ *     KEPT, OPEN --hold is over--> RESTING --rest is over--> BASELINE, or KEPT again while a verdict is fresh
+ *     BARRED --back-off is over--> BASELINE          any --not wanted--> OFF
+ *
+ * The action is in force in WINDOW, KEPT and OPEN. A short ask does not lose its samples: the next one within
+ * VH_TRIAL_AGE_US goes on. What was found lasts over asks: a kept action comes at once for VH_TRIAL_TRUST_US, and
+ * a reverted one not before its back-off is over, which doubles each time. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+#define VH_TRIAL_SAMPLES 12u                   /* of one window */
+#define VH_TRIAL_ENOUGH 7u                     /* that have a value, for a verdict */
+#define VH_TRIAL_SAMPLE_US 50000               /* between samples */
+#define VH_TRIAL_PATIENCE_US 3000000           /* for a window's samples, of wanted time */
+#define VH_TRIAL_AGE_US 30000000               /* a baseline older than this is worth nothing */
+#define VH_TRIAL_TRUST_US 60000000             /* of a kept verdict */
+#define VH_TRIAL_BACKOFF_US ((gint64)30000000) /* after the first revert */
+#define VH_TRIAL_BACKOFF_MAX 7u                /* doublings: about an hour */
+#define VH_TRIAL_RETRY_US ((gint64)5000000)    /* after the first inconclusive window; doubles, too, up to */
+#define VH_TRIAL_RETRY_MAX 4u                  /* doublings */
+#define VH_TRIAL_LOSS 75u                      /* percent of their progress that neighbours may lose */
+
+/* What one look says. A share is of the time a thread wanted to run: 0 never waited, 1 only waited. NAN: not
+ * known, because it did not want to run or could not be looked at. */
+struct vh_trial_sample {
+    double wait;       /* of the action's threads */
+    double neighbours; /* of the busiest other threads */
+    double load;       /* threads of the host that are runnable: what the action cannot change */
+    double figure;     /* the guest's own, lower is better: it can only speak against the action */
+};
+
+struct vh_trial_series {
+    unsigned count;
+    struct vh_trial_sample samples[VH_TRIAL_SAMPLES];
+};
+
+enum vh_trial_verdict {
+    VH_TRIAL_NONE,
+    VH_TRIAL_KEPT,
+    VH_TRIAL_REVERTED,
+    VH_TRIAL_INCONCLUSIVE,
+    VH_TRIAL_VERDICTS
+};
+/* "", "kept", "reverted", "inconclusive" */
+const char *vh_trial_verdict_text(enum vh_trial_verdict verdict);
+
+/* Medians, NAN where there are none. */
+struct vh_trial_result {
+    enum vh_trial_verdict verdict;
+    const char *reason;          /* static */
+    double before, after, noise; /* wait; what of a difference may be chance */
+    double neighbours_before, neighbours_after;
+    double load_before, load_after;
+    double figure_before, figure_after;
+};
+
+/* `loss`: percent of their progress that neighbours may lose. */
+struct vh_trial_result vh_trial_judge(const struct vh_trial_series *before, const struct vh_trial_series *after,
+                                      unsigned loss);
+/* "waits 62.0% -> 3.1% (noise 2.0%), neighbours 40.0% -> 61.2%, load 6 -> 6". g_free() it. */
+char *vh_trial_numbers(const struct vh_trial_result *result);
+
+struct vh_trial_options {
+    bool on;            /* false: the action is taken at once, unmeasured */
+    bool keep_unproven; /* an inconclusive window leaves the action in force */
+    gint64 hold_us;     /* it ends that long after it began; 0: not by itself */
+    gint64 rest_us;     /* and does not come again before that */
+    unsigned loss;      /* as of vh_trial_judge */
+};
+
+enum vh_trial_state {
+    VH_TRIAL_OFF,
+    VH_TRIAL_BASELINE,
+    VH_TRIAL_WINDOW,
+    VH_TRIAL_PROVEN,
+    VH_TRIAL_OPEN, /* in force without a verdict */
+    VH_TRIAL_RESTING,
+    VH_TRIAL_BARRED,
+    VH_TRIAL_STATES
+};
+const char *vh_trial_state_text(enum vh_trial_state state);
+
+struct vh_trial {
+    struct vh_trial_options options;
+    enum vh_trial_state state;
+    struct vh_trial_series before, after;
+    struct vh_trial_result result; /* the last */
+    gint64 began;                  /* BASELINE, WINDOW: this stretch of wanted time */
+    gint64 spent_us;               /* wanted time in former stretches of this window */
+    gint64 sampled;                /* the last sample */
+    gint64 force;                  /* in force since; 0: not, so no clock begins there */
+    gint64 rest_until, bar_until, trust_until;
+    unsigned reverts, retries; /* doublings of the back-off */
+};
+
+/* The action is wanted, from now on or still. */
+void vh_trial_want(struct vh_trial *trial, const struct vh_trial_options *options, gint64 now);
+/* It is not any longer. */
+void vh_trial_drop(struct vh_trial *trial, gint64 now);
+/* Are samples of use now? */
+bool vh_trial_is_measuring(const struct vh_trial *trial);
+/* One look at the time since the last one, or since the stretch began. Returns whether there is a new verdict. */
+bool vh_trial_take(struct vh_trial *trial, const struct vh_trial_sample *sample, gint64 now);
+/* What the clock alone changes. Returns whether there is a new verdict. */
+bool vh_trial_tick(struct vh_trial *trial, gint64 now);
+/* What was measured is void, and why (static). Returns whether there was anything, which is a verdict then. */
+bool vh_trial_interrupt(struct vh_trial *trial, const char *why, gint64 now);
+/* It cannot be measured, and why (static): a verdict, inconclusive. */
+void vh_trial_give_up(struct vh_trial *trial, const char *why, gint64 now);
+bool vh_trial_in_force(const struct vh_trial *trial);
+/* When to sample or tick next; -1: never. */
+gint64 vh_trial_next(const struct vh_trial *trial);

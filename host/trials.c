@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Leads actions through their trials: asks, samples, budgets, one timer.
+#include "trials.h"
+
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#include "tid.h"
+#include "trials-private.h"
+
+#define PARTIAL_US 5000 /* a stretch shorter than this says nothing */
+
+typedef struct vh_trials_item Item;
+
+/* Boosts within budget only. */
+static bool in_force(const Item *item)
+{
+    return item->asked && vh_trial_in_force(&item->trial) && !item->budget.spent;
+}
+
+static void item_free(gpointer data)
+{
+    Item *item = data;
+
+    if (item->searching)
+        g_cancellable_cancel(item->searching);
+    g_clear_object(&item->searching);
+    g_clear_pointer(&item->neighbours, g_array_unref);
+    g_free(item->guest);
+    g_free(item->rule);
+    g_free(item->problem);
+    g_free(item);
+}
+
+static gboolean on_timer(gpointer data);
+
+static gboolean dispatch(G_GNUC_UNUSED GSource *source, GSourceFunc func, gpointer data)
+{
+    return func(data);
+}
+
+static GSourceFuncs timer_funcs = {.dispatch = dispatch};
+
+VhTrials *vh_trials_new(const char *proc, VhJournal *journal, const struct vh_trials_funcs *funcs, gpointer data)
+{
+    VhTrials *trials = g_new0(VhTrials, 1);
+
+    trials->proc = g_strdup(proc);
+    trials->journal = journal;
+    trials->funcs = funcs;
+    trials->data = data;
+    trials->timer = g_source_new(&timer_funcs, sizeof(GSource));
+    g_source_set_callback(trials->timer, on_timer, trials, NULL);
+    g_source_attach(trials->timer, NULL);
+    for (guint i = 0; i < VH_TRIALS_COUNT; i++)
+        trials->items[i] = g_hash_table_new_full(NULL, NULL, NULL, item_free);
+    return trials;
+}
+
+void vh_trials_free(VhTrials *trials)
+{
+    if (!trials)
+        return;
+    g_source_destroy(trials->timer);
+    g_source_unref(trials->timer);
+    for (guint i = 0; i < VH_TRIALS_COUNT; i++)
+        g_hash_table_unref(trials->items[i]);
+    g_free(trials->proc);
+    g_free(trials);
+}
+
+GPtrArray *vh_trials_list(const VhTrials *trials)
+{
+    GPtrArray *items = g_ptr_array_new();
+    GHashTableIter iter;
+    gpointer value = NULL;
+
+    for (guint i = 0; i < VH_TRIALS_COUNT; i++) {
+        g_hash_table_iter_init(&iter, trials->items[i]);
+        while (g_hash_table_iter_next(&iter, NULL, &value))
+            g_ptr_array_add(items, value);
+    }
+    return items;
+}
+
+Item *vh_trials_find(const VhTrials *trials, pid_t thread, enum vh_trials_what what)
+{
+    return g_hash_table_lookup(trials->items[what], GINT_TO_POINTER(thread));
+}
+
+/* ---- samples ---- */
+
+static void tell_verdict(VhTrials *trials, Item *item)
+{
+    const struct vh_trial_result *result = &item->trial.result;
+    g_autofree char *what =
+        g_strdup_printf("trial %s vCPU %u", item->what == VH_TRIALS_PIN ? "pin" : "boost", item->vcpu);
+    g_autofree char *numbers = vh_trial_numbers(result);
+    g_autofree char *why = g_strdup_printf("%s: %s%s%s (rule %s)", vh_trial_verdict_text(result->verdict),
+                                           result->reason, *numbers ? "; " : "", numbers, item->rule);
+    g_autofree char *before = isfinite(result->before) ? g_strdup_printf("%.4f", result->before) : NULL;
+    g_autofree char *after = isfinite(result->after) ? g_strdup_printf("%.4f", result->after) : NULL;
+
+    vh_journal_step(trials->journal, item->guest, what, why, before, after);
+}
+
+static void sample(VhTrials *trials, Item *item, gint64 now)
+{
+    struct vh_trial_sample taken = vh_trials_look(trials, item);
+
+    if (vh_trial_take(&item->trial, &taken, now))
+        tell_verdict(trials, item);
+}
+
+/* What the item's state needs that has just been entered, or is still. */
+static void follow(VhTrials *trials, Item *item, gint64 now)
+{
+    const char *missing = NULL;
+
+    if (!vh_trial_is_measuring(&item->trial) || item->marked == item->trial.sampled)
+        return;
+    if (item->trial.state == VH_TRIAL_BASELINE && !item->trial.before.count)
+        missing = vh_sample_missing(trials->proc);
+    if (missing) {
+        vh_trial_give_up(&item->trial, missing, now);
+        if (!trials->told_missing)
+            tell_verdict(trials, item);
+        trials->told_missing = true;
+        return;
+    }
+    vh_trials_search(trials, item, now);
+    vh_trials_mark(trials, item);
+}
+
+/* ---- budgets ---- */
+
+static guint64 cpu_time_of(pid_t thread)
+{
+    /* The clock of one thread, as pthread_getcpuclockid makes it of a thread of one's own; see clock_getres(2). */
+    clockid_t clock = (clockid_t)((~(unsigned)thread << 3) | 6);
+    struct timespec time = {0};
+
+    return clock_gettime(clock, &time) < 0 ? 0 : (guint64)time.tv_sec * 1000000000u + (guint64)time.tv_nsec;
+}
+
+/* Field 39 of proc(5)'s stat. */
+static int cpu_of(pid_t thread)
+{
+    char text[1024];
+    char *at = NULL;
+
+    if (vh_tid_read(thread, "stat", text, sizeof(text)) < 0)
+        return -1;
+    at = strrchr(text, ')');
+    for (int field = 2; at && field < 39; field++)
+        at = strchr(at + 1, ' ');
+    return at ? (int)g_ascii_strtoll(at + 1, NULL, 10) : -1;
+}
+
+/* Looks at all boosts. Returns when to again; -1: never. */
+static gint64 spend(VhTrials *trials, gint64 now)
+{
+    g_autoptr(GPtrArray) budgets = g_ptr_array_new();
+    GHashTableIter iter;
+    gpointer value = NULL;
+
+    g_hash_table_iter_init(&iter, trials->items[VH_TRIALS_BOOST]);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        Item *item = value;
+
+        if (!item->asked || !vh_trial_in_force(&item->trial)) {
+            memset(&item->budget, 0, sizeof(item->budget));
+            continue;
+        }
+        vh_budget_look(&item->budget, cpu_time_of(item->thread), cpu_of(item->thread), VH_BUDGET_SHARE, now);
+        g_ptr_array_add(budgets, &item->budget);
+    }
+    return vh_budget_settle((struct vh_budget *const *)budgets->pdata, budgets->len, VH_BUDGET_SHARE, now);
+}
+
+/* ---- the timer ---- */
+
+static void arm(VhTrials *trials, gint64 now, gint64 budget)
+{
+    g_autoptr(GPtrArray) items = vh_trials_list(trials);
+    gint64 next = budget;
+
+    for (guint i = 0; i < items->len; i++) {
+        const Item *item = g_ptr_array_index(items, i);
+        gint64 when = item->asked ? vh_trial_next(&item->trial) : -1;
+
+        if (when >= 0 && (next < 0 || when < next))
+            next = when;
+    }
+    g_source_set_ready_time(trials->timer, next < 0 ? -1 : MAX(next, now + 1));
+}
+
+/* Returns whether the action is to be in force and was not, or the other way round. */
+static bool pass_time(VhTrials *trials, Item *item, gint64 now)
+{
+    bool was = vh_trial_in_force(&item->trial);
+
+    if (vh_trial_is_measuring(&item->trial) && now >= item->trial.sampled + VH_TRIAL_SAMPLE_US)
+        sample(trials, item, now);
+    if (vh_trial_tick(&item->trial, now))
+        tell_verdict(trials, item);
+    follow(trials, item, now);
+    return was != vh_trial_in_force(&item->trial);
+}
+
+static gboolean on_timer(gpointer data)
+{
+    VhTrials *trials = data;
+    g_autoptr(GPtrArray) items = vh_trials_list(trials);
+    g_autofree bool *former = g_new0(bool, items->len + 1);
+    gint64 now = g_get_monotonic_time();
+    bool pins = false, boosts = false, budgets = false;
+
+    for (guint i = 0; i < items->len; i++) {
+        Item *item = g_ptr_array_index(items, i);
+
+        former[i] = in_force(item);
+        if (!item->asked)
+            continue;
+        if (pass_time(trials, item, now))
+            *(item->what == VH_TRIALS_PIN ? &pins : &boosts) = true;
+    }
+    arm(trials, now, spend(trials, now));
+    for (guint i = 0; i < items->len; i++)
+        budgets = budgets || former[i] != in_force(g_ptr_array_index(items, i));
+    /* A replan makes a round, which ends with the boosts. */
+    if (pins)
+        trials->funcs->replan("a trial went on", trials->data);
+    else if (boosts || budgets)
+        trials->funcs->boost(boosts ? "its trial went on" : NULL, trials->data);
+    return G_SOURCE_CONTINUE;
+}
+
+/* ---- rounds ---- */
+
+void vh_trials_begin(VhTrials *trials)
+{
+    g_autoptr(GPtrArray) items = vh_trials_list(trials);
+
+    for (guint i = 0; i < items->len; i++) {
+        Item *item = g_ptr_array_index(items, i);
+
+        item->named = false;
+        item->asked = false;
+    }
+}
+
+void vh_trials_name(VhTrials *trials, const struct vh_target *target)
+{
+    for (guint i = 0; i < VH_TRIALS_COUNT; i++) {
+        Item *item = vh_trials_find(trials, target->thread, (enum vh_trials_what)i);
+
+        /* The thread's number may be another guest's by now. */
+        if (item)
+            item->named = item->vcpu == target->vcpu && g_str_equal(item->guest, target->guest);
+    }
+}
+
+static Item *learn(VhTrials *trials, const struct vh_target *target, enum vh_trials_what what)
+{
+    Item *item = vh_trials_find(trials, target->thread, what);
+
+    if (item && item->named)
+        return item;
+    item = g_new0(Item, 1);
+    item->guest = g_strdup(target->guest);
+    item->vcpu = target->vcpu;
+    item->thread = target->thread;
+    item->what = what;
+    item->rule = g_strdup("");
+    item->named = true;
+    g_hash_table_replace(trials->items[what], GINT_TO_POINTER(target->thread), item);
+    return item;
+}
+
+bool vh_trials_ask(VhTrials *trials, const struct vh_target *target, const struct vh_trials_ask *ask)
+{
+    Item *item = learn(trials, target, ask->what);
+    gint64 now = g_get_monotonic_time();
+
+    item->asked = true;
+    item->figure = ask->figure;
+    item->boost = ask->boost;
+    if (!g_str_equal(item->rule, ask->rule)) {
+        g_free(item->rule);
+        item->rule = g_strdup(ask->rule);
+    }
+    vh_trial_want(&item->trial, &ask->options, now);
+    follow(trials, item, now);
+    return in_force(item);
+}
+
+static void drop(VhTrials *trials, Item *item, gint64 now)
+{
+    if (item->trial.state == VH_TRIAL_OFF)
+        return;
+    if (vh_trial_is_measuring(&item->trial) && now - item->trial.sampled >= PARTIAL_US)
+        sample(trials, item, now);
+    vh_trial_drop(&item->trial, now);
+    g_clear_pointer(&item->problem, g_free);
+}
+
+void vh_trials_end(VhTrials *trials, const char *why)
+{
+    g_autoptr(GPtrArray) items = vh_trials_list(trials);
+    gint64 now = g_get_monotonic_time();
+
+    for (guint i = 0; i < items->len; i++) {
+        Item *item = g_ptr_array_index(items, i);
+
+        if (!item->asked)
+            drop(trials, item, now);
+        if (!item->named)
+            g_hash_table_remove(trials->items[item->what], GINT_TO_POINTER(item->thread));
+    }
+    arm(trials, now, spend(trials, now));
+    trials->funcs->boost(why, trials->data);
+}
+
+void vh_trials_boosts(VhTrials *trials, VhTrialsBoostFunc func, gpointer data)
+{
+    GHashTableIter iter;
+    gpointer value = NULL;
+
+    g_hash_table_iter_init(&iter, trials->items[VH_TRIALS_BOOST]);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const Item *item = value;
+        struct vh_target target = {item->guest, item->vcpu, item->thread};
+
+        if (in_force(item))
+            func(&target, item->boost, data);
+    }
+}
+
+void vh_trials_tell(VhTrials *trials, pid_t thread, enum vh_trials_what what, const char *problem)
+{
+    Item *item = vh_trials_find(trials, thread, what);
+    gint64 now = 0;
+
+    if (!item)
+        return;
+    g_free(item->problem);
+    item->problem = *problem ? g_strdup(problem) : NULL;
+    if (!item->problem || item->trial.state != VH_TRIAL_WINDOW)
+        return;
+    now = g_get_monotonic_time();
+    vh_trial_give_up(&item->trial, "it could not be applied", now);
+    tell_verdict(trials, item);
+    arm(trials, now, spend(trials, now));
+}
+
+char *vh_trials_reason(const VhTrials *trials, pid_t thread, enum vh_trials_what what)
+{
+    const Item *item = vh_trials_find(trials, thread, what);
+
+    if (!item)
+        return g_strdup("");
+    return g_strdup_printf("the rule %s asks for it; %s", item->rule, vh_trial_state_text(item->trial.state));
+}
+
+void vh_trials_interrupt(VhTrials *trials, const char *guest, const char *why)
+{
+    g_autoptr(GPtrArray) items = vh_trials_list(trials);
+    gint64 now = g_get_monotonic_time();
+
+    for (guint i = 0; i < items->len; i++) {
+        Item *item = g_ptr_array_index(items, i);
+
+        if ((!guest || g_str_equal(item->guest, guest)) && vh_trial_interrupt(&item->trial, why, now))
+            tell_verdict(trials, item);
+    }
+}

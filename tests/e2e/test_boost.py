@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Boosts of vCPUs' threads: as long as they are asked for, within their limits, and never longer than their owner."""
+import json
+import os
+import time
+import unittest
+
+import vhtest
+from vhtest import stays, wait_for
+from vhtest.fake_guest import FakeGuest
+
+BOOSTED = -15
+RULE = """[rule affinity-pin]
+enabled = no
+[rule urgent]
+on = affinity
+when = cpus == 1
+do = boost mask {kind}
+trial = {trial}
+hold = {hold}
+cooldown = {cooldown}
+"""
+
+
+class Boost(unittest.TestCase):
+    def setUp(self):
+        self.serve(FakeGuest())
+
+    def serve(self, guest):
+        self.guest = self.enterContext(guest)
+        self.daemon = vhtest.Daemon(guest)
+        self.addCleanup(self.daemon.close)
+
+    def start(self, trial="no", hold="10s", cooldown="100ms", kind=""):
+        os.makedirs(self.daemon.path("policy.d"))
+        with open(self.daemon.path("policy.d/50-boost.conf"), "w") as file:
+            file.write(RULE.format(trial=trial, hold=hold, cooldown=cooldown, kind=kind))
+        self.daemon.start(wait=False)
+        self.guest.start()
+
+    def ask(self, cpu, pid=1000):
+        self.guest.hint(self.guest.record(pid=pid, mask=[cpu]))
+
+    def end(self, pid=1000):
+        self.guest.hint(self.guest.record(pid=pid, flags=1))
+
+    def nice(self, cpu):
+        return os.getpriority(os.PRIO_PROCESS, self.guest.tids[cpu])
+
+    def boosted(self):
+        return {cpu for cpu in range(self.guest.cpus) if self.nice(cpu) == BOOSTED}
+
+    def wait_boosted(self, *cpus, timeout=1):
+        wait_for(lambda: self.boosted() == set(cpus), timeout, f"exactly guest CPUs {cpus} are boosted")
+
+    def why(self):
+        return {action["vcpu"]: action for action in self.daemon.ctl("why", "fake")}
+
+    def journal(self):
+        with open(self.daemon.path("run/journal")) as file:
+            return [json.loads(line) for line in file if line.endswith("\n")]
+
+    def test_as_long_as_asked(self):
+        self.start()
+        self.ask(2)
+        self.wait_boosted(2)
+        action = self.why()[2]
+        self.assertEqual((action["action"], action["rule"], action["state"], action["in_force"]),
+                         ("boost by nice", "urgent", "unproven", True))
+        self.assertIn("urgent", self.daemon.call("why", "fake").stdout)
+        self.end()
+        self.wait_boosted()
+        self.assertEqual({self.nice(cpu) for cpu in range(4)}, {0})
+        steps = [step for step in self.journal() if "boost vCPU 2" in step["what"]]
+        self.assertEqual([step["what"] for step in steps], ["boost vCPU 2", "unboost vCPU 2"])
+        self.assertEqual((steps[0]["before"], steps[0]["after"]), ("nice 0", "nice"))
+
+    def test_owner_vanishes(self):
+        self.start()
+        self.ask(1)
+        self.wait_boosted(1)
+        self.guest.channel.close()
+        self.wait_boosted()
+
+    def test_release(self):
+        self.start()
+        self.ask(1)
+        self.wait_boosted(1)
+        self.assertEqual(self.daemon.ctl("release", "fake")["undone"], 1)
+        self.wait_boosted()
+        stays(lambda: not self.boosted(), 0.3, "released")
+
+    def test_daemon_killed_and_stopped(self):
+        self.start()
+        self.ask(3)
+        self.wait_boosted(3)
+        self.daemon.kill()
+        self.assertEqual(self.boosted(), {3})
+        self.daemon.start(wait=False)
+        self.wait_boosted()
+        self.guest.start()
+        self.ask(3)
+        self.wait_boosted(3)
+        self.daemon.stop()
+        self.assertEqual(self.boosted(), set())
+
+    def test_killed_within_a_trial(self):
+        self.serve(FakeGuest(cpus=1, busy=True))
+        self.start(trial="yes")
+        self.ask(0)
+        wait_for(lambda: self.why().get(0, {}).get("state") == "trial", 20, "the trial window")
+        self.daemon.kill()
+        self.daemon.start(wait=False)
+        self.wait_boosted()
+        self.guest.start()
+        self.assertEqual(self.why(), {})
+
+    def test_asked_for_ever(self):
+        self.start(hold="300ms", cooldown="200ms")
+        self.ask(2)
+        seen = []
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            seen.append(2 in self.boosted())
+            time.sleep(0.02)
+        changes = sum(a != b for a, b in zip(seen, seen[1:]))
+        self.assertGreaterEqual(changes, 4)
+        self.assertLess(sum(seen), len(seen) * 0.85)
+
+    def test_contradictory_hints_at_full_speed(self):
+        self.start()
+        for _ in range(200):
+            self.guest.hint(*[self.guest.record(pid=7, mask=[2]) if i % 2 else self.guest.record(pid=7, flags=1)
+                              for i in range(20)])
+        self.ask(1, pid=8)
+        self.wait_boosted(1, 2, timeout=10)
+        self.end(pid=7)
+        self.wait_boosted(1)
+        # The rest after each boost is what bounds them.
+        self.assertLess(sum("boost vCPU 2" in step["what"] for step in self.journal()), 100)
+
+    def test_trial_of_one_that_never_runs(self):
+        self.start(trial="yes")
+        self.ask(2)
+        wait_for(lambda: self.why()[2].get("verdict"), 15, "a verdict")
+        action = self.why()[2]
+        self.assertEqual((action["verdict"], action["state"], action["in_force"]), ("inconclusive", "barred", False))
+        self.assertIn("ran too little", action["reason"])
+        self.assertEqual(self.boosted(), set())
+        self.assertTrue(any(step["what"] == "trial boost vCPU 2" for step in self.journal()))
+        self.end()
+        # Nobody asks for anything: nothing ticks.
+        wait_for(lambda: self.why()[2]["state"] == "off", 2, "the action is over")
+        time.sleep(0.5)
+        before = self.switches()
+        time.sleep(1.5)
+        self.assertLessEqual(self.switches() - before, 1)
+
+    def switches(self):
+        with open(f"/proc/{self.daemon.process.popen.pid}/status") as file:
+            return sum(int(line.split()[1]) for line in file if line.startswith("voluntary"))
+
+    def test_real_time_leaves_a_cpu_to_vhintd(self):
+        self.start(kind="rr")
+        own = len(os.sched_getaffinity(0))
+        for cpu in range(self.guest.cpus):
+            self.ask(cpu, pid=2000 + cpu)
+        wait_for(lambda: len(self.why()) == self.guest.cpus and
+                 sum(not action["in_force"] for action in self.why().values()), 2, "refusals")
+        real_time = [tid for tid in self.guest.tids if os.sched_getscheduler(tid) & 0xff == os.SCHED_RR]
+        self.assertLess(len(real_time), own)
+        refused = [action for action in self.why().values() if action["problem"]]
+        self.assertEqual(len(refused), self.guest.cpus - len(real_time))
+        self.assertRegex(refused[0]["problem"], "vhintd itself|not throttled|not permitted")
+        for cpu in range(self.guest.cpus):
+            self.end(pid=2000 + cpu)
+        wait_for(lambda: {os.sched_getscheduler(tid) for tid in self.guest.tids} == {os.SCHED_OTHER}, 1, "none is")
+
+    def test_a_pin_on_trial(self):
+        if len(os.sched_getaffinity(0)) < 2:
+            self.skipTest("this host has one CPU: pinned and floating look alike")
+        os.makedirs(self.daemon.path("policy.d"))
+        with open(self.daemon.path("policy.d/50-pin.conf"), "w") as file:
+            file.write("[rule affinity-pin]\ntrial = on\n")
+        self.daemon.start(wait=False)
+        self.guest.start()
+        self.ask(1)
+        wait_for(lambda: self.why().get(1, {}).get("state") == "baseline", 1, "the baseline")
+        self.assertEqual(self.guest.pinned(), {})
+        # The thread never runs: nothing speaks against the pin.
+        wait_for(lambda: self.why()[1]["state"] == "unproven", 10, "the verdict")
+        self.guest.wait_pinned(1)
+        self.assertEqual(self.why()[1]["verdict"], "inconclusive")
+        self.end()
+        self.guest.wait_pinned()

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* host/sample.c, on the test's own threads and on files that look like /proc. */
+#include "sample.h"
+
+#include <glib/gstdio.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void test_parse(void)
+{
+    struct vh_run run = {0};
+
+    g_assert_cmpint(vh_sample_parse("342229 1763724 2\n", &run), ==, 0);
+    g_assert_cmpuint(run.ran, ==, 342229);
+    g_assert_cmpuint(run.waited, ==, 1763724);
+    g_assert_cmpint(vh_sample_parse("", &run), ==, -1);
+    g_assert_cmpint(vh_sample_parse("12", &run), ==, -1);
+    g_assert_cmpint(vh_sample_parse("x y z", &run), ==, -1);
+}
+
+static void test_share(void)
+{
+    struct vh_run before = {1000000, 500000};
+    struct vh_run after = {1750000, 750000};
+
+    g_assert_cmpfloat(vh_sample_share(&before, &after), ==, 0.25);
+    g_assert_true(isnan(vh_sample_share(&before, &before)));
+    /* Another thread's number by now. */
+    g_assert_true(isnan(vh_sample_share(&after, &before)));
+}
+
+static void test_own_thread(void)
+{
+    struct vh_run before;
+    struct vh_run after;
+    gint64 end = g_get_monotonic_time() + 20000;
+
+    if (vh_sample_missing("/proc")) {
+        g_test_skip(vh_sample_missing("/proc"));
+        return;
+    }
+    g_assert_cmpint(vh_sample_thread("/proc", getpid(), &before), ==, 0);
+    while (g_get_monotonic_time() < end)
+        ;
+    g_usleep(1000);
+    g_assert_cmpint(vh_sample_thread("/proc", getpid(), &after), ==, 0);
+    g_assert_cmpuint(after.ran + after.waited - before.ran - before.waited, >, 10000000);
+    g_assert_cmpint(vh_sample_thread("/proc", G_MAXINT, &after), ==, -1);
+    g_assert_cmpfloat(vh_sample_load("/proc"), >=, 1);
+}
+
+static void write_file(const char *directory, const char *path, const char *text)
+{
+    g_autofree char *full = g_build_filename(directory, path, NULL);
+    g_autofree char *parent = g_path_get_dirname(full);
+
+    g_assert_cmpint(g_mkdir_with_parents(parent, 0755), ==, 0);
+    g_assert_true(g_file_set_contents(full, text, -1, NULL));
+}
+
+static void test_missing(void)
+{
+    g_autofree char *directory = g_dir_make_tmp("vhint-XXXXXX", NULL);
+    g_autofree char *remove = g_strdup_printf("rm -r %s", directory);
+
+    g_assert_nonnull(strstr(vh_sample_missing(directory), "no /proc/PID/schedstat"));
+    write_file(directory, "self/schedstat", "0 0 0\n");
+    g_assert_nonnull(strstr(vh_sample_missing(directory), "counts nothing"));
+    write_file(directory, "self/schedstat", "17 0 1\n");
+    g_assert_null(vh_sample_missing(directory));
+    g_assert_true(isnan(vh_sample_load(directory)));
+    write_file(directory, "loadavg", "0.00 0.01 0.05 7/402 1234\n");
+    g_assert_cmpfloat(vh_sample_load(directory), ==, 7);
+    g_assert_cmpint(system(remove), ==, 0);
+}
+
+static gpointer spin(gpointer data)
+{
+    gint *end = data;
+
+    while (!g_atomic_int_get(end))
+        ;
+    return NULL;
+}
+
+static void test_busiest(void)
+{
+    gint end = 0;
+    GThread *thread = NULL;
+    g_autoptr(GArray) none = g_array_new(FALSE, FALSE, sizeof(pid_t));
+    g_autoptr(GArray) found = NULL;
+    bool seen = false;
+
+    if (vh_sample_missing("/proc")) {
+        g_test_skip(vh_sample_missing("/proc"));
+        return;
+    }
+    thread = g_thread_new("spin", spin, &end);
+    found = vh_sample_busiest("/proc", none, 50000);
+    for (guint i = 0; i < found->len && !seen; i++) {
+        pid_t tid = g_array_index(found, pid_t, i);
+        g_autofree char *path = g_strdup_printf("/proc/self/task/%d", tid);
+
+        seen = g_file_test(path, G_FILE_TEST_EXISTS);
+        g_array_append_val(none, tid);
+    }
+    g_assert_true(seen);
+    g_clear_pointer(&found, g_array_unref);
+    found = vh_sample_busiest("/proc", none, 50000);
+    for (guint i = 0; i < found->len; i++)
+        for (guint j = 0; j < none->len; j++)
+            g_assert_cmpint(g_array_index(found, pid_t, i), !=, g_array_index(none, pid_t, j));
+    g_atomic_int_set(&end, 1);
+    g_thread_join(thread);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/sample/parse", test_parse);
+    g_test_add_func("/sample/share", test_share);
+    g_test_add_func("/sample/own-thread", test_own_thread);
+    g_test_add_func("/sample/missing", test_missing);
+    g_test_add_func("/sample/busiest", test_busiest);
+    return g_test_run();
+}

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* host/trials.c in real time, on threads of the test's own and a /proc that the test writes. */
+#include "trials.h"
+
+#include <glib/gstdio.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "victim.h"
+
+struct fixture {
+    char *directory;
+    VhJournal *journal;
+    char *journal_path;
+    VhTrials *trials;
+    struct victim victim;
+    struct vh_target target;
+    struct vh_trials_ask ask;
+    guint writer;
+    unsigned ticks;
+    guint64 ran, waited;      /* ns, as the files say */
+    double wait_off, wait_on; /* shares, without and with the boost */
+    bool boosted;
+    guint boosts, quiet, replans; /* calls */
+};
+
+static void write_file(const struct fixture *f, const char *path, const char *text)
+{
+    g_autofree char *full = g_build_filename(f->directory, path, NULL);
+    g_autofree char *parent = g_path_get_dirname(full);
+
+    g_assert_cmpint(g_mkdir_with_parents(parent, 0755), ==, 0);
+    g_assert_true(g_file_set_contents_full(full, text, -1, G_FILE_SET_CONTENTS_NONE, 0644, NULL));
+}
+
+static void write_run(struct fixture *f)
+{
+    g_autofree char *path = g_strdup_printf("%d/schedstat", f->victim.tid);
+    g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " 1\n", f->ran, f->waited);
+
+    write_file(f, path, text);
+}
+
+/* What the scheduler would count, every 5 ms. */
+static gboolean on_write(gpointer data)
+{
+    struct fixture *f = data;
+    double share = f->boosted ? f->wait_on : f->wait_off;
+    double wanted = 5e6 * (1 + 0.02 * (f->ticks++ % 5));
+
+    f->ran += (guint64)(wanted * (1 - share));
+    f->waited += (guint64)(wanted * share);
+    write_run(f);
+    return G_SOURCE_CONTINUE;
+}
+
+static void on_each(G_GNUC_UNUSED const struct vh_target *target, enum vh_boost_kind boost, gpointer data)
+{
+    g_assert_cmpint(boost, ==, VH_BOOST_NICE);
+    ((struct fixture *)data)->boosted = true;
+}
+
+static void on_boost(const char *why, gpointer data)
+{
+    struct fixture *f = data;
+
+    f->boosts++;
+    f->quiet += !why;
+    f->boosted = false;
+    vh_trials_boosts(f->trials, on_each, f);
+}
+
+static void on_replan(G_GNUC_UNUSED const char *why, gpointer data)
+{
+    ((struct fixture *)data)->replans++;
+}
+
+static const struct vh_trials_funcs funcs = {.replan = on_replan, .boost = on_boost};
+
+static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    f->directory = g_dir_make_tmp("vhint-XXXXXX", NULL);
+    f->journal_path = g_build_filename(f->directory, "journal", NULL);
+    f->journal = vh_journal_new(f->journal_path, NULL);
+    f->trials = vh_trials_new(f->directory, f->journal, &funcs, f);
+    victim_start(&f->victim);
+    f->target = (struct vh_target){"guest", 2, f->victim.tid};
+    f->ask = (struct vh_trials_ask){
+        .what = VH_TRIALS_BOOST,
+        .boost = VH_BOOST_NICE,
+        .rule = "urgent",
+        .options = {.on = true, .hold_us = 10 * G_USEC_PER_SEC, .rest_us = G_USEC_PER_SEC, .loss = VH_TRIAL_LOSS},
+        .figure = NAN};
+    f->ran = f->waited = 1000;
+    write_file(f, "loadavg", "0.00 0.01 0.05 4/402 1234\n");
+    write_file(f, "self/schedstat", "17 0 1\n");
+    write_run(f);
+    f->writer = g_timeout_add(5, on_write, f);
+}
+
+static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autofree char *remove = g_strdup_printf("rm -r %s", f->directory);
+
+    g_source_remove(f->writer);
+    vh_trials_free(f->trials);
+    victim_end(&f->victim);
+    vh_journal_free(f->journal);
+    /* Searches that were cancelled end. */
+    while (g_main_context_iteration(NULL, FALSE))
+        ;
+    g_assert_cmpint(system(remove), ==, 0);
+    g_free(f->directory);
+    g_free(f->journal_path);
+}
+
+/* Returns whether it may be in force. */
+static bool round_with(struct fixture *f, bool asked)
+{
+    bool force = false;
+
+    vh_trials_begin(f->trials);
+    vh_trials_name(f->trials, &f->target);
+    if (asked)
+        force = vh_trials_ask(f->trials, &f->target, &f->ask);
+    vh_trials_end(f->trials, "test");
+    return force;
+}
+
+static char *get(const struct fixture *f, const char *key)
+{
+    g_autoptr(GVariant) all = g_variant_ref_sink(vh_trials_describe(f->trials, "guest"));
+    g_autoptr(GVariant) first = g_variant_get_child_value(all, 0);
+    const char *text = "";
+
+    g_variant_lookup(first, key, "&s", &text);
+    return g_strdup(text);
+}
+
+static bool wait_for(struct fixture *f, const char *key, const char *value, double seconds)
+{
+    gint64 end = g_get_monotonic_time() + (gint64)(seconds * G_USEC_PER_SEC);
+
+    while (g_get_monotonic_time() < end) {
+        g_autofree char *now = get(f, key);
+
+        if (g_str_equal(now, value))
+            return true;
+        g_main_context_iteration(NULL, TRUE);
+    }
+    return false;
+}
+
+static char *read_journal(struct fixture *f)
+{
+    char *text = NULL;
+
+    vh_journal_free(f->journal);
+    g_assert_true(g_file_get_contents(f->journal_path, &text, NULL, NULL));
+    f->journal = vh_journal_new(f->journal_path, NULL);
+    return text;
+}
+
+static void test_kept(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autofree char *journal = NULL;
+    g_autofree char *reason = NULL;
+
+    f->wait_off = 0.6;
+    f->wait_on = 0.05;
+    g_assert_false(round_with(f, true));
+    g_assert_true(wait_for(f, "verdict", "kept", 10));
+    g_assert_true(f->boosted);
+    reason = vh_trials_reason(f->trials, f->victim.tid, VH_TRIALS_BOOST);
+    g_assert_nonnull(strstr(reason, "urgent"));
+    journal = read_journal(f);
+    g_assert_nonnull(
+        strstr(journal, "\"what\":\"trial boost vCPU 2\",\"why\":\"kept: it waits less than before; waits 6"));
+    g_assert_nonnull(strstr(journal, "\"before\":\"0.6"));
+    /* What asked for it is gone: so is the boost, at once. */
+    round_with(f, false);
+    g_assert_false(f->boosted);
+}
+
+static void test_reverted(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    f->wait_off = 0.3;
+    f->wait_on = 0.6;
+    round_with(f, true);
+    g_assert_true(wait_for(f, "verdict", "reverted", 10));
+    g_assert_false(f->boosted);
+    g_assert_true(wait_for(f, "state", "barred", 1));
+    /* Asking again does not help. */
+    round_with(f, false);
+    g_assert_false(round_with(f, true));
+    g_assert_true(wait_for(f, "state", "barred", 1));
+}
+
+/* Said once, however often it is asked for. */
+static void test_schedstat_missing(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autofree char *path = g_build_filename(f->directory, "self", "schedstat", NULL);
+    g_autofree char *reason = NULL;
+    g_autofree char *journal = NULL;
+    const char *first = NULL;
+
+    g_unlink(path);
+    g_assert_false(round_with(f, true));
+    reason = get(f, "reason");
+    g_assert_nonnull(strstr(reason, "no /proc/PID/schedstat"));
+    g_assert_true(wait_for(f, "verdict", "inconclusive", 1));
+    f->target.thread = getpid(); /* another vCPU */
+    round_with(f, true);
+    journal = read_journal(f);
+    first = strstr(journal, "schedstat");
+    g_assert_nonnull(first);
+    g_assert_null(strstr(strchr(first, '\n'), "schedstat"));
+    /* A pin that need not prove itself comes all the same. */
+    f->ask.what = VH_TRIALS_PIN;
+    f->ask.options = (struct vh_trial_options){.on = true, .keep_unproven = true, .loss = 75};
+    vh_trials_begin(f->trials);
+    vh_trials_name(f->trials, &f->target);
+    g_assert_true(vh_trials_ask(f->trials, &f->target, &f->ask));
+    vh_trials_end(f->trials, "test");
+}
+
+static void test_interrupted(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    f->wait_off = 0.6;
+    round_with(f, true);
+    g_assert_true(wait_for(f, "state", "trial", 10));
+    vh_trials_interrupt(f->trials, "another", "the guest went away meanwhile");
+    g_assert_true(wait_for(f, "state", "trial", 1));
+    vh_trials_interrupt(f->trials, NULL, "the host's CPUs have changed meanwhile");
+    g_assert_true(wait_for(f, "verdict", "inconclusive", 1));
+    g_assert_true(wait_for(f, "state", "baseline", 1));
+    g_assert_false(round_with(f, true));
+}
+
+/* It could not be applied: nothing is measured then. */
+static void test_failed(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    round_with(f, true);
+    g_assert_true(wait_for(f, "state", "trial", 10));
+    vh_trials_tell(f->trials, f->victim.tid, VH_TRIALS_BOOST, "real-time threads are not throttled");
+    g_assert_true(wait_for(f, "verdict", "inconclusive", 1));
+    g_assert_true(wait_for(f, "problem", "real-time threads are not throttled", 1));
+    g_assert_true(wait_for(f, "state", "barred", 1));
+}
+
+static gpointer spin(gpointer data)
+{
+    gint *spinning = data;
+    volatile guint64 work = 0;
+
+    g_atomic_int_set(spinning, gettid());
+    while (g_atomic_int_get(spinning))
+        work++;
+    return NULL;
+}
+
+/* Asked for without end, by a thread that takes all it can get: it stays within its budget, and ends. */
+static void test_boost_for_ever(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    gint spinning = 0;
+    GThread *thread = g_thread_new("spin", spin, &spinning);
+    gint64 start = 0;
+    gint64 last = 0;
+    gint64 boosted = 0;
+    bool was = false;
+    bool rested = false;
+    guint ends = 0;
+
+    while (!g_atomic_int_get(&spinning))
+        g_usleep(100);
+    f->target.thread = g_atomic_int_get(&spinning);
+    f->ask.options.on = false;
+    f->ask.options.hold_us = 600000;
+    f->ask.options.rest_us = 200000;
+    g_assert_true(round_with(f, true));
+    start = last = g_get_monotonic_time();
+    while (last < start + 3 * G_USEC_PER_SEC) {
+        gint64 now = 0;
+        g_autofree char *state = NULL;
+
+        g_main_context_iteration(NULL, TRUE);
+        /* A guest that repeats itself at full speed gains nothing. */
+        round_with(f, true);
+        now = g_get_monotonic_time();
+        boosted += was ? now - last : 0;
+        state = get(f, "state");
+        ends += !rested && g_str_equal(state, "resting");
+        rested = g_str_equal(state, "resting");
+        was = f->boosted;
+        last = now;
+    }
+    g_assert_cmpuint(ends, >=, 2);
+    /* Four holds of 0.6 s at most, and what a busy machine adds. */
+    g_assert_cmpint(boosted, <, 2700000);
+    g_atomic_int_set(&spinning, 0);
+    g_thread_join(thread);
+}
+
+/* Hints that contradict one another at full speed. */
+static void test_flapping(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    gint64 end = g_get_monotonic_time() + 300000;
+    guint rounds = 0;
+
+    while (g_get_monotonic_time() < end) {
+        g_assert_false(round_with(f, rounds++ % 2));
+        g_main_context_iteration(NULL, FALSE);
+    }
+    round_with(f, false);
+    g_assert_cmpuint(rounds, >, 100);
+    g_assert_false(f->boosted);
+}
+
+/* A thread's number is another guest's by now: what was found of the first is not the second's. */
+static void test_thread_reused(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    f->wait_off = 0.3;
+    f->wait_on = 0.6;
+    round_with(f, true);
+    g_assert_true(wait_for(f, "verdict", "reverted", 10));
+    f->target.guest = "other";
+    round_with(f, true);
+    g_assert_cmpuint(g_variant_n_children(g_variant_ref_sink(vh_trials_describe(f->trials, "guest"))), ==, 0);
+    f->target.guest = "guest";
+}
+
+#define ADD(name, func) g_test_add("/trials/" name, struct fixture, NULL, set_up, func, tear_down)
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    ADD("kept", test_kept);
+    ADD("reverted", test_reverted);
+    ADD("schedstat-missing", test_schedstat_missing);
+    ADD("interrupted", test_interrupted);
+    ADD("failed", test_failed);
+    ADD("boost-for-ever", test_boost_for_ever);
+    ADD("flapping", test_flapping);
+    ADD("thread-reused", test_thread_reused);
+    return g_test_run();
+}
