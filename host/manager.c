@@ -45,6 +45,7 @@ struct VhManager {
     struct vh_topology *topology;
     VhInventory *inventories[INVENTORIES];
     GPtrArray *entries; /* struct entry */
+    bool closing;       /* no guest is taken any more */
     VhPolicyStore *policy;
     GPtrArray *watchers; /* struct watcher */
     guint last_watcher;
@@ -389,8 +390,11 @@ static void entry_free(gpointer data)
 static void on_added(const struct vh_config_guest *config, gpointer data)
 {
     VhManager *manager = data;
-    struct entry *entry = g_new0(struct entry, 1);
+    struct entry *entry = NULL;
 
+    if (manager->closing)
+        return;
+    entry = g_new0(struct entry, 1);
     entry->guest = vh_guest_new(config, manager->config->state_dir, manager->path_watch, manager->journal,
                                 &guest_funcs, manager);
     entry->off = g_hash_table_new_full(NULL, NULL, NULL, g_free);
@@ -464,7 +468,7 @@ static void on_policy(gpointer data)
     VhManager *manager = data;
 
     vh_journal_step(manager->journal, "", "policy", "the policy files were read", NULL, NULL);
-    if (!manager->policy)
+    if (!manager->policy || manager->closing)
         return;
     for (guint i = 0; i < manager->entries->len; i++)
         apply_policy(manager, g_ptr_array_index(manager->entries, i));
@@ -590,15 +594,18 @@ void vh_manager_free(VhManager *manager)
 {
     if (!manager)
         return;
-    /* First the masks: what follows may take a while. */
+    /* First the masks: what follows may take a while. Inventories turn the main loop while they close, so what
+     * comes then must find no guests, but nothing freed either. */
+    manager->closing = true;
+    vh_hotplug_free(manager->hotplug);
     vh_actuate_free(manager->boosts, "vhintd stops");
     vh_actuate_free(manager->actuate, "vhintd stops");
     vh_trials_free(manager->trials);
-    g_ptr_array_unref(manager->entries);
+    g_ptr_array_set_size(manager->entries, 0);
     for (guint i = 0; i < INVENTORIES; i++)
         if (manager->inventories[i])
-            inventory_kinds[i]->close(manager->inventories[i]);
-    vh_hotplug_free(manager->hotplug);
+            inventory_kinds[i]->close(g_steal_pointer(&manager->inventories[i]));
+    g_ptr_array_unref(manager->entries);
     vh_path_watch_free(manager->path_watch);
     vh_saved_close(manager->saved);
     vh_journal_free(manager->journal);

@@ -140,7 +140,7 @@ class Pin(unittest.TestCase):
         shell = self.task("taskset -c 2 sh -c 'sleep 1000 & echo $! >/tmp/child; exec sleep 1000'")
         self.addCleanup(lambda: self.guest.run("killall sleep; rm /tmp/child", check=False))
         self.wait_pinned(2)
-        wait_for(lambda: self.guest.run("cat /tmp/child", check=False).output.strip(), 5, "the child")
+        wait_for(lambda: self.guest.run("cat /tmp/child", check=False).code == 0, 5, "the child")
         shell.kill()
         self.fence()
         self.wait_pinned(2)
