@@ -99,6 +99,29 @@ static int report_none(struct bpf_object *object, const struct bpf_program *of, 
     return -ENOENT;
 }
 
+bool vh_hooks_any(struct bpf_object *object)
+{
+    struct bpf_program *p;
+
+    bpf_object__for_each_program (p, object) {
+        if (base_len(p) > 0)
+            return true;
+    }
+    return false;
+}
+
+int vh_hooks_assume(struct bpf_object *object, char *text)
+{
+    struct bpf_program *p;
+
+    (void)text;
+    bpf_object__for_each_program (p, object) {
+        if (base_len(p) > 0)
+            bpf_program__set_autoload(p, !chosen(object, p, p));
+    }
+    return 0;
+}
+
 int vh_hooks_choose(struct bpf_object *object, char *text)
 {
     struct btf *kernel = NULL;

@@ -90,15 +90,16 @@ static int attach_all(struct vh_loaded *loaded, char *text)
     return error;
 }
 
-/* Each step leaves what it made in `loaded`. */
-static int load_steps(const struct vh_transfer *transfer, uint32_t cpus, struct vh_loaded *loaded, char *text)
+/* Each step leaves what it made in `loaded`; `choose` is one of hooks.h. */
+static int load_steps(const struct vh_transfer *transfer, uint32_t cpus,
+                      int (*choose)(struct bpf_object *, char *), struct vh_loaded *loaded, char *text)
 {
     int error = open_object(transfer, &loaded->object, text);
 
     if (error == 0)
         error = tune(loaded->object, transfer, cpus, text);
     if (error == 0)
-        error = vh_hooks_choose(loaded->object, text);
+        error = choose(loaded->object, text);
     if (error == 0)
         error = bpf_object__load(loaded->object);
     if (error == 0)
@@ -129,7 +130,15 @@ int vh_load(const struct vh_transfer *transfer, uint32_t cpus, struct vh_loaded 
     int error;
 
     vh_log_begin(&log);
-    error = load_steps(transfer, cpus, &fresh, text);
+    /* Reading the kernel's BTF to choose costs as much as all the rest, and the first variants mostly do. */
+    error = load_steps(transfer, cpus, vh_hooks_assume, &fresh, text);
+    if (error && fresh.object && vh_hooks_any(fresh.object)) {
+        vh_loaded_free(&fresh);
+        vh_log_free(&log);
+        vh_log_begin(&log);
+        text[0] = 0;
+        error = load_steps(transfer, cpus, vh_hooks_choose, &fresh, text);
+    }
     vh_log_end();
     if (error) {
         vh_loaded_free(&fresh);
