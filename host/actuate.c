@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Carries plans out, one actuator's actions per vCPU thread.
+// Carries plans out, one actuator's actions per thread.
 #include "actuate.h"
 
 #include <string.h>
 
 #include "error.h"
 
-/* One vCPU's thread. */
+/* One thread. */
 struct item {
     char *guest;
-    unsigned vcpu;
+    unsigned vcpu; /* as vh_target's */
     pid_t thread;
     VhHold *hold;         /* NULL: probing failed */
     bool applied;         /* `set` is in force */
@@ -42,9 +42,20 @@ static void item_free(gpointer data)
     g_free(item);
 }
 
-static char *step_name(const VhActuate *actuate, const char *verb, unsigned vcpu)
+static char *step_name(const VhActuate *actuate, const char *verb, unsigned vcpu, pid_t thread)
 {
-    return g_strdup_printf("%s%s vCPU %u", verb, actuate->actuator->name, vcpu);
+    static const char *const others[] = {"emulator", "IOThread", "vhost worker"};
+
+    if (vcpu < VH_TARGET_EMULATOR || vcpu > VH_TARGET_VHOST)
+        return g_strdup_printf("%s%s vCPU %u", verb, actuate->actuator->name, vcpu);
+    return g_strdup_printf("%s%s %s, thread %d", verb, actuate->actuator->name, others[vcpu - VH_TARGET_EMULATOR],
+                           thread);
+}
+
+/* QEMU's other threads come and go as they please. */
+static bool came_and_went(const struct item *item, const GError *error)
+{
+    return item->vcpu >= VH_TARGET_EMULATOR && g_error_matches(error, VH_ERROR, VH_ERROR_NOT_CONNECTED);
 }
 
 static void recover_all(VhActuate *actuate)
@@ -53,7 +64,7 @@ static void recover_all(VhActuate *actuate)
 
     while ((slot = vh_saved_next(actuate->saved, actuate->actuator->saved, NULL))) {
         g_autoptr(GError) error = NULL;
-        g_autofree char *what = step_name(actuate, "un", slot->vcpu);
+        g_autofree char *what = step_name(actuate, "un", slot->vcpu, slot->thread);
         g_autofree char *guest = g_strndup(slot->guest, sizeof(slot->guest));
 
         if (actuate->actuator->recover(actuate->saved, slot, &error) < 0)
@@ -91,12 +102,14 @@ static bool undo(VhActuate *actuate, struct item *item, const char *why)
     after = actuate->actuator->former(item->hold);
     item->applied = false;
     if (actuate->actuator->revert(item->hold, &error) < 0) {
+        if (came_and_went(item, error))
+            return false;
         item->problem = g_strdup(error->message);
         why = error->message;
     }
     if (!why)
         return true;
-    what = step_name(actuate, "un", item->vcpu);
+    what = step_name(actuate, "un", item->vcpu, item->thread);
     before = actuate->actuator->text(&item->set);
     vh_journal_step(actuate->journal, item->guest, what, why, before, error ? NULL : after);
     return true;
@@ -135,11 +148,34 @@ static struct item *find(const VhActuate *actuate, pid_t thread)
 
 static void complain(VhActuate *actuate, struct item *item, GError *error)
 {
-    g_autofree char *what = step_name(actuate, "", item->vcpu);
+    g_autofree char *what = step_name(actuate, "", item->vcpu, item->thread);
 
+    if (came_and_went(item, error))
+        return;
     g_free(item->problem);
     item->problem = g_strdup(error->message);
     vh_journal_step(actuate->journal, item->guest, what, error->message, NULL, NULL);
+}
+
+/* Has the new thread inherited what is in force for another of its guest? */
+static void adopt(VhActuate *actuate, struct item *item)
+{
+    GHashTableIter iter;
+    gpointer value = NULL;
+
+    if (!item->hold || !actuate->actuator->adopt)
+        return;
+    g_hash_table_iter_init(&iter, actuate->items);
+    while (!item->applied && g_hash_table_iter_next(&iter, NULL, &value)) {
+        const struct item *maker = value;
+
+        if (!maker->applied || !actuate->actuator->stands(item->hold, &maker->set) ||
+            !g_str_equal(maker->guest, item->guest))
+            continue;
+        actuate->actuator->adopt(item->hold, maker->hold);
+        item->applied = true;
+        item->set = maker->set;
+    }
 }
 
 static struct item *learn(VhActuate *actuate, const struct vh_target *target)
@@ -153,6 +189,7 @@ static struct item *learn(VhActuate *actuate, const struct vh_target *target)
     item->hold = actuate->actuator->probe(actuate->saved, target, &error);
     if (!item->hold)
         complain(actuate, item, error);
+    adopt(actuate, item);
     g_hash_table_insert(actuate->items, GINT_TO_POINTER(target->thread), item);
     return item;
 }
@@ -222,7 +259,7 @@ static bool carry_out(VhActuate *actuate, struct item *item, bool quiet)
     if (quiet)
         return false;
     reason = actuate->reason(item->plan_guest, item->plan_vcpu, actuate->reason_data);
-    what = step_name(actuate, "", item->vcpu);
+    what = step_name(actuate, "", item->vcpu, item->thread);
     before = was_applied ? actuate->actuator->text(&was) : actuate->actuator->former(item->hold);
     after = actuate->actuator->text(&item->set);
     vh_journal_step(actuate->journal, item->guest, what, reason, before, after);

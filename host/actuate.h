@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Makes the host look like the plan: applies what is new, changes what moved, reverts what the plan no longer has.
  *
- * A round names every vCPU under management with what it is to have. A vCPU that a round leaves out is reverted
- * and forgotten. What failed is not tried again until its thread, its place or the host's CPUs have changed. */
+ * A round names every thread under management with what it is to have. One that a round leaves out is reverted
+ * and forgotten. One that appears while others of its guest are changed, and has just what is in force there, was
+ * made by one of those and has inherited it: it is reverted to what that one was. What failed is not tried again
+ * until its thread, its place or the host's CPUs have changed. */
 #pragma once
 
 #include "actuator.h"
@@ -21,7 +23,8 @@ typedef char *(*VhActuateReason)(unsigned guest, unsigned vcpu, gpointer data);
 
 /* `reason` is asked for each action that is taken until vh_actuate_end. */
 void vh_actuate_begin(VhActuate *actuate, VhActuateReason reason, gpointer data);
-/* `guest` and `vcpu` are the plan's numbers; `setting` (copied) NULL: the vCPU is left alone. */
+/* `guest` and `vcpu` are the plan's numbers; `setting` (copied) NULL: the thread is left alone. That a thread
+ * other than a vCPU's has ended is no failure. */
 void vh_actuate_want(VhActuate *actuate, const struct vh_target *target, unsigned guest, unsigned vcpu,
                      const union vh_setting *setting);
 /* Carries the round out. `why` is the occasion: it is the reason of what is reverted. NULL: routine, which the

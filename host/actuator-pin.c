@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Pins a vCPU's host thread with sched_setaffinity(2).
+// Pins a guest's host thread with sched_setaffinity(2).
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
@@ -63,7 +63,7 @@ static VhHold *probe(VhSaved *saved, const struct vh_target *target, GError **er
     int result = 0;
 
     if (!slot) {
-        g_set_error(error, VH_ERROR, VH_ERROR_FAILED, "more than %u vCPUs under management", VH_SAVED_MAX);
+        g_set_error(error, VH_ERROR, VH_ERROR_FAILED, "more than %u threads under management", VH_SAVED_MAX);
         return NULL;
     }
     hold = g_new0(VhHold, 1);
@@ -164,6 +164,12 @@ static int apply(VhHold *hold, const union vh_setting *setting, GError **error)
     return vh_tid_fail(error, -result, "pinning it", hold->target.thread);
 }
 
+static void adopt(VhHold *hold, const VhHold *maker)
+{
+    hold->slot->former = maker->slot->former;
+    __atomic_store_n(&hold->slot->state, VH_SAVED_APPLIED, __ATOMIC_RELEASE);
+}
+
 static int revert(VhHold *hold, GError **error)
 {
     int result = 0;
@@ -223,6 +229,7 @@ const struct vh_actuator vh_actuator_pin = {
     .text = text,
     .probe = probe,
     .apply = apply,
+    .adopt = adopt,
     .revert = revert,
     .former = former,
     .forget = forget,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What every actuator is: a way to change one thing about one vCPU's host thread, and to put it back. */
+/* What every actuator is: a way to change one thing about one host thread of a guest's, and to put it back. */
 #pragma once
 
 #include <stdbool.h>
@@ -7,10 +7,15 @@
 #include "boost.h"
 #include "saved.h"
 
+/* In the place of a vCPU's index, for threads that are none. */
+#define VH_TARGET_EMULATOR 0xfffffff0u
+#define VH_TARGET_IOTHREAD 0xfffffff1u
+#define VH_TARGET_VHOST 0xfffffff2u
+
 /* Whom an action is for. */
 struct vh_target {
     const char *guest; /* borrowed */
-    unsigned vcpu;     /* QEMU's index */
+    unsigned vcpu;     /* QEMU's index, or one of the above */
     pid_t thread;
 };
 
@@ -32,6 +37,9 @@ struct vh_actuator {
      * of those wanted is online, VH_ERROR_REFUSED when its control group bars some, VH_ERROR_FAILED. The former
      * state is saved before the first change. */
     int (*apply)(VhHold *hold, const union vh_setting *setting, GError **error);
+    /* The thread was made while `maker`'s was changed, and has inherited the change: from now on it counts as
+     * applied, and the maker's former state as this one's. NULL: nothing is inherited. */
+    void (*adopt)(VhHold *hold, const VhHold *maker);
     /* Puts the former state back, if anything was changed. 0, or -1 and an error as apply's. */
     int (*revert)(VhHold *hold, GError **error);
     /* The former state in words; "" when nothing was changed. g_free() it. */

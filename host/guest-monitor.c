@@ -10,7 +10,7 @@ static void set_problem(VhGuest *guest, const char *text)
     guest->monitor_problem = g_strdup(text);
 }
 
-static void on_vcpus(GArray *vcpus, const char *error, gpointer data)
+static void on_vcpus(GArray *vcpus, pid_t process, const char *error, gpointer data)
 {
     VhGuest *guest = data;
 
@@ -24,11 +24,12 @@ static void on_vcpus(GArray *vcpus, const char *error, gpointer data)
         vh_journal_step(guest->journal, guest->config->name, "vCPUs", error, NULL, NULL);
         vcpus = g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu));
     }
-    vh_guest_set_vcpus(guest, vcpus, "the guest's vCPUs have changed");
+    vh_guest_set_vcpus(guest, vcpus, error ? 0 : process, "the guest's vCPUs have changed");
 }
 
 void vh_guest_query_vcpus(VhGuest *guest)
 {
+    vh_guest_query_iothreads(guest);
     vh_vcpus_query(guest->monitor, on_vcpus, guest);
 }
 
@@ -124,9 +125,10 @@ static void on_event(const char *name, JsonObject *details, gpointer data)
 
     if (g_str_equal(name, "VSERPORT_CHANGE"))
         on_port_change(guest, details);
-    else if (g_str_equal(name, "RESET"))
+    else if (g_str_equal(name, "RESET")) {
         vh_guest_restart_session(guest, "the guest was reset");
-    else if (g_str_equal(name, "SHUTDOWN"))
+        vh_guest_query_vcpus(guest);
+    } else if (g_str_equal(name, "SHUTDOWN"))
         vh_guest_restart_session(guest, "the guest has shut down");
     else if (g_str_equal(name, "DEVICE_DELETED") || g_str_equal(name, "ACPI_DEVICE_OST"))
         vh_guest_query_vcpus(guest);
@@ -151,7 +153,7 @@ static void on_closed(const char *why, gpointer data)
     g_clear_pointer(&guest->port_device, g_free);
     set_problem(guest, why);
     vh_journal_step(guest->journal, guest->config->name, "monitor lost", why, NULL, NULL);
-    vh_guest_set_vcpus(guest, g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu)), "the guest's monitor is gone");
+    vh_guest_set_vcpus(guest, g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu)), 0, "the guest's monitor is gone");
     if (guest->monitor_link)
         vh_link_seek(guest->monitor_link);
 }

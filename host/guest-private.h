@@ -40,6 +40,10 @@ struct VhGuest {
     VhQmp *monitor;
     bool monitor_ready;
     GArray *vcpus;     /* struct vh_vcpu */
+    pid_t process;     /* QEMU's, of which the vCPUs' threads are; 0: not known */
+    GArray *iothreads; /* struct vh_thread: what the monitor says, not yet checked to be QEMU's */
+    GArray *threads;   /* struct vh_thread: all of the process */
+    GArray *helpers;   /* struct vh_thread: those beside vCPUs */
     char *port_device; /* QEMU's id of our port; NULL: not known */
     char *monitor_problem;
 
@@ -50,11 +54,17 @@ struct VhGuest {
 void vh_guest_restart_session(VhGuest *guest, const char *why);
 /* The guest's side of the port was opened: says HELLO if nobody has answered yet. */
 void vh_guest_greet(VhGuest *guest);
-/* Takes `vcpus` over. */
-void vh_guest_set_vcpus(VhGuest *guest, GArray *vcpus, const char *why);
+/* Takes `vcpus` over, whose threads are all of `process` (0: there are none). */
+void vh_guest_set_vcpus(VhGuest *guest, GArray *vcpus, pid_t process, const char *why);
 
 /* guest-monitor.c */
 void vh_guest_on_monitor(int fd, gpointer data);
 /* Seeks it, or takes the one that the inventory has. */
 void vh_guest_open_monitor(VhGuest *guest);
 void vh_guest_query_vcpus(VhGuest *guest);
+
+/* guest-threads.c */
+/* Before the vCPUs are asked for. */
+void vh_guest_query_iothreads(VhGuest *guest);
+/* Looks for all threads anew. `process` is QEMU's; 0: it is not known, and there are none. */
+void vh_guest_find_threads(VhGuest *guest, pid_t process);

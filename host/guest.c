@@ -363,10 +363,11 @@ void vh_guest_greet(VhGuest *guest)
         vh_session_hello(guest->session);
 }
 
-void vh_guest_set_vcpus(VhGuest *guest, GArray *vcpus, const char *why)
+void vh_guest_set_vcpus(VhGuest *guest, GArray *vcpus, pid_t process, const char *why)
 {
     g_array_unref(guest->vcpus);
     guest->vcpus = vcpus;
+    vh_guest_find_threads(guest, process);
     join_cpus(guest);
     touch(guest, why);
     settle(guest);
@@ -389,6 +390,9 @@ VhGuest *vh_guest_new(const struct vh_config_guest *config, const char *state_di
     guest->facts = vh_facts_new();
     guest->rules = vh_rules_new();
     guest->vcpus = g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu));
+    guest->iothreads = g_array_new(FALSE, TRUE, sizeof(struct vh_thread));
+    guest->threads = g_array_new(FALSE, TRUE, sizeof(struct vh_thread));
+    guest->helpers = g_array_new(FALSE, TRUE, sizeof(struct vh_thread));
     guest->programs = vh_programs_new(directory, &programs_funcs, guest);
     if (config->channel)
         guest->channel_link = vh_link_new(watch, config->channel, on_channel, guest);
@@ -419,6 +423,9 @@ void vh_guest_free(VhGuest *guest)
     vh_guest_policy_free(guest->policy);
     vh_facts_free(guest->facts);
     g_array_unref(guest->vcpus);
+    g_array_unref(guest->iothreads);
+    g_array_unref(guest->threads);
+    g_array_unref(guest->helpers);
     g_free(guest->port_device);
     g_free(guest->monitor_problem);
     g_free(guest->problem);

@@ -12,6 +12,7 @@
 #include "pathwatch.h"
 #include "policy.h"
 #include "programs.h"
+#include "threads.h"
 
 typedef struct VhGuest VhGuest;
 
@@ -40,7 +41,13 @@ const struct vh_cpu_map *vh_guest_cpus(const VhGuest *guest);
 bool vh_guest_is_connected(const VhGuest *guest);
 /* The vCPUs known now. */
 const struct vh_vcpu *vh_guest_vcpus(const VhGuest *guest, unsigned *count);
-/* One wish for each of them, as of now. */
+/* The threads known to serve the guest beside its vCPUs, by kind, then by number; none while its vCPUs are not
+ * known. */
+const struct vh_thread *vh_guest_helpers(const VhGuest *guest, unsigned *count);
+/* Looks which of them are gone and which are new. Quick, but vhost workers that the kernel has threads of its own
+ * for are only looked for when the vCPUs are asked for. */
+void vh_guest_refresh_threads(VhGuest *guest);
+/* One wish for each vCPU, as of now. */
 void vh_guest_wishes(VhGuest *guest, struct vh_wish *wishes);
 
 /* From now on `policy` (taken over) applies: its programs and its rules. May call changed() at once. */

@@ -118,6 +118,7 @@ static void clear_guest(struct domain *domain)
     g_clear_pointer(&domain->guest.uuid, g_free);
     g_clear_pointer(&domain->guest.profile, g_free);
     g_clear_pointer(&domain->guest.channel, g_free);
+    g_clear_pointer(&domain->guest.nodes, g_free);
     domain->reported = false;
     domain->running = false;
 }
@@ -170,6 +171,7 @@ static void report(struct domain *domain, const struct vh_domain *xml)
                                              .uuid = g_strdup(xml->uuid),
                                              .channel = g_strdup(xml->channel_path),
                                              .profile = g_strdup(xml->profile ? xml->profile : ""),
+                                             .nodes = g_strdup(xml->nodes),
                                              .open_monitor = open_monitor,
                                              .mirror = mirror,
                                              .retake = retake,

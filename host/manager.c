@@ -7,6 +7,7 @@
 
 #include "actuate.h"
 #include "guest.h"
+#include "helpers.h"
 #include "hotplug.h"
 #include "inventory.h"
 #include "manager.h"
@@ -23,6 +24,9 @@ struct entry {
     VhGuest *guest;
     bool held;       /* released by hand: no action until resume */
     GHashTable *off; /* vCPU index -> why it is not ours to place */
+    bool nodes_known;
+    struct vh_cpuset nodes; /* NUMA nodes of its memory */
+    char *problem;          /* what the last plan could not do for the guest as a whole; NULL: nothing */
 };
 
 struct watcher {
@@ -98,8 +102,11 @@ static const struct vh_cpuset *barred_from(const VhManager *manager, pid_t threa
 static void survey_guest(VhManager *manager, const struct entry *entry)
 {
     unsigned count = 0;
+    unsigned iothreads = 0;
+    unsigned vhosts = 0;
     const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
 
+    vh_helpers_count(entry->guest, &iothreads, &vhosts);
     g_array_set_size(manager->wishes, count);
     g_ptr_array_set_size(manager->now, (gint)count);
     if (entry->held)
@@ -114,9 +121,12 @@ static void survey_guest(VhManager *manager, const struct entry *entry)
     vh_survey_add(manager->survey,
                   &(struct vh_survey_guest){.name = name_of(entry),
                                             .options = &vh_guest_policy(entry->guest)->placement,
+                                            .memory_nodes = entry->nodes_known ? &entry->nodes : NULL,
                                             .wishes = (const struct vh_wish *)(const void *)manager->wishes->data,
                                             .now = (const struct vh_cpuset *const *)manager->now->pdata,
-                                            .vcpus = count});
+                                            .vcpus = count,
+                                            .iothreads = iothreads,
+                                            .vhosts = vhosts});
 }
 
 static const struct vh_plan *plan(VhManager *manager)
@@ -202,11 +212,36 @@ static void on_boost(const char *why, gpointer data)
     vh_trials_boosts(manager->trials, tell_boost, manager);
 }
 
+/* What the plan cannot do for whole guests; what it cannot for one thread is told with that one. */
+static void note_problems(VhManager *manager, const struct vh_plan *made)
+{
+    for (unsigned i = 0; i < manager->entries->len; i++) {
+        struct entry *entry = g_ptr_array_index(manager->entries, i);
+        g_autoptr(GString) text = g_string_new(NULL);
+
+        for (unsigned j = 0; j < made->problem_count; j++) {
+            g_autofree char *problem = NULL;
+
+            if (made->problems[j].guest != i || made->problems[j].thread >= 0)
+                continue;
+            problem = vh_survey_problem(manager->survey, j);
+            g_string_append_printf(text, "%s%s", text->len ? "; " : "", problem);
+        }
+        if (g_strcmp0(entry->problem, text->len ? text->str : NULL) == 0)
+            continue;
+        vh_journal_step(manager->journal, name_of(entry), "placement",
+                        text->len ? text->str : "as it should be again", NULL, NULL);
+        g_free(entry->problem);
+        entry->problem = text->len ? g_strdup(text->str) : NULL;
+    }
+}
+
 static guint act(VhManager *manager, const char *why, bool *retry)
 {
     const struct vh_plan *made = plan(manager);
     guint undone = 0;
 
+    note_problems(manager, made);
     manager->unboosted = 0;
     vh_trials_begin(manager->trials);
     vh_actuate_begin(manager->actuate, reason_of, manager);
@@ -220,7 +255,7 @@ static guint act(VhManager *manager, const char *why, bool *retry)
         for (unsigned j = 0; j < count; j++) {
             struct vh_target target = {name_of(entry), vcpus[j].index, vcpus[j].thread};
             const struct vh_cpuset *cpus =
-                off_of(entry, &vcpus[j]) ? NULL : vh_plan_set(made, vh_plan_thread(made, i, j));
+                entry->held || off_of(entry, &vcpus[j]) ? NULL : vh_plan_set(made, vh_plan_thread(made, i, j));
             union vh_setting setting;
 
             if (!ask_trials(manager, &target, vh_survey_wish(manager->survey, i, j), cpus))
@@ -229,6 +264,7 @@ static guint act(VhManager *manager, const char *why, bool *retry)
                 setting.cpus = *cpus;
             vh_actuate_want(manager->actuate, &target, i, j, cpus ? &setting : NULL);
         }
+        vh_helpers_want(manager->actuate, entry->guest, i, entry->held ? NULL : made);
     }
     undone = vh_actuate_end(manager->actuate, why, retry);
     vh_trials_end(manager->trials, why);
@@ -302,8 +338,15 @@ static const struct vh_trials_funcs trials_funcs = {.replan = on_replan, .boost 
 
 static void on_changed(VhGuest *guest, const char *why, gpointer data)
 {
-    (void)guest;
+    if (vh_helpers_placed(guest))
+        vh_guest_refresh_threads(guest);
     replan(data, why);
+}
+
+static void refresh_threads(const VhManager *manager)
+{
+    for (guint i = 0; i < manager->entries->len; i++)
+        vh_guest_refresh_threads(((const struct entry *)g_ptr_array_index(manager->entries, i))->guest);
 }
 
 /* ---- watches ---- */
@@ -384,6 +427,7 @@ static void entry_free(gpointer data)
 
     vh_guest_free(entry->guest);
     g_hash_table_unref(entry->off);
+    g_free(entry->problem);
     g_free(entry);
 }
 
@@ -398,6 +442,7 @@ static void on_added(const struct vh_config_guest *config, gpointer data)
     entry->guest = vh_guest_new(config, manager->config->state_dir, manager->path_watch, manager->journal,
                                 &guest_funcs, manager);
     entry->off = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    entry->nodes_known = config->nodes && vh_cpuset_parse(&entry->nodes, config->nodes, NULL) == 0;
     g_ptr_array_add(manager->entries, entry);
     apply_policy(manager, entry);
     vh_guest_start(entry->guest);
@@ -410,6 +455,10 @@ static void on_removed(const char *name, gpointer data)
 
     if (!entry)
         return;
+    /* While its threads are known, so that those made meanwhile are put back too. */
+    entry->held = true;
+    vh_guest_refresh_threads(entry->guest);
+    act(manager, "the guest is not managed any longer", NULL);
     g_ptr_array_remove(manager->entries, entry);
     replan(manager, "the guest is not managed any longer");
 }
@@ -590,6 +639,19 @@ VhManager *vh_manager_new(const VhConfig *config, GError **error)
     return g_steal_pointer(&manager);
 }
 
+/* Reverts all pins, also of threads that were made since the last round. */
+static void let_go(VhManager *manager, const char *why)
+{
+    if (!manager->actuate)
+        return;
+    refresh_threads(manager);
+    vh_actuate_begin(manager->actuate, NULL, NULL);
+    for (unsigned i = 0; i < manager->entries->len; i++)
+        vh_helpers_want(manager->actuate, ((const struct entry *)g_ptr_array_index(manager->entries, i))->guest, i,
+                        NULL);
+    vh_actuate_end(manager->actuate, why, NULL);
+}
+
 void vh_manager_free(VhManager *manager)
 {
     if (!manager)
@@ -598,6 +660,7 @@ void vh_manager_free(VhManager *manager)
      * comes then must find no guests, but nothing freed either. */
     manager->closing = true;
     vh_hotplug_free(manager->hotplug);
+    let_go(manager, "vhintd stops");
     vh_actuate_free(manager->boosts, "vhintd stops");
     vh_actuate_free(manager->actuate, "vhintd stops");
     vh_trials_free(manager->trials);
@@ -622,8 +685,15 @@ void vh_manager_free(VhManager *manager)
 
 static void describe(const struct entry *entry, GVariantDict *dict)
 {
+    const char *other = NULL;
+    g_autofree char *both = NULL;
+
     vh_guest_describe(entry->guest, dict);
     g_variant_dict_insert(dict, "held", "b", entry->held);
+    if (!entry->problem || !g_variant_dict_lookup(dict, "problem", "&s", &other))
+        return;
+    both = *other ? g_strdup_printf("%s; %s", other, entry->problem) : g_strdup(entry->problem);
+    g_variant_dict_insert(dict, "problem", "s", both);
 }
 
 GVariant *vh_manager_guests(VhManager *manager)
@@ -666,7 +736,10 @@ static GVariant *describe_vcpu(const VhManager *manager, const struct vh_plan *m
     g_variant_dict_insert(&dict, "thread", "i", (gint32)vcpu->thread);
     g_variant_dict_insert(&dict, "host_cpus", "s", host_cpus);
     g_variant_dict_insert(&dict, "former", "s", former);
-    g_variant_dict_insert(&dict, "state", "s", applied ? "pinned" : wanted ? "wanted" : "floating");
+    g_variant_dict_insert(&dict, "state", "s",
+                          applied                  ? "pinned"
+                          : wanted && !entry->held ? "wanted"
+                                                   : "floating");
     g_variant_dict_insert(&dict, "reason", "s", *problem ? problem : reason);
     return g_variant_dict_end(&dict);
 }
@@ -682,12 +755,16 @@ GVariant *vh_manager_guest(VhManager *manager, const char *guest, GError **error
 
     if (!entry || !g_ptr_array_find(manager->entries, entry, &number))
         return NULL;
+    vh_guest_refresh_threads(entry->guest);
     made = plan(manager);
     vh_guest_vcpus(entry->guest, &count);
     for (unsigned i = 0; i < count; i++)
         g_variant_builder_add_value(&builder, describe_vcpu(manager, made, number, i));
     describe(entry, &dict);
     g_variant_dict_insert_value(&dict, "vcpu", g_variant_builder_end(&builder));
+    g_variant_dict_insert_value(
+        &dict, "thread",
+        vh_helpers_describe(manager->actuate, entry->guest, number, manager->survey, made, entry->held));
     return g_variant_dict_end(&dict);
 }
 
@@ -823,13 +900,17 @@ static int set_held(VhManager *manager, const char *guest, bool held, GError **e
 
 int vh_manager_release(VhManager *manager, const char *guest, GError **error)
 {
-    return set_held(manager, guest, true, error) < 0 ? -1 : (int)replan(manager, "released by hand");
+    if (set_held(manager, guest, true, error) < 0)
+        return -1;
+    refresh_threads(manager);
+    return (int)replan(manager, "released by hand");
 }
 
 int vh_manager_resume(VhManager *manager, const char *guest, GError **error)
 {
     if (set_held(manager, guest, false, error) < 0)
         return -1;
+    refresh_threads(manager);
     replan(manager, "resumed by hand");
     return 0;
 }

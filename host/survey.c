@@ -128,14 +128,17 @@ const struct vh_wish *vh_survey_wish(const VhSurvey *survey, unsigned guest, uns
     return &g_array_index(survey->wishes, struct vh_wish, share->vcpus + vcpu);
 }
 
-char *vh_survey_reason(const VhSurvey *survey, unsigned guest, unsigned vcpu)
+char *vh_survey_reason(const VhSurvey *survey, unsigned guest, unsigned thread)
 {
-    g_autofree char *wish = vh_wish_text(vh_survey_wish(survey, guest, vcpu));
+    g_autofree char *wish = NULL;
     g_autofree char *placed = NULL;
 
-    if (vh_plan_thread(survey->plan, guest, vcpu)->reason == VH_REASON_NONE)
+    if (thread >= survey->input.guests[guest].vcpus)
+        return vh_placed_text(&survey->input, survey->plan, guest, thread);
+    wish = vh_wish_text(vh_survey_wish(survey, guest, thread));
+    if (vh_plan_thread(survey->plan, guest, thread)->reason == VH_REASON_NONE)
         return g_steal_pointer(&wish);
-    placed = vh_placed_text(&survey->input, survey->plan, guest, vcpu);
+    placed = vh_placed_text(&survey->input, survey->plan, guest, thread);
     return g_strdup_printf("%s; %s", wish, placed);
 }
 

@@ -30,7 +30,8 @@ const struct vh_plan *vh_survey_plan(VhSurvey *survey);
 /* Borrowed until the next begin. */
 const struct vh_wish *vh_survey_wish(const VhSurvey *survey, unsigned guest, unsigned vcpu);
 
-/* What is wished for a vCPU and what the plan says to that, for people. g_free() it. */
-char *vh_survey_reason(const VhSurvey *survey, unsigned guest, unsigned vcpu);
+/* What is wished for a thread (a vCPU, or another by vh_placement_emulator() and so on) and what the plan says to
+ * that, for people. g_free() it. */
+char *vh_survey_reason(const VhSurvey *survey, unsigned guest, unsigned thread);
 /* What the plan could not do, for people: `index` below the plan's problem_count. g_free() it. */
 char *vh_survey_problem(const VhSurvey *survey, unsigned index);

@@ -48,6 +48,18 @@ static void classify(struct vh_thread *thread, const char *comm, pid_t process)
         thread->kind = VH_THREAD_VHOST;
     else
         thread->number = 0;
+    g_strlcpy(thread->name, comm, sizeof(thread->name));
+}
+
+static void add_own_thread(GArray *threads, const char *directory, pid_t number, pid_t process)
+{
+    struct vh_thread thread = {.thread = number};
+    g_autofree char *comm = number && threads->len < VH_THREADS_MAX ? read_comm(directory, number) : NULL;
+
+    if (!comm)
+        return;
+    classify(&thread, comm, process);
+    g_array_append_val(threads, thread);
 }
 
 static void add_own(GArray *threads, const char *proc, pid_t process)
@@ -56,15 +68,8 @@ static void add_own(GArray *threads, const char *proc, pid_t process)
     g_autoptr(GDir) dir = g_dir_open(directory, 0, NULL);
     const char *name = NULL;
 
-    while (dir && (name = g_dir_read_name(dir)) && threads->len < VH_THREADS_MAX) {
-        struct vh_thread thread = {.thread = number_of(name)};
-        g_autofree char *comm = thread.thread ? read_comm(directory, thread.thread) : NULL;
-
-        if (!comm)
-            continue;
-        classify(&thread, comm, process);
-        g_array_append_val(threads, thread);
-    }
+    while (dir && (name = g_dir_read_name(dir)))
+        add_own_thread(threads, directory, number_of(name), process);
 }
 
 static void add_vhost(GArray *threads, const char *proc, pid_t process)
@@ -74,7 +79,7 @@ static void add_vhost(GArray *threads, const char *proc, pid_t process)
     const char *name = NULL;
 
     while (dir && (name = g_dir_read_name(dir)) && threads->len < VH_THREADS_MAX) {
-        struct vh_thread thread = {.thread = number_of(name), .kind = VH_THREAD_VHOST};
+        struct vh_thread thread = {.thread = number_of(name), .kind = VH_THREAD_VHOST, .kernel = true};
         g_autofree char *comm = thread.thread ? read_comm(proc, thread.thread) : NULL;
         g_autofree char *cmdline_path = NULL;
         g_autofree char *cmdline = NULL;
@@ -82,6 +87,7 @@ static void add_vhost(GArray *threads, const char *proc, pid_t process)
 
         if (!comm || !g_str_equal(comm, wanted))
             continue;
+        g_strlcpy(thread.name, comm, sizeof(thread.name));
         /* Anybody may call his process so; only a kernel thread has no command line. */
         cmdline_path = g_strdup_printf("%s/%d/cmdline", proc, thread.thread);
         if (g_file_get_contents(cmdline_path, &cmdline, &len, NULL) && len == 0)
@@ -103,6 +109,35 @@ GArray *vh_threads_list(const char *proc, pid_t process)
         add_vhost(threads, proc, process);
     g_array_sort(threads, by_thread);
     return threads;
+}
+
+bool vh_threads_update(GArray *threads, const char *proc, pid_t process)
+{
+    g_autofree char *directory = g_strdup_printf("%s/%d/task", proc, process);
+    g_autoptr(GDir) dir = g_dir_open(directory, 0, NULL);
+    g_autoptr(GHashTable) there = g_hash_table_new(NULL, NULL);
+    const char *name = NULL;
+    guint before = threads->len;
+    guint kept = 0;
+    GHashTableIter iter;
+    gpointer number = NULL;
+
+    while (dir && (name = g_dir_read_name(dir)))
+        g_hash_table_add(there, GINT_TO_POINTER(number_of(name)));
+    for (guint i = 0; i < before; i++) {
+        const struct vh_thread thread = g_array_index(threads, struct vh_thread, i);
+
+        /* A process that is gone has taken its kernel threads along. */
+        if (thread.kernel ? dir == NULL : !g_hash_table_remove(there, GINT_TO_POINTER(thread.thread)))
+            continue;
+        g_array_index(threads, struct vh_thread, kept++) = thread;
+    }
+    g_array_set_size(threads, kept);
+    g_hash_table_iter_init(&iter, there);
+    while (g_hash_table_iter_next(&iter, &number, NULL))
+        add_own_thread(threads, directory, GPOINTER_TO_INT(number), process);
+    g_array_sort(threads, by_thread);
+    return kept < before || threads->len > kept;
 }
 
 /* Does the process's command line say -uuid UUID? */

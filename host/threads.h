@@ -3,7 +3,7 @@
  * devices.
  *
  * A thread's name is what QEMU and libvirt gave it (-name debug-threads=on, which libvirt always says); one
- * without a name that is known counts as part of the emulator. */
+ * without a name that is known counts as part of the emulator: of vCPUs and IOThreads the monitor tells more. */
 #pragma once
 
 #include <glib.h>
@@ -18,13 +18,19 @@ const char *vh_thread_kind_text(enum vh_thread_kind kind);
 struct vh_thread {
     pid_t thread;
     enum vh_thread_kind kind;
-    unsigned number; /* of the vCPU or IOThread, else 0 */
+    unsigned number; /* of the vCPU or of libvirt's IOThread, else 0 */
+    bool kernel;     /* a kernel thread, none of the process's own */
+    char name[16];
 };
 
 /* All threads (struct vh_thread, by ascending thread) of the QEMU `process`, with its vhost workers: threads of
  * the process itself since Linux 6.4, kernel threads named vhost-PID before. Empty when the process is gone.
  * `proc` is /proc but for tests. */
 GArray *vh_threads_list(const char *proc, pid_t process);
+
+/* Brings such a list up to date with the threads of the `process` itself: drops those that are gone, adds new
+ * ones. Reads a name only for those, so it is quick enough for the hint path. Returns whether it has changed. */
+bool vh_threads_update(GArray *threads, const char *proc, pid_t process);
 
 /* The process that runs the domain `name` with `uuid`: libvirt's file says so, and its command line agrees.
  * Without that file, the one QEMU started by libvirt that has the UUID. 0: there is none. Reads much of /proc: not

@@ -8,6 +8,7 @@
 struct query {
     VhQmp *qmp;
     GArray *vcpus;
+    pid_t process; /* of their threads; 0: not known */
     unsigned left; /* replies to come */
     VhVcpusFunc func;
     gpointer data;
@@ -24,7 +25,7 @@ static void finish(struct query *query, const char *error)
 
     if (error)
         g_clear_pointer(&vcpus, g_array_unref);
-    query->func(vcpus, error, query->data);
+    query->func(vcpus, query->process, error, query->data);
     g_free(query);
 }
 
@@ -71,11 +72,13 @@ static pid_t process_of(pid_t thread, uid_t *user)
     return (pid_t)g_ascii_strtoll(process + strlen("\nTgid:"), NULL, 10);
 }
 
-/* NULL: fine; else what is wrong with the threads that the monitor, served by `peer`, names. */
-static const char *judge_threads(const GArray *vcpus, struct vh_qmp_peer peer)
+/* NULL: fine, and `*found` is their process (0: none is there any longer); else what is wrong with the threads
+ * that the monitor, served by `peer`, names. */
+static const char *judge_threads(const GArray *vcpus, struct vh_qmp_peer peer, pid_t *found)
 {
     pid_t process = peer.process;
 
+    *found = 0;
     for (guint i = 0; i < vcpus->len; i++) {
         uid_t owner = 0;
         pid_t of = process_of(g_array_index(vcpus, struct vh_vcpu, i).thread, &owner);
@@ -89,6 +92,7 @@ static const char *judge_threads(const GArray *vcpus, struct vh_qmp_peer peer)
             return "the monitor names a thread of another user than its own";
         process = of;
     }
+    *found = process;
     return NULL;
 }
 
@@ -119,7 +123,7 @@ static void on_cpus(JsonNode *result, const char *error, gpointer data)
         g_array_append_val(query->vcpus, vcpu);
         g_ptr_array_add(paths, g_strdup(path));
     }
-    problem = judge_threads(query->vcpus, vh_qmp_peer(query->qmp));
+    problem = judge_threads(query->vcpus, vh_qmp_peer(query->qmp), &query->process);
     if (problem || !paths->len) {
         finish(query, problem);
         return;

@@ -15,8 +15,9 @@ struct vh_vcpu {
     int64_t apic_id; /* -1: not known */
 };
 
-/* `vcpus` (struct vh_vcpu) is the callee's; NULL and `error` when QEMU could not tell. */
-typedef void (*VhVcpusFunc)(GArray *vcpus, const char *error, gpointer data);
+/* `vcpus` (struct vh_vcpu) is the callee's; NULL and `error` when QEMU could not tell. `process` is the one that
+ * all their threads are of; 0: none of them is there any longer. */
+typedef void (*VhVcpusFunc)(GArray *vcpus, pid_t process, const char *error, gpointer data);
 
 /* Asks for all vCPUs, their threads and APIC ids. `func` is called once, perhaps from vh_qmp_free. Refused are
  * threads of more than one process, or of another than QEMU's where that is known, and, when the monitor is not

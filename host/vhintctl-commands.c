@@ -35,6 +35,13 @@ static const struct column vcpu_columns[] = {
     {"STATE", "state", PLAIN},          {"REASON", "reason", PLAIN},       {0},
 };
 
+static const struct column thread_columns[] = {
+    {"ROLE", "role", PLAIN},     {"NAME", "name", PLAIN},
+    {"THREAD", "thread", PLAIN}, {"HOST CPUS", "host_cpus", PLAIN},
+    {"FORMER", "former", PLAIN}, {"STATE", "state", PLAIN},
+    {"REASON", "reason", PLAIN}, {0},
+};
+
 static const struct column program_columns[] = {
     {"PROGRAM", "name", PLAIN},
     {"VERSION", "version", PLAIN},
@@ -179,6 +186,19 @@ static GVariant *get_guests(struct vh_ctl *ctl, const char *only, GError **error
     return names ? g_steal_pointer(&guests) : NULL;
 }
 
+/* Threads that nobody asks to be placed anywhere are of no interest. */
+static bool any_placed(GVariant *threads)
+{
+    for (gsize i = 0; i < g_variant_n_children(threads); i++) {
+        g_autoptr(GVariant) thread = g_variant_get_child_value(threads, i);
+        const char *state = "floating";
+        (void)g_variant_lookup(thread, "state", "&s", &state);
+        if (!g_str_equal(state, "floating"))
+            return true;
+    }
+    return false;
+}
+
 static void print_guest(GVariant *guest)
 {
     static const char *const keys[] = {"name", "release", "programs", "facts", "hints", "lost", "problem"};
@@ -204,6 +224,9 @@ static void print_guest(GVariant *guest)
     g_autoptr(GVariant) vcpus = g_variant_lookup_value(guest, "vcpu", G_VARIANT_TYPE("aa{sv}"));
     if (vcpus != NULL && g_variant_n_children(vcpus) > 0)
         print_table(vcpus, vcpu_columns);
+    g_autoptr(GVariant) threads = g_variant_lookup_value(guest, "thread", G_VARIANT_TYPE("aa{sv}"));
+    if (threads != NULL && any_placed(threads))
+        print_table(threads, thread_columns);
 }
 
 int vh_ctl_status(struct vh_ctl *ctl, GError **error)

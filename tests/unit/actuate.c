@@ -190,6 +190,66 @@ static void test_thread_gone(struct fixture *f, G_GNUC_UNUSED gconstpointer data
     vh_actuate_free(actuate, "end");
 }
 
+/* A thread that appears with just what its maker was changed to goes back to what its maker had. */
+static void test_inherited(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    VhActuate *actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
+    struct vh_target maker = {"guest", VH_TARGET_EMULATOR, f->victim.tid};
+    struct vh_target made = {"guest", VH_TARGET_EMULATOR, 0};
+    struct vh_target other = {"other", VH_TARGET_EMULATOR, 0};
+    struct victim threads[2] = {0};
+    union vh_setting first = {.cpus = f->first};
+
+    for (int i = 0; i < 2; i++) {
+        victim_start(&threads[i]);
+        g_assert_cmpint(sched_setaffinity(threads[i].tid, sizeof(f->first), (const cpu_set_t *)(void *)&f->first),
+                        ==, 0);
+    }
+    made.thread = threads[0].tid;
+    other.thread = threads[1].tid;
+    vh_actuate_begin(actuate, reason_of, NULL);
+    vh_actuate_want(actuate, &maker, 0, 2, &first);
+    vh_actuate_end(actuate, "policy", NULL);
+    vh_actuate_begin(actuate, reason_of, NULL);
+    vh_actuate_want(actuate, &maker, 0, 2, &first);
+    vh_actuate_want(actuate, &made, 0, 2, &first);
+    vh_actuate_want(actuate, &other, 1, 2, &first);
+    vh_actuate_end(actuate, "policy", NULL);
+    g_assert_nonnull(vh_actuate_setting(actuate, made.thread));
+    vh_actuate_free(actuate, "end");
+    assert_cpus(maker.thread, &f->floating);
+    assert_cpus(made.thread, &f->floating);
+    assert_cpus(other.thread, &f->first);
+    g_assert_null(vh_saved_next(f->saved, VH_SAVED_MASK, NULL));
+    for (int i = 0; i < 2; i++)
+        victim_end(&threads[i]);
+}
+
+/* Of a thread that is no vCPU's nobody is told that it has ended. */
+static void test_helper_gone(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    VhActuate *actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
+    struct vh_target target = {"guest", VH_TARGET_IOTHREAD, f->victim.tid};
+    union vh_setting first = {.cpus = f->first};
+    union vh_setting floating = {.cpus = f->floating};
+    g_autofree char *former = NULL;
+    const char *problem = NULL;
+
+    vh_actuate_begin(actuate, reason_of, NULL);
+    vh_actuate_want(actuate, &target, 0, 2, &first);
+    vh_actuate_end(actuate, "policy", NULL);
+    victim_end(&f->victim);
+    vh_actuate_begin(actuate, reason_of, NULL);
+    vh_actuate_want(actuate, &target, 0, 2, &floating);
+    vh_actuate_end(actuate, "policy", NULL);
+    vh_actuate_describe(actuate, target.thread, &former, &problem);
+    g_assert_cmpstr(problem, ==, "");
+    g_assert_null(vh_actuate_setting(actuate, target.thread));
+    vh_actuate_begin(actuate, reason_of, NULL);
+    g_assert_cmpuint(vh_actuate_end(actuate, "the guest is gone", NULL), ==, 0);
+    vh_actuate_free(actuate, "end");
+}
+
 static void test_host_cpu_offline(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     VhActuate *actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
@@ -297,6 +357,8 @@ int main(int argc, char **argv)
     ADD("crash", test_crash);
     ADD("crash-and-reuse", test_crash_and_reuse);
     ADD("thread-gone", test_thread_gone);
+    ADD("inherited", test_inherited);
+    ADD("helper-gone", test_helper_gone);
     ADD("host-cpu-offline", test_host_cpu_offline);
     ADD("drift", test_drift);
     ADD("changed-in-between", test_changed_in_between);

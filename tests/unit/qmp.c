@@ -189,10 +189,11 @@ static void test_unread_commands(struct fixture *f, G_GNUC_UNUSED gconstpointer 
     vh_qmp_free(g_steal_pointer(&f->qmp)); /* all others fail now, into `replies` */
 }
 
-static void on_vcpus(GArray *vcpus, const char *error, gpointer data)
+static void on_vcpus(GArray *vcpus, pid_t process, const char *error, gpointer data)
 {
     GString *log = data;
 
+    g_assert_cmpint(process, ==, error ? 0 : getpid());
     if (error)
         g_string_append(log, error);
     for (guint i = 0; vcpus && i < vcpus->len; i++) {

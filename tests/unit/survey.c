@@ -128,11 +128,42 @@ static void test_rounds(struct fixture *f, gconstpointer data)
            "overcommit");
 }
 
+/* A guest's other threads, by the planner's numbers, and where its memory is. */
+static void test_helpers(struct fixture *f, gconstpointer data)
+{
+    static const struct vh_wish wishes[] = {ANCHOR(0, 0)};
+    const struct vh_cpuset *const now[] = {NULL};
+    const struct vh_placement_guest shape = {.vcpus = 1, .iothreads = 2, .vhosts = 1};
+    struct vh_cpuset nodes = {{0}};
+
+    (void)data;
+    vh_cpuset_add(&nodes, 1);
+    f->options.emulator.where = VH_WHERE_SET;
+    g_assert_cmpint(vh_cpuset_parse(&f->options.emulator.cpus, "3", NULL), ==, 0);
+    f->options.iothreads.where = VH_WHERE_OFF_ANCHORS;
+    vh_survey_add(f->survey, &(struct vh_survey_guest){.name = "a",
+                                                       .options = &f->options,
+                                                       .memory_nodes = &nodes,
+                                                       .wishes = wishes,
+                                                       .now = now,
+                                                       .vcpus = 1,
+                                                       .iothreads = 2,
+                                                       .vhosts = 1});
+    f->plan = vh_survey_plan(f->survey);
+    expect(f, 0, 0, "4", "1 hint pins guest CPU 0; CPU 4 of NUMA node 1: no other anchor on its core");
+    expect(f, 0, vh_placement_emulator(&shape), "3", "CPUs 3: named by the policy");
+    for (unsigned i = 0; i < 2; i++)
+        expect(f, 0, vh_placement_iothread(&shape, i), "0-3,5-7",
+               "CPUs 0-3,5-7: the guest's pool, off the cores of its anchors");
+    expect(f, 0, vh_placement_vhost(&shape, 0), "-", "floats: nothing asks for a place");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add("/survey/wishes", struct fixture, NULL, set_up, test_wishes, tear_down);
     g_test_add("/survey/held", struct fixture, NULL, set_up, test_held, tear_down);
     g_test_add("/survey/rounds", struct fixture, NULL, set_up, test_rounds, tear_down);
+    g_test_add("/survey/helpers", struct fixture, NULL, set_up, test_helpers, tear_down);
     return g_test_run();
 }

@@ -56,11 +56,14 @@ static void test_list(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
                  {"55/comm", "vhost-100\n"},
                  {"56/comm", "vhost-1000\n"},
                  {"57/comm", "vhost-100\n"}};
-    static const struct vh_thread expected[] = {{55, VH_THREAD_VHOST, 0},     {100, VH_THREAD_EMULATOR, 0},
-                                                {103, VH_THREAD_IOTHREAD, 2}, {104, VH_THREAD_EMULATOR, 0},
-                                                {105, VH_THREAD_VCPU, 0},     {106, VH_THREAD_VHOST, 0},
-                                                {107, VH_THREAD_VCPU, 11},    {108, VH_THREAD_EMULATOR, 0},
-                                                {109, VH_THREAD_EMULATOR, 0}, {110, VH_THREAD_EMULATOR, 0}};
+    static const struct {
+        pid_t thread;
+        enum vh_thread_kind kind;
+        unsigned number;
+    } expected[] = {{55, VH_THREAD_VHOST, 0},     {100, VH_THREAD_EMULATOR, 0}, {103, VH_THREAD_IOTHREAD, 2},
+                    {104, VH_THREAD_EMULATOR, 0}, {105, VH_THREAD_VCPU, 0},     {106, VH_THREAD_VHOST, 0},
+                    {107, VH_THREAD_VCPU, 11},    {108, VH_THREAD_EMULATOR, 0}, {109, VH_THREAD_EMULATOR, 0},
+                    {110, VH_THREAD_EMULATOR, 0}};
     g_autoptr(GArray) threads = NULL;
     for (gsize i = 0; i < G_N_ELEMENTS(files); i++)
         put(f, files[i].path, files[i].comm, -1);
@@ -74,7 +77,48 @@ static void test_list(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
         g_assert_cmpint(thread->thread, ==, expected[i].thread);
         g_assert_cmpstr(vh_thread_kind_text(thread->kind), ==, vh_thread_kind_text(expected[i].kind));
         g_assert_cmpuint(thread->number, ==, expected[i].number);
+        g_assert_cmpint(thread->kernel, ==, thread->thread == 55);
     }
+}
+
+static char *numbers(const GArray *threads)
+{
+    GString *text = g_string_new(NULL);
+    for (guint i = 0; i < threads->len; i++) {
+        const struct vh_thread *thread = &g_array_index(threads, struct vh_thread, i);
+        g_string_append_printf(text, "%d:%s:%s ", thread->thread, vh_thread_kind_text(thread->kind), thread->name);
+    }
+    return g_string_free(text, FALSE);
+}
+
+static void assert_numbers(const GArray *threads, const char *expected)
+{
+    g_autofree char *text = numbers(threads);
+    g_assert_cmpstr(text, ==, expected);
+}
+
+/* Only the new are read: a thread that is known keeps its kind, whatever it calls itself now. */
+static void test_update(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(GArray) threads = NULL;
+    g_autofree char *gone = g_build_filename(f->proc, "100/task/102", NULL);
+    g_autofree char *process = g_build_filename(f->proc, "100", NULL);
+
+    put(f, "100/task/100/comm", "qemu\n", -1);
+    put(f, "100/task/102/comm", "worker\n", -1);
+    put(f, "55/comm", "vhost-100\n", -1);
+    put(f, "55/cmdline", "", 0);
+    threads = vh_threads_list(f->proc, 100);
+    assert_numbers(threads, "55:vhost:vhost-100 100:emulator:qemu 102:emulator:worker ");
+    g_assert_false(vh_threads_update(threads, f->proc, 100));
+    put(f, "100/task/100/comm", "IO iothread7\n", -1);
+    put(f, "100/task/99/comm", "IO iothread1\n", -1);
+    remove_tree(gone);
+    g_assert_true(vh_threads_update(threads, f->proc, 100));
+    assert_numbers(threads, "55:vhost:vhost-100 99:iothread:IO iothread1 100:emulator:qemu ");
+    remove_tree(process);
+    g_assert_true(vh_threads_update(threads, f->proc, 100));
+    assert_numbers(threads, "");
 }
 
 static void test_gone(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
@@ -105,6 +149,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add("/threads/list", struct fixture, NULL, set_up, test_list, tear_down);
+    g_test_add("/threads/update", struct fixture, NULL, set_up, test_update, tear_down);
     g_test_add("/threads/gone", struct fixture, NULL, set_up, test_gone, tear_down);
     g_test_add("/threads/find-process", struct fixture, NULL, set_up, test_find_process, tear_down);
     return g_test_run();
