@@ -205,6 +205,21 @@ int BPF_PROG(task_exit, struct task_struct *task)
     return evaluate(task, true);
 }
 
+/* From 7.x on tracepoints can be preempted, and a program that another task on the same CPU is just in is passed
+ * over. A task's very last steps cannot be preempted, so this one sees every end. */
+SEC("fentry/do_task_dead")
+int BPF_PROG(task_dead___last)
+{
+    forget((__u32)bpf_get_current_pid_tgid());
+    return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(task_dead___exit, struct task_struct *task)
+{
+    return evaluate(task, true);
+}
+
 /* An exec that fails after it took the leader's id over never reports its old one; the leader is reaped under it.
  */
 SEC("fentry/release_task")
