@@ -258,8 +258,13 @@ class Machine(LibvirtCase):
             self.daemon.wait_ready()
             self.assertEqual(self.daemon.guest()["vcpus"], 1)
             self.libvirt.virsh("setvcpus", guest.uuid, 2, "--live")
-            guest.run("for c in /sys/devices/system/cpu/cpu[0-9]*; do [ -e $c/online ] && echo 1 >$c/online; done; true")
-            wait_for(lambda: guest.output("nproc") == "2", 10, "the guest has two CPUs")
+
+            def both_online():
+                # The guest's kernel makes the CPU's directory when it gets to it; nobody in there switches it on.
+                guest.run("for c in /sys/devices/system/cpu/cpu[0-9]*; do [ -e $c/online ] && echo 1 >$c/online; "
+                          "done; true")
+                return guest.output("nproc") == "2"
+            wait_for(both_online, 10, "the guest has two CPUs")
             wait_for(lambda: self.daemon.guest()["vcpus"] == 2, 5, "vhintd knows two vCPUs")
             guest.forget()
             task = pin(guest, 1)
