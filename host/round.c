@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// One round: from all guests' wishes to the plan to the host's threads.
+#include "round.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "helpers.h"
+#include "hotplug.h"
+
+struct VhRound {
+    const GPtrArray *entries; /* struct vh_entry */
+    VhPolicyStore *policy;
+    VhJournal *journal;
+    VhActuate *actuate;
+    VhActuate *boosts;
+    VhTrials *trials;
+    guint unboosted; /* by the last run */
+    VhHotplug *hotplug;
+    struct vh_topology *topology;
+    VhSurvey *survey; /* all guests, in the order of entries */
+    GArray *wishes;   /* struct vh_wish, scratch of plan */
+    GPtrArray *now;   /* struct vh_cpuset, scratch of plan */
+};
+
+const char *vh_entry_name(const struct vh_entry *entry)
+{
+    return vh_guest_config(entry->guest)->name;
+}
+
+const char *vh_entry_off(const struct vh_entry *entry, const struct vh_vcpu *vcpu)
+{
+    return g_hash_table_lookup(entry->off, GUINT_TO_POINTER(vcpu->index));
+}
+
+static const struct vh_cpuset *pinned_to(const VhRound *round, pid_t thread)
+{
+    const union vh_setting *setting = vh_actuate_setting(round->actuate, thread);
+
+    return setting ? &setting->cpus : NULL;
+}
+
+/* What the thread was to be pinned to and its control group bars; NULL: it does not. */
+static const struct vh_cpuset *barred_from(const VhRound *round, pid_t thread)
+{
+    const union vh_setting *setting = vh_actuate_barred(round->actuate, thread);
+
+    return setting ? &setting->cpus : NULL;
+}
+
+static void survey_guest(VhRound *round, const struct vh_entry *entry)
+{
+    unsigned count = 0;
+    unsigned iothreads = 0;
+    unsigned vhosts = 0;
+    const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
+
+    vh_helpers_count(entry->guest, &iothreads, &vhosts);
+    g_array_set_size(round->wishes, count);
+    g_ptr_array_set_size(round->now, (gint)count);
+    if (entry->held)
+        memset(round->wishes->data, 0, count * sizeof(struct vh_wish));
+    else
+        vh_guest_wishes(entry->guest, (struct vh_wish *)(void *)round->wishes->data);
+    for (unsigned i = 0; i < count; i++) {
+        round->now->pdata[i] = (gpointer)pinned_to(round, vcpus[i].thread);
+        if (vh_entry_off(entry, &vcpus[i]))
+            memset(&g_array_index(round->wishes, struct vh_wish, i), 0, sizeof(struct vh_wish));
+    }
+    vh_survey_add(round->survey,
+                  &(struct vh_survey_guest){.name = vh_entry_name(entry),
+                                            .options = &vh_guest_policy(entry->guest)->placement,
+                                            .memory_nodes = entry->nodes_known ? &entry->nodes : NULL,
+                                            .wishes = (const struct vh_wish *)(const void *)round->wishes->data,
+                                            .now = (const struct vh_cpuset *const *)round->now->pdata,
+                                            .vcpus = count,
+                                            .iothreads = iothreads,
+                                            .vhosts = vhosts});
+}
+
+static const struct vh_plan *plan(VhRound *round)
+{
+    vh_survey_begin(round->survey, round->topology, &vh_policy_store_get(round->policy)->reserve);
+    for (unsigned i = 0; i < round->entries->len; i++)
+        survey_guest(round, g_ptr_array_index(round->entries, i));
+    return vh_survey_plan(round->survey);
+}
+
+static char *reason_of(unsigned guest, unsigned vcpu, gpointer data)
+{
+    return vh_survey_reason(((const VhRound *)data)->survey, guest, vcpu);
+}
+
+static struct vh_trial_options tried_by(const struct vh_rule *rule)
+{
+    bool boost = rule->action == VH_ACTION_BOOST;
+
+    return (struct vh_trial_options){.on = rule->trial,
+                                     .keep_unproven = !boost,
+                                     .hold_us = boost ? rule->hold_us : 0,
+                                     .rest_us = boost ? rule->cooldown_us : 0,
+                                     .loss = rule->loss};
+}
+
+/* Asks whether what is wished for a vCPU may be in force yet, or still. Returns whether a pin may.
+ * `planned`: the plan has one. */
+static bool ask_trials(VhRound *round, const struct vh_target *target, const struct vh_wish *wish, bool planned)
+{
+    bool pin = true;
+
+    vh_trials_name(round->trials, target);
+    if (wish->tried && planned)
+        pin = vh_trials_ask(round->trials, target,
+                            &(struct vh_trials_ask){.what = VH_TRIALS_PIN,
+                                                    .rule = wish->tried->name,
+                                                    .options = tried_by(wish->tried),
+                                                    .figure = NAN});
+    if (wish->boost)
+        vh_trials_ask(round->trials, target,
+                      &(struct vh_trials_ask){.what = VH_TRIALS_BOOST,
+                                              .boost = wish->boost->boost,
+                                              .rule = wish->boost->name,
+                                              .options = tried_by(wish->boost),
+                                              .figure = wish->figure});
+    return pin;
+}
+
+/* The plan does not have boosts: by the thread and what asks for it. */
+static char *boost_reason(unsigned thread, unsigned vcpu, gpointer data)
+{
+    (void)vcpu;
+    return vh_trials_reason(((const VhRound *)data)->trials, (pid_t)thread, VH_TRIALS_BOOST);
+}
+
+static void want_boost(const struct vh_target *target, enum vh_boost_kind boost, gpointer data)
+{
+    union vh_setting setting = {.boost = boost};
+
+    vh_actuate_want(((VhRound *)data)->boosts, target, (unsigned)target->thread, target->vcpu, &setting);
+}
+
+static void tell_boost(const struct vh_target *target, enum vh_boost_kind boost, gpointer data)
+{
+    VhRound *round = data;
+    g_autofree char *former = NULL;
+    const char *problem = NULL;
+
+    (void)boost;
+    vh_actuate_describe(round->boosts, target->thread, &former, &problem);
+    vh_trials_tell(round->trials, target->thread, VH_TRIALS_BOOST, problem);
+}
+
+static void on_boost(const char *why, gpointer data)
+{
+    VhRound *round = data;
+
+    vh_actuate_begin(round->boosts, boost_reason, round);
+    vh_trials_boosts(round->trials, want_boost, round);
+    round->unboosted += vh_actuate_end(round->boosts, why, NULL);
+    vh_trials_boosts(round->trials, tell_boost, round);
+}
+
+/* What the plan cannot do for whole guests; what it cannot for one thread is told with that one. */
+static void note_problems(VhRound *round, const struct vh_plan *made)
+{
+    for (unsigned i = 0; i < round->entries->len; i++) {
+        struct vh_entry *entry = g_ptr_array_index(round->entries, i);
+        g_autoptr(GString) text = g_string_new(NULL);
+
+        for (unsigned j = 0; j < made->problem_count; j++) {
+            g_autofree char *problem = NULL;
+
+            if (made->problems[j].guest != i || made->problems[j].thread >= 0)
+                continue;
+            problem = vh_survey_problem(round->survey, j);
+            g_string_append_printf(text, "%s%s", text->len ? "; " : "", problem);
+        }
+        if (g_strcmp0(entry->problem, text->len ? text->str : NULL) == 0)
+            continue;
+        vh_journal_step(round->journal, vh_entry_name(entry), "placement",
+                        text->len ? text->str : "as it should be again", NULL, NULL);
+        g_free(entry->problem);
+        entry->problem = text->len ? g_strdup(text->str) : NULL;
+    }
+}
+
+static guint act(VhRound *round, const char *why, bool *retry)
+{
+    const struct vh_plan *made = plan(round);
+    guint undone = 0;
+
+    note_problems(round, made);
+    round->unboosted = 0;
+    vh_trials_begin(round->trials);
+    vh_actuate_begin(round->actuate, reason_of, round);
+    for (unsigned i = 0; i < round->entries->len; i++) {
+        const struct vh_entry *entry = g_ptr_array_index(round->entries, i);
+        unsigned count = 0;
+        const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
+
+        if (!vh_guest_is_connected(entry->guest))
+            vh_trials_interrupt(round->trials, vh_entry_name(entry), "the guest went away meanwhile");
+        for (unsigned j = 0; j < count; j++) {
+            struct vh_target target = {vh_entry_name(entry), vcpus[j].index, vcpus[j].thread};
+            const struct vh_cpuset *cpus = entry->held || vh_entry_off(entry, &vcpus[j])
+                                               ? NULL
+                                               : vh_plan_set(made, vh_plan_thread(made, i, j));
+            union vh_setting setting;
+
+            if (!ask_trials(round, &target, vh_survey_wish(round->survey, i, j), cpus))
+                cpus = NULL;
+            if (cpus)
+                setting.cpus = *cpus;
+            vh_actuate_want(round->actuate, &target, i, j, cpus ? &setting : NULL);
+        }
+        vh_helpers_want(round->actuate, entry->guest, i, entry->held ? NULL : made);
+    }
+    undone = vh_actuate_end(round->actuate, why, retry);
+    vh_trials_end(round->trials, why);
+    return undone + round->unboosted;
+}
+
+/* Tells the guests' makers what their vCPUs are pinned to now. */
+static void mirror(const VhRound *round)
+{
+    for (unsigned i = 0; i < round->entries->len; i++) {
+        const struct vh_entry *entry = g_ptr_array_index(round->entries, i);
+        const struct vh_config_guest *config = vh_guest_config(entry->guest);
+        unsigned count = 0;
+        const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
+
+        for (unsigned j = 0; config->mirror && j < count; j++) {
+            const struct vh_cpuset *cpus = pinned_to(round, vcpus[j].thread);
+
+            /* What the control group bars the guest's maker may be able to do: the group may be its own. */
+            config->mirror(config, vcpus[j].index, cpus ? cpus : barred_from(round, vcpus[j].thread));
+        }
+    }
+}
+
+/* Reads the host's CPUs anew. Returns whether others are online than before. */
+static bool read_topology(VhRound *round)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VhTopology) former = round->topology;
+    struct vh_topology *now = vh_topology_load(&error);
+
+    if (!now) {
+        g_warning("%s", error->message);
+        round->topology = g_steal_pointer(&former);
+        return false;
+    }
+    round->topology = now;
+    return !vh_cpuset_equal(&now->online, &former->online);
+}
+
+/* From all guests' wishes to the host's masks. Returns how many actions were undone. */
+guint vh_round_run(VhRound *round, const char *why)
+{
+    bool retry = false;
+    guint undone = act(round, why, &retry);
+
+    /* A CPU may have gone offline, and the kernel's event is not here yet. */
+    if (retry && read_topology(round))
+        undone += act(round, why, &retry);
+    mirror(round);
+    return undone;
+}
+
+void vh_round_forgive(VhRound *round)
+{
+    vh_actuate_forgive(round->actuate);
+    vh_actuate_forgive(round->boosts);
+}
+
+void vh_round_yield(VhRound *round, pid_t thread)
+{
+    vh_actuate_yield(round->actuate, thread);
+}
+
+bool vh_round_is_barred(const VhRound *round, const struct vh_entry *entry)
+{
+    unsigned count = 0;
+    const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
+
+    for (unsigned i = 0; i < count; i++)
+        if (vh_actuate_barred(round->actuate, vcpus[i].thread))
+            return true;
+    return false;
+}
+
+void vh_round_leave(VhRound *round, struct vh_entry *entry, const char *why)
+{
+    /* While its threads are known, so that those made meanwhile are put back too. */
+    entry->held = true;
+    vh_guest_refresh_threads(entry->guest);
+    act(round, why, NULL);
+}
+
+static void on_hotplug(gpointer data)
+{
+    VhRound *round = data;
+
+    read_topology(round);
+    vh_round_forgive(round);
+    vh_trials_interrupt(round->trials, NULL, "the host's CPUs have changed meanwhile");
+    vh_round_run(round, "the host's CPUs have changed");
+}
+
+static void on_replan(const char *why, gpointer data)
+{
+    vh_round_run(data, why);
+}
+
+static const struct vh_trials_funcs trials_funcs = {.replan = on_replan, .boost = on_boost};
+
+/* One vCPU as GetGuest shows it. `guest` is its number in the plan, which was made just now. */
+static GVariant *describe_vcpu(const VhRound *round, const struct vh_plan *made, unsigned guest, unsigned position)
+{
+    g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+    const struct vh_entry *entry = g_ptr_array_index(round->entries, guest);
+    unsigned count = 0;
+    const struct vh_vcpu *vcpu = &vh_guest_vcpus(entry->guest, &count)[position];
+    const struct vh_placed *placed = vh_plan_thread(made, guest, position);
+    struct vh_cpuset allowed;
+    bool applied = pinned_to(round, vcpu->thread) != NULL;
+    bool wanted = placed->set >= 0 || placed->reason == VH_REASON_FULL || placed->reason == VH_REASON_NO_CPU;
+    g_autofree char *host_cpus =
+        vh_thread_cpus(vcpu->thread, &allowed) ? vh_cpuset_format(&allowed) : g_strdup("");
+    g_autofree char *former = NULL;
+    g_autofree char *reason = entry->held                 ? g_strdup("released by hand until resumed")
+                              : vh_entry_off(entry, vcpu) ? g_strdup(vh_entry_off(entry, vcpu))
+                                                          : vh_survey_reason(round->survey, guest, position);
+    const char *problem = NULL;
+
+    vh_actuate_describe(round->actuate, vcpu->thread, &former, &problem);
+    g_variant_dict_insert(&dict, "index", "u", vcpu->index);
+    g_variant_dict_insert(&dict, "guest_cpu", "i", vh_cpu_map_find(vh_guest_cpus(entry->guest), position));
+    g_variant_dict_insert(&dict, "apic_id", "i", (gint32)vcpu->apic_id);
+    g_variant_dict_insert(&dict, "thread", "i", (gint32)vcpu->thread);
+    g_variant_dict_insert(&dict, "host_cpus", "s", host_cpus);
+    g_variant_dict_insert(&dict, "former", "s", former);
+    g_variant_dict_insert(&dict, "state", "s",
+                          applied                  ? "pinned"
+                          : wanted && !entry->held ? "wanted"
+                                                   : "floating");
+    g_variant_dict_insert(&dict, "reason", "s", *problem ? problem : reason);
+    return g_variant_dict_end(&dict);
+}
+
+void vh_round_describe(VhRound *round, const struct vh_entry *entry, GVariant **vcpus, GVariant **threads)
+{
+    g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
+    const struct vh_plan *made = plan(round);
+    unsigned count = 0;
+    guint number = 0;
+
+    g_ptr_array_find((GPtrArray *)round->entries, entry, &number);
+    vh_guest_vcpus(entry->guest, &count);
+    for (unsigned i = 0; i < count; i++)
+        g_variant_builder_add_value(&builder, describe_vcpu(round, made, number, i));
+    *vcpus = g_variant_builder_end(&builder);
+    *threads = vh_helpers_describe(round->actuate, entry->guest, number, round->survey, made, entry->held);
+}
+
+GVariant *vh_round_explain(const VhRound *round, const char *guest)
+{
+    return vh_trials_describe(round->trials, guest);
+}
+
+VhRound *vh_round_new(const GPtrArray *entries, VhPolicyStore *policy, VhSaved *saved, VhJournal *journal,
+                      GError **error)
+{
+    g_autoptr(VhRound) round = g_new0(VhRound, 1);
+
+    round->entries = entries;
+    round->policy = policy;
+    round->journal = journal;
+    round->survey = vh_survey_new();
+    round->wishes = g_array_new(FALSE, TRUE, sizeof(struct vh_wish));
+    round->now = g_ptr_array_new();
+    round->topology = vh_topology_load(error);
+    round->hotplug = round->topology ? vh_hotplug_new(on_hotplug, round, error) : NULL;
+    if (!round->hotplug)
+        return NULL;
+    round->actuate = vh_actuate_new(saved, journal, &vh_actuator_pin);
+    round->boosts = vh_actuate_new(saved, journal, &vh_actuator_boost);
+    round->trials = vh_trials_new("/proc", journal, &trials_funcs, round);
+    return g_steal_pointer(&round);
+}
+
+void vh_round_undo(VhRound *round, const char *why)
+{
+    /* No round may come of itself from here on. */
+    vh_hotplug_free(g_steal_pointer(&round->hotplug));
+    /* Also threads that were made since the last run. */
+    for (guint i = 0; i < round->entries->len; i++)
+        vh_guest_refresh_threads(((const struct vh_entry *)g_ptr_array_index(round->entries, i))->guest);
+    vh_actuate_begin(round->actuate, NULL, NULL);
+    for (unsigned i = 0; i < round->entries->len; i++)
+        vh_helpers_want(round->actuate, ((const struct vh_entry *)g_ptr_array_index(round->entries, i))->guest, i,
+                        NULL);
+    vh_actuate_end(round->actuate, why, NULL);
+    vh_actuate_free(g_steal_pointer(&round->boosts), why);
+    vh_actuate_free(g_steal_pointer(&round->actuate), why);
+    vh_trials_free(g_steal_pointer(&round->trials));
+}
+
+void vh_round_free(VhRound *round)
+{
+    if (!round)
+        return;
+    vh_hotplug_free(round->hotplug);
+    vh_survey_free(round->survey);
+    vh_topology_free(round->topology);
+    g_array_unref(round->wishes);
+    g_ptr_array_unref(round->now);
+    g_free(round);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One round: from all guests' wishes to the plan to the host's threads, and what is asked of that afterwards.
+ *
+ * One thread, like the manager. A round waits for nobody and may be called as often as anything changes; what is
+ * as it should be already costs a comparison. */
+#pragma once
+
+#include <gio/gio.h>
+#include <stdbool.h>
+
+#include "actuate.h"
+#include "guest.h"
+#include "policy-store.h"
+#include "survey.h"
+#include "trials.h"
+
+/* A guest and what is known of it beyond what it says. */
+struct vh_entry {
+    VhGuest *guest;
+    bool held;       /* released by hand: no action until resume */
+    GHashTable *off; /* vCPU index -> why it is not ours to place */
+    bool nodes_known;
+    struct vh_cpuset nodes; /* NUMA nodes of its memory */
+    char *problem;          /* what the last plan could not do for the guest as a whole; NULL: nothing */
+};
+
+const char *vh_entry_name(const struct vh_entry *entry);
+/* Why the vCPU is not ours to place; NULL: it is. */
+const char *vh_entry_off(const struct vh_entry *entry, const struct vh_vcpu *vcpu);
+
+typedef struct VhRound VhRound;
+
+/* Reads the host's topology and puts back what a former daemon left changed. `entries` (of struct vh_entry),
+ * `policy`, `saved` and `journal` are borrowed and must outlive the round. */
+VhRound *vh_round_new(const GPtrArray *entries, VhPolicyStore *policy, VhSaved *saved, VhJournal *journal,
+                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Puts every former state back. The guests are still there. */
+void vh_round_undo(VhRound *round, const char *why);
+/* After vh_round_undo. NULL is fine. */
+void vh_round_free(VhRound *round);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VhRound, vh_round_free)
+
+/* Makes the host's threads what the guests' wishes ask for, because of `why`. Returns how many actions were
+ * undone. */
+guint vh_round_run(VhRound *round, const char *why);
+
+/* Undoes all for a guest that is about to leave; vh_round_run once it has left. */
+void vh_round_leave(VhRound *round, struct vh_entry *entry, const char *why);
+
+/* Forgets what stands against an action, so that the next run tries it again. */
+void vh_round_forgive(VhRound *round);
+/* Takes a thread's mask for somebody else's, without putting the former one back. */
+void vh_round_yield(VhRound *round, pid_t thread);
+/* Does the control group bar any thread of this guest from its pin? */
+bool vh_round_is_barred(const VhRound *round, const struct vh_entry *entry);
+
+/* GetGuest's dictionaries of the guest's vCPUs and of its other threads, made by a plan of now; floating. */
+void vh_round_describe(VhRound *round, const struct vh_entry *entry, GVariant **vcpus, GVariant **threads);
+/* Explain's aa{sv}, floating. */
+GVariant *vh_round_explain(const VhRound *round, const char *guest);
