@@ -50,7 +50,8 @@ class Boot(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.guest = cls.enterClassContext(vhtest.Guest(smp=vhtest.SPARSE_APIC_IDS, append="vhint.injector=0"))
+        cls.guest = cls.enterClassContext(vhtest.Guest(smp=vhtest.SPARSE_APIC_IDS, append="vhint.injector=0",
+                                                       fresh=True))
 
     def test_runs_commands(self):
         with open(os.path.join(self.guest.image, "release")) as file:

@@ -5,7 +5,7 @@ import re
 import socket
 import subprocess
 
-from . import process
+from . import process, states
 from .agent import Agent
 from .process import Failure, Process, tail, thread_cpus, wait_for
 from .proxy import Proxy
@@ -57,10 +57,11 @@ def build_image(kernel=KERNEL, out=None, quiet=True, add=()):
 
 class Guest:
     """A guest; a context manager. `qmp_path` and `channel_path` are for vhintd, `qmp` is the test's own monitor. With
-    `proxies`, both paths can be cut: proxies["qmp"], proxies["channel"]."""
+    `proxies`, both paths can be cut: proxies["qmp"], proxies["channel"]. Goes on from a saved state where there are
+    such (states.py); `fresh` boots."""
 
     def __init__(self, cpus=4, smp=None, memory=256, image=None, append="", arguments=(), name="guest",
-                 proxies=False):
+                 proxies=False, fresh=False):
         self.name = name
         self.smp = smp or str(cpus)
         self.memory = memory
@@ -71,6 +72,7 @@ class Guest:
         self.qmp_path = self.path("qmp")
         self.channel_path = self.path("channel")
         self.bench_path = self.path("bench")
+        self.fresh = fresh or not states.DIRECTORY
         self.proxies = {}
         if proxies:
             for port in ("qmp", "channel"):
@@ -122,12 +124,18 @@ class Guest:
     def start(self, wait=True):
         """Starts QEMU; returns once the guest runs commands."""
         process.witnesses.append(self)
+        if self.fresh or not wait:
+            self._launch(self._argv())
+        else:
+            self._resume()
+        if wait:
+            self.wait_booted()
+        return self
+
+    def _launch(self, argv):
         self._serial_from = 0
-        self.qemu = Process(self._argv(), self.path("qemu.log"),
+        self.qemu = Process(argv, self.path("qemu.log"),
                             before=lambda: [proxy.listen() for proxy in self.proxies.values()])
-        for name, proxy in self.proxies.items():
-            proxy.start()
-            setattr(self, f"{name}_path", proxy.path)
 
         def monitor():
             if not self.qemu.alive():
@@ -136,13 +144,34 @@ class Guest:
                 return Qmp(self.path("test-qmp"))
             except (FileNotFoundError, ConnectionError, EOFError):
                 return None
+        for name, proxy in self.proxies.items():
+            proxy.start()
+            setattr(self, f"{name}_path", proxy.path)
         self.qmp = wait_for(monitor, 20, "QEMU's monitor")
         self.agent = Agent(self.path("test"))
         self.agent.connect()
         self._threads = None
-        if wait:
-            self.wait_booted()
-        return self
+
+    def _resume(self):
+        """Starts from the saved state of such a guest, which is made first if there is none."""
+        state = states.path_of(self.image, [arg.replace(self.directory, "") for arg in self._argv()])
+        with states.locked(state):
+            if not os.path.exists(state):
+                with Guest(smp=self.smp, memory=self.memory, image=self.image, append=self.append,
+                           arguments=self.arguments, name=self.name, fresh=True) as model:
+                    model.wait_injector()
+                    model.agent.close()
+                    states.save(model.qmp, state)
+        self._launch(self._argv() + states.arguments(state))
+        states.resume(self.qmp)
+
+    def wait_injector(self):
+        """Returns once the guest has the port open; at once if it was told to run no injector."""
+        def is_open():
+            ports = {port["label"]: port["frontend-open"] for port in self.qmp.call("query-chardev")}
+            return ports["org.vhint.0"]
+        if "vhint.injector=0" not in self.append:
+            wait_for(is_open, 20, "the injector opens its port")
 
     def wait_booted(self, timeout=60):
         answer = self.agent.send("true")
