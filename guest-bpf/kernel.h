@@ -17,10 +17,32 @@ struct cpumask {
     unsigned long bits[1]; /* the kernel's NR_CPUS bits: ask bpf_core_field_size how many bytes */
 };
 
+struct rq {
+    unsigned int nr_running; /* with the one that runs */
+    unsigned long long clock;
+};
+
+struct cfs_rq {
+    struct rq *rq;
+};
+
+struct sched_entity {
+    struct cfs_rq *cfs_rq; /* that it is, or would be, queued in */
+};
+
+struct sched_info {
+    unsigned long long
+        last_queued; /* when it began to wait for its CPU, by the run queue's clock; 0: it does not */
+};
+
 struct task_struct {
     unsigned int flags;
     int pid;
     int tgid;
+    int prio;     /* in force: below 100 real-time, 120 for nice 0 */
+    int wake_cpu; /* the one it was last put on */
+    struct sched_entity se;
+    struct sched_info sched_info;
     struct cpumask cpus_mask; /* what was asked for; cpus_ptr is the mask in force while migration is disabled */
     char comm[TASK_COMM_LEN];
 };

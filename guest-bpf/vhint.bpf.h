@@ -50,6 +50,9 @@ __u64 vh_lost;
 /* Set by the injector before the load: the number of possible guest CPUs. */
 const volatile __u32 vh_cpus_possible = VH_CPUS_MAX;
 
+/* Set by it likewise: its own process. What it does because of a hint must not cause another one. */
+const volatile __u32 vh_injector;
+
 static __always_inline void vh_count_lost(void)
 {
     __sync_fetch_and_add(&vh_lost, 1);

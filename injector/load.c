@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cleanup.h"
 #include "hooks.h"
@@ -14,6 +15,7 @@
 #include "tunables.h"
 
 #define CPUS_VARIABLE "vh_cpus_possible"
+#define INJECTOR_VARIABLE "vh_injector"
 
 static bool is_iterator(const struct bpf_program *program)
 {
@@ -33,14 +35,22 @@ static int open_object(const struct vh_transfer *transfer, struct bpf_object **o
     return 0;
 }
 
-/* Tells the program how many CPUs there may be, if it wants to know, then sets what the policy wants. */
-static int tune(struct bpf_object *object, const struct vh_transfer *transfer, uint32_t cpus, char *text)
+static void set_variable(struct bpf_object *object, const char *name, uint32_t value)
 {
     size_t size;
-    void *variable = vh_variable(object, ".rodata", CPUS_VARIABLE, &size);
+    void *variable = vh_variable(object, ".rodata", name, &size);
 
-    if (variable && size == sizeof(cpus))
-        memcpy(variable, &cpus, sizeof(cpus));
+    if (variable && size == sizeof(value))
+        memcpy(variable, &value, sizeof(value));
+}
+
+/* Tells the program how many CPUs there may be and who we are, if it wants to know, then sets what the policy
+ * wants.
+ */
+static int tune(struct bpf_object *object, const struct vh_transfer *transfer, uint32_t cpus, char *text)
+{
+    set_variable(object, CPUS_VARIABLE, cpus);
+    set_variable(object, INJECTOR_VARIABLE, (uint32_t)getpid());
     return vh_tunables_set(object, transfer->tunables, transfer->load.tunables_len, text);
 }
 

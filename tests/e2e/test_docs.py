@@ -89,7 +89,7 @@ class Policy(unittest.TestCase):
 
     def test_examples(self):
         examples = blocks("policy.md", "ini")
-        self.assertEqual(len(examples), 5)
+        self.assertGreaterEqual(len(examples), 6)
         for example in examples:
             with self.subTest(example):
                 result = self.check(example)

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The sched program: a level for each guest CPU that is not calm, one hint for each change of it."""
+import os
+import time
+import unittest
+
+import vhtest
+from vhtest import wait_for
+
+OBJECT = os.path.join(vhtest.BUILD, "guest-bpf/sched.bpf.o")
+SPIN = "exec taskset -c {cpu} sh -c 'while :; do :; done'"
+# Awake for a moment of each tenth of a second.
+URGENT = "exec cyclic {cpu} fifo:10 100000 0"
+
+
+class Sched(unittest.TestCase):
+    every_kernel = True
+
+    @classmethod
+    def setUpClass(cls):
+        cls.guest = cls.enterClassContext(vhtest.Guest())
+        cls.daemon = cls.enterClassContext(vhtest.Daemon(cls.guest, programs="sched"))
+
+    def setUp(self):
+        self.tasks = []
+        self.wait(lambda facts: not facts, "a quiet guest is calm")
+
+    def tearDown(self):
+        for task in self.tasks:
+            task.kill()
+
+    def start(self, command, cpu, count=1):
+        started = [self.guest.start_command(command.format(cpu=cpu)) for _ in range(count)]
+        self.tasks += started
+        return started
+
+    def end(self, tasks):
+        for task in tasks:
+            self.tasks.remove(task)
+            task.kill()
+
+    def facts(self):
+        return {hint["fields"]["cpu"]: hint["fields"] for hint in self.daemon.ctl("hints", "guest")
+                if hint["program"] == "sched"}
+
+    def wait(self, condition, what, timeout=20):
+        def holds():
+            self.last = self.facts()
+            return condition(self.last)
+        try:
+            return wait_for(holds, timeout, what)
+        except vhtest.Failure as failure:
+            raise vhtest.Failure(f"{failure}; facts: {self.last}") from None
+
+    def seen(self):
+        return self.daemon.program("sched")["hints"]
+
+    def test_levels(self):
+        spinners = self.start(SPIN, 1, 4)
+        self.wait(lambda facts: facts.get(1, {}).get("level") == "SCHED_PRESSED", "four tasks on one CPU press it")
+        fact = self.facts()[1]
+        self.assertFalse(fact["urgent"])
+        # 3 of 4 wait at any time; the window of the change may have begun before all were there.
+        self.assertGreaterEqual(fact["wait_pct"], 200)
+        self.assertGreaterEqual(fact["runnable"], 3)
+        self.end(spinners)
+        self.wait(lambda facts: 1 not in facts, "and it is calm again")
+
+    def test_one_hint_while_nothing_changes(self):
+        self.start(SPIN, 2, 6)
+        self.wait(lambda facts: facts.get(2, {}).get("level") == "SCHED_PRESSED", "pressed")
+        before = self.seen()
+        time.sleep(2)  # twenty windows
+        # Other CPUs may do what they like for a moment: the host's load shows in a guest, too.
+        self.assertLessEqual(self.seen() - before, 2)
+
+    def test_one_task_is_no_pressure(self):
+        self.start(SPIN, 3)
+        time.sleep(1.5)
+        self.wait(lambda facts: 3 not in facts, "who has a CPU to itself does not wait")
+
+    def test_urgent_at_once_and_as_long_as_it_lasts(self):
+        task = self.start(URGENT, 1)
+        self.wait(lambda facts: facts.get(1, {}).get("urgent"), "a real-time task runs", 5)
+        before = self.seen()
+        time.sleep(2)
+        self.assertTrue(self.facts()[1]["urgent"])
+        self.assertLessEqual(self.seen() - before, 2)
+        self.end(task)
+        self.wait(lambda facts: not facts.get(1, {}).get("urgent"), "none does any more")
+
+    def test_high_priority_is_urgent(self):
+        self.start("exec cyclic 2 nice:-10 100000 0", 2)
+        self.wait(lambda facts: facts.get(2, {}).get("urgent"), "a task of high priority runs", 5)
+
+    def test_a_real_time_task_that_never_switches(self):
+        self.start("exec cyclic 3 fifo:10 0 0", 3)
+        self.wait(lambda facts: facts.get(3, {}).get("urgent"), "it runs", 5)
+        time.sleep(3)  # swept meanwhile
+        self.assertTrue(self.facts()[3]["urgent"])
+
+    def test_tunables(self):
+        self.start("exec cyclic 2 nice:-10 0 0", 2, 4)
+        self.wait(lambda facts: facts.get(2, {}).get("level") == "SCHED_PRESSED" and facts[2]["urgent"], "as shipped")
+        os.makedirs(self.daemon.path("policy.d"), exist_ok=True)
+        path = self.daemon.path("policy.d/50-sched.conf")
+        with open(path, "w") as file:
+            file.write("[program sched]\nset.urgent_nice = -21\nset.window_ms = 20\nset.pressed_wait_pct = 100000\n"
+                       "set.pressed_wakeup_us = 100000000\n")
+        self.wait(lambda facts: facts.get(2, {}).get("level") == "SCHED_BUSY" and not facts[2]["urgent"],
+                  "loaded anew: busy at most, and of no priority")
+        os.unlink(path)
+        self.wait(lambda facts: facts.get(2, {}).get("level") == "SCHED_PRESSED" and facts[2]["urgent"], "as shipped")
