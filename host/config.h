@@ -23,6 +23,7 @@
 #include <stdbool.h>
 
 #include "cpuset.h"
+#include "seat.h"
 
 struct vh_qmp_funcs; /* qmp.h */
 
@@ -43,9 +44,9 @@ struct vh_config_guest {
     /* Opens the monitor where it is no socket of its own; `owner` is the inventory's. */
     struct VhQmp *(*open_monitor)(const struct vh_config_guest *guest, const struct vh_qmp_funcs *funcs,
                                   void *data);
-    /* What a vCPU is pinned to by us, told after the fact and again and again; NULL: nothing. May be NULL. */
-    void (*mirror)(const struct vh_config_guest *guest, unsigned vcpu, const struct vh_cpuset *cpus);
-    /* vCPUs that hands were held off are ours again. NULL where mirror is. */
+    /* What a seat is pinned to by us, told after the fact and again and again; NULL: nothing. May be NULL. */
+    void (*mirror)(const struct vh_config_guest *guest, struct vh_seat seat, const struct vh_cpuset *cpus);
+    /* Seats that hands were held off are ours again. NULL where mirror is. */
     void (*retake)(const struct vh_config_guest *guest);
     void *owner;
 };

@@ -89,3 +89,8 @@ const struct vh_thread *vh_guest_helpers(const VhGuest *guest, unsigned *count)
     *count = guest->helpers->len;
     return (const struct vh_thread *)(void *)guest->helpers->data;
 }
+
+pid_t vh_guest_process(const VhGuest *guest)
+{
+    return guest->process;
+}

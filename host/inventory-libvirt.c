@@ -77,7 +77,7 @@ static struct VhQmp *open_monitor(const struct vh_config_guest *guest, const str
                                &domain->monitor);
 }
 
-static void on_foreign(unsigned vcpu, const char *cpus, gpointer data)
+static void on_foreign(struct vh_seat seat, const char *cpus, gpointer data)
 {
     const struct domain *domain = data;
     const VhInventory *inventory = domain->inventory;
@@ -86,7 +86,7 @@ static void on_foreign(unsigned vcpu, const char *cpus, gpointer data)
                                                   cpus)
                                 : NULL;
 
-    inventory->events->hands_off(domain->guest.name, vcpu, why, inventory->data);
+    inventory->events->hands_off(domain->guest.name, seat, why, inventory->data);
 }
 
 static void on_synced(gpointer data)
@@ -96,12 +96,12 @@ static void on_synced(gpointer data)
     domain->inventory->events->retry(domain->guest.name, domain->inventory->data);
 }
 
-static void mirror(const struct vh_config_guest *guest, unsigned vcpu, const struct vh_cpuset *cpus)
+static void mirror(const struct vh_config_guest *guest, struct vh_seat seat, const struct vh_cpuset *cpus)
 {
     const struct domain *domain = guest->owner;
 
     if (domain->pins)
-        vh_virt_pins_set(domain->pins, vcpu, cpus);
+        vh_virt_pins_set(domain->pins, seat, cpus);
 }
 
 static void retake(const struct vh_config_guest *guest)

@@ -13,8 +13,8 @@ struct vh_inventory_events {
     void (*removed)(const char *name, gpointer data);
     /* What bars a pin may have changed: try again. */
     void (*retry)(const char *name, gpointer data);
-    /* The vCPU is somebody else's to place, because of `why` (borrowed); NULL: it no longer is. */
-    void (*hands_off)(const char *name, unsigned vcpu, const char *why, gpointer data);
+    /* The seat is somebody else's to place, because of `why` (borrowed); NULL: it no longer is. */
+    void (*hands_off)(const char *name, struct vh_seat seat, const char *why, gpointer data);
     /* Does policy say anything of this guest? Those that the configuration names are looked after anyway. */
     bool (*wanted)(const struct vh_guest_id *id, gpointer data);
 };

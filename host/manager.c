@@ -88,26 +88,24 @@ static void on_removed(const char *name, gpointer data)
     vh_round_run(manager->round, "the guest is not managed any longer");
 }
 
-static void on_hands_off(const char *name, unsigned vcpu, const char *why, gpointer data)
+static void on_hands_off(const char *name, struct vh_seat seat, const char *why, gpointer data)
 {
     VhManager *manager = data;
     const struct vh_entry *entry = vh_manager_find(manager, name, NULL);
-    unsigned count = 0;
-    const struct vh_vcpu *vcpus = entry ? vh_guest_vcpus(entry->guest, &count) : NULL;
-    g_autofree char *what = g_strdup_printf("hands %s vCPU %u", why ? "off" : "on", vcpu);
+    gpointer key = GUINT_TO_POINTER(vh_seat_key(seat));
+    g_autofree char *who = vh_seat_text(seat);
+    g_autofree char *what = g_strdup_printf("hands %s %s", why ? "off" : "on", who);
 
-    if (!entry || (!why && !g_hash_table_contains(entry->off, GUINT_TO_POINTER(vcpu))))
+    if (!entry || (!why && !g_hash_table_contains(entry->off, key)))
         return;
     vh_journal_step(manager->journal, name, what, why ? why : "it is pinned by nobody else any longer", NULL,
                     NULL);
     if (why)
-        g_hash_table_insert(entry->off, GUINT_TO_POINTER(vcpu), g_strdup(why));
+        g_hash_table_insert(entry->off, key, g_strdup(why));
     else
-        g_hash_table_remove(entry->off, GUINT_TO_POINTER(vcpu));
-    for (unsigned i = 0; i < count; i++)
-        if (vcpus[i].index == vcpu)
-            vh_round_yield(manager->round, vcpus[i].thread);
-    vh_round_run(manager->round, why ? why : "the vCPU is ours to place again");
+        g_hash_table_remove(entry->off, key);
+    vh_round_yield(manager->round, entry, seat);
+    vh_round_run(manager->round, why ? why : "it is ours to place again");
 }
 
 static void on_retry(const char *name, gpointer data)

@@ -28,9 +28,14 @@ const char *vh_entry_name(const struct vh_entry *entry)
     return vh_guest_config(entry->guest)->name;
 }
 
-const char *vh_entry_off(const struct vh_entry *entry, const struct vh_vcpu *vcpu)
+const char *vh_entry_off(const struct vh_entry *entry, struct vh_seat seat)
 {
-    return g_hash_table_lookup(entry->off, GUINT_TO_POINTER(vcpu->index));
+    return g_hash_table_lookup(entry->off, GUINT_TO_POINTER(vh_seat_key(seat)));
+}
+
+static const char *off_of(const struct vh_entry *entry, const struct vh_vcpu *vcpu)
+{
+    return vh_entry_off(entry, (struct vh_seat){VH_SEAT_VCPU, vcpu->index});
 }
 
 static const struct vh_cpuset *pinned_to(const VhRound *round, pid_t thread)
@@ -64,7 +69,7 @@ static void survey_guest(VhRound *round, const struct vh_entry *entry)
         vh_guest_wishes(entry->guest, (struct vh_wish *)(void *)round->wishes->data);
     for (unsigned i = 0; i < count; i++) {
         round->now->pdata[i] = (gpointer)pinned_to(round, vcpus[i].thread);
-        if (vh_entry_off(entry, &vcpus[i]))
+        if (off_of(entry, &vcpus[i]))
             memset(&g_array_index(round->wishes, struct vh_wish, i), 0, sizeof(struct vh_wish));
     }
     vh_survey_add(round->survey,
@@ -202,9 +207,8 @@ static guint act(VhRound *round, const char *why, bool *retry)
             vh_trials_interrupt(round->trials, vh_entry_name(entry), "the guest went away meanwhile");
         for (unsigned j = 0; j < count; j++) {
             struct vh_target target = {vh_entry_name(entry), vcpus[j].index, vcpus[j].thread};
-            const struct vh_cpuset *cpus = entry->held || vh_entry_off(entry, &vcpus[j])
-                                               ? NULL
-                                               : vh_plan_set(made, vh_plan_thread(made, i, j));
+            const struct vh_cpuset *cpus =
+                entry->held || off_of(entry, &vcpus[j]) ? NULL : vh_plan_set(made, vh_plan_thread(made, i, j));
             union vh_setting setting;
 
             if (!ask_trials(round, &target, vh_survey_wish(round->survey, i, j), cpus))
@@ -213,14 +217,14 @@ static guint act(VhRound *round, const char *why, bool *retry)
                 setting.cpus = *cpus;
             vh_actuate_want(round->actuate, &target, i, j, cpus ? &setting : NULL);
         }
-        vh_helpers_want(round->actuate, entry->guest, i, entry->held ? NULL : made);
+        vh_helpers_want(round->actuate, entry->guest, i, entry->held ? NULL : made, entry->off);
     }
     undone = vh_actuate_end(round->actuate, why, retry);
     vh_trials_end(round->trials, why);
     return undone + round->unboosted;
 }
 
-/* Tells the guests' makers what their vCPUs are pinned to now. */
+/* Tells the guests' makers what their seats are pinned to now. */
 static void mirror(const VhRound *round)
 {
     for (unsigned i = 0; i < round->entries->len; i++) {
@@ -233,8 +237,10 @@ static void mirror(const VhRound *round)
             const struct vh_cpuset *cpus = pinned_to(round, vcpus[j].thread);
 
             /* What the control group bars the guest's maker may be able to do: the group may be its own. */
-            config->mirror(config, vcpus[j].index, cpus ? cpus : barred_from(round, vcpus[j].thread));
+            config->mirror(config, (struct vh_seat){VH_SEAT_VCPU, vcpus[j].index},
+                           cpus ? cpus : barred_from(round, vcpus[j].thread));
         }
+        vh_helpers_mirror(round->actuate, entry->guest);
     }
 }
 
@@ -273,9 +279,16 @@ void vh_round_forgive(VhRound *round)
     vh_actuate_forgive(round->boosts);
 }
 
-void vh_round_yield(VhRound *round, pid_t thread)
+void vh_round_yield(VhRound *round, const struct vh_entry *entry, struct vh_seat seat)
 {
-    vh_actuate_yield(round->actuate, thread);
+    unsigned count = 0;
+    const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
+
+    if (seat.kind != VH_SEAT_VCPU)
+        vh_helpers_yield(round->actuate, entry->guest, seat);
+    for (unsigned i = 0; seat.kind == VH_SEAT_VCPU && i < count; i++)
+        if (vcpus[i].index == seat.id)
+            vh_actuate_yield(round->actuate, vcpus[i].thread);
 }
 
 bool vh_round_is_barred(const VhRound *round, const struct vh_entry *entry)
@@ -286,7 +299,7 @@ bool vh_round_is_barred(const VhRound *round, const struct vh_entry *entry)
     for (unsigned i = 0; i < count; i++)
         if (vh_actuate_barred(round->actuate, vcpus[i].thread))
             return true;
-    return false;
+    return vh_helpers_barred(round->actuate, entry->guest);
 }
 
 void vh_round_leave(VhRound *round, struct vh_entry *entry, const char *why)
@@ -328,9 +341,9 @@ static GVariant *describe_vcpu(const VhRound *round, const struct vh_plan *made,
     g_autofree char *host_cpus =
         vh_thread_cpus(vcpu->thread, &allowed) ? vh_cpuset_format(&allowed) : g_strdup("");
     g_autofree char *former = NULL;
-    g_autofree char *reason = entry->held                 ? g_strdup("released by hand until resumed")
-                              : vh_entry_off(entry, vcpu) ? g_strdup(vh_entry_off(entry, vcpu))
-                                                          : vh_survey_reason(round->survey, guest, position);
+    g_autofree char *reason = entry->held           ? g_strdup("released by hand until resumed")
+                              : off_of(entry, vcpu) ? g_strdup(off_of(entry, vcpu))
+                                                    : vh_survey_reason(round->survey, guest, position);
     const char *problem = NULL;
 
     vh_actuate_describe(round->actuate, vcpu->thread, &former, &problem);
@@ -360,7 +373,8 @@ void vh_round_describe(VhRound *round, const struct vh_entry *entry, GVariant **
     for (unsigned i = 0; i < count; i++)
         g_variant_builder_add_value(&builder, describe_vcpu(round, made, number, i));
     *vcpus = g_variant_builder_end(&builder);
-    *threads = vh_helpers_describe(round->actuate, entry->guest, number, round->survey, made, entry->held);
+    *threads = vh_helpers_describe(round->actuate, entry->guest, number, round->survey, made,
+                                   entry->held ? NULL : entry->off);
 }
 
 GVariant *vh_round_explain(const VhRound *round, const char *guest)
@@ -399,7 +413,7 @@ void vh_round_undo(VhRound *round, const char *why)
     vh_actuate_begin(round->actuate, NULL, NULL);
     for (unsigned i = 0; i < round->entries->len; i++)
         vh_helpers_want(round->actuate, ((const struct vh_entry *)g_ptr_array_index(round->entries, i))->guest, i,
-                        NULL);
+                        NULL, NULL);
     vh_actuate_end(round->actuate, why, NULL);
     vh_actuate_free(g_steal_pointer(&round->boosts), why);
     vh_actuate_free(g_steal_pointer(&round->actuate), why);

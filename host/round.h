@@ -18,15 +18,15 @@
 struct vh_entry {
     VhGuest *guest;
     bool held;       /* released by hand: no action until resume */
-    GHashTable *off; /* vCPU index -> why it is not ours to place */
+    GHashTable *off; /* vh_seat_key -> why that seat is not ours to place */
     bool nodes_known;
     struct vh_cpuset nodes; /* NUMA nodes of its memory */
     char *problem;          /* what the last plan could not do for the guest as a whole; NULL: nothing */
 };
 
 const char *vh_entry_name(const struct vh_entry *entry);
-/* Why the vCPU is not ours to place; NULL: it is. */
-const char *vh_entry_off(const struct vh_entry *entry, const struct vh_vcpu *vcpu);
+/* Why the seat is not ours to place; NULL: it is. */
+const char *vh_entry_off(const struct vh_entry *entry, struct vh_seat seat);
 
 typedef struct VhRound VhRound;
 
@@ -50,8 +50,8 @@ void vh_round_leave(VhRound *round, struct vh_entry *entry, const char *why);
 
 /* Forgets what stands against an action, so that the next run tries it again. */
 void vh_round_forgive(VhRound *round);
-/* Takes a thread's mask for somebody else's, without putting the former one back. */
-void vh_round_yield(VhRound *round, pid_t thread);
+/* Takes what the seat's thread may use for somebody else's, without putting the former back. */
+void vh_round_yield(VhRound *round, const struct vh_entry *entry, struct vh_seat seat);
 /* Does the control group bar any thread of this guest from its pin? */
 bool vh_round_is_barred(const VhRound *round, const struct vh_entry *entry);
 

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Tells libvirt of pins, and notices those of others. */
+/* Tells our pins from others', and decides what libvirt is to be told. */
 #include "virt-pins.h"
 
-#include <errno.h>
 #include <glib/gstdio.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "virt-pins-sync.h"
+
 /* What libvirt is told at most without its announcement having come back; more only delays the noticing. */
-#define UNHEARD_MAX 64
+#define UNHEARD_MAX 256
 
 struct pin {
+    struct vh_seat seat;
     bool ours; /* wanted: pinned to `cpus` by us */
     struct vh_cpuset cpus;
     bool told; /* libvirt knows our pin `told_cpus`; its own former one is `former` */
@@ -29,29 +30,39 @@ struct VhVirtPins {
     VhVirtPinsForeign foreign;
     VhVirtPinsSynced synced;
     gpointer data;
-    GArray *pins;           /* struct pin, by vCPU */
+    GHashTable *pins;       /* vh_seat_key -> struct pin */
     struct vh_cpuset all;   /* host CPUs that are online */
     struct vh_cpuset usual; /* <vcpu cpuset>, else `all` */
     GPtrArray *unheard;     /* "vcpupin0=0-3": told, not announced yet */
+    bool automatic;         /* numad has chosen what is usual, and nobody tells what that is */
     bool busy;
     bool closed;
     bool gone;
 };
 
-static struct pin *pin_at(VhVirtPins *pins, unsigned vcpu)
+static struct pin *find_pin(const VhVirtPins *pins, struct vh_seat seat)
 {
-    if (vcpu >= VH_DOMAIN_VCPUS_MAX)
-        return NULL;
-    if (vcpu >= pins->pins->len)
-        g_array_set_size(pins->pins, vcpu + 1);
-    return &g_array_index(pins->pins, struct pin, vcpu);
+    return g_hash_table_lookup(pins->pins, GUINT_TO_POINTER(vh_seat_key(seat)));
+}
+
+static struct pin *pin_of(VhVirtPins *pins, struct vh_seat seat)
+{
+    struct pin *pin = find_pin(pins, seat);
+
+    if (pin)
+        return pin;
+    pin = g_new0(struct pin, 1);
+    pin->seat = seat;
+    pin->former = pins->usual;
+    g_hash_table_insert(pins->pins, GUINT_TO_POINTER(vh_seat_key(seat)), pin);
+    return pin;
 }
 
 static void pins_unref(VhVirtPins *pins)
 {
     if (--pins->refs)
         return;
-    g_array_unref(pins->pins);
+    g_hash_table_unref(pins->pins);
     g_ptr_array_unref(pins->unheard);
     g_free(pins->uuid);
     g_free(pins->record);
@@ -60,139 +71,44 @@ static void pins_unref(VhVirtPins *pins)
 
 /* ---- the job ---- */
 
-struct change {
-    unsigned vcpu;
-    bool ours;             /* else: back to the former one */
-    struct vh_cpuset cpus; /* to be told */
-    bool know_former;
-    struct vh_cpuset former;
-    bool done;
-};
-
-struct sync {
+struct job {
     VhVirtPins *pins;
-    char *uuid;
-    int id;
-    char instance[16]; /* `id` in words */
-    char *record;
-    GArray *changes; /* struct change */
-    GString *kept;   /* of the record: lines for pins that stay as they are */
-    char *problem;
+    struct vh_pin_sync *sync;
 };
 
-static void sync_free(gpointer data)
+static void job_free(gpointer data)
 {
-    struct sync *sync = data;
+    struct job *job = data;
 
-    pins_unref(sync->pins);
-    g_array_unref(sync->changes);
-    g_string_free(sync->kept, TRUE);
-    g_free(sync->uuid);
-    g_free(sync->record);
-    g_free(sync->problem);
-    g_free(sync);
-}
-
-static void add_line(GString *text, unsigned vcpu, const struct vh_cpuset *former, const struct vh_cpuset *ours)
-{
-    g_autofree char *former_text = vh_cpuset_format(former);
-    g_autofree char *ours_text = vh_cpuset_format(ours);
-
-    g_string_append_printf(text, "%u %s %s\n", vcpu, former_text, ours_text);
-}
-
-static bool read_formers(virDomainPtr domain, struct sync *sync)
-{
-    unsigned count = 0;
-    g_autofree unsigned char *maps = NULL;
-    const int len = (int)sizeof(struct vh_cpuset);
-    int known;
-
-    for (guint i = 0; i < sync->changes->len; i++) {
-        const struct change *change = &g_array_index(sync->changes, struct change, i);
-
-        if (!change->know_former)
-            count = MAX(count, change->vcpu + 1);
-    }
-    if (!count)
-        return true;
-    maps = g_malloc0_n(count, (gsize)len);
-    known = virDomainGetVcpuPinInfo(domain, (int)count, maps, len, VIR_DOMAIN_AFFECT_LIVE);
-    for (guint i = 0; i < sync->changes->len; i++) {
-        struct change *change = &g_array_index(sync->changes, struct change, i);
-
-        if (!change->know_former && (int)change->vcpu < known)
-            memcpy(&change->former, maps + change->vcpu * (gsize)len, (gsize)len);
-    }
-    return known >= (int)count;
-}
-
-/* What is about to be ours goes on record first. */
-static void write_record(struct sync *sync, bool after)
-{
-    g_autoptr(GString) text = g_string_new(sync->kept->str);
-    g_autoptr(GError) error = NULL;
-
-    for (guint i = 0; i < sync->changes->len; i++) {
-        const struct change *change = &g_array_index(sync->changes, struct change, i);
-
-        if (change->ours || !(after && change->done))
-            add_line(text, change->vcpu, &change->former, &change->cpus);
-    }
-    if (!text->len) {
-        g_unlink(sync->record);
-        return;
-    }
-    g_string_prepend(text, "\n");
-    g_string_prepend(text, sync->instance);
-    if (!g_file_set_contents(sync->record, text->str, (gssize)text->len, &error) && !sync->problem)
-        sync->problem = g_strdup(error->message);
+    pins_unref(job->pins);
+    vh_pin_sync_free(job->sync);
+    g_free(job);
 }
 
 /* In a worker. */
-static bool sync_work(virConnectPtr connection, gpointer data)
+static bool job_work(virConnectPtr connection, gpointer data)
 {
-    struct sync *sync = data;
-    virDomainPtr domain = virDomainLookupByUUIDString(connection, sync->uuid);
-    bool fine = domain && virDomainGetID(domain) == (unsigned)sync->id && read_formers(domain, sync);
-
-    if (fine)
-        write_record(sync, false);
-    for (guint i = 0; fine && i < sync->changes->len; i++) {
-        struct change *change = &g_array_index(sync->changes, struct change, i);
-
-        fine = virDomainPinVcpuFlags(domain, change->vcpu, (unsigned char *)&change->cpus, sizeof(change->cpus),
-                                     VIR_DOMAIN_AFFECT_LIVE) == 0;
-        change->done = fine;
-    }
-    if (!fine && !vh_virt_lost(connection))
-        sync->problem = domain ? vh_virt_error() : g_strdup("the domain is gone");
-    if (domain)
-        virDomainFree(domain);
-    if (!fine && !sync->problem)
-        return false;
-    write_record(sync, true);
-    return true;
+    return vh_pin_sync_work(connection, ((const struct job *)data)->sync);
 }
 
 static void begin_sync(VhVirtPins *pins);
 
-static void sync_done(gpointer data)
+static void job_done(gpointer data)
 {
-    struct sync *sync = data;
-    VhVirtPins *pins = sync->pins;
+    const struct job *job = data;
+    VhVirtPins *pins = job->pins;
 
     pins->busy = false;
     if (pins->closed) {
         if (pins->gone)
-            g_unlink(sync->record); /* the job may have made it anew */
+            g_unlink(pins->record); /* the job may have made it anew */
         return;
     }
-    if (sync->problem)
-        g_message("libvirt does not take the pins of domain %s: %s", pins->uuid, sync->problem);
-    for (guint i = 0; i < sync->changes->len; i++) {
-        const struct change *change = &g_array_index(sync->changes, struct change, i);
-        struct pin *pin = pin_at(pins, change->vcpu);
+    if (job->sync->problem)
+        g_message("libvirt does not take the pins of domain %s: %s", pins->uuid, job->sync->problem);
+    for (guint i = 0; i < job->sync->changes->len; i++) {
+        const struct vh_pin_change *change = &g_array_index(job->sync->changes, struct vh_pin_change, i);
+        struct pin *pin = pin_of(pins, change->seat);
 
         /* What failed counts as done: it is not tried again until something else is wanted. */
         pin->told = change->ours;
@@ -205,21 +121,25 @@ static void sync_done(gpointer data)
         pins->synced(pins->data);
 }
 
-static const struct vh_virt_job sync_job = {.work = sync_work, .done = sync_done, .free = sync_free};
+static const struct vh_virt_job sync_job = {.work = job_work, .done = job_done, .free = job_free};
 
-static void expect(VhVirtPins *pins, unsigned vcpu, const struct vh_cpuset *cpus)
+static void expect(VhVirtPins *pins, struct vh_seat seat, const struct vh_cpuset *cpus)
 {
+    g_autofree char *name = vh_seat_pin_name(seat);
     g_autofree char *list = vh_cpuset_format(cpus);
 
     if (pins->unheard->len >= UNHEARD_MAX)
         g_ptr_array_remove_index(pins->unheard, 0);
-    g_ptr_array_add(pins->unheard, g_strdup_printf("vcpupin%u=%s", vcpu, list));
+    g_ptr_array_add(pins->unheard, g_strdup_printf("%s=%s", name, list));
 }
 
 /* Is libvirt to be told something of `pin`? */
-static bool plan_change(const struct pin *pin, struct change *change)
+static bool plan_change(const struct pin *pin, struct vh_pin_change *change)
 {
-    *change = (struct change){.know_former = pin->told || pin->restore, .former = pin->former};
+    /* Of an IOThread without a pin libvirt tells its mask, which is ours by then. */
+    bool known = pin->told || pin->restore || pin->seat.kind == VH_SEAT_IOTHREAD;
+
+    *change = (struct vh_pin_change){.seat = pin->seat, .know_former = known, .former = pin->former};
     if (pin->restore || (pin->told && !pin->ours)) {
         change->cpus = pin->former;
         return true;
@@ -231,38 +151,37 @@ static bool plan_change(const struct pin *pin, struct change *change)
 
 static void begin_sync(VhVirtPins *pins)
 {
-    struct sync *sync;
+    struct vh_pin_sync *sync = NULL;
+    struct job *job = NULL;
+    GHashTableIter iter;
+    gpointer value = NULL;
 
     if (pins->busy || pins->closed)
         return;
-    sync = g_new0(struct sync, 1);
-    sync->pins = pins;
-    pins->refs++;
-    sync->uuid = g_strdup(pins->uuid);
-    sync->id = pins->id;
-    g_snprintf(sync->instance, sizeof(sync->instance), "%d", pins->id);
-    sync->record = g_strdup(pins->record);
-    sync->changes = g_array_new(FALSE, TRUE, sizeof(struct change));
-    sync->kept = g_string_new(NULL);
-    for (unsigned vcpu = 0; vcpu < pins->pins->len; vcpu++) {
-        struct pin *pin = pin_at(pins, vcpu);
-        struct change change;
+    sync = vh_pin_sync_new(pins->uuid, pins->id, pins->record);
+    g_hash_table_iter_init(&iter, pins->pins);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        struct pin *pin = value;
+        struct vh_pin_change change;
 
         if (plan_change(pin, &change)) {
-            change.vcpu = vcpu;
             pin->restore = false;
-            expect(pins, vcpu, &change.cpus);
+            expect(pins, pin->seat, &change.cpus);
             g_array_append_val(sync->changes, change);
         } else if (pin->told) {
-            add_line(sync->kept, vcpu, &pin->former, &pin->told_cpus);
+            vh_pin_sync_keep(sync, pin->seat, &pin->former, &pin->told_cpus);
         }
     }
     if (!sync->changes->len) {
-        sync_free(sync);
+        vh_pin_sync_free(sync);
         return;
     }
+    job = g_new0(struct job, 1);
+    job->pins = pins;
+    job->sync = sync;
+    pins->refs++;
     pins->busy = true;
-    vh_virt_submit(pins->virt, pins->uuid, &sync_job, sync);
+    vh_virt_submit(pins->virt, pins->uuid, &sync_job, job);
 }
 
 /* ---- what others do ---- */
@@ -287,9 +206,9 @@ static bool everywhere(const VhVirtPins *pins, const struct vh_cpuset *cpus)
     return vh_cpuset_empty(&missing) || vh_cpuset_equal(&pins->usual, cpus);
 }
 
-static void leave_to_others(VhVirtPins *pins, unsigned vcpu, const struct vh_cpuset *cpus)
+static void leave_to_others(VhVirtPins *pins, struct vh_seat seat, const struct vh_cpuset *cpus)
 {
-    struct pin *pin = pin_at(pins, vcpu);
+    struct pin *pin = pin_of(pins, seat);
     g_autofree char *list = vh_cpuset_format(cpus);
 
     pin->foreign = true;
@@ -298,39 +217,45 @@ static void leave_to_others(VhVirtPins *pins, unsigned vcpu, const struct vh_cpu
     pin->former = *cpus;
     /* A job of ours that runs now may overwrite it. */
     pin->restore = pins->busy;
-    pins->foreign(vcpu, list, pins->data);
+    pins->foreign(seat, list, pins->data);
 }
 
 void vh_virt_pins_announced(VhVirtPins *pins, const char *what, const char *cpus)
 {
     struct vh_cpuset set;
-    guint64 vcpu = 0;
+    struct vh_seat seat;
+    struct pin *pin = NULL;
 
-    if (!g_str_has_prefix(what, "vcpupin") ||
-        !g_ascii_string_to_unsigned(what + strlen("vcpupin"), 10, 0, VH_DOMAIN_VCPUS_MAX - 1, &vcpu, NULL) ||
-        vh_cpuset_parse(&set, cpus, NULL) < 0 || heard(pins, what, cpus))
+    if (!vh_seat_parse(what, &seat) || vh_cpuset_parse(&set, cpus, NULL) < 0 || heard(pins, what, cpus))
         return;
     if (!everywhere(pins, &set)) {
-        leave_to_others(pins, (unsigned)vcpu, &set);
+        leave_to_others(pins, seat, &set);
         return;
     }
-    pin_at(pins, (unsigned)vcpu)->foreign = false;
-    pins->foreign((unsigned)vcpu, NULL, pins->data);
+    pin = pin_of(pins, seat);
+    pin->foreign = false;
+    pin->former = set;
+    pins->foreign(seat, NULL, pins->data);
 }
 
 void vh_virt_pins_retake(VhVirtPins *pins)
 {
-    for (unsigned vcpu = 0; vcpu < pins->pins->len; vcpu++)
-        pin_at(pins, vcpu)->foreign = false;
+    GHashTableIter iter;
+    gpointer value = NULL;
+
+    g_hash_table_iter_init(&iter, pins->pins);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        ((struct pin *)value)->foreign = false;
 }
 
 /* ---- ours ---- */
 
-void vh_virt_pins_set(VhVirtPins *pins, unsigned vcpu, const struct vh_cpuset *cpus)
+void vh_virt_pins_set(VhVirtPins *pins, struct vh_seat seat, const struct vh_cpuset *cpus)
 {
-    struct pin *pin = vcpu < pins->pins->len || cpus ? pin_at(pins, vcpu) : NULL;
+    struct pin *pin = cpus && seat.id <= VH_SEAT_ID_MAX ? pin_of(pins, seat) : find_pin(pins, seat);
 
-    if (!pin || pin->foreign || (pin->ours == (cpus != NULL) && (!cpus || vh_cpuset_equal(&pin->cpus, cpus))))
+    if (!pin || pin->foreign || (seat.kind == VH_SEAT_IOTHREAD && pins->automatic) ||
+        (pin->ours == (cpus != NULL) && (!cpus || vh_cpuset_equal(&pin->cpus, cpus))))
         return;
     pin->ours = cpus != NULL;
     if (cpus)
@@ -340,53 +265,52 @@ void vh_virt_pins_set(VhVirtPins *pins, unsigned vcpu, const struct vh_cpuset *c
 
 void vh_virt_pins_set_none(VhVirtPins *pins)
 {
-    for (unsigned vcpu = 0; vcpu < pins->pins->len; vcpu++)
-        pin_at(pins, vcpu)->ours = false;
+    GHashTableIter iter;
+    gpointer value = NULL;
+
+    g_hash_table_iter_init(&iter, pins->pins);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        ((struct pin *)value)->ours = false;
     begin_sync(pins);
 }
 
-/* ---- the record ---- */
+/* ---- at the start ---- */
 
-/* Pins that a former daemon set for this very instance: libvirt is to be told the former ones. */
-static void read_record(VhVirtPins *pins)
+/* A pin that a former daemon set for this very instance: libvirt is to be told the former one. */
+static void on_record(struct vh_seat seat, const struct vh_cpuset *former, const struct vh_cpuset *ours,
+                      gpointer data)
 {
-    g_autofree char *text = NULL;
-    g_auto(GStrv) lines = NULL;
+    struct pin *pin = pin_of(data, seat);
 
-    if (!g_file_get_contents(pins->record, &text, NULL, NULL))
-        return;
-    lines = g_strsplit(text, "\n", -1);
-    if (!lines[0] || g_ascii_strtoll(lines[0], NULL, 10) != pins->id)
-        return;
-    for (guint i = 1; lines[i]; i++) {
-        g_auto(GStrv) words = g_strsplit(lines[i], " ", 3);
-        guint64 vcpu = 0;
-        struct pin *pin;
-        struct vh_cpuset former, ours;
+    pin->told = true;
+    pin->told_cpus = *ours;
+    pin->former = *former;
+}
 
-        if (g_strv_length(words) != 3 ||
-            !g_ascii_string_to_unsigned(words[0], 10, 0, VH_DOMAIN_VCPUS_MAX - 1, &vcpu, NULL) ||
-            vh_cpuset_parse(&former, words[1], NULL) < 0 || vh_cpuset_parse(&ours, words[2], NULL) < 0)
-            continue;
-        pin = pin_at(pins, (unsigned)vcpu);
-        pin->told = true;
-        pin->told_cpus = ours;
-        pin->former = former;
-    }
+static void read_pin(VhVirtPins *pins, struct vh_seat seat, const char *list)
+{
+    struct vh_cpuset cpus;
+    const struct pin *pin = seat.id <= VH_SEAT_ID_MAX ? find_pin(pins, seat) : NULL;
+
+    if (seat.id > VH_SEAT_ID_MAX || vh_cpuset_parse(&cpus, list, NULL) < 0 || everywhere(pins, &cpus) ||
+        (pin && pin->told && vh_cpuset_equal(&pin->told_cpus, &cpus)))
+        return;
+    leave_to_others(pins, seat, &cpus);
 }
 
 static void read_pins(VhVirtPins *pins, const struct vh_domain *xml)
 {
+    if (xml->emulator)
+        read_pin(pins, (struct vh_seat){.kind = VH_SEAT_EMULATOR}, xml->emulator);
     for (guint i = 0; i < xml->vcpu_pins->len; i++) {
         const struct vh_domain_pin *found = &g_array_index(xml->vcpu_pins, struct vh_domain_pin, i);
-        struct vh_cpuset cpus;
-        const struct pin *pin = found->id < pins->pins->len ? pin_at(pins, found->id) : NULL;
 
-        if (vh_cpuset_parse(&cpus, found->cpus, NULL) < 0 || everywhere(pins, &cpus))
-            continue;
-        if (pin && pin->told && vh_cpuset_equal(&pin->told_cpus, &cpus))
-            continue;
-        leave_to_others(pins, found->id, &cpus);
+        read_pin(pins, (struct vh_seat){VH_SEAT_VCPU, found->id}, found->cpus);
+    }
+    for (guint i = 0; i < xml->iothread_pins->len; i++) {
+        const struct vh_domain_pin *found = &g_array_index(xml->iothread_pins, struct vh_domain_pin, i);
+
+        read_pin(pins, (struct vh_seat){VH_SEAT_IOTHREAD, found->id}, found->cpus);
     }
 }
 
@@ -404,14 +328,15 @@ VhVirtPins *vh_virt_pins_new(VhVirt *virt, const struct vh_domain *xml, const ch
     pins->foreign = foreign;
     pins->synced = synced;
     pins->data = data;
-    pins->pins = g_array_new(FALSE, TRUE, sizeof(struct pin));
+    pins->pins = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     pins->unheard = g_ptr_array_new_with_free_func(g_free);
     if (!g_file_get_contents("/sys/devices/system/cpu/online", &present, NULL, NULL) ||
         vh_cpuset_parse(&pins->all, g_strstrip(present), NULL) < 0)
         memset(&pins->all, 0xff, sizeof(pins->all));
     if (!xml->cpus || vh_cpuset_parse(&pins->usual, xml->cpus, NULL) < 0)
         pins->usual = pins->all;
-    read_record(pins);
+    pins->automatic = xml->cpus_auto;
+    vh_pin_record_read(record, xml->id, on_record, pins);
     read_pins(pins, xml);
     begin_sync(pins);
     return pins;

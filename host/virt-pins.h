@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Keeps what libvirt says of one domain's vCPU pins (`virsh vcpupin`, live) truthful, and tells our pins from
- * others'.
+/* Keeps what libvirt says of one domain's pins (`virsh vcpupin`, `emulatorpin`, `iothreadpin`, live) truthful, and
+ * tells our pins from others'.
  *
  * The fast actuator has acted already when this one is told; libvirt is told later, by jobs that carry only what
  * is wanted when they run. libvirt announces every pin it sets: one that is not ours is its administrator's,
- * whoever that is, and from then on that vCPU is left to him. What we change is noted in a file first (libvirt's
+ * whoever that is, and from then on that seat is left to him. What we change is noted in a file first (libvirt's
  * former pin and ours), so that the next daemon knows which pins were ours and puts the former ones back.
  *
  * A pin to every host CPU, or to what the domain's <vcpu cpuset> says, is as good as none. Source: libvirt's
- * virDomainPinVcpuFlags, VIR_DOMAIN_EVENT_ID_TUNABLE. */
+ * virDomainPinVcpuFlags, virDomainPinEmulator, virDomainPinIOThread, VIR_DOMAIN_EVENT_ID_TUNABLE. */
 #pragma once
 
 #include "cpuset.h"
 #include "domain.h"
+#include "seat.h"
 #include "virt.h"
 
 typedef struct VhVirtPins VhVirtPins;
 
-/* vCPU `vcpu` is now pinned to `cpus` (list format, borrowed) by somebody else; NULL: not any longer. May be
- * called for a vCPU again. */
-typedef void (*VhVirtPinsForeign)(unsigned vcpu, const char *cpus, gpointer data);
+/* `seat` is now pinned to `cpus` (list format, borrowed) by somebody else; NULL: not any longer. May be called for
+ * a seat again. */
+typedef void (*VhVirtPinsForeign)(struct vh_seat seat, const char *cpus, gpointer data);
 /* libvirt has done what it was told: the thread's control group may have changed with it. */
 typedef void (*VhVirtPinsSynced)(gpointer data);
 
@@ -30,14 +31,14 @@ VhVirtPins *vh_virt_pins_new(VhVirt *virt, const struct vh_domain *xml, const ch
 /* Tells libvirt nothing. `gone`: the domain has stopped, and the record goes with it. */
 void vh_virt_pins_free(VhVirtPins *pins, bool gone);
 
-/* The vCPU is pinned to `cpus` (copied) by us; NULL: not by us. Cheap when nothing has changed. */
-void vh_virt_pins_set(VhVirtPins *pins, unsigned vcpu, const struct vh_cpuset *cpus);
+/* The seat is pinned to `cpus` (copied) by us; NULL: not by us. Cheap when nothing has changed. */
+void vh_virt_pins_set(VhVirtPins *pins, struct vh_seat seat, const struct vh_cpuset *cpus);
 
-/* libvirt has announced a pin: `what` is "vcpupin0" or another, which is none of ours. */
+/* libvirt has announced a pin: `what` is "vcpupin0", "emulatorpin", ... */
 void vh_virt_pins_announced(VhVirtPins *pins, const char *what, const char *cpus);
 
-/* No vCPU is pinned by us: libvirt is to have its former pins. */
+/* No seat is pinned by us: libvirt is to have its former pins. */
 void vh_virt_pins_set_none(VhVirtPins *pins);
 
-/* vCPUs that were left to others are ours again. */
+/* Seats that were left to others are ours again. */
 void vh_virt_pins_retake(VhVirtPins *pins);

@@ -417,6 +417,55 @@ class Pins(LibvirtCase):
             self.assert_pinned(guest)
             self.assert_truthful(guest)
 
+    def emulator_pin(self, guest):
+        return vhtest.parse_cpus(self.libvirt.virsh("emulatorpin", guest.uuid).split()[-1])
+
+    def iothread_pins(self, guest):
+        """{IOThread: set of host CPUs}"""
+        lines = [line.split() for line in self.libvirt.virsh("iothreadinfo", guest.uuid).splitlines()]
+        return {int(words[0]): vhtest.parse_cpus(words[1]) for words in lines if words and words[0].isdigit()}
+
+    def helpers(self, daemon, role):
+        rows = daemon.ctl("status", "guest")["guests"][0]["thread"]
+        return [row for row in rows if row["role"] == role]
+
+    def emulator_masks(self, guest, daemon):
+        """What the kernel says; threads of QEMU's come and go."""
+        masks = [vhtest.thread_cpus(row["thread"]) for row in self.helpers(daemon, "emulator")]
+        return [mask for mask in masks if mask]
+
+    def test_emulator_and_iothreads(self):
+        first, last = min(self.all), max(self.all)
+        keys = {"emulator": last, "iothreads": first}
+        extra = f"<iothreads>2</iothreads><cputune><iothreadpin iothread='2' cpuset='{last}'/></cputune>"
+        with LibvirtDaemon(self.libvirt, {"*": keys}) as daemon, Domain(self.libvirt, extra=extra) as guest:
+            daemon.wait_ready()
+
+            def truthful():
+                return (self.emulator_pin(guest) == {last} and self.iothread_pins(guest) == {1: {first}, 2: {last}} and
+                        all(mask == {last} for mask in self.emulator_masks(guest, daemon)))
+            wait_for(truthful, 10, "virsh emulatorpin and iothreadinfo say what is")
+            # The second IOThread is pinned in the domain's XML: it is its administrator's.
+            self.assertEqual(["somebody else" in row["reason"] for row in self.helpers(daemon, "iothread")], [False, True])
+            # What he sets while it runs is noticed and kept.
+            self.libvirt.virsh("emulatorpin", guest.uuid, first, "--live")
+            wait_for(lambda: "somebody else" in self.helpers(daemon, "emulator")[0]["reason"], 5, "noticed")
+            daemon.ctl("release", "guest")  # another plan
+            vhtest.stays(lambda: vhtest.thread_cpus(guest.pid()) == {first}, 0.5, "the administrator's pin")
+            self.assertEqual(self.emulator_pin(guest), {first})
+            # All is ours again, his IOThread too.
+            daemon.ctl("resume", "guest")
+            wait_for(lambda: self.emulator_pin(guest) == {last} and
+                     self.iothread_pins(guest) == {1: {first}, 2: {first}}, 5, "resumed")
+            self.assertEqual(vhtest.thread_cpus(guest.pid()), {last})
+            # A daemon that was killed leaves both truths to its successor.
+            daemon.kill()
+            daemon.domains = {"*": {}}
+            daemon.start()
+            wait_for(lambda: self.emulator_pin(guest) == {first} and
+                     self.iothread_pins(guest) == {1: self.all, 2: {last}}, 10, "libvirt's former pins are back")
+            wait_for(lambda: vhtest.thread_cpus(guest.pid()) == {first}, 5, "the emulator's former mask is back")
+
     def test_configured_pin_and_resume(self):
         first = min(self.all)
         extra = f"<cputune><vcpupin vcpu='0' cpuset='{first}'/></cputune>"
