@@ -202,11 +202,20 @@ void vh_actuate_want(VhActuate *actuate, const struct vh_target *target, unsigne
     if (!item)
         item = learn(actuate, target);
     item->named = true;
+    item->vcpu = target->vcpu; /* a thread is young and has no name of its own yet, then it has */
     item->plan_guest = guest;
     item->plan_vcpu = vcpu;
     item->wanted = setting != NULL;
     if (setting)
         item->wish = *setting;
+}
+
+void vh_actuate_assume(VhActuate *actuate, pid_t thread, const struct vh_cpuset *usual)
+{
+    const struct item *item = find(actuate, thread);
+
+    if (item && item->hold && item->wanted && !item->applied && actuate->actuator->assume)
+        actuate->actuator->assume(item->hold, usual);
 }
 
 /* First all that is to be undone, so that no two vCPUs are on one host CPU in between. */
@@ -240,6 +249,7 @@ static bool carry_out(VhActuate *actuate, struct item *item, bool quiet)
     g_autofree char *before = NULL;
     g_autofree char *after = NULL;
     bool was_applied = item->applied;
+    bool drifted = item->drifted;
     union vh_setting was = item->set;
     int result = actuate->actuator->apply(item->hold, &item->wish, &error);
 
@@ -260,7 +270,8 @@ static bool carry_out(VhActuate *actuate, struct item *item, bool quiet)
         return false;
     reason = actuate->reason(item->plan_guest, item->plan_vcpu, actuate->reason_data);
     what = step_name(actuate, "", item->vcpu, item->thread);
-    before = was_applied ? actuate->actuator->text(&was) : actuate->actuator->former(item->hold);
+    if (!drifted) /* else it is whatever somebody else has made it */
+        before = was_applied ? actuate->actuator->text(&was) : actuate->actuator->former(item->hold);
     after = actuate->actuator->text(&item->set);
     vh_journal_step(actuate->journal, item->guest, what, reason, before, after);
     return false;
@@ -300,6 +311,24 @@ void vh_actuate_forgive(VhActuate *actuate)
         /* The kernel widens the mask of a thread whose last CPU goes offline. */
         item->drifted = item->applied && !actuate->actuator->stands(item->hold, &item->set);
     }
+}
+
+bool vh_actuate_check(VhActuate *actuate, const char *guest)
+{
+    GHashTableIter iter;
+    gpointer value = NULL;
+    bool drifted = false;
+
+    g_hash_table_iter_init(&iter, actuate->items);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        struct item *item = value;
+
+        if (!item->applied || !g_str_equal(item->guest, guest))
+            continue;
+        item->drifted = item->drifted || !actuate->actuator->stands(item->hold, &item->set);
+        drifted = drifted || item->drifted;
+    }
+    return drifted;
 }
 
 void vh_actuate_yield(VhActuate *actuate, pid_t thread)

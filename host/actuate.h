@@ -27,6 +27,9 @@ void vh_actuate_begin(VhActuate *actuate, VhActuateReason reason, gpointer data)
  * other than a vCPU's has ended is no failure. */
 void vh_actuate_want(VhActuate *actuate, const struct vh_target *target, unsigned guest, unsigned vcpu,
                      const union vh_setting *setting);
+/* After that, for what is set for the first time: the former mask is `usual` (copied), whatever the thread has
+ * now. */
+void vh_actuate_assume(VhActuate *actuate, pid_t thread, const struct vh_cpuset *usual);
 /* Carries the round out. `why` is the occasion: it is the reason of what is reverted. NULL: routine, which the
  * journal is not told of unless it fails. Returns how many actions were undone; `*retry` is set when a host CPU
  * turned out to be offline. */
@@ -34,6 +37,9 @@ guint vh_actuate_end(VhActuate *actuate, const char *why, bool *retry);
 
 /* The host's CPUs have changed: what failed may be tried again, and what the kernel undid is to be done again. */
 void vh_actuate_forgive(VhActuate *actuate);
+
+/* Has somebody else changed what is in force for a thread of `guest`? It is to be done again then, by a round. */
+bool vh_actuate_check(VhActuate *actuate, const char *guest);
 
 /* Somebody else has changed the thread's mask, and means it: what was saved is forgotten, nothing is put back. */
 void vh_actuate_yield(VhActuate *actuate, pid_t thread);

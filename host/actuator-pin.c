@@ -13,6 +13,7 @@
 struct VhHold {
     VhSaved *saved;
     struct vh_target target; /* guest unused */
+    bool assumed;            /* the former mask: not to be read */
     struct vh_saved_slot *slot;
     int alive;               /* fd of /proc/TID/comm: readable as long as this very thread lives */
     struct vh_cpuset active; /* sched_getaffinity's answer when the former mask was noted */
@@ -92,7 +93,7 @@ static int save_former(VhHold *hold)
 
     if (!vh_thread_cpus(hold->target.thread, &now))
         return -errno;
-    if (!vh_cpuset_equal(&now, &hold->active)) {
+    if (!hold->assumed && !vh_cpuset_equal(&now, &hold->active)) {
         int result = note_former(hold);
 
         if (result < 0)
@@ -100,6 +101,14 @@ static int save_former(VhHold *hold)
     }
     __atomic_store_n(&hold->slot->state, VH_SAVED_APPLIED, __ATOMIC_RELEASE);
     return 0;
+}
+
+static void assume(VhHold *hold, const struct vh_cpuset *cpus)
+{
+    if (hold->slot->state == VH_SAVED_APPLIED)
+        return;
+    hold->assumed = true;
+    hold->slot->former = *cpus;
 }
 
 static int set_mask(pid_t thread, const struct vh_cpuset *cpus)
@@ -176,6 +185,7 @@ static int revert(VhHold *hold, GError **error)
 
     if (hold->slot->state != VH_SAVED_APPLIED)
         return 0;
+    hold->assumed = false;
     if (!vh_tid_alive(hold->alive))
         result = -ESRCH;
     else
@@ -228,6 +238,7 @@ const struct vh_actuator vh_actuator_pin = {
     .same = same,
     .text = text,
     .probe = probe,
+    .assume = assume,
     .apply = apply,
     .adopt = adopt,
     .revert = revert,

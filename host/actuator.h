@@ -33,6 +33,9 @@ struct vh_actuator {
     enum vh_saved_kind saved; /* which slots are its own */
     /* Can `target` be acted upon? Notes its former state, so that apply is quick. NULL and VH_ERROR_FAILED. */
     VhHold *(*probe)(VhSaved *saved, const struct vh_target *target, GError **error);
+    /* Before apply: the former mask is `cpus`, whatever the thread has now, until it is put back. NULL: no mask is
+     * changed. */
+    void (*assume)(VhHold *hold, const struct vh_cpuset *cpus);
     /* 0, or -1 and an error: VH_ERROR_NOT_CONNECTED when the thread is gone, VH_ERROR_INVALID_ARGUMENT when no CPU
      * of those wanted is online, VH_ERROR_REFUSED when its control group bars some, VH_ERROR_FAILED. The former
      * state is saved before the first change. */

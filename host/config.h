@@ -40,6 +40,8 @@ struct vh_config_guest {
     char *profile; /* "" if it has none */
     char *qmp;     /* NULL: see open_monitor */
     char *channel; /* NULL: it has none */
+    char *cpus;    /* what its threads may use by its maker's word where nobody pins them, in the list format of
+                      cpuset(7); NULL: every CPU, or not known */
     char *nodes;   /* NUMA nodes of its memory, in the list format of cpuset(7); NULL: not known */
     /* Opens the monitor where it is no socket of its own; `owner` is the inventory's. */
     struct VhQmp *(*open_monitor)(const struct vh_config_guest *guest, const struct vh_qmp_funcs *funcs,

@@ -39,7 +39,9 @@ struct VhGuest {
     VhLink *monitor_link; /* NULL: the inventory has the monitor */
     VhQmp *monitor;
     bool monitor_ready;
-    GArray *vcpus;     /* struct vh_vcpu */
+    GArray *vcpus; /* struct vh_vcpu */
+    bool preview;  /* vcpus and process are by /proc alone */
+    struct vh_cpuset usual;
     pid_t process;     /* QEMU's, of which the vCPUs' threads are; 0: not known */
     GArray *iothreads; /* struct vh_thread: what the monitor says, not yet checked to be QEMU's */
     GArray *threads;   /* struct vh_thread: all of the process */
@@ -56,6 +58,9 @@ void vh_guest_restart_session(VhGuest *guest, const char *why);
 void vh_guest_greet(VhGuest *guest);
 /* Takes `vcpus` over, whose threads are all of `process` (0: there are none). */
 void vh_guest_set_vcpus(VhGuest *guest, GArray *vcpus, pid_t process, const char *why);
+
+/* The same where the threads are known. */
+void vh_guest_take_vcpus(VhGuest *guest, GArray *vcpus, const char *why);
 
 /* guest-monitor.c */
 void vh_guest_on_monitor(int fd, gpointer data);

@@ -94,3 +94,63 @@ pid_t vh_guest_process(const VhGuest *guest)
 {
     return guest->process;
 }
+
+static int by_index(gconstpointer a, gconstpointer b)
+{
+    return (int)((const struct vh_vcpu *)a)->index - (int)((const struct vh_vcpu *)b)->index;
+}
+
+static void read_usual(VhGuest *guest)
+{
+    g_autofree char *online = NULL;
+
+    if (guest->config->cpus && vh_cpuset_parse(&guest->usual, guest->config->cpus, NULL) == 0)
+        return;
+    if (!g_file_get_contents("/sys/devices/system/cpu/online", &online, NULL, NULL) ||
+        vh_cpuset_parse(&guest->usual, g_strstrip(online), NULL) < 0)
+        memset(&guest->usual, 0xff, sizeof(guest->usual));
+}
+
+static bool same_threads(const GArray *a, const GArray *b)
+{
+    for (guint i = 0; a->len == b->len && i < a->len; i++) {
+        const struct vh_thread *x = &g_array_index(a, struct vh_thread, i);
+        const struct vh_thread *y = &g_array_index(b, struct vh_thread, i);
+
+        if (x->thread != y->thread || x->kind != y->kind || x->number != y->number)
+            return false;
+    }
+    return a->len == b->len;
+}
+
+/* QEMU names a thread once it runs; until then it has its maker's name. So all names are read again. */
+void vh_guest_preview(VhGuest *guest, pid_t process)
+{
+    g_autoptr(GArray) threads = guest->monitor_ready ? NULL : vh_threads_own("/proc", process);
+    GArray *vcpus = NULL;
+
+    if (!threads || (guest->process == process && same_threads(threads, guest->threads)))
+        return;
+    vcpus = g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu));
+    for (guint i = 0; i < threads->len; i++) {
+        const struct vh_thread *thread = &g_array_index(threads, struct vh_thread, i);
+        const struct vh_vcpu vcpu = {.index = thread->number, .thread = thread->thread, .apic_id = -1};
+
+        if (thread->kind == VH_THREAD_VCPU && vcpus->len < VH_CPUS_MAX)
+            g_array_append_val(vcpus, vcpu);
+    }
+    g_array_sort(vcpus, by_index);
+    if (!guest->preview)
+        read_usual(guest);
+    guest->preview = true;
+    guest->process = process;
+    g_array_unref(guest->threads);
+    guest->threads = g_steal_pointer(&threads);
+    sort_out(guest);
+    vh_guest_take_vcpus(guest, vcpus, "QEMU comes up");
+}
+
+const struct vh_cpuset *vh_guest_usual(const VhGuest *guest)
+{
+    return guest->preview ? &guest->usual : NULL;
+}

@@ -363,14 +363,23 @@ void vh_guest_greet(VhGuest *guest)
         vh_session_hello(guest->session);
 }
 
+void vh_guest_take_vcpus(VhGuest *guest, GArray *vcpus, const char *why)
+{
+    if (guest->vcpus != vcpus)
+        g_array_unref(guest->vcpus);
+    guest->vcpus = vcpus;
+    join_cpus(guest);
+    touch(guest, why);
+    settle(guest);
+}
+
 void vh_guest_set_vcpus(VhGuest *guest, GArray *vcpus, pid_t process, const char *why)
 {
     g_array_unref(guest->vcpus);
     guest->vcpus = vcpus;
+    guest->preview = false;
     vh_guest_find_threads(guest, process);
-    join_cpus(guest);
-    touch(guest, why);
-    settle(guest);
+    vh_guest_take_vcpus(guest, vcpus, why);
 }
 
 /* ---- the guest ---- */

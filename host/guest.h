@@ -49,6 +49,12 @@ pid_t vh_guest_process(const VhGuest *guest);
 /* Looks which of them are gone and which are new. Quick, but vhost workers that the kernel has threads of its own
  * for are only looked for when the vCPUs are asked for. */
 void vh_guest_refresh_threads(VhGuest *guest);
+/* Its QEMU is `process` and its monitor does not answer yet: until it does, the guest has the threads that /proc
+ * names, and vCPUs that no guest CPU is matched with. Called again and again while QEMU makes them. */
+void vh_guest_preview(VhGuest *guest, pid_t process);
+/* What its maker will set its threads' masks to before they run, where nobody has pinned them (borrowed); NULL: it
+ * has done so. */
+const struct vh_cpuset *vh_guest_usual(const VhGuest *guest);
 /* One wish for each vCPU, as of now. */
 void vh_guest_wishes(VhGuest *guest, struct vh_wish *wishes);
 

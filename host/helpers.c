@@ -89,6 +89,8 @@ void vh_helpers_want(VhActuate *actuate, const VhGuest *guest, unsigned number, 
         /* One that came since has inherited what its maker was held to: it is to be put back like that one. */
         if (cpus || (touched && (vh_actuate_setting(actuate, threads[i].thread) || !off_of(off, &threads[i]))))
             vh_actuate_want(actuate, &target, number, position, cpus ? &setting : NULL);
+        if (vh_guest_usual(guest))
+            vh_actuate_assume(actuate, threads[i].thread, vh_guest_usual(guest));
     }
 }
 

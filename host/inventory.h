@@ -11,6 +11,8 @@ typedef struct VhInventory VhInventory;
 struct vh_inventory_events {
     void (*added)(const struct vh_config_guest *guest, gpointer data);
     void (*removed)(const char *name, gpointer data);
+    /* The guest comes up: its QEMU is `process`, whose monitor is not within reach yet. Called again and again. */
+    void (*starting)(const char *name, pid_t process, gpointer data);
     /* What bars a pin may have changed: try again. */
     void (*retry)(const char *name, gpointer data);
     /* The seat is somebody else's to place, because of `why` (borrowed); NULL: it no longer is. */

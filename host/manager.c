@@ -88,6 +88,17 @@ static void on_removed(const char *name, gpointer data)
     vh_round_run(manager->round, "the guest is not managed any longer");
 }
 
+static void on_starting(const char *name, pid_t process, gpointer data)
+{
+    VhManager *manager = data;
+    const struct vh_entry *entry = vh_manager_find(manager, name, NULL);
+
+    if (!entry)
+        return;
+    vh_guest_preview(entry->guest, process);
+    vh_round_recheck(manager->round, entry);
+}
+
 static void on_hands_off(const char *name, struct vh_seat seat, const char *why, gpointer data)
 {
     VhManager *manager = data;
@@ -124,8 +135,12 @@ static bool on_wanted(const struct vh_guest_id *id, gpointer data)
     return vh_policy_matches(vh_policy_store_get(((const VhManager *)data)->policy), id);
 }
 
-static const struct vh_inventory_events inventory_events = {
-    .added = on_added, .removed = on_removed, .retry = on_retry, .hands_off = on_hands_off, .wanted = on_wanted};
+static const struct vh_inventory_events inventory_events = {.added = on_added,
+                                                            .removed = on_removed,
+                                                            .starting = on_starting,
+                                                            .retry = on_retry,
+                                                            .hands_off = on_hands_off,
+                                                            .wanted = on_wanted};
 
 /* ---- policy ---- */
 

@@ -216,6 +216,8 @@ static guint act(VhRound *round, const char *why, bool *retry)
             if (cpus)
                 setting.cpus = *cpus;
             vh_actuate_want(round->actuate, &target, i, j, cpus ? &setting : NULL);
+            if (vh_guest_usual(entry->guest))
+                vh_actuate_assume(round->actuate, vcpus[j].thread, vh_guest_usual(entry->guest));
         }
         vh_helpers_want(round->actuate, entry->guest, i, entry->held ? NULL : made, entry->off);
     }
@@ -277,6 +279,12 @@ void vh_round_forgive(VhRound *round)
 {
     vh_actuate_forgive(round->actuate);
     vh_actuate_forgive(round->boosts);
+}
+
+void vh_round_recheck(VhRound *round, const struct vh_entry *entry)
+{
+    if (vh_actuate_check(round->actuate, vh_entry_name(entry)))
+        vh_round_run(round, "libvirt has set what it sets before a guest runs");
 }
 
 void vh_round_yield(VhRound *round, const struct vh_entry *entry, struct vh_seat seat)

@@ -100,11 +100,19 @@ static int by_thread(gconstpointer a, gconstpointer b)
     return ((const struct vh_thread *)a)->thread - ((const struct vh_thread *)b)->thread;
 }
 
-GArray *vh_threads_list(const char *proc, pid_t process)
+GArray *vh_threads_own(const char *proc, pid_t process)
 {
     GArray *threads = g_array_new(FALSE, TRUE, sizeof(struct vh_thread));
 
     add_own(threads, proc, process);
+    g_array_sort(threads, by_thread);
+    return threads;
+}
+
+GArray *vh_threads_list(const char *proc, pid_t process)
+{
+    GArray *threads = vh_threads_own(proc, process);
+
     if (threads->len)
         add_vhost(threads, proc, process);
     g_array_sort(threads, by_thread);
@@ -177,13 +185,25 @@ static pid_t scan(const char *proc, const char *uuid)
     return found;
 }
 
-pid_t vh_threads_find_process(const char *proc, const char *name, const char *uuid)
+char *vh_threads_pid_file(const char *name)
 {
-    g_autofree char *path = g_strdup_printf("%s/%s.pid", PID_DIRECTORY, name);
+    return strchr(name, '/') ? NULL : g_strdup_printf("%s/%s.pid", PID_DIRECTORY, name);
+}
+
+pid_t vh_threads_read_process(const char *proc, const char *pid_file, const char *uuid)
+{
     g_autofree char *text = NULL;
     pid_t process = 0;
 
-    if (!strchr(name, '/') && g_file_get_contents(path, &text, NULL, NULL))
+    if (pid_file && g_file_get_contents(pid_file, &text, NULL, NULL))
         process = number_of(g_strstrip(text));
-    return process && has_uuid(proc, process, uuid) ? process : scan(proc, uuid);
+    return process && has_uuid(proc, process, uuid) ? process : 0;
+}
+
+pid_t vh_threads_find_process(const char *proc, const char *name, const char *uuid)
+{
+    g_autofree char *path = vh_threads_pid_file(name);
+    pid_t process = vh_threads_read_process(proc, path, uuid);
+
+    return process ? process : scan(proc, uuid);
 }

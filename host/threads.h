@@ -28,9 +28,17 @@ struct vh_thread {
  * `proc` is /proc but for tests. */
 GArray *vh_threads_list(const char *proc, pid_t process);
 
+/* The same without kernel threads, which takes no look at all of /proc. */
+GArray *vh_threads_own(const char *proc, pid_t process);
+
 /* Brings such a list up to date with the threads of the `process` itself: drops those that are gone, adds new
  * ones. Reads a name only for those, so it is quick enough for the hint path. Returns whether it has changed. */
 bool vh_threads_update(GArray *threads, const char *proc, pid_t process);
+
+/* libvirt's file with the process of the domain `name`; NULL: no file can have that name. g_free() it. */
+char *vh_threads_pid_file(const char *name);
+/* The process that `pid_file` (may be NULL) names, if its command line has the `uuid`; else 0. */
+pid_t vh_threads_read_process(const char *proc, const char *pid_file, const char *uuid);
 
 /* The process that runs the domain `name` with `uuid`: libvirt's file says so, and its command line agrees.
  * Without that file, the one QEMU started by libvirt that has the UUID. 0: there is none. Reads much of /proc: not

@@ -35,6 +35,7 @@ struct VhVirtPins {
     struct vh_cpuset usual; /* <vcpu cpuset>, else `all` */
     GPtrArray *unheard;     /* "vcpupin0=0-3": told, not announced yet */
     bool automatic;         /* numad has chosen what is usual, and nobody tells what that is */
+    bool going;             /* it runs */
     bool busy;
     bool closed;
     bool gone;
@@ -156,7 +157,7 @@ static void begin_sync(VhVirtPins *pins)
     GHashTableIter iter;
     gpointer value = NULL;
 
-    if (pins->busy || pins->closed)
+    if (pins->busy || pins->closed || !pins->going)
         return;
     sync = vh_pin_sync_new(pins->uuid, pins->id, pins->record);
     g_hash_table_iter_init(&iter, pins->pins);
@@ -338,8 +339,13 @@ VhVirtPins *vh_virt_pins_new(VhVirt *virt, const struct vh_domain *xml, const ch
     pins->automatic = xml->cpus_auto;
     vh_pin_record_read(record, xml->id, on_record, pins);
     read_pins(pins, xml);
-    begin_sync(pins);
     return pins;
+}
+
+void vh_virt_pins_go(VhVirtPins *pins)
+{
+    pins->going = true;
+    begin_sync(pins);
 }
 
 void vh_virt_pins_free(VhVirtPins *pins, bool gone)

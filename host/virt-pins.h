@@ -28,6 +28,9 @@ typedef void (*VhVirtPinsSynced)(gpointer data);
  * instance. `foreign` is called at once for pins in `xml` that are not ours. */
 VhVirtPins *vh_virt_pins_new(VhVirt *virt, const struct vh_domain *xml, const char *record,
                              VhVirtPinsForeign foreign, VhVirtPinsSynced synced, gpointer data);
+/* The domain runs: libvirt can be told from now on. While it starts, calls about it wait for up to half a minute,
+ * and then fail. */
+void vh_virt_pins_go(VhVirtPins *pins);
 /* Tells libvirt nothing. `gone`: the domain has stopped, and the record goes with it. */
 void vh_virt_pins_free(VhVirtPins *pins, bool gone);
 

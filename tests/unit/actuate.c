@@ -127,6 +127,43 @@ static void test_left_out_is_restored(struct fixture *f, G_GNUC_UNUSED gconstpoi
     vh_actuate_free(actuate, "end");
 }
 
+/* While its maker still sets masks: what that changes is done again, and what goes back is what it is known to
+ * set. */
+static void test_young_thread(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    VhActuate *actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
+    struct vh_target target = {"guest", VH_TARGET_EMULATOR, f->victim.tid};
+    union vh_setting setting = {.cpus = f->first};
+    struct vh_cpuset usual = f->floating;
+    struct vh_cpuset inherited;
+
+    vh_cpuset_sub(&usual, &f->first);
+    if (vh_cpuset_empty(&usual)) {
+        g_test_skip("this host has one CPU");
+        vh_actuate_free(actuate, "end");
+        return;
+    }
+    for (int i = 0; i < 2; i++) {
+        vh_actuate_begin(actuate, reason_of, NULL);
+        vh_actuate_want(actuate, &target, 0, 2, &setting);
+        vh_actuate_assume(actuate, f->victim.tid, &usual);
+        vh_actuate_end(actuate, "QEMU comes up", NULL);
+        assert_cpus(f->victim.tid, &f->first);
+        g_assert_false(vh_actuate_check(actuate, "guest"));
+        g_assert_cmpint(sched_setaffinity(f->victim.tid, sizeof(usual), (const cpu_set_t *)(const void *)&usual),
+                        ==, 0);
+        g_assert_false(vh_actuate_check(actuate, "another guest"));
+        g_assert_true(vh_actuate_check(actuate, "guest"));
+        target.vcpu = 2; /* it has its name by now */
+    }
+    g_assert_true(vh_thread_cpus(f->victim.tid, &inherited));
+    g_assert_true(vh_cpuset_equal(&inherited, &usual));
+    round_with(f, actuate, &f->first, "again");
+    assert_cpus(f->victim.tid, &f->first);
+    vh_actuate_free(actuate, "end");
+    assert_cpus(f->victim.tid, &usual);
+}
+
 /* A daemon that dies leaves its file; the next one puts the mask back. */
 static void test_crash(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
@@ -354,6 +391,7 @@ int main(int argc, char **argv)
     ADD("pin-and-float", test_pin_and_float);
     ADD("stop-restores", test_stop_restores);
     ADD("left-out-is-restored", test_left_out_is_restored);
+    ADD("young-thread", test_young_thread);
     ADD("crash", test_crash);
     ADD("crash-and-reuse", test_crash_and_reuse);
     ADD("thread-gone", test_thread_gone);

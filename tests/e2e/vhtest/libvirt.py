@@ -275,15 +275,16 @@ class Domain(Guest):
 class LibvirtDaemon(Daemon):
     """vhintd beside a libvirtd, for the domains that `domains` ({MATCH: keys}) says."""
 
-    def __init__(self, libvirt, domains=None, **kwargs):
+    def __init__(self, libvirt, domains=None, uri="qemu:///system", **kwargs):
         super().__init__(**kwargs)
         self.libvirt = libvirt
+        self.uri = uri
         self.prefix = libvirt.prefix
         self.domains = {"*": {}} if domains is None else domains
         self.control = libvirt.path("run/vhint/control")
 
     def write_guests(self, file):
-        file.write("[libvirt]\n")
+        file.write(f"[libvirt]\nuri={self.uri}\n")
         for match, keys in self.domains.items():
             keys = {"programs": self.programs, "pool": self.pool, **keys}
             file.write(f"\n[guest {match}]\n" + "".join(f"{key}={value}\n" for key, value in keys.items()))
