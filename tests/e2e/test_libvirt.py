@@ -29,14 +29,18 @@ def switches(pid):
 
 
 class LibvirtCase(unittest.TestCase):
+    """`machines`: those that need not boot in each test, as arguments of Domain."""
     hook = True
     controllers = ()
+    machines = ()
 
     @classmethod
     def setUpClass(cls):
         if missing():
             raise unittest.SkipTest(missing())
         cls.libvirt = cls.enterClassContext(Libvirt(hook=cls.hook, controllers=cls.controllers))
+        for machine in cls.machines:
+            Domain(cls.libvirt, name="model", **machine).prepare()
 
     def setUp(self):
         self.addCleanup(self.libvirt.clear)
@@ -188,6 +192,7 @@ class Enable(LibvirtCase):
 
 class Restarts(LibvirtCase):
     """Whoever goes and comes back finds the guests as they are."""
+    machines = ({},)
 
     def test_running_ones_are_adopted(self):
         with Domain(self.libvirt, transient=True) as guest:
@@ -282,13 +287,14 @@ class Restarts(LibvirtCase):
 
 class Machine(LibvirtCase):
     """What libvirt can do to a machine."""
+    machines = ({}, {"cpus": 1, "maxcpus": 3, "iothreads": 1})
 
     def setUp(self):
         super().setUp()
         self.daemon = self.enterContext(LibvirtDaemon(self.libvirt))
 
     def test_suspend_save_rename(self):
-        with Domain(self.libvirt) as guest:
+        with Domain(self.libvirt, fresh=True) as guest:  # libvirt resumes it itself
             self.daemon.wait_ready()
             pin(guest)
             self.assert_pinned(guest)
@@ -371,6 +377,7 @@ class Machine(LibvirtCase):
 class NoHook(LibvirtCase):
     """Without the hook, libvirt's events are enough; and only the domains that are asked for are looked after."""
     hook = False
+    machines = ({},)
 
     def test_match(self):
         sections = {"web-*": {}, "profile:batch": {}}
@@ -391,6 +398,7 @@ class NoHook(LibvirtCase):
 
 class Many(LibvirtCase):
     """Eight guests at once, and a storm of hook calls meanwhile."""
+    machines = ({"memory": 160},)
 
     def test_eight_guests(self):
         with LibvirtDaemon(self.libvirt) as daemon:
@@ -415,6 +423,7 @@ class Many(LibvirtCase):
 
 class Pins(LibvirtCase):
     """What `virsh vcpupin` says is true, and what somebody says with it is respected."""
+    machines = ({},)
 
     def libvirt_pins(self, guest):
         """{vCPU: set of host CPUs}"""

@@ -59,6 +59,7 @@ class Guest:
     """A guest; a context manager. `qmp_path` and `channel_path` are for vhintd, `qmp` is the test's own monitor. With
     `proxies`, both paths can be cut: proxies["qmp"], proxies["channel"]. Goes on from a saved state where there are
     such (states.py); `fresh` boots."""
+    channel_label = "org.vhint.0"  # QEMU's name for the channel
 
     def __init__(self, cpus=4, smp=None, memory=256, image=None, append="", arguments=(), name="guest",
                  proxies=False, fresh=False):
@@ -159,17 +160,20 @@ class Guest:
             if not os.path.exists(state):
                 with Guest(smp=self.smp, memory=self.memory, image=self.image, append=self.append,
                            arguments=self.arguments, name=self.name, fresh=True) as model:
-                    model.wait_injector()
-                    model.agent.close()
-                    states.save(model.qmp, state)
-        self._launch(self._argv() + states.arguments(state))
-        states.resume(self.qmp)
+                    model.save(model.qmp.call, state)
+        self._launch(self._argv() + states.arguments(self.path("state")))
+        states.load(state, self.path("state"))
 
-    def wait_injector(self):
+    def save(self, call, state):
+        """Once the injector waits for the host."""
+        self.wait_injector(call)
+        self.agent.close()
+        states.save(call, state, self.path("state"))
+
+    def wait_injector(self, call):
         """Returns once the guest has the port open; at once if it was told to run no injector."""
         def is_open():
-            ports = {port["label"]: port["frontend-open"] for port in self.qmp.call("query-chardev")}
-            return ports["org.vhint.0"]
+            return any(port["frontend-open"] for port in call("query-chardev") if port["label"] == self.channel_label)
         if "vhint.injector=0" not in self.append:
             wait_for(is_open, 20, "the injector opens its port")
 

@@ -10,7 +10,7 @@ import subprocess
 import uuid
 from xml.sax.saxutils import quoteattr
 
-from . import process
+from . import process, states
 from .agent import Agent
 from .daemon import ENVIRONMENT, HOST_BUILD, VHINTCTL, Daemon
 from .guest import BUILD, Guest
@@ -159,7 +159,9 @@ class Libvirt:
 
 
 class Domain(Guest):
-    """A guest that libvirt runs. It has the channel for vhint (unless told otherwise) and one for the test."""
+    """A guest that libvirt runs. It has the channel for vhint (unless told otherwise) and one for the test. Goes on from a
+    saved state only if prepare() was called for such a machine; `fresh` boots."""
+    channel_label = "charchannel0"
 
     def __init__(self, libvirt, name="guest", cpus=2, maxcpus=None, memory=192, channel=True, profile=None, iothreads=0,
                  extra="", transient=False, **kwargs):
@@ -184,7 +186,9 @@ class Domain(Guest):
             if self.profile else ""
         channel = "<channel type='unix'><source mode='bind'/><target type='virtio' name='org.vhint.0'/></channel>" \
             if self.channel else ""
-        return f"""<domain type='{"kvm" if kvm else "qemu"}'>
+        resume = "".join(f"<qemu:arg value='{argument}'/>" for argument in states.arguments(self.path("state"))) \
+            if self._state() else ""
+        return f"""<domain type='{"kvm" if kvm else "qemu"}' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
   <name>{self.name}</name><uuid>{self.uuid}</uuid>{profile}
   <memory unit='MiB'>{self.memory}</memory>
   <vcpu current='{self.cpus}'>{self.maxcpus}</vcpu>
@@ -202,8 +206,30 @@ class Domain(Guest):
     <channel type='unix'><source mode='bind' path={quoteattr(self.path("test"))}/>
       <target type='virtio' name='org.vhint.test'/></channel>
   </devices>
+  <qemu:commandline>{resume}</qemu:commandline>
 </domain>
 """
+
+    def _machine(self):
+        return [str(what) for what in (self.cpus, self.maxcpus, self.memory, self.iothreads, self.append)]
+
+    def _state(self):
+        """The saved state of such a machine; None: it boots."""
+        if self.fresh or not self.channel:
+            return None
+        state = states.path_of(self.image, ["libvirt", *self._machine()])
+        return state if os.path.exists(state) else None
+
+    def prepare(self):
+        """Makes the saved state of such a machine, if there is none yet. The domain is not used otherwise."""
+        state = None if self.fresh else states.path_of(self.image, ["libvirt", *self._machine()])
+        if not state:
+            return
+        with states.locked(state):
+            if not os.path.exists(state):
+                self.fresh = True
+                with self:
+                    self.save(self.monitor, state)
 
     def define(self):
         with open(self.xml_path, "w") as file:
@@ -222,6 +248,8 @@ class Domain(Guest):
             if self.libvirt.call("domstate", self.uuid).returncode:
                 self.define()
             self.libvirt.virsh("start", self.uuid)
+        if self._state():
+            states.load(self._state(), self.path("state"))
         return self.attach(wait)
 
     def attach(self, wait=True):

@@ -8,6 +8,7 @@ import fcntl
 import glob
 import hashlib
 import os
+import socket
 
 from . import process
 from .process import Failure, wait_for
@@ -41,29 +42,40 @@ def locked(path):
         yield
 
 
-def save(qmp, path):
-    """Leaves the machine stopped. States of the same image's former contents are removed."""
+def save(call, path, sock):
+    """Keeps the machine's state, which ends it. It runs meanwhile, or it would not run when it is loaded. `call` is its monitor's, `sock` a path for a socket. States of the same
+    image's former contents are removed."""
     kernel, digest, _ = os.path.basename(path).rsplit(".", 2)
     for old in glob.glob(os.path.join(glob.escape(DIRECTORY), f"{kernel}.*")):
         if not os.path.basename(old).startswith(f"{kernel}.{digest}."):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(old)
     part = f"{path}.{os.getpid()}.part"
-    qmp.call("stop")
-    qmp.call("migrate-set-parameters", **{"max-bandwidth": 1 << 40})
-    qmp.call("migrate", uri=f"exec:cat > '{part}'")
-    outcome = wait_for(lambda: status if (status := qmp.call("query-migrate")["status"]) in ("completed", "failed")
-                       else None, 60, "the guest's state is saved")
+    with socket.socket(socket.AF_UNIX) as server, open(part, "wb") as file:
+        server.bind(sock)
+        server.listen(1)
+        server.settimeout(20 * process.SLOWNESS)
+        call("migrate-set-parameters", **{"max-bandwidth": 1 << 40})
+        call("migrate", uri=f"unix:{sock}")
+        stream, _ = server.accept()
+        with stream:
+            while data := stream.recv(1 << 20):
+                file.write(data)
+    os.unlink(sock)
+    outcome = wait_for(lambda: status if (status := call("query-migrate")["status"]) in ("completed", "failed")
+                       else None, 20, "the guest's state is saved")
     if outcome == "failed":
-        raise Failure(f"the guest's state cannot be saved: {qmp.call('query-migrate').get('error-desc', '')}")
+        raise Failure(f"the guest's state cannot be saved: {call('query-migrate').get('error-desc', '')}")
     os.rename(part, path)
 
 
-def arguments(path):
-    """What makes QEMU start from the state, stopped."""
-    return ["-incoming", f"exec:cat '{path}'"]
+def arguments(sock):
+    """What makes QEMU wait for a state."""
+    return ["-incoming", f"unix:{sock}"]
 
 
-def resume(qmp):
-    wait_for(lambda: qmp.call("query-status")["status"] == "paused", 20 * process.SLOWNESS, "the saved guest is loaded")
-    qmp.call("cont")
+def load(path, sock):
+    """Gives the state to a QEMU that waits for it."""
+    with socket.socket(socket.AF_UNIX) as stream, open(path, "rb") as file:
+        stream.connect(sock)
+        stream.sendfile(file)
