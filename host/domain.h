@@ -17,6 +17,10 @@
 /* The element <profile> of this namespace in the domain's <metadata> names its profile. */
 #define VH_DOMAIN_NAMESPACE "urn:vhint:domain:1"
 #define VH_DOMAIN_PREFIX "vhint"
+/* The element <added> of this one says that the channel is vhintctl's work. libvirt keeps one element for each
+ * namespace. */
+#define VH_DOMAIN_CHANNEL_NAMESPACE "urn:vhint:channel:1"
+#define VH_DOMAIN_CHANNEL_PREFIX "vhint-channel"
 
 enum vh_domain_channel {
     VH_DOMAIN_CHANNEL_NONE,         /* no port org.vhint.0 */
@@ -42,6 +46,7 @@ struct vh_domain {
     char *profile; /* NULL: none */
     enum vh_domain_channel channel;
     char *channel_path; /* NULL: not known yet */
+    bool channel_added; /* by vhintctl */
     bool virtio_serial; /* has a controller, so a port can be plugged in while it runs */
     unsigned vcpus;     /* those that can be */
     unsigned vcpus_now; /* those that are */

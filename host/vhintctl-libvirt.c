@@ -24,9 +24,19 @@ struct target {
 };
 
 /* What was done to one life; for the report. */
-enum change { CHANGE_NONE, CHANGE_ADDED, CHANGE_THERE, CHANGE_NEXT_START, CHANGE_REMOVED, CHANGE_ABSENT };
-static const char *const change_texts[] = {"",        "added",    "already there", "at its next start",
-                                           "removed", "not there"};
+enum change {
+    CHANGE_NONE,
+    CHANGE_ADDED,
+    CHANGE_THERE,
+    CHANGE_NEXT_START,
+    CHANGE_REMOVED,
+    CHANGE_ABSENT,
+    CHANGE_KEPT,
+    CHANGES
+};
+static const char *const change_texts[] = {
+    "", "added", "already there", "at its next start", "removed", "not there", "kept, as vhintctl did not add it"};
+G_STATIC_ASSERT(G_N_ELEMENTS(change_texts) == CHANGES);
 
 static int fail(GError **error, const char *name, const char *doing)
 {
@@ -109,13 +119,27 @@ static void clear_target(struct target *target)
 
 /* ---- the channel ---- */
 
+/* Notes that the channel is vhintctl's work, or that it is not. */
+static int set_mark(const struct target *target, const char *name, bool ours, unsigned flags, GError **error)
+{
+    if (virDomainSetMetadata(target->domain, VIR_DOMAIN_METADATA_ELEMENT, ours ? "<added/>" : NULL,
+                             ours ? VH_DOMAIN_CHANNEL_PREFIX : NULL, VH_DOMAIN_CHANNEL_NAMESPACE, flags) < 0)
+        return fail(error, name, "noting whose work the channel is");
+    return 0;
+}
+
+/* The note comes first: without it, what was added could not be told from what was there. */
 static int attach(const struct target *target, const char *name, unsigned flags, GError **error)
 {
     static const char xml[] = "<channel type='unix'><source mode='bind'/>" PORT "</channel>";
 
-    if (virDomainAttachDeviceFlags(target->domain, xml, flags) < 0)
-        return fail(error, name, "adding the channel");
-    return 0;
+    if (set_mark(target, name, true, flags, error) < 0)
+        return -1;
+    if (virDomainAttachDeviceFlags(target->domain, xml, flags) == 0)
+        return 0;
+    fail(error, name, "adding the channel");
+    set_mark(target, name, false, flags, NULL);
+    return -1;
 }
 
 static int add_channel(const struct target *target, const char *name, enum change *config, enum change *live,
@@ -158,12 +182,12 @@ static int detach(const struct target *target, const struct vh_domain *xml, cons
     g_autofree char *text =
         g_strdup_printf("<channel type='unix'><source mode='bind'%s/>" PORT "</channel>", path ? path : "");
 
-    if (xml->channel == VH_DOMAIN_CHANNEL_OTHER)
-        return refuse(error, name, "its port " VH_PORT_NAME " is not vhintctl's work: remove it with virsh edit");
-    *change = xml->channel == VH_DOMAIN_CHANNEL_NONE ? CHANGE_ABSENT : CHANGE_REMOVED;
+    *change = xml->channel == VH_DOMAIN_CHANNEL_NONE                           ? CHANGE_ABSENT
+              : !xml->channel_added || xml->channel == VH_DOMAIN_CHANNEL_OTHER ? CHANGE_KEPT
+                                                                               : CHANGE_REMOVED;
     if (*change == CHANGE_REMOVED && virDomainDetachDeviceFlags(target->domain, text, flags) < 0)
         return fail(error, name, "removing the channel");
-    return 0;
+    return xml->channel_added ? set_mark(target, name, false, flags, error) : 0;
 }
 
 /* ---- the profile ---- */

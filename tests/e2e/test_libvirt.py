@@ -169,7 +169,7 @@ class Enable(LibvirtCase):
                 self.assert_floats(guest)
                 xml = self.libvirt.virsh("dumpxml", "--inactive", guest.name)
                 self.assertNotIn("org.vhint.0", xml)
-                self.assertNotIn("profile", xml)
+                self.assertNotIn("urn:vhint", xml)
                 self.assertEqual(self.ctl("disable", guest.name)["channel_live"], "not there")
 
     def test_while_it_runs(self):
@@ -180,6 +180,17 @@ class Enable(LibvirtCase):
             daemon.wait_ready()
             pin(guest)
             self.assert_pinned(guest)
+
+    def test_what_it_did_not_add_stays(self):
+        guest = Domain(self.libvirt, name="byhand", channel=True).define()
+        self.addCleanup(guest.stop)
+
+        def xml():
+            return self.libvirt.virsh("dumpxml", guest.name).replace("  <metadata/>\n", "")
+        before = xml()
+        self.assertEqual(self.ctl("enable", guest.name, "--profile", "web")["channel_config"], "already there")
+        self.assertIn("kept", self.ctl("disable", guest.name)["channel_config"])
+        self.assertEqual(xml(), before)
 
     def test_refusals_name_the_thing(self):
         for args, code, text in ((["enable", "nobody"], 4, "nobody"),

@@ -28,6 +28,7 @@ static void test_live(void)
     g_assert_cmpstr(domain->name, ==, "t1");
     g_assert_cmpstr(domain->uuid, ==, "04e404a5-4fac-4774-b77a-4a52a787257e");
     g_assert_cmpstr(domain->profile, ==, "web");
+    g_assert_true(domain->channel_added);
     g_assert_cmpuint(domain->vcpus, ==, 4);
     g_assert_cmpuint(domain->vcpus_now, ==, 2);
     g_assert_cmpuint(domain->iothreads, ==, 1);
@@ -70,6 +71,7 @@ static void test_least(void)
     g_assert_no_error(error);
     g_assert_cmpint(domain->id, ==, -1);
     g_assert_null(domain->profile);
+    g_assert_false(domain->channel_added);
     g_assert_cmpint(domain->channel, ==, VH_DOMAIN_CHANNEL_NONE);
     g_assert_false(domain->virtio_serial);
 }
