@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // vhintd: serves the guests of its configuration until it is told to stop.
 #include <bpf/libbpf.h>
+#include <errno.h>
 #include <glib-unix.h>
 #include <locale.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "config.h"
 #include "control.h"
@@ -62,6 +64,19 @@ static int serve(const VhConfig *config, GError **error)
     return 0;
 }
 
+/* A descriptor is held for each thread under management, and thousands may be: the usual soft limit, 1024, is
+ * there for programs that use select(2). Source: setrlimit(2), systemd's file-descriptors document. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        g_warning("cannot raise the limit of open files: %s", g_strerror(errno));
+}
+
 int main(int argc, char **argv)
 {
     g_autofree char *path = NULL;
@@ -88,6 +103,7 @@ int main(int argc, char **argv)
         printf("vhintd %s\n", VH_VERSION);
         return EXIT_SUCCESS;
     }
+    raise_descriptors();
     /* A worker that has nothing to do would wake up once more to end itself. */
     g_thread_pool_set_max_unused_threads(0);
     /* Objects that are no good are reported in our own words. */

@@ -113,3 +113,14 @@ class Closed(unittest.TestCase):
 
 if __name__ == "__main__":
     unittest.main()
+
+
+class Descriptors(unittest.TestCase):
+    def test_as_many_as_may_be(self):
+        """One is held for each thread under management; the soft limit that a shell or systemd gives is 1024."""
+        daemon = vhtest.Daemon()
+        daemon.prefix = ["prlimit", "--nofile=256:3000", "--"]
+        self.enterContext(daemon)
+        with open(f"/proc/{daemon.process.pid}/limits") as file:
+            limit = next(line.split() for line in file if line.startswith("Max open files"))
+        self.assertEqual(limit[3:5], ["3000", "3000"])
