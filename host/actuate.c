@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "orphans.h"
 
 /* One thread. */
 struct item {
@@ -58,9 +59,19 @@ static bool came_and_went(const struct item *item, const GError *error)
     return item->vcpu >= VH_TARGET_EMULATOR && g_error_matches(error, VH_ERROR, VH_ERROR_NOT_CONNECTED);
 }
 
+static void on_orphan(const char *guest, pid_t thread, gpointer data)
+{
+    VhActuate *actuate = data;
+    g_autofree char *what = step_name(actuate, "un", VH_TARGET_EMULATOR, thread);
+
+    vh_journal_step(actuate->journal, guest, what, "inherited from a thread that a dead daemon had changed", NULL,
+                    NULL);
+}
+
 static void recover_all(VhActuate *actuate)
 {
     struct vh_saved_slot *slot = NULL;
+    VhOrphans *orphans = actuate->actuator->adopt ? vh_orphans_new(actuate->saved) : NULL;
 
     while ((slot = vh_saved_next(actuate->saved, actuate->actuator->saved, NULL))) {
         g_autoptr(GError) error = NULL;
@@ -72,6 +83,10 @@ static void recover_all(VhActuate *actuate)
         else
             vh_journal_step(actuate->journal, guest, what, "left by a daemon that died", NULL, NULL);
     }
+    if (!orphans)
+        return;
+    vh_orphans_put_back(orphans, on_orphan, actuate);
+    vh_orphans_free(orphans);
 }
 
 VhActuate *vh_actuate_new(VhSaved *saved, VhJournal *journal, const struct vh_actuator *actuator)

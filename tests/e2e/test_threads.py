@@ -86,9 +86,14 @@ class Threads(unittest.TestCase):
         self.start()
         self.daemon.kill()
         self.assertTrue(self.placed())
+        # Nobody sees this one come: it has its maker's mask.
+        self.guest.qmp.call("object-add", **{"qom-type": "iothread", "id": "io2"})
+        new = next(t["thread-id"] for t in self.guest.qmp.call("query-iothreads") if t["id"] == "io2")
+        self.assertEqual(vhtest.thread_cpus(new), {self.last})
         self.policy("emulator=free\n")
         self.daemon.start(wait=False)
         wait_for(self.put_back, SOON, "the next daemon puts emulator and IOThread back")
+        self.assertEqual(vhtest.thread_cpus(new), self.floating)
         self.assertEqual(len(self.steps(f"unpin IOThread, thread {self.iothread}")), 1)
 
     def test_release_resume_and_another_policy(self):

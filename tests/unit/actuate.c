@@ -193,6 +193,40 @@ static void test_crash(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     vh_actuate_free(actuate, "end");
 }
 
+/* What a changed thread makes after the daemon's death, which is nowhere saved; a mask of its own is nobody's. */
+static void test_crash_and_orphans(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    struct vh_target target = {"guest", VH_TARGET_EMULATOR, f->victim.tid};
+    VhHold *hold = vh_actuator_pin.probe(f->saved, &target, NULL);
+    union vh_setting first = {.cpus = f->first};
+    struct vh_cpuset others = f->floating;
+    struct victim threads[2] = {0};
+    VhActuate *actuate = NULL;
+
+    vh_cpuset_sub(&others, &f->first);
+    if (vh_cpuset_empty(&others)) {
+        g_test_skip("this host has one CPU");
+        vh_actuator_pin.forget(hold);
+        return;
+    }
+    g_assert_cmpint(vh_actuator_pin.apply(hold, &first, NULL), ==, 0);
+    for (int i = 0; i < 2; i++) {
+        const struct vh_cpuset *cpus = i ? &others : &f->first;
+
+        victim_start(&threads[i]);
+        g_assert_cmpint(sched_setaffinity(threads[i].tid, sizeof(*cpus), (const cpu_set_t *)(const void *)cpus),
+                        ==, 0);
+    }
+    actuate =
+        vh_actuate_new(f->saved, f->journal, &vh_actuator_pin); /* as the next daemon: the slot is still there */
+    assert_cpus(f->victim.tid, &f->floating);
+    assert_cpus(threads[0].tid, &f->floating);
+    assert_cpus(threads[1].tid, &others);
+    vh_actuate_free(actuate, "end");
+    for (int i = 0; i < 2; i++)
+        victim_end(&threads[i]);
+}
+
 /* The number belongs to another thread by now: it is left alone. */
 static void test_crash_and_reuse(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
@@ -393,6 +427,7 @@ int main(int argc, char **argv)
     ADD("left-out-is-restored", test_left_out_is_restored);
     ADD("young-thread", test_young_thread);
     ADD("crash", test_crash);
+    ADD("crash-and-orphans", test_crash_and_orphans);
     ADD("crash-and-reuse", test_crash_and_reuse);
     ADD("thread-gone", test_thread_gone);
     ADD("inherited", test_inherited);
