@@ -20,7 +20,8 @@ HOOK = os.path.join(HOST_BUILD, "host/vhint-libvirt-hook")
 QEMU_DRIVER = "/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so"
 CACHE = os.path.join(BUILD, "libvirt-cache")  # what QEMU can do, which takes libvirtd seconds to find out
 
-# Holds the namespace. Once the test's end of stdin is closed, also by its death, no QEMU is left: libvirtd detaches them.
+# Holds the namespace. Once the test's end of stdin is closed, also by its death, nothing is left that lives in it: libvirtd
+# detaches its QEMUs.
 HOLDER = r"""
 set -e
 mount --bind "$0/run" /run
@@ -33,8 +34,16 @@ mount --bind "$1" /var/cache
 [ ! -d /sys/fs/cgroup/cpuset ] || umount /sys/fs/cgroup/unified 2>/dev/null || :
 echo ready
 cat >/dev/null
-for f in /run/libvirt/qemu/*.pid; do
-    [ "$f" = /run/libvirt/qemu/driver.pid ] || kill -9 "$(cat "$f")" || :
+mine=$(readlink /proc/$$/ns/mnt)
+left=1 tries=0
+while [ -n "$left" ] && [ $tries -lt 100 ]; do
+    left= tries=$((tries + 1))
+    for p in /proc/[0-9]*; do
+        [ "${p#/proc/}" != $$ ] && [ "$(readlink $p/ns/mnt 2>/dev/null)" = "$mine" ] || continue
+        grep -q '^State:.Z' $p/status 2>/dev/null || left=1
+        kill -9 "${p#/proc/}" 2>/dev/null || :
+    done
+    [ -z "$left" ] || sleep 0.05
 done
 find /sys/fs/cgroup/*/machine -depth -type d -exec rmdir {} + 2>/dev/null || :
 rm -rf "$0"
@@ -74,6 +83,7 @@ class Libvirt:
             if self.holder.stdout.readline() != "ready\n":
                 raise Failure("cannot make a mount namespace of the test's own")
             process.witnesses.append(self)
+            process.keepers.append(self.holder)
             return self.start()
         except BaseException:
             self.__exit__()
@@ -85,8 +95,7 @@ class Libvirt:
         try:
             self.stop(sig=9)
         finally:
-            self.holder.stdin.close()
-            self.holder.wait()
+            process.end_keeper(self.holder)
             process.remove_directory(self.directory)
 
     def _make_directory(self):

@@ -16,6 +16,9 @@ _libc = ctypes.CDLL(None)
 _running = []
 _directories = []
 
+# Processes that end others once their stdin is closed; what they need for that is in the directories.
+keepers = []
+
 # Everything that can tell what happened: objects with a method logs() -> text. Printed when a test fails.
 witnesses = []
 
@@ -71,11 +74,27 @@ def remove_directory(path):
         _directories.remove(path)
 
 
+def end_keeper(keeper):
+    keeper.stdin.close()
+    keeper.wait()
+    if keeper in keepers:
+        keepers.remove(keeper)
+
+
+def end_with_parent(sig, parent):
+    """From now on `sig` comes when the process `parent`, which made this one, ends; at once if it has already."""
+    _libc.prctl(1, sig)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), sig)
+
+
 @atexit.register
 def clean_up():
     for process in list(_running):
         process.popen.kill()
         process.popen.wait()
+    for keeper in list(keepers):
+        end_keeper(keeper)
     for path in list(_directories):
         remove_directory(path)
 
