@@ -7,6 +7,7 @@
 
 #include "helpers.h"
 #include "hotplug.h"
+#include "load.h"
 
 struct VhRound {
     const GPtrArray *entries; /* struct vh_entry */
@@ -18,6 +19,7 @@ struct VhRound {
     guint unboosted; /* by the last run */
     VhHotplug *hotplug;
     struct vh_topology *topology;
+    VhLoad *load;
     VhSurvey *survey; /* all guests, in the order of entries */
     GArray *wishes;   /* struct vh_wish, scratch of plan */
     GPtrArray *now;   /* struct vh_cpuset, scratch of plan */
@@ -88,6 +90,9 @@ static const struct vh_plan *plan(VhRound *round)
     vh_survey_begin(round->survey, round->topology, &vh_policy_store_get(round->policy)->reserve);
     for (unsigned i = 0; i < round->entries->len; i++)
         survey_guest(round, g_ptr_array_index(round->entries, i));
+    if (vh_survey_seeks(round->survey))
+        vh_survey_set_load(round->survey,
+                           vh_load_read(round->load, round->topology->cpu_count, g_get_monotonic_time()));
     return vh_survey_plan(round->survey);
 }
 
@@ -401,6 +406,7 @@ VhRound *vh_round_new(const GPtrArray *entries, VhPolicyStore *policy, VhSaved *
     round->survey = vh_survey_new();
     round->wishes = g_array_new(FALSE, TRUE, sizeof(struct vh_wish));
     round->now = g_ptr_array_new();
+    round->load = vh_load_new("/proc/stat");
     round->topology = vh_topology_load(error);
     round->hotplug = round->topology ? vh_hotplug_new(on_hotplug, round, error) : NULL;
     if (!round->hotplug)
@@ -435,6 +441,7 @@ void vh_round_free(VhRound *round)
     vh_hotplug_free(round->hotplug);
     vh_survey_free(round->survey);
     vh_topology_free(round->topology);
+    vh_load_free(round->load);
     g_array_unref(round->wishes);
     g_ptr_array_unref(round->now);
     g_free(round);

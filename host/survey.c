@@ -19,6 +19,8 @@ struct VhSurvey {
     GArray *groups;  /* struct vh_vcpuset */
     GArray *wishes;  /* struct vh_wish */
     GArray *now;     /* struct vh_placed */
+    const uint16_t *load;
+    bool seeks;
     struct vh_placement_input input;
     struct vh_plan *plan;
 };
@@ -53,6 +55,8 @@ void vh_survey_free(VhSurvey *survey)
 void vh_survey_begin(VhSurvey *survey, const struct vh_topology *topology, const struct vh_cpuset *reserved)
 {
     survey->reserved = reserved;
+    survey->load = NULL;
+    survey->seeks = false;
     survey->topology = topology;
     g_array_set_size(survey->guests, 0);
     g_array_set_size(survey->shares, 0);
@@ -74,6 +78,7 @@ static void add_vcpu(VhSurvey *survey, const struct share *share, struct vh_vcpu
     g_array_append_val(survey->wishes, *wish);
     if (wish->kind == VH_WISH_ANCHOR)
         vh_vcpuset_add(anchors, vcpu);
+    survey->seeks = survey->seeks || (wish->kind == VH_WISH_ANCHOR && placed.level != VH_LEVEL_CPU);
     if (wish->kind == VH_WISH_NONE || wish->group == 0)
         return;
     if (share->groups + wish->group > survey->groups->len)
@@ -101,6 +106,16 @@ void vh_survey_add(VhSurvey *survey, const struct vh_survey_guest *guest)
     g_array_append_val(survey->anchors, anchors);
 }
 
+bool vh_survey_seeks(const VhSurvey *survey)
+{
+    return survey->seeks;
+}
+
+void vh_survey_set_load(VhSurvey *survey, const uint16_t *load)
+{
+    survey->load = load;
+}
+
 const struct vh_plan *vh_survey_plan(VhSurvey *survey)
 {
     struct vh_placement_guest *guests = (struct vh_placement_guest *)(gpointer)survey->guests->data;
@@ -114,6 +129,7 @@ const struct vh_plan *vh_survey_plan(VhSurvey *survey)
     }
     survey->input = (struct vh_placement_input){.topology = survey->topology,
                                                 .reserved = survey->reserved,
+                                                .load = survey->load,
                                                 .guests = guests,
                                                 .guest_count = survey->guests->len};
     vh_plan_free(survey->plan);

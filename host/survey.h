@@ -24,6 +24,10 @@ void vh_survey_free(VhSurvey *survey);
 void vh_survey_begin(VhSurvey *survey, const struct vh_topology *topology, const struct vh_cpuset *reserved);
 /* The first guest is 0, oldest first. */
 void vh_survey_add(VhSurvey *survey, const struct vh_survey_guest *guest);
+/* Does a vCPU wish to be anchored that is not yet? Only then it matters how busy which host CPU is. */
+bool vh_survey_seeks(const VhSurvey *survey);
+/* That, as vh_placement_input's; borrowed until the next begin. */
+void vh_survey_set_load(VhSurvey *survey, const uint16_t *load);
 /* Once all are added. The plan is the survey's. */
 const struct vh_plan *vh_survey_plan(VhSurvey *survey);
 

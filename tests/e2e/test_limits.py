@@ -45,6 +45,41 @@ class TwoGuests(unittest.TestCase):
         wait_for(lambda: one_cpu(first, 1) == taken, SOON, "the one that waited gets the host CPU that is free now")
 
 
+class Load(unittest.TestCase):
+    """A new anchor keeps off the host CPU that is busy with something else."""
+
+    def stat(self, **busy):
+        """What the daemon sees as /proc/stat: each CPU has been busy for so many more ticks, the others idle."""
+        for cpu in self.ticks:
+            self.ticks[cpu][0 if cpu in busy.values() else 1] += 1000
+        with open(self.path, "w") as file:  # the very file that is mounted there
+            file.writelines(f"cpu{cpu} {used} 0 0 {idle} 0 0 0 0 0 0\n" for cpu, (used, idle) in self.ticks.items())
+
+    def test_the_quieter_one(self):
+        cpus = sorted(os.sched_getaffinity(0))[:2]
+        if len(cpus) < 2:
+            self.skipTest("this host has one CPU")
+        directory = vhtest.temporary_directory()
+        self.path = os.path.join(directory, "stat")
+        self.ticks = {cpu: [0, 0] for cpu in cpus}
+        self.stat()
+        guest = self.enterContext(vhtest.Guest(cpus=2))
+        daemon = vhtest.Daemon(guest, pool=vhtest.format_cpus(cpus))
+        daemon.prefix = ["unshare", "--mount", "--propagation", "private", "sh", "-c",
+                         'mount --bind "$0" /proc/stat && exec "$@"', self.path]
+        self.enterContext(daemon)
+        for busy, quiet in (cpus, cpus[::-1]):
+            self.stat(busy=busy)
+            task = guest.start_command("exec taskset -c 0 sleep 1000")
+            wait_for(lambda: one_cpu(guest, 0) is not None, SOON, "pinned")
+            self.assertEqual(one_cpu(guest, 0), quiet)
+            self.stat(busy=quiet)
+            guest.run("taskset -c 1 true")  # another plan moves nobody
+            self.assertEqual(one_cpu(guest, 0), quiet)
+            task.kill()
+            wait_for(lambda: one_cpu(guest, 0) is None, SOON, "floats")
+
+
 class ManyCpus(unittest.TestCase):
     """A guest that may have 120 CPUs: masks of two words."""
 
