@@ -21,6 +21,7 @@ struct item {
     char *problem;        /* of the last failure */
     bool named;           /* in this round */
     bool wanted;          /* in this round, with `wish` */
+    const char *why;      /* of this round; NULL: as all */
     union vh_setting wish;
     unsigned plan_guest, plan_vcpu;
 };
@@ -32,6 +33,7 @@ struct VhActuate {
     GHashTable *items;      /* thread -> struct item */
     VhActuateReason reason; /* of this round */
     gpointer reason_data;
+    const char *why; /* of the wishes that follow */
 };
 
 static void item_free(gpointer data)
@@ -147,12 +149,14 @@ void vh_actuate_begin(VhActuate *actuate, VhActuateReason reason, gpointer data)
 
     actuate->reason = reason;
     actuate->reason_data = data;
+    actuate->why = NULL;
     g_hash_table_iter_init(&iter, actuate->items);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         struct item *item = value;
 
         item->named = false;
         item->wanted = false;
+        item->why = NULL;
     }
 }
 
@@ -184,8 +188,8 @@ static void adopt(VhActuate *actuate, struct item *item)
     while (!item->applied && g_hash_table_iter_next(&iter, NULL, &value)) {
         const struct item *maker = value;
 
-        if (!maker->applied || !actuate->actuator->stands(item->hold, &maker->set) ||
-            !g_str_equal(maker->guest, item->guest))
+        if (!maker->applied || !g_str_equal(maker->guest, item->guest) ||
+            !actuate->actuator->stands(item->hold, &maker->set))
             continue;
         actuate->actuator->adopt(item->hold, maker->hold);
         item->applied = true;
@@ -221,6 +225,7 @@ void vh_actuate_want(VhActuate *actuate, const struct vh_target *target, unsigne
     item->plan_guest = guest;
     item->plan_vcpu = vcpu;
     item->wanted = setting != NULL;
+    item->why = actuate->why;
     if (setting)
         item->wish = *setting;
 }
@@ -231,6 +236,11 @@ void vh_actuate_assume(VhActuate *actuate, pid_t thread, const struct vh_cpuset 
 
     if (item && item->hold && item->wanted && !item->applied && actuate->actuator->assume)
         actuate->actuator->assume(item->hold, usual);
+}
+
+void vh_actuate_because(VhActuate *actuate, const char *why)
+{
+    actuate->why = why;
 }
 
 /* First all that is to be undone, so that no two vCPUs are on one host CPU in between. */
@@ -245,7 +255,7 @@ static guint undo_all(VhActuate *actuate, const char *why)
         struct item *item = value;
 
         if (!item->wanted)
-            undone += undo(actuate, item, why);
+            undone += undo(actuate, item, why && item->why ? item->why : why);
         if (item->named)
             continue;
         if (item->hold)

@@ -30,6 +30,9 @@ void vh_actuate_want(VhActuate *actuate, const struct vh_target *target, unsigne
 /* After that, for what is set for the first time: the former mask is `usual` (copied), whatever the thread has
  * now. */
 void vh_actuate_assume(VhActuate *actuate, pid_t thread, const struct vh_cpuset *usual);
+/* The wishes that follow in this round have an occasion of their own, which is the reason of what is reverted;
+ * static. NULL: that of vh_actuate_end. */
+void vh_actuate_because(VhActuate *actuate, const char *why);
 /* Carries the round out. `why` is the occasion: it is the reason of what is reverted. NULL: routine, which the
  * journal is not told of unless it fails. Returns how many actions were undone; `*retry` is set when a host CPU
  * turned out to be offline. */

@@ -165,7 +165,7 @@ void vh_guest_on_monitor(int fd, gpointer data)
     VhGuest *guest = data;
 
     set_problem(guest, "the monitor has not greeted");
-    guest->monitor = vh_qmp_new(fd, &qmp_funcs, guest);
+    guest->monitor = vh_qmp_new(guest->turn, fd, &qmp_funcs, guest);
 }
 
 void vh_guest_open_monitor(VhGuest *guest)

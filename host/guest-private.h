@@ -15,10 +15,13 @@ struct VhGuest {
     const struct vh_guest_funcs *funcs;
     gpointer data;
     const char *dirty; /* why wishes may have changed; NULL: they have not */
+    bool moved;        /* not only facts may have: its threads, CPUs or policy */
 
     /* the channel */
     VhLink *channel_link; /* NULL: the guest has no channel */
-    VhPort *port;         /* with session, or neither */
+    VhTurn *turn;
+    VhScratch *scratch;
+    VhPort *port; /* with session, or neither */
     VhSession *session;
     struct vh_hello hello; /* of the session that is up, or was last */
     struct vh_cpu cpus[VH_CPUS_MAX];
@@ -27,6 +30,8 @@ struct VhGuest {
     VhFacts *facts;
     VhGuestPolicy *policy;
     VhRules *rules;
+    GArray *wishes; /* struct vh_wish, as of the last time they were asked for */
+    bool wishes_hold;
     unsigned batch;  /* hints since the last settle */
     gint64 deferred; /* max-hints: not to act before this time; 0: none */
     guint timer;     /* for what changes though no hint comes */

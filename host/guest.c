@@ -17,9 +17,17 @@ static void complain(VhGuest *guest, const char *what, const char *why)
 /* ---- what changes ---- */
 
 /* Remembers that wishes may have changed; settle tells, once the turn's work is done. */
-static void touch(VhGuest *guest, const char *why)
+static void touch_facts(VhGuest *guest, const char *why)
 {
     guest->dirty = why;
+    guest->wishes_hold = false;
+}
+
+/* The same, and not only by facts. */
+static void touch(VhGuest *guest, const char *why)
+{
+    touch_facts(guest, why);
+    guest->moved = true;
 }
 
 static void settle(VhGuest *guest);
@@ -45,6 +53,26 @@ static void set_timer(VhGuest *guest, gint64 when)
         guest->timer = g_timeout_add((guint)CLAMP(wait, 0, G_MAXINT), on_timer, guest);
 }
 
+/* Asks the rules again. Returns whether anything is asked for that was not, or no longer. */
+static bool renew_wishes(VhGuest *guest)
+{
+    guint count = guest->vcpus->len;
+    bool known = guest->wishes->len == count;
+    g_autofree struct vh_wish *former = g_memdup2(guest->wishes->data, guest->wishes->len * sizeof(*former));
+    struct vh_wish *wishes = NULL;
+    gint64 next = 0;
+
+    g_array_set_size(guest->wishes, count);
+    wishes = (struct vh_wish *)(void *)guest->wishes->data;
+    next = vh_rules_wishes(guest->rules, guest->facts, &guest->map, g_get_monotonic_time(), wishes, count);
+    guest->wishes_hold = true;
+    if (!guest->deferred)
+        set_timer(guest, next);
+    for (guint i = 0; known && i < count; i++)
+        known = vh_wish_equal(&wishes[i], &former[i]);
+    return !known;
+}
+
 static void settle(VhGuest *guest)
 {
     const char *why = guest->dirty;
@@ -63,6 +91,9 @@ static void settle(VhGuest *guest)
     }
     guest->deferred = 0;
     guest->dirty = NULL;
+    if (!guest->moved && !renew_wishes(guest))
+        return;
+    guest->moved = false;
     guest->funcs->changed(guest, why, guest->data);
 }
 
@@ -196,7 +227,7 @@ static void see_record(VhGuest *guest, const struct vh_kind *kind, const struct 
         complain(guest, "hint not acted upon", vh_verdict_text(verdict));
     }
     if (event)
-        touch(guest, "an event asks for it");
+        touch_facts(guest, "an event asks for it");
     misfit = vh_rules_misfit(guest->rules);
     if (misfit)
         complain(guest, "rule not used", misfit);
@@ -217,7 +248,8 @@ static void take_record(VhGuest *guest, struct vh_managed *managed, const struct
     }
     result = vh_facts_take(guest->facts, managed->id, kind, hint, record);
     if (result > 0)
-        touch(guest, hint->flags & VH_HINT_GONE ? "the hint that asked for it is gone" : "a hint has changed");
+        touch_facts(guest,
+                    hint->flags & VH_HINT_GONE ? "the hint that asked for it is gone" : "a hint has changed");
     else if (result < 0)
         complain(guest, "fact refused", "the guest has more facts than are kept");
     if (!(hint->flags & VH_HINT_GONE))
@@ -344,8 +376,8 @@ static void on_channel(int fd, gpointer data)
 {
     VhGuest *guest = data;
 
-    guest->port = vh_port_new(fd, &port_funcs, guest);
-    guest->session = vh_session_new(new_number(), &session_funcs, guest);
+    guest->port = vh_port_new(guest->turn, fd, &port_funcs, guest);
+    guest->session = vh_session_new(new_number(), guest->scratch, &session_funcs, guest);
     set_problem(guest, "no injector has answered yet: start vhint-injector in the guest");
     vh_session_hello(guest->session);
 }
@@ -385,12 +417,15 @@ void vh_guest_set_vcpus(VhGuest *guest, GArray *vcpus, pid_t process, const char
 /* ---- the guest ---- */
 
 VhGuest *vh_guest_new(const struct vh_config_guest *config, const char *state_dir, VhPathWatch *watch,
-                      VhJournal *journal, const struct vh_guest_funcs *funcs, gpointer data)
+                      VhTurn *turn, VhScratch *scratch, VhJournal *journal, const struct vh_guest_funcs *funcs,
+                      gpointer data)
 {
     VhGuest *guest = g_new0(VhGuest, 1);
     g_autofree char *directory = g_build_filename(state_dir, "injected", config->name, NULL);
 
     guest->config = config;
+    guest->turn = turn;
+    guest->scratch = scratch;
     guest->journal = journal;
     guest->funcs = funcs;
     guest->data = data;
@@ -398,6 +433,7 @@ VhGuest *vh_guest_new(const struct vh_config_guest *config, const char *state_di
     guest->monitor_problem = g_strdup("");
     guest->facts = vh_facts_new();
     guest->rules = vh_rules_new();
+    guest->wishes = g_array_new(FALSE, TRUE, sizeof(struct vh_wish));
     guest->vcpus = g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu));
     guest->iothreads = g_array_new(FALSE, TRUE, sizeof(struct vh_thread));
     guest->threads = g_array_new(FALSE, TRUE, sizeof(struct vh_thread));
@@ -431,6 +467,7 @@ void vh_guest_free(VhGuest *guest)
     vh_rules_free(guest->rules);
     vh_guest_policy_free(guest->policy);
     vh_facts_free(guest->facts);
+    g_array_unref(guest->wishes);
     g_array_unref(guest->vcpus);
     g_array_unref(guest->iothreads);
     g_array_unref(guest->threads);
@@ -466,6 +503,17 @@ bool vh_guest_is_connected(const VhGuest *guest)
     return guest->session && vh_session_is_up(guest->session);
 }
 
+bool vh_guest_is_heavy(const VhGuest *guest)
+{
+    return guest->port && vh_member_is_heavy(vh_port_member(guest->port));
+}
+
+void vh_guest_charge(VhGuest *guest, gint64 us)
+{
+    if (guest->port)
+        vh_member_charge(vh_port_member(guest->port), us);
+}
+
 const struct vh_vcpu *vh_guest_vcpus(const VhGuest *guest, unsigned *count)
 {
     *count = guest->vcpus->len;
@@ -474,11 +522,10 @@ const struct vh_vcpu *vh_guest_vcpus(const VhGuest *guest, unsigned *count)
 
 void vh_guest_wishes(VhGuest *guest, struct vh_wish *wishes)
 {
-    gint64 now = g_get_monotonic_time();
-    gint64 next = vh_rules_wishes(guest->rules, guest->facts, &guest->map, now, wishes, guest->vcpus->len);
-
-    if (!guest->deferred)
-        set_timer(guest, next);
+    if (!guest->wishes_hold || guest->wishes->len != guest->vcpus->len)
+        renew_wishes(guest);
+    if (guest->vcpus->len)
+        memcpy(wishes, guest->wishes->data, guest->vcpus->len * sizeof(*wishes));
 }
 
 /* "name=value" strings, each with its NUL. */

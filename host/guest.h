@@ -12,7 +12,9 @@
 #include "pathwatch.h"
 #include "policy.h"
 #include "programs.h"
+#include "session.h"
 #include "threads.h"
+#include "turn.h"
 
 typedef struct VhGuest VhGuest;
 
@@ -24,9 +26,10 @@ struct vh_guest_funcs {
     void (*watch)(VhGuest *guest, const GString *line, gpointer data);
 };
 
-/* `config`, `watch`, `journal` and `funcs` are borrowed. */
+/* `config`, `watch`, `turn`, `scratch`, `journal` and `funcs` are borrowed. */
 VhGuest *vh_guest_new(const struct vh_config_guest *config, const char *state_dir, VhPathWatch *watch,
-                      VhJournal *journal, const struct vh_guest_funcs *funcs, gpointer data);
+                      VhTurn *turn, VhScratch *scratch, VhJournal *journal, const struct vh_guest_funcs *funcs,
+                      gpointer data);
 /* Connects, or waits until it can; may call `funcs` at once. */
 void vh_guest_start(VhGuest *guest);
 /* Calls none of `funcs`. */
@@ -39,6 +42,10 @@ const struct vh_cpu_map *vh_guest_cpus(const VhGuest *guest);
 
 /* Is there a session with its injector? */
 bool vh_guest_is_connected(const VhGuest *guest);
+/* Does its channel flood us? */
+bool vh_guest_is_heavy(const VhGuest *guest);
+/* Charges its channel what it caused elsewhere. */
+void vh_guest_charge(VhGuest *guest, gint64 us);
 /* The vCPUs known now. */
 const struct vh_vcpu *vh_guest_vcpus(const VhGuest *guest, unsigned *count);
 /* The threads known to serve the guest beside its vCPUs, by kind, then by number; none while its vCPUs are not

@@ -14,6 +14,8 @@ struct VhManager {
     VhJournal *journal;
     VhSaved *saved;
     VhPathWatch *path_watch;
+    VhTurn *turn;
+    VhScratch *scratch;
     VhPolicyStore *policy;
     VhRound *round;
     GPtrArray *entries; /* struct vh_entry, the older first */
@@ -21,6 +23,13 @@ struct VhManager {
     GPtrArray *watchers; /* struct watcher, of manager-watch.c */
     guint last_watcher;
     bool closing; /* no guest is taken any more */
+
+    /* manager-due.c */
+    guint changed;      /* entries that have a why: a round is due */
+    bool hurried;       /* and somebody is who does not flood */
+    const char *why;    /* the latest */
+    gint64 round_ended; /* us of the monotonic clock */
+    gint64 round_cost;  /* us */
 };
 
 /* NULL and VH_ERROR_NO_SUCH_GUEST. */
@@ -29,8 +38,12 @@ struct vh_entry *vh_manager_find(const VhManager *manager, const char *guest, GE
 /* Looks over the threads of all guests. */
 void vh_manager_refresh_threads(const VhManager *manager);
 
+/* manager-due.c, for struct vh_guest_funcs and the turn. The guest's data is its struct vh_entry. */
+void vh_manager_on_changed(VhGuest *guest, const char *why, gpointer entry);
+void vh_manager_on_turn_end(gpointer manager);
+
 /* Frees what manager-watch.c keeps in `watchers`. */
 void vh_manager_watcher_free(gpointer watcher);
 /* For struct vh_guest_funcs. */
-bool vh_manager_is_watched(VhGuest *guest, gpointer manager);
-void vh_manager_tell(VhGuest *guest, const GString *line, gpointer manager);
+bool vh_manager_is_watched(VhGuest *guest, gpointer entry);
+void vh_manager_tell(VhGuest *guest, const GString *line, gpointer entry);

@@ -11,7 +11,7 @@ struct watcher {
 
 bool vh_manager_is_watched(VhGuest *guest, gpointer data)
 {
-    const VhManager *manager = data;
+    const VhManager *manager = ((const struct vh_entry *)data)->manager;
 
     (void)guest;
     return manager->watchers->len > 0;
@@ -19,7 +19,7 @@ bool vh_manager_is_watched(VhGuest *guest, gpointer data)
 
 void vh_manager_tell(VhGuest *guest, const GString *line, gpointer data)
 {
-    VhManager *manager = data;
+    VhManager *manager = ((const struct vh_entry *)data)->manager;
     const char *name = vh_guest_config(guest)->name;
 
     /* From the last to the first: a function may remove its own watch. */

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <glib/gstdio.h>
 
-#include "helpers.h"
 #include "manager-state.h"
 
 static const struct vh_inventory_kind *const inventory_kinds[] = {&vh_inventory_static, &vh_inventory_libvirt};
@@ -31,15 +30,8 @@ void vh_manager_refresh_threads(const VhManager *manager)
 
 /* ---- guests come and go ---- */
 
-static void on_changed(VhGuest *guest, const char *why, gpointer data)
-{
-    if (vh_helpers_placed(guest))
-        vh_guest_refresh_threads(guest);
-    vh_round_run(((VhManager *)data)->round, why);
-}
-
 static const struct vh_guest_funcs guest_funcs = {
-    .changed = on_changed, .watched = vh_manager_is_watched, .watch = vh_manager_tell};
+    .changed = vh_manager_on_changed, .watched = vh_manager_is_watched, .watch = vh_manager_tell};
 
 static void apply_policy(VhManager *manager, struct vh_entry *entry)
 {
@@ -67,8 +59,9 @@ static void on_added(const struct vh_config_guest *config, gpointer data)
     if (manager->closing)
         return;
     entry = g_new0(struct vh_entry, 1);
-    entry->guest = vh_guest_new(config, manager->config->state_dir, manager->path_watch, manager->journal,
-                                &guest_funcs, manager);
+    entry->manager = manager;
+    entry->guest = vh_guest_new(config, manager->config->state_dir, manager->path_watch, manager->turn,
+                                manager->scratch, manager->journal, &guest_funcs, entry);
     entry->off = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     entry->nodes_known = config->nodes && vh_cpuset_parse(&entry->nodes, config->nodes, NULL) == 0;
     g_ptr_array_add(manager->entries, entry);
@@ -84,6 +77,7 @@ static void on_removed(const char *name, gpointer data)
     if (!entry)
         return;
     vh_round_leave(manager->round, entry, "the guest is not managed any longer");
+    manager->changed -= entry->why != NULL;
     g_ptr_array_remove(manager->entries, entry);
     vh_round_run(manager->round, "the guest is not managed any longer");
 }
@@ -210,8 +204,11 @@ static int open_all(VhManager *manager, GError **error)
     manager->journal = vh_journal_new(config->journal, error);
     manager->saved = manager->journal ? vh_saved_open(saved, error) : NULL;
     manager->path_watch = manager->saved ? vh_path_watch_new(error) : NULL;
-    if (!manager->path_watch)
+    manager->turn = manager->path_watch ? vh_turn_new(error) : NULL;
+    if (!manager->turn)
         return -1;
+    manager->scratch = vh_scratch_new();
+    vh_turn_set_end(manager->turn, vh_manager_on_turn_end, manager);
     open_policy(manager);
     manager->round = vh_round_new(manager->entries, manager->policy, manager->saved, manager->journal, error);
     return manager->round ? 0 : -1;
@@ -251,6 +248,8 @@ void vh_manager_free(VhManager *manager)
             inventory_kinds[i]->close(g_steal_pointer(&manager->inventories[i]));
     vh_round_free(manager->round);
     g_ptr_array_unref(manager->entries);
+    vh_turn_free(manager->turn);
+    vh_scratch_free(manager->scratch);
     vh_path_watch_free(manager->path_watch);
     vh_saved_close(manager->saved);
     vh_journal_free(manager->journal);

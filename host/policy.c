@@ -61,6 +61,14 @@ const char *vh_verdict_text(enum vh_verdict verdict)
     return verdict_texts[verdict];
 }
 
+bool vh_wish_equal(const struct vh_wish *a, const struct vh_wish *b)
+{
+    bool figures = a->figure == b->figure || (isnan(a->figure) && isnan(b->figure));
+
+    return a->kind == b->kind && a->group == b->group && a->guest_cpu == b->guest_cpu && a->rule == b->rule &&
+           a->over_limit == b->over_limit && a->tried == b->tried && a->boost == b->boost && figures;
+}
+
 char *vh_wish_text(const struct vh_wish *wish)
 {
     g_autofree char *rule = wish->rule ? g_strdup_printf(" (rule %s)", wish->rule) : g_strdup("");

@@ -36,8 +36,8 @@ struct vh_wish {
 /* For people: "2 hints pin guest CPU 3 (rule affinity-pin)". g_free() it. */
 char *vh_wish_text(const struct vh_wish *wish);
 
-/* For people: "2 hints pin guest CPU 3 (rule affinity-pin)". g_free() it. */
-char *vh_wish_text(const struct vh_wish *wish);
+/* Do both ask for the same, by however many tasks? Their policy is the same one. */
+bool vh_wish_equal(const struct vh_wish *a, const struct vh_wish *b);
 
 /* What can be wrong with a hint, for the count and the journal. */
 enum vh_verdict {

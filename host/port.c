@@ -10,25 +10,19 @@
 
 struct VhPort {
     int fd;
-    GSource *source;
-    gpointer tag; /* of fd in source */
+    VhTurn *turn;
+    VhMember *member;
     const struct vh_port_funcs *funcs;
     gpointer data;
     GByteArray *queue;
     bool broken; /* closed is due at the next turn */
-    uint8_t input[VH_PORT_TURN] __attribute__((aligned(8)));
-};
-
-struct port_source {
-    GSource source;
-    VhPort *port;
+    bool busy;   /* a function runs */
+    bool freed;  /* by that function: all but the memory */
 };
 
 static void want_output(VhPort *port, bool want)
 {
-    GIOCondition condition = want || port->broken ? G_IO_IN | G_IO_OUT : G_IO_IN;
-
-    g_source_modify_unix_fd(port->source, port->tag, condition);
+    vh_member_want(port->member, want || port->broken ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
 /* Writes what the socket takes of `bytes`; a broken socket takes all, and is noticed at the next turn. */
@@ -64,56 +58,44 @@ static void flush_queue(VhPort *port)
     port->funcs->writable(port->data);
 }
 
-/* One turn. Returns without touching the port again once a function that may free it has been called. */
-static gboolean on_ready(GSource *source, GSourceFunc callback, gpointer unused)
+/* One turn. Returns without touching the port again once a function has freed it. */
+static void on_ready(uint32_t ready, gpointer data)
 {
-    VhPort *port = ((struct port_source *)source)->port;
-    GIOCondition ready = g_source_query_unix_fd(source, port->tag);
+    VhPort *port = data;
+    uint8_t *input = vh_turn_buffer(port->turn);
 
-    (void)callback;
-    (void)unused;
-    if (ready & (G_IO_IN | G_IO_HUP | G_IO_ERR)) {
-        ssize_t len = recv(port->fd, port->input, sizeof(port->input), 0);
+    if (ready & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+        ssize_t len = recv(port->fd, input, VH_PORT_TURN, 0);
 
         if (len == 0 || (len < 0 && errno != EAGAIN && errno != EINTR)) {
             port->funcs->closed(port->data);
-            return G_SOURCE_CONTINUE;
+            return;
         }
-        if (len > 0) {
-            g_source_ref(source);
-            port->funcs->received(port->input, (size_t)len, port->data);
-            if (g_source_is_destroyed(source)) {
-                g_source_unref(source);
-                return G_SOURCE_REMOVE;
-            }
-            g_source_unref(source);
+        port->busy = true;
+        if (len > 0)
+            port->funcs->received(input, (size_t)len, port->data);
+        port->busy = false;
+        if (port->freed) {
+            g_free(port);
+            return;
         }
     }
     if (port->broken)
         port->funcs->closed(port->data);
-    else if ((ready & G_IO_OUT) && port->queue->len)
+    else if ((ready & EPOLLOUT) && port->queue->len)
         flush_queue(port);
-    return G_SOURCE_CONTINUE;
 }
 
-static GSourceFuncs source_funcs = {.dispatch = on_ready};
-
-VhPort *vh_port_new(int fd, const struct vh_port_funcs *funcs, gpointer data)
+VhPort *vh_port_new(VhTurn *turn, int fd, const struct vh_port_funcs *funcs, gpointer data)
 {
     VhPort *port = g_new0(VhPort, 1);
 
     port->fd = fd;
+    port->turn = turn;
     port->funcs = funcs;
     port->data = data;
     port->queue = g_byte_array_new();
-    port->source = g_source_new(&source_funcs, sizeof(struct port_source));
-    ((struct port_source *)port->source)->port = port;
-    g_source_set_name(port->source, "port");
-    /* It never does recurse; but a source that may is not taken out of the poll set and put back, with a wake-up
-     * of the loop each time, around every dispatch. */
-    g_source_set_can_recurse(port->source, TRUE);
-    port->tag = g_source_add_unix_fd(port->source, fd, G_IO_IN);
-    g_source_attach(port->source, NULL);
+    port->member = vh_turn_join(turn, fd, EPOLLIN, on_ready, port);
     return port;
 }
 
@@ -121,11 +103,17 @@ void vh_port_free(VhPort *port)
 {
     if (!port)
         return;
-    g_source_destroy(port->source);
-    g_source_unref(port->source);
+    port->freed = true;
+    vh_member_leave(port->member);
     g_byte_array_unref(port->queue);
     close(port->fd);
-    g_free(port);
+    if (!port->busy)
+        g_free(port);
+}
+
+VhMember *vh_port_member(VhPort *port)
+{
+    return port->member;
 }
 
 size_t vh_port_room(const VhPort *port)

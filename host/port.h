@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The byte stream to one guest, on the main loop.
  *
- * Each turn of the main loop reads at most VH_PORT_TURN bytes, so a guest that floods its port takes turns with
+ * Each turn (turn.h) reads at most VH_PORT_TURN bytes, so a guest that floods its port takes turns with
  * all others. Output is written at once as far as the socket takes it; the rest waits in a queue of at most
  * VH_PORT_QUEUE bytes. */
 #pragma once
@@ -10,7 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define VH_PORT_TURN 65536u
+#include "turn.h"
+
+#define VH_PORT_TURN VH_TURN_BUFFER
 #define VH_PORT_QUEUE (256u << 10)
 
 typedef struct VhPort VhPort;
@@ -21,11 +23,14 @@ struct vh_port_funcs {
     void (*closed)(gpointer data);   /* once; the port may be freed in it */
 };
 
-/* Takes `fd` (a connected non-blocking stream socket) over. `funcs` is borrowed. */
-VhPort *vh_port_new(int fd, const struct vh_port_funcs *funcs, gpointer data);
+/* Takes `fd` (a connected non-blocking stream socket) over. `turn` and `funcs` are borrowed. */
+VhPort *vh_port_new(VhTurn *turn, int fd, const struct vh_port_funcs *funcs, gpointer data);
 
 /* Closes the socket; what is queued is lost. May be called from any of the port's functions. */
 void vh_port_free(VhPort *port);
+
+/* The port's own. */
+VhMember *vh_port_member(VhPort *port);
 
 /* Bytes that vh_port_send would take now. */
 size_t vh_port_room(const VhPort *port);

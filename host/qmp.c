@@ -3,7 +3,6 @@
 #include "qmp.h"
 
 #include <errno.h>
-#include <glib-unix.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,8 +20,8 @@ struct VhQmp {
     const struct vh_qmp_road *road; /* NULL: a connection of its own, and all but road_data is about that */
     gpointer road_data;
     int fd;
-    guint input_source;
-    guint output_source; /* 0: nothing waits */
+    VhTurn *turn;
+    VhMember *member; /* NULL: hung up */
     bool greeted;
     bool ready;
     gint64 last_id;
@@ -34,29 +33,24 @@ struct VhQmp {
     gpointer data;
 };
 
-static gboolean on_writable(gint fd, GIOCondition condition, gpointer data)
+static void on_writable(VhQmp *qmp)
 {
-    VhQmp *qmp = data;
-    ssize_t done = 0;
+    ssize_t done = send(qmp->fd, qmp->output->data, qmp->output->len, MSG_NOSIGNAL);
 
-    (void)condition;
-    done = send(fd, qmp->output->data, qmp->output->len, MSG_NOSIGNAL);
     /* A broken connection shows on the reading side. */
     if (done < 0 && errno != EAGAIN && errno != EINTR)
         done = (ssize_t)qmp->output->len;
     if (done > 0)
         g_byte_array_remove_range(qmp->output, 0, (guint)done);
-    if (qmp->output->len)
-        return G_SOURCE_CONTINUE;
-    qmp->output_source = 0;
-    return G_SOURCE_REMOVE;
+    if (!qmp->output->len)
+        vh_member_want(qmp->member, EPOLLIN);
 }
 
 static void put(VhQmp *qmp, const void *bytes, guint len)
 {
     g_byte_array_append(qmp->output, bytes, len);
-    if (!qmp->output_source)
-        qmp->output_source = g_unix_fd_add(qmp->fd, G_IO_OUT, on_writable, qmp);
+    if (qmp->member)
+        vh_member_want(qmp->member, EPOLLIN | EPOLLOUT);
 }
 
 /* Ends the wait of everyone for a reply; some may give new commands meanwhile, which fail too. */
@@ -80,11 +74,9 @@ void vh_qmp_free(VhQmp *qmp)
         g_free(qmp);
         return;
     }
-    g_clear_handle_id(&qmp->input_source, g_source_remove);
-    g_clear_handle_id(&qmp->output_source, g_source_remove);
+    g_clear_pointer(&qmp->member, vh_member_leave);
     qmp->ready = false;
     fail_all(qmp, "the monitor's connection was closed");
-    g_clear_handle_id(&qmp->output_source, g_source_remove);
     g_byte_array_unref(qmp->input);
     g_byte_array_unref(qmp->output);
     g_byte_array_unref(qmp->held);
@@ -123,7 +115,7 @@ void vh_qmp_command(VhQmp *qmp, const char *name, JsonObject *arguments, VhQmpRe
         qmp->road->command(qmp->road_data, name, arguments, reply, data);
         return;
     }
-    if (qmp->output->len + qmp->held->len > OUTPUT_MAX || !qmp->input_source) {
+    if (qmp->output->len + qmp->held->len > OUTPUT_MAX || !qmp->member) {
         if (arguments)
             json_object_unref(arguments);
         if (reply)
@@ -138,7 +130,7 @@ static void on_capabilities(JsonNode *result, const char *error, gpointer data)
     VhQmp *qmp = data;
 
     if (!result) {
-        if (qmp->input_source)
+        if (qmp->member)
             g_warning("QMP handshake: %s", error);
         return;
     }
@@ -261,17 +253,15 @@ static const char *take_lines(VhQmp *qmp, gsize searched)
     return qmp->input->len > VH_QMP_LINE_MAX ? "the monitor sent a line over 1 MiB" : NULL;
 }
 
-static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
+static void on_readable(VhQmp *qmp)
 {
-    VhQmp *qmp = data;
-    guint8 bytes[VH_QMP_TURN];
-    ssize_t len = recv(fd, bytes, sizeof(bytes), 0);
+    guint8 *bytes = vh_turn_buffer(qmp->turn);
+    ssize_t len = recv(qmp->fd, bytes, VH_QMP_TURN, 0);
     gsize before = qmp->input->len;
     const char *problem = NULL;
 
-    (void)condition;
     if (len < 0 && (errno == EAGAIN || errno == EINTR))
-        return G_SOURCE_CONTINUE;
+        return;
     if (len <= 0) {
         problem = len == 0 ? "the monitor hung up" : g_strerror(errno);
     } else {
@@ -279,11 +269,21 @@ static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
         problem = take_lines(qmp, before);
     }
     if (!problem)
-        return G_SOURCE_CONTINUE;
-    qmp->input_source = 0;
+        return;
+    g_clear_pointer(&qmp->member, vh_member_leave);
     fail_all(qmp, problem);
     qmp->funcs->closed(problem, qmp->data);
-    return G_SOURCE_REMOVE;
+}
+
+/* What was sent is read in another turn: the client may be freed while it reads. */
+static void on_ready(uint32_t ready, gpointer data)
+{
+    VhQmp *qmp = data;
+
+    if ((ready & EPOLLOUT) && qmp->output->len)
+        on_writable(qmp);
+    else
+        on_readable(qmp);
 }
 
 VhQmp *vh_qmp_new_over(const struct vh_qmp_road *road, gpointer data)
@@ -295,7 +295,7 @@ VhQmp *vh_qmp_new_over(const struct vh_qmp_road *road, gpointer data)
     return qmp;
 }
 
-VhQmp *vh_qmp_new(int fd, const struct vh_qmp_funcs *funcs, gpointer data)
+VhQmp *vh_qmp_new(VhTurn *turn, int fd, const struct vh_qmp_funcs *funcs, gpointer data)
 {
     VhQmp *qmp = g_new0(VhQmp, 1);
 
@@ -306,7 +306,8 @@ VhQmp *vh_qmp_new(int fd, const struct vh_qmp_funcs *funcs, gpointer data)
     qmp->output = g_byte_array_new();
     qmp->held = g_byte_array_new();
     qmp->awaited = g_ptr_array_new_with_free_func(g_free);
-    qmp->input_source = g_unix_fd_add(fd, G_IO_IN, on_readable, qmp);
+    qmp->turn = turn;
+    qmp->member = vh_turn_join(turn, fd, EPOLLIN, on_ready, qmp);
     return qmp;
 }
 

@@ -10,9 +10,11 @@
 #include <json-glib/json-glib.h>
 #include <sys/types.h>
 
+#include "turn.h"
+
 #define VH_QMP_LINE_MAX (1u << 20)
-#define VH_QMP_DEPTH_MAX 32u /* of nested JSON */
-#define VH_QMP_TURN 65536u   /* bytes read in one turn of the main loop */
+#define VH_QMP_DEPTH_MAX 32u       /* of nested JSON */
+#define VH_QMP_TURN VH_TURN_BUFFER /* bytes read in one turn */
 
 typedef struct VhQmp VhQmp;
 
@@ -43,8 +45,8 @@ VhQmp *vh_qmp_new_over(const struct vh_qmp_road *road, gpointer data);
 /* Reads one JSON object of a monitor's, within VH_QMP_DEPTH_MAX. NULL and why not; else json_node_unref() it. */
 JsonNode *vh_qmp_parse(const char *text, gsize len, const char **problem);
 
-/* Takes `fd` (a connected non-blocking stream socket) over. `funcs` is borrowed. */
-VhQmp *vh_qmp_new(int fd, const struct vh_qmp_funcs *funcs, gpointer data);
+/* Takes `fd` (a connected non-blocking stream socket) over. `turn` and `funcs` are borrowed. */
+VhQmp *vh_qmp_new(VhTurn *turn, int fd, const struct vh_qmp_funcs *funcs, gpointer data);
 
 /* Hangs up. Replies that are still awaited are given an error. */
 void vh_qmp_free(VhQmp *qmp);

@@ -170,19 +170,45 @@ static void on_boost(const char *why, gpointer data)
     vh_trials_boosts(round->trials, tell_boost, round);
 }
 
-/* What the plan cannot do for whole guests; what it cannot for one thread is told with that one. */
+static int by_guest(gconstpointer a, gconstpointer b, gpointer data)
+{
+    const struct vh_plan *made = data;
+    unsigned x = made->problems[*(const unsigned *)a].guest;
+    unsigned y = made->problems[*(const unsigned *)b].guest;
+
+    return x < y ? -1 : x > y;
+}
+
+/* What the plan cannot do for whole guests (what it cannot for one thread is told with that one): numbers of
+ * problems, by guest. */
+static GArray *problems_of(const struct vh_plan *made)
+{
+    GArray *numbers = g_array_new(FALSE, FALSE, sizeof(unsigned));
+
+    for (unsigned i = 0; i < made->problem_count; i++)
+        if (made->problems[i].thread < 0)
+            g_array_append_val(numbers, i);
+    g_array_sort_with_data(numbers, by_guest, (gpointer)made);
+    return numbers;
+}
+
 static void note_problems(VhRound *round, const struct vh_plan *made)
 {
+    g_autoptr(GArray) numbers = problems_of(made);
+    g_autoptr(GString) text = g_string_new(NULL);
+    guint next = 0;
+
     for (unsigned i = 0; i < round->entries->len; i++) {
         struct vh_entry *entry = g_ptr_array_index(round->entries, i);
-        g_autoptr(GString) text = g_string_new(NULL);
 
-        for (unsigned j = 0; j < made->problem_count; j++) {
+        g_string_truncate(text, 0);
+        for (; next < numbers->len; next++) {
+            unsigned number = g_array_index(numbers, unsigned, next);
             g_autofree char *problem = NULL;
 
-            if (made->problems[j].guest != i || made->problems[j].thread >= 0)
-                continue;
-            problem = vh_survey_problem(round->survey, j);
+            if (made->problems[number].guest != i)
+                break;
+            problem = vh_survey_problem(round->survey, number);
             g_string_append_printf(text, "%s%s", text->len ? "; " : "", problem);
         }
         if (g_strcmp0(entry->problem, text->len ? text->str : NULL) == 0)
@@ -208,6 +234,7 @@ static guint act(VhRound *round, const char *why, bool *retry)
         unsigned count = 0;
         const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
 
+        vh_actuate_because(round->actuate, entry->held ? NULL : entry->why);
         if (!vh_guest_is_connected(entry->guest))
             vh_trials_interrupt(round->trials, vh_entry_name(entry), "the guest went away meanwhile");
         for (unsigned j = 0; j < count; j++) {

@@ -16,7 +16,9 @@
 
 /* A guest and what is known of it beyond what it says. */
 struct vh_entry {
+    struct VhManager *manager; /* whose */
     VhGuest *guest;
+    const char *why; /* its wishes may have changed since the last run, static; NULL: they have not */
     bool held;       /* released by hand: no action until resume */
     GHashTable *off; /* vh_seat_key -> why that seat is not ours to place */
     bool nodes_known;
@@ -41,7 +43,8 @@ void vh_round_undo(VhRound *round, const char *why);
 void vh_round_free(VhRound *round);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VhRound, vh_round_free)
 
-/* Makes the host's threads what the guests' wishes ask for, because of `why`. Returns how many actions were
+/* Makes the host's threads what the guests' wishes ask for, because of each guest's `why` and, for those that have
+ * none, `why`. Returns how many actions were
  * undone. */
 guint vh_round_run(VhRound *round, const char *why);
 

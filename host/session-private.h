@@ -49,8 +49,8 @@ struct VhSession {
     gpointer data;
     struct vh_session_counters counters;
     struct vh_decoder decoder;
-    uint8_t *input;  /* the decoder's */
-    uint8_t *output; /* VH_SESSION_SEND_MAX */
+    VhScratch *scratch;
+    uint8_t *partial; /* the decoder's, while a frame has begun and not ended; else NULL */
 };
 
 /* session.c: sends one frame; false: no room for it now. */

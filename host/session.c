@@ -9,17 +9,58 @@
 
 #define CREDIT_STEP (VH_CREDIT_INITIAL / 4)
 
-VhSession *vh_session_new(uint64_t number, const struct vh_session_funcs *funcs, gpointer data)
+struct VhScratch {
+    uint8_t *input; /* VH_DECODER_BUFFER; NULL: a session has taken it */
+    uint8_t output[VH_SESSION_SEND_MAX];
+};
+
+VhScratch *vh_scratch_new(void)
+{
+    return g_new0(VhScratch, 1);
+}
+
+void vh_scratch_free(VhScratch *scratch)
+{
+    if (!scratch)
+        return;
+    g_free(scratch->input);
+    g_free(scratch);
+}
+
+/* Room for the decoder, which may hold half a frame. */
+static void take_room(VhSession *session)
+{
+    VhScratch *scratch = session->scratch;
+
+    if (!session->partial && !scratch->input)
+        scratch->input = g_malloc(VH_DECODER_BUFFER);
+    session->decoder.buffer = session->partial ? session->partial : scratch->input;
+}
+
+/* Keeps the room only if there is half a frame in it. */
+static void leave_room(VhSession *session)
+{
+    VhScratch *scratch = session->scratch;
+    bool half = session->decoder.used > 0;
+
+    if (half && !session->partial) {
+        session->partial = g_steal_pointer(&scratch->input);
+    } else if (!half && session->partial) {
+        g_free(scratch->input);
+        scratch->input = g_steal_pointer(&session->partial);
+    }
+}
+
+VhSession *vh_session_new(uint64_t number, VhScratch *scratch, const struct vh_session_funcs *funcs, gpointer data)
 {
     VhSession *session = g_new0(VhSession, 1);
 
     session->number = number;
     session->funcs = funcs;
     session->data = data;
-    session->input = g_malloc(VH_DECODER_BUFFER);
-    session->output = g_malloc(VH_SESSION_SEND_MAX);
+    session->scratch = scratch;
     g_queue_init(&session->requests);
-    vh_decoder_init(&session->decoder, session->input);
+    vh_decoder_init(&session->decoder, NULL);
     return session;
 }
 
@@ -41,8 +82,7 @@ void vh_session_free(VhSession *session)
     if (!session)
         return;
     end(session, "the channel was closed");
-    g_free(session->input);
-    g_free(session->output);
+    g_free(session->partial);
     g_free(session);
 }
 
@@ -65,10 +105,10 @@ bool vh_session_send(VhSession *session, enum vh_type type, uint32_t id, const s
         payload += parts[i].iov_len;
     if (session->funcs->room(session->data) < VH_FRAME_ENCODED(payload))
         return false;
-    len = vh_frame_encode(session->output, VH_SESSION_SEND_MAX, type, type == VH_HELLO ? 0 : session->version, id,
-                          parts, count);
+    len = vh_frame_encode(session->scratch->output, VH_SESSION_SEND_MAX, type,
+                          type == VH_HELLO ? 0 : session->version, id, parts, count);
     g_return_val_if_fail(len > 0, true);
-    session->funcs->send(session->output, (size_t)len, session->data);
+    session->funcs->send(session->scratch->output, (size_t)len, session->data);
     return true;
 }
 
@@ -152,6 +192,7 @@ void vh_session_restart(VhSession *session, uint64_t number, const char *why)
     session->number = number;
     session->opened = false;
     vh_decoder_reset(&session->decoder);
+    leave_room(session);
     vh_session_hello(session);
 }
 
@@ -402,10 +443,12 @@ void vh_session_receive(VhSession *session, const uint8_t *bytes, size_t len)
 {
     struct vh_frame frame;
 
+    take_room(session);
     while (vh_decoder_feed(&session->decoder, &bytes, &len, &frame) == 1) {
         note_broken(session);
         take_frame(session, &frame);
     }
     note_broken(session);
+    leave_room(session);
     vh_session_flush(session);
 }

@@ -21,6 +21,12 @@
 
 typedef struct VhSession VhSession;
 
+/* Room that all sessions of one thread share: a session needs room of its own only while it has half a frame. */
+typedef struct VhScratch VhScratch;
+VhScratch *vh_scratch_new(void);
+/* Once all sessions are freed. NULL is fine. */
+void vh_scratch_free(VhScratch *scratch);
+
 struct vh_session_funcs {
     size_t (*room)(gpointer data); /* bytes that send would take now */
     void (*send)(const uint8_t *bytes, size_t len, gpointer data);
@@ -45,9 +51,10 @@ struct vh_session_counters {
     uint64_t gaps;
 };
 
-/* `number` is this side's session number: random, not 0. `funcs` is borrowed. Sends nothing before
+/* `number` is this side's session number: random, not 0. `scratch` and `funcs` are borrowed. Sends nothing before
  * vh_session_hello. */
-VhSession *vh_session_new(uint64_t number, const struct vh_session_funcs *funcs, gpointer data);
+VhSession *vh_session_new(uint64_t number, VhScratch *scratch, const struct vh_session_funcs *funcs,
+                          gpointer data);
 void vh_session_free(VhSession *session);
 
 /* Opens the conversation, or opens it again if no answer came: sends HELLO as soon as there is room. */

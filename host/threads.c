@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define KTHREADD 2
 #define PID_DIRECTORY "/run/libvirt/qemu"
 
 const char *vh_thread_kind_text(enum vh_thread_kind kind)
@@ -72,27 +73,44 @@ static void add_own(GArray *threads, const char *proc, pid_t process)
         add_own_thread(threads, directory, number_of(name), process);
 }
 
+/* Takes thread `number` if the kernel calls it `wanted`. */
+static void add_vhost_thread(GArray *threads, const char *proc, pid_t number, const char *wanted)
+{
+    struct vh_thread thread = {.thread = number, .kind = VH_THREAD_VHOST, .kernel = true};
+    g_autofree char *comm = number && threads->len < VH_THREADS_MAX ? read_comm(proc, number) : NULL;
+    g_autofree char *cmdline_path = NULL;
+    g_autofree char *cmdline = NULL;
+    gsize len = 0;
+
+    if (!comm || !g_str_equal(comm, wanted))
+        return;
+    g_strlcpy(thread.name, comm, sizeof(thread.name));
+    /* Anybody may call his process so; only a kernel thread has no command line. */
+    cmdline_path = g_strdup_printf("%s/%d/cmdline", proc, number);
+    if (g_file_get_contents(cmdline_path, &cmdline, &len, NULL) && len == 0)
+        g_array_append_val(threads, thread);
+}
+
+/* Kernel threads are kthreadd's children: a list far shorter than that of all processes where there are many
+ * guests. A kernel without CONFIG_PROC_CHILDREN, or a container, does not have it. */
 static void add_vhost(GArray *threads, const char *proc, pid_t process)
 {
     g_autofree char *wanted = g_strdup_printf("vhost-%d", process);
-    g_autoptr(GDir) dir = g_dir_open(proc, 0, NULL);
+    g_autofree char *path = g_strdup_printf("%s/%d/task/%d/children", proc, KTHREADD, KTHREADD);
+    g_autofree char *children = NULL;
+    g_autoptr(GDir) dir = NULL;
     const char *name = NULL;
 
-    while (dir && (name = g_dir_read_name(dir)) && threads->len < VH_THREADS_MAX) {
-        struct vh_thread thread = {.thread = number_of(name), .kind = VH_THREAD_VHOST, .kernel = true};
-        g_autofree char *comm = thread.thread ? read_comm(proc, thread.thread) : NULL;
-        g_autofree char *cmdline_path = NULL;
-        g_autofree char *cmdline = NULL;
-        gsize len = 0;
+    if (g_file_get_contents(path, &children, NULL, NULL) && *children) {
+        g_auto(GStrv) numbers = g_strsplit(children, " ", -1);
 
-        if (!comm || !g_str_equal(comm, wanted))
-            continue;
-        g_strlcpy(thread.name, comm, sizeof(thread.name));
-        /* Anybody may call his process so; only a kernel thread has no command line. */
-        cmdline_path = g_strdup_printf("%s/%d/cmdline", proc, thread.thread);
-        if (g_file_get_contents(cmdline_path, &cmdline, &len, NULL) && len == 0)
-            g_array_append_val(threads, thread);
+        for (guint i = 0; numbers[i]; i++)
+            add_vhost_thread(threads, proc, number_of(numbers[i]), wanted);
+        return;
     }
+    dir = g_dir_open(proc, 0, NULL);
+    while (dir && (name = g_dir_read_name(dir)))
+        add_vhost_thread(threads, proc, number_of(name), wanted);
 }
 
 static int by_thread(gconstpointer a, gconstpointer b)

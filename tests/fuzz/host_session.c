@@ -210,12 +210,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct script script = {data, size};
     struct peer peer = {.room = 1 << 20};
+    VhScratch *scratch = vh_scratch_new();
 
-    peer.session = vh_session_new(HOST, &funcs, &peer);
+    peer.session = vh_session_new(HOST, scratch, &funcs, &peer);
     vh_session_hello(peer.session);
     while (script.left)
         step(&peer, &script);
     vh_session_free(peer.session);
+    vh_scratch_free(scratch);
     g_assert(peer.answered == peer.asked);
     g_assert(!peer.up);
     return 0;

@@ -13,6 +13,8 @@
 
 #include "link.h"
 
+static VhTurn *turns;
+
 struct end {
     VhPort *port;
     int peer;
@@ -52,7 +54,7 @@ static void open_end(struct end *end)
 
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), ==, 0);
     *end = (struct end){.peer = fds[1], .got = g_byte_array_new()};
-    end->port = vh_port_new(fds[0], &funcs, end);
+    end->port = vh_port_new(turns, fds[0], &funcs, end);
 }
 
 static void close_end(struct end *end)
@@ -328,6 +330,7 @@ static void test_link_short_lived(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    turns = vh_turn_new(NULL);
     g_test_add_func("/port/both-ways", test_both_ways);
     g_test_add_func("/port/queue", test_queue);
     g_test_add_func("/port/peer-gone", test_peer_gone);

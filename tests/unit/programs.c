@@ -13,6 +13,7 @@
 #define HOST 0x1111u
 
 struct fixture {
+    VhScratch *scratch;
     char *directory;
     VhSession *session;
     VhPrograms *programs;
@@ -81,7 +82,8 @@ static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     f->sent = g_byte_array_new();
     f->gone = g_string_new(NULL);
     f->programs = vh_programs_new(f->directory, &programs_funcs, f);
-    f->session = vh_session_new(HOST, &session_funcs, f);
+    f->scratch = vh_scratch_new();
+    f->session = vh_session_new(HOST, f->scratch, &session_funcs, f);
 }
 
 static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
@@ -91,6 +93,7 @@ static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     const char *name = NULL;
 
     vh_session_free(f->session);
+    vh_scratch_free(f->scratch);
     vh_programs_free(f->programs);
     while (dir && (name = g_dir_read_name(dir))) {
         g_autofree char *path = g_build_filename(f->directory, name, NULL);

@@ -12,6 +12,8 @@
 
 #define GREETING "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r\n"
 
+static VhTurn *turns;
+
 struct fixture {
     VhQmp *qmp;
     int monitor; /* the test's end */
@@ -47,7 +49,7 @@ static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), ==, 0);
     f->monitor = fds[1];
     f->log = g_string_new(NULL);
-    f->qmp = vh_qmp_new(fds[0], &funcs, f);
+    f->qmp = vh_qmp_new(turns, fds[0], &funcs, f);
 }
 
 static void turn(void)
@@ -255,6 +257,7 @@ static void test_vcpus_never_told(struct fixture *f, G_GNUC_UNUSED gconstpointer
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    turns = vh_turn_new(NULL);
     ADD("handshake-and-commands", test_handshake_and_commands);
     ADD("events", test_events);
     ADD("hung-up", test_hung_up);

@@ -11,6 +11,7 @@
 
 /* The session under test, what it sent (as frames) and what it reported (as words). */
 struct fixture {
+    VhScratch *scratch;
     VhSession *session;
     gsize room;
     GByteArray *sent;      /* raw */
@@ -96,12 +97,14 @@ static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     f->sent = g_byte_array_new();
     f->object = g_byte_array_new();
     f->log = g_string_new(NULL);
-    f->session = vh_session_new(HOST, &funcs, f);
+    f->scratch = vh_scratch_new();
+    f->session = vh_session_new(HOST, f->scratch, &funcs, f);
 }
 
 static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     vh_session_free(f->session);
+    vh_scratch_free(f->scratch);
     g_byte_array_unref(f->sent);
     g_byte_array_unref(f->object);
     g_string_free(f->log, TRUE);

@@ -16,7 +16,7 @@
 #define FLEET_VCPUS 2
 #define FLEET_FACTS 4      /* tasks that a quiet guest has bound to its CPU 0 */
 #define FLEET_KEYS 64u     /* tasks that hints speak of */
-#define FLEET_BATCH 512u   /* hints in a full frame */
+#define FLEET_BATCH 448u   /* hints in a frame: an odd number of rounds, so that each ends elsewhere */
 #define FLEET_TURN 65536u  /* bytes read at once */
 #define FLEET_PROGRAM_ID 7 /* of the one program that a guest holds */
 
