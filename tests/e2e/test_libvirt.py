@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import signal
+import subprocess
 import time
 import unittest
 
@@ -391,12 +392,16 @@ class NoHook(LibvirtCase):
     machines = ({},)
 
     def test_match(self):
-        sections = {"web-*": {}, "profile:batch": {}}
+        third = Domain(self.libvirt, name="third")  # nothing but its UUID says which it is, and it need not boot for that
+        self.addCleanup(third.stop)
+        third.start(wait=False)
+        sections = {"web-*": {}, "profile:batch": {}, third.uuid: {}}
         with LibvirtDaemon(self.libvirt, sections) as daemon, Domain(self.libvirt, name="web-1") as first, \
                 Domain(self.libvirt, name="db", profile="batch"), Domain(self.libvirt, name="other") as other:
             daemon.wait_ready("web-1")
             daemon.wait_ready("db")
-            self.assertEqual(daemon.names(), ["db", "web-1"])
+            self.assertEqual(daemon.names(), ["db", "third", "web-1"])
+            third.destroy()
             pin(first)
             self.assert_pinned(first)
             pin(other)
@@ -426,6 +431,9 @@ class Many(LibvirtCase):
             wait_for(lambda: sum(len(g.host_cpus(0)) == 1 for g in guests) >= min(len(self.all) - 1, 8) or
                      len(self.all) == 1, 20, "guests are pinned")
             self.assertEqual(storm.popen.wait(120), 0)
+            garbage = subprocess.run(["sh", "-c", 'head -c 1048576 /dev/urandom | VHINT_HOOK_SOCKET="$1" "$0" nobody start begin -',
+                                      HOOK, self.libvirt.path("run/vhint/hook")], capture_output=True, timeout=60)
+            self.assertEqual((garbage.returncode, garbage.stdout, garbage.stderr), (0, b"", b""))
             self.assertEqual(daemon.names(), [f"g{i}" for i in range(8)])
             for guest in guests:
                 guest.destroy()

@@ -181,6 +181,20 @@ do = pin cpu
         self.guest.run(f"for i in $(seq 200); do taskset -cp 2 {task.pid}; taskset -cp 3 {task.pid}; done >/dev/null")
         self.wait_pinned(3)
 
+    def test_floating_ones_keep_off_the_anchored_core(self):
+        self.sleeper(1)
+        self.wait_pinned(1)
+        cpu = min(self.guest.host_cpus(1))
+        with open(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") as file:
+            rest = self.floating - vhtest.parse_cpus(file.read())
+        if not rest:
+            self.skipTest("this host has one core: there is no other to keep to")
+        self.write("20-off.conf", "[guest guest]\noff-anchors = yes\n")
+        wait_for(lambda: all(self.guest.host_cpus(other) == rest for other in (0, 2, 3)), 5, "the others make room")
+        self.assertEqual(self.guest.host_cpus(1), {cpu})
+        self.tasks.pop().kill()
+        wait_for(lambda: all(self.guest.host_cpus(other) == self.floating for other in range(4)), 5, "nobody in the way")
+
     def test_read_on_a_signal(self):
         self.write("10.conf", "[guest guest]\nsmt = pair\n")
         wait_for(lambda: (self.shown("smt") or ())[:1] == ("pair",), 5, "the file is read")
