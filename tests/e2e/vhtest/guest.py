@@ -179,10 +179,13 @@ class Guest:
 
     def wait_booted(self, timeout=60):
         answer = self.agent.send("true")
+        still = process.Still(self.qemu.pid, 5) if self.qemu else None
 
         def ran():
             if self._panic():
                 raise Panic(f"the guest's kernel panics:\n{tail(self.path('serial'))}")
+            if still and still.is_it():
+                raise Failure(f"{self.name} has booted no further for {still.seconds} s")
             return answer.done()
         wait_for(ran, timeout, f"{self.name} boots and runs commands")
         self._apic = None

@@ -62,6 +62,27 @@ class Process:
                 _running.remove(self)
 
 
+class Still:
+    """Whether a process has used next to no CPU time for `seconds`: it waits for something that will not come."""
+
+    def __init__(self, pid, seconds):
+        self.pid = pid
+        self.seconds = seconds
+        self.since = time.monotonic()
+        self.used = self._time()
+
+    def _time(self):
+        with open(f"/proc/{self.pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])  # utime, stime: ticks of 10 ms
+
+    def is_it(self):
+        now, used = time.monotonic(), self._time()
+        if used - self.used >= 3:
+            self.since, self.used = now, used
+        return now - self.since > self.seconds * SLOWNESS
+
+
 def temporary_directory():
     path = tempfile.mkdtemp(prefix="vhtest.")
     _directories.append(path)
