@@ -48,31 +48,38 @@ static gboolean on_list_guests(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMeth
     return TRUE;
 }
 
+/* A question about one guest. */
+static gboolean answer(GDBusMethodInvocation *invocation, const VhCalls *calls, const char *guest,
+                       GVariant *(*ask)(VhManager *manager, const char *guest, GError **error), const char *format)
+{
+    GError *error = NULL;
+    GVariant *value = ask(calls->manager, guest, &error);
+    return_value(invocation, format, value, error);
+    return TRUE;
+}
+
 static gboolean on_get_guest(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMethodInvocation *invocation,
                              const char *guest, VhCalls *calls)
 {
-    GError *error = NULL;
-    GVariant *details = vh_manager_guest(calls->manager, guest, &error);
-    return_value(invocation, "(@a{sv})", details, error);
-    return TRUE;
+    return answer(invocation, calls, guest, vh_manager_guest, "(@a{sv})");
 }
 
 static gboolean on_list_programs(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMethodInvocation *invocation,
                                  const char *guest, VhCalls *calls)
 {
-    GError *error = NULL;
-    GVariant *programs = vh_manager_programs(calls->manager, guest, &error);
-    return_value(invocation, "(@aa{sv})", programs, error);
-    return TRUE;
+    return answer(invocation, calls, guest, vh_manager_programs, "(@aa{sv})");
 }
 
 static gboolean on_explain(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMethodInvocation *invocation,
                            const char *guest, VhCalls *calls)
 {
-    GError *error = NULL;
-    GVariant *actions = vh_manager_explain(calls->manager, guest, &error);
-    return_value(invocation, "(@aa{sv})", actions, error);
-    return TRUE;
+    return answer(invocation, calls, guest, vh_manager_explain, "(@aa{sv})");
+}
+
+static gboolean on_get_policy(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMethodInvocation *invocation,
+                              const char *guest, VhCalls *calls)
+{
+    return answer(invocation, calls, guest, vh_manager_policy, "(@a{sv})");
 }
 
 static gboolean on_list_hints(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMethodInvocation *invocation,
@@ -81,15 +88,6 @@ static gboolean on_list_hints(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMetho
     GError *error = NULL;
     g_auto(GStrv) hints = vh_manager_hints(calls->manager, guest, &error);
     return_value(invocation, "(@as)", hints ? g_variant_new_strv((const char *const *)hints, -1) : NULL, error);
-    return TRUE;
-}
-
-static gboolean on_get_policy(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMethodInvocation *invocation,
-                              const char *guest, VhCalls *calls)
-{
-    GError *error = NULL;
-    GVariant *policy = vh_manager_policy(calls->manager, guest, &error);
-    return_value(invocation, "(@a{sv})", policy, error);
     return TRUE;
 }
 

@@ -27,18 +27,23 @@ struct watch {
     virFreeCallback free;
 };
 
+/* libvirt's word for what may be the matter with a descriptor, and GLib's. */
+static const struct {
+    int event;
+    GIOCondition condition;
+} words[] = {
+    {VIR_EVENT_HANDLE_READABLE, G_IO_IN},
+    {VIR_EVENT_HANDLE_WRITABLE, G_IO_OUT},
+    {VIR_EVENT_HANDLE_ERROR, G_IO_ERR | G_IO_NVAL},
+    {VIR_EVENT_HANDLE_HANGUP, G_IO_HUP},
+};
+
 static GIOCondition condition_of(int events)
 {
     GIOCondition condition = 0;
 
-    if (events & VIR_EVENT_HANDLE_READABLE)
-        condition |= G_IO_IN;
-    if (events & VIR_EVENT_HANDLE_WRITABLE)
-        condition |= G_IO_OUT;
-    if (events & VIR_EVENT_HANDLE_ERROR)
-        condition |= G_IO_ERR;
-    if (events & VIR_EVENT_HANDLE_HANGUP)
-        condition |= G_IO_HUP;
+    for (gsize i = 0; i < G_N_ELEMENTS(words); i++)
+        condition |= events & words[i].event ? words[i].condition : 0;
     return condition;
 }
 
@@ -46,14 +51,8 @@ static int events_of(GIOCondition condition)
 {
     int events = 0;
 
-    if (condition & G_IO_IN)
-        events |= VIR_EVENT_HANDLE_READABLE;
-    if (condition & G_IO_OUT)
-        events |= VIR_EVENT_HANDLE_WRITABLE;
-    if (condition & (G_IO_ERR | G_IO_NVAL))
-        events |= VIR_EVENT_HANDLE_ERROR;
-    if (condition & G_IO_HUP)
-        events |= VIR_EVENT_HANDLE_HANGUP;
+    for (gsize i = 0; i < G_N_ELEMENTS(words); i++)
+        events |= condition & words[i].condition ? words[i].event : 0;
     return events;
 }
 
