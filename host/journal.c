@@ -5,12 +5,24 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
+#define SD_JOURNAL_SUPPRESS_LOCATION /* the line that calls sd_journal_sendv says nothing */
+#include <systemd/sd-journal.h>
 #include <unistd.h>
 
+#include "service.h"
+
+/* One step, or, without `what`, the service manager's status line; without `why` either, the thread's end. */
+struct step {
+    gint64 time; /* us since 1970 */
+    char *guest, *what, *why, *before, *after;
+};
+
 struct VhJournal {
-    GAsyncQueue *queue; /* char *: lines with their newline; "" ends the thread */
+    GAsyncQueue *queue; /* struct step */
+    bool tells_systemd;
     GThread *thread;
     char *path;
     int fd;
@@ -74,13 +86,79 @@ static void write_line(VhJournal *journal, const char *line)
         reopen(journal);
 }
 
+static void step_free(gpointer data)
+{
+    struct step *step = data;
+
+    g_free(step->guest);
+    g_free(step->what);
+    g_free(step->why);
+    g_free(step->before);
+    g_free(step->after);
+    g_free(step);
+}
+
+static void append_field(GString *line, const char *name, const char *value)
+{
+    if (!value)
+        return;
+    g_string_append_printf(line, ",\"%s\":", name);
+    vh_json_append_string(line, value, -1);
+}
+
+static void write_step(VhJournal *journal, const struct step *step)
+{
+    g_autoptr(GString) line = g_string_sized_new(192);
+
+    g_string_append_printf(line, "{\"time\":%" G_GINT64_FORMAT ".%06d", step->time / G_USEC_PER_SEC,
+                           (int)(step->time % G_USEC_PER_SEC));
+    append_field(line, "guest", *step->guest ? step->guest : NULL);
+    append_field(line, "what", step->what);
+    append_field(line, "why", step->why);
+    append_field(line, "before", step->before);
+    append_field(line, "after", step->after);
+    g_string_append(line, "}\n");
+    write_line(journal, line->str);
+}
+
+static void add_systemd(GArray *fields, GPtrArray *texts, const char *name, const char *value)
+{
+    char *text = value ? g_strconcat(name, "=", value, NULL) : NULL;
+    struct iovec field = {text, text ? strlen(text) : 0};
+
+    if (!text)
+        return;
+    g_ptr_array_add(texts, text);
+    g_array_append_val(fields, field);
+}
+
+/* The same for journalctl, field by field. */
+static void tell_systemd(const struct step *step)
+{
+    g_autoptr(GArray) fields = g_array_new(FALSE, FALSE, sizeof(struct iovec));
+    g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
+    g_autofree char *message =
+        g_strdup_printf("%s%s%s: %s", step->guest, *step->guest ? ": " : "", step->what, step->why);
+
+    add_systemd(fields, texts, "MESSAGE", message);
+    add_systemd(fields, texts, "PRIORITY", "6");
+    add_systemd(fields, texts, "SYSLOG_IDENTIFIER", "vhintd");
+    add_systemd(fields, texts, "VHINT_GUEST", *step->guest ? step->guest : NULL);
+    add_systemd(fields, texts, "VHINT_WHAT", step->what);
+    add_systemd(fields, texts, "VHINT_WHY", step->why);
+    add_systemd(fields, texts, "VHINT_BEFORE", step->before);
+    add_systemd(fields, texts, "VHINT_AFTER", step->after);
+    sd_journal_sendv((const struct iovec *)(gpointer)fields->data, (int)fields->len);
+}
+
 static gpointer writer(gpointer data)
 {
     VhJournal *journal = data;
 
     for (;;) {
-        g_autofree char *line = g_async_queue_pop(journal->queue);
+        struct step *step = g_async_queue_pop(journal->queue);
         int dropped = g_atomic_int_get(&journal->dropped);
+        bool last = !step->what && !step->why;
 
         if (dropped) {
             g_autofree char *told = g_strdup_printf("{\"what\":\"journal\",\"dropped\":%d}\n", dropped);
@@ -88,9 +166,16 @@ static gpointer writer(gpointer data)
             g_atomic_int_add(&journal->dropped, -dropped);
             write_line(journal, told);
         }
-        if (!*line)
+        if (step->what) {
+            write_step(journal, step);
+            if (journal->tells_systemd)
+                tell_systemd(step);
+        } else if (!last) {
+            vh_service_status(step->why);
+        }
+        step_free(step);
+        if (last)
             return NULL;
-        write_line(journal, line);
     }
 }
 
@@ -106,10 +191,12 @@ VhJournal *vh_journal_new(const char *path, GError **error)
         return NULL;
     }
     journal = g_new0(VhJournal, 1);
-    journal->queue = g_async_queue_new_full(g_free);
+    journal->queue = g_async_queue_new_full(step_free);
     journal->path = g_strdup(path);
     journal->fd = fd;
     journal->size = fstat(fd, &st) == 0 ? st.st_size : 0;
+    /* Set where the service manager has given us its journal for stderr. */
+    journal->tells_systemd = g_getenv("JOURNAL_STREAM") != NULL;
     journal->thread = g_thread_new("journal", writer, journal);
     return journal;
 }
@@ -118,7 +205,7 @@ void vh_journal_free(VhJournal *journal)
 {
     if (!journal)
         return;
-    g_async_queue_push(journal->queue, g_strdup(""));
+    g_async_queue_push(journal->queue, g_new0(struct step, 1));
     g_thread_join(journal->thread);
     g_async_queue_unref(journal->queue);
     close(journal->fd);
@@ -126,17 +213,10 @@ void vh_journal_free(VhJournal *journal)
     g_free(journal);
 }
 
-static void append_field(GString *line, const char *name, const char *value)
-{
-    g_string_append_printf(line, ",\"%s\":", name);
-    vh_json_append_string(line, value, -1);
-}
-
 void vh_journal_step(VhJournal *journal, const char *guest, const char *what, const char *why, const char *before,
                      const char *after)
 {
-    GString *line = NULL;
-    gint64 now = g_get_real_time();
+    struct step *step = NULL;
 
     if (!journal)
         return;
@@ -144,19 +224,25 @@ void vh_journal_step(VhJournal *journal, const char *guest, const char *what, co
         g_atomic_int_inc(&journal->dropped);
         return;
     }
-    line = g_string_sized_new(192);
-    g_string_append_printf(line, "{\"time\":%" G_GINT64_FORMAT ".%06d", now / G_USEC_PER_SEC,
-                           (int)(now % G_USEC_PER_SEC));
-    if (*guest)
-        append_field(line, "guest", guest);
-    append_field(line, "what", what);
-    append_field(line, "why", why);
-    if (before)
-        append_field(line, "before", before);
-    if (after)
-        append_field(line, "after", after);
-    g_string_append(line, "}\n");
-    g_async_queue_push(journal->queue, g_string_free(line, FALSE));
+    step = g_new0(struct step, 1);
+    step->time = g_get_real_time();
+    step->guest = g_strdup(guest);
+    step->what = g_strdup(what);
+    step->why = g_strdup(why);
+    step->before = g_strdup(before);
+    step->after = g_strdup(after);
+    g_async_queue_push(journal->queue, step);
+}
+
+void vh_journal_status(VhJournal *journal, const char *text)
+{
+    struct step *step = NULL;
+
+    if (!journal || g_async_queue_length(journal->queue) > VH_JOURNAL_QUEUE)
+        return;
+    step = g_new0(struct step, 1);
+    step->why = g_strdup(text);
+    g_async_queue_push(journal->queue, step);
 }
 
 void vh_journal_complaint(VhJournal *journal, struct vh_journal_limit *limit, const char *guest, const char *what,

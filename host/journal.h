@@ -3,7 +3,8 @@
  *
  * A thread of its own writes, so that a slow disk never delays the hint path. When it falls VH_JOURNAL_QUEUE lines
  * behind, further ones are dropped and counted in a line of their own. A file over VH_JOURNAL_SIZE bytes is
- * renamed to FILE.1 and begun anew. */
+ * renamed to FILE.1 and begun anew. Under systemd its journal gets the same steps, as fields VHINT_GUEST,
+ * VHINT_WHAT, VHINT_WHY, VHINT_BEFORE and VHINT_AFTER. */
 #pragma once
 
 #include <glib.h>
@@ -24,6 +25,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VhJournal, vh_journal_free)
  * NULL journal takes nothing. */
 void vh_journal_step(VhJournal *journal, const char *guest, const char *what, const char *why, const char *before,
                      const char *after);
+
+/* Tells the service manager, from the journal's thread, one line for people. Copied. */
+void vh_journal_status(VhJournal *journal, const char *text);
 
 /* A bound for lines that a guest can cause: passes at most VH_JOURNAL_BURST per second and guest. */
 #define VH_JOURNAL_BURST 20

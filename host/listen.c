@@ -15,8 +15,10 @@
 #include <unistd.h>
 
 #include "peer.h"
+#include "service.h"
 
 #define BACKLOG 16
+#define PASSED "vh-passed" /* set on sockets that are not ours to remove */
 
 static bool fail(GError **error, int errnum, const char *what, const char *path)
 {
@@ -83,8 +85,21 @@ static bool bind_and_listen(int fd, const char *path, const struct sockaddr_un *
     return listen(fd, BACKLOG) == 0 || fail(error, errno, "cannot listen at", path);
 }
 
+/* The service manager's socket at `path`, if it holds one; its mode and group are its unit's. */
+static GSocket *take_passed(const char *path)
+{
+    int fd = vh_service_socket(path);
+    GSocket *listener = fd < 0 ? NULL : g_socket_new_from_fd(fd, NULL);
+    if (listener)
+        g_object_set_data(G_OBJECT(listener), PASSED, listener);
+    return listener;
+}
+
 GSocket *vh_listen_unix(const char *path, gid_t group, GError **error)
 {
+    g_autoptr(GSocket) passed = take_passed(path);
+    if (passed)
+        return g_steal_pointer(&passed);
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (g_strlcpy(address.sun_path, path, sizeof(address.sun_path)) >= sizeof(address.sun_path)) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FILENAME_TOO_LONG,
@@ -116,6 +131,10 @@ void vh_listen_remove(const char *path, GSocket *listener)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     g_strlcpy(address.sun_path, path, sizeof(address.sun_path));
+    if (g_object_get_data(G_OBJECT(listener), PASSED)) {
+        g_socket_close(listener, NULL);
+        return;
+    }
     int directory = open_locked_directory(path, NULL);
     g_socket_close(listener, NULL);
     clear_path(path, &address, NULL);

@@ -10,9 +10,11 @@
 #include <sys/resource.h>
 
 #include "config.h"
+#include "confine.h"
 #include "control.h"
 #include "manager.h"
 #include "policy-load.h"
+#include "service.h"
 
 #define DEFAULT_CONFIG "/etc/vhint/vhint.conf"
 #define EXIT_USAGE 2
@@ -39,6 +41,7 @@ static guint check_all(const char *path)
 
 static gboolean on_hangup(gpointer data)
 {
+    vh_service_reloading();
     vh_manager_reload(data);
     return G_SOURCE_CONTINUE;
 }
@@ -56,11 +59,14 @@ static int serve(const VhConfig *config, GError **error)
         return -1;
     g_unix_signal_add(SIGHUP, on_hangup, manager);
     control = vh_control_new(manager, config->control, error);
-    if (!control)
+    /* Once whatever may need more, or starts a thread that does, is done. */
+    if (!control || vh_confine(error) < 0)
         return -1;
     fprintf(stderr, "vhintd: ready, %u guest%s, control socket %s\n", config->guests->len,
             config->guests->len == 1 ? "" : "s", config->control);
+    vh_service_ready("serving guests");
     g_main_loop_run(loop);
+    vh_service_stopping();
     return 0;
 }
 

@@ -21,6 +21,23 @@ void vh_manager_on_changed(VhGuest *guest, const char *why, gpointer data)
     vh_turn_soon(manager->turn, 0);
 }
 
+/* For `systemctl status`, when it has changed. */
+static void tell_status(VhManager *manager)
+{
+    g_autofree char *text = NULL;
+    guint connected = 0;
+
+    for (guint i = 0; i < manager->entries->len; i++)
+        connected +=
+            vh_guest_is_connected(((const struct vh_entry *)g_ptr_array_index(manager->entries, i))->guest);
+    if (connected == manager->told_connected && manager->entries->len == manager->told_guests)
+        return;
+    manager->told_connected = connected;
+    manager->told_guests = manager->entries->len;
+    text = g_strdup_printf("%u guests, %u of them with an injector", manager->entries->len, connected);
+    vh_journal_status(manager->journal, text);
+}
+
 static void run(VhManager *manager)
 {
     gint64 begin = g_get_monotonic_time();
@@ -34,6 +51,7 @@ static void run(VhManager *manager)
     }
     manager->changed = 0;
     manager->hurried = false;
+    tell_status(manager);
     vh_round_run(manager->round, manager->why);
     manager->round_ended = g_get_monotonic_time();
     manager->round_cost = manager->round_ended - begin;

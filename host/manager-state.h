@@ -22,9 +22,11 @@ struct VhManager {
     VhInventory *inventories[VH_MANAGER_INVENTORIES];
     GPtrArray *watchers; /* struct watcher, of manager-watch.c */
     guint last_watcher;
-    bool closing; /* no guest is taken any more */
+    bool reloading; /* the service manager waits for the end of it */
+    bool closing;   /* no guest is taken any more */
 
     /* manager-due.c */
+    guint told_guests, told_connected;
     guint changed;      /* entries that have a why: a round is due */
     bool hurried;       /* and somebody is who does not flood */
     const char *why;    /* the latest */

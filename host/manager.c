@@ -4,6 +4,7 @@
 #include <glib/gstdio.h>
 
 #include "manager-state.h"
+#include "service.h"
 
 static const struct vh_inventory_kind *const inventory_kinds[] = {&vh_inventory_static, &vh_inventory_libvirt};
 #define INVENTORIES G_N_ELEMENTS(inventory_kinds)
@@ -138,12 +139,20 @@ static const struct vh_inventory_events inventory_events = {.added = on_added,
 
 /* ---- policy ---- */
 
+static void tell_reloaded(VhManager *manager, const char *status)
+{
+    if (manager->reloading)
+        vh_service_ready(status);
+    manager->reloading = false;
+}
+
 /* While the manager is made, there are no guests yet, nor inventories. */
 static void on_policy(gpointer data)
 {
     VhManager *manager = data;
 
     vh_journal_step(manager->journal, "", "policy", "the policy files were read", NULL, NULL);
+    tell_reloaded(manager, "serving guests");
     if (!manager->policy || manager->closing)
         return;
     for (guint i = 0; i < manager->entries->len; i++)
@@ -157,6 +166,7 @@ static void on_policy_refused(const GPtrArray *problems, gpointer data)
 {
     VhManager *manager = data;
 
+    tell_reloaded(manager, "serving guests; the policy files are refused, the last good ones are in force");
     for (guint i = 0; i < problems->len; i++) {
         const char *problem = g_ptr_array_index(problems, i);
 
@@ -179,6 +189,7 @@ static void open_policy(VhManager *manager)
 
 void vh_manager_reload(VhManager *manager)
 {
+    manager->reloading = true;
     vh_policy_store_reload(manager->policy);
 }
 

@@ -71,7 +71,9 @@ class Boost(unittest.TestCase):
         self.end()
         self.wait_boosted()
         self.assertEqual({self.nice(cpu) for cpu in range(4)}, {0})
-        steps = [step for step in self.journal() if "boost vCPU 2" in step["what"]]
+        def taken():
+            return [step for step in self.journal() if "boost vCPU 2" in step["what"]]
+        steps = wait_for(lambda: len(taken()) == 2 and taken(), 5, "both steps are in the journal")
         self.assertEqual([step["what"] for step in steps], ["boost vCPU 2", "unboost vCPU 2"])
         self.assertEqual((steps[0]["before"], steps[0]["after"]), ("nice 0", "nice"))
 

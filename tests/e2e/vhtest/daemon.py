@@ -27,6 +27,8 @@ class Daemon:
         self.process = None
         self.watches = 0
         self.prefix = []  # of vhintd's command line
+        self.environment = dict(ENVIRONMENT)
+        self.sections = ""  # of its configuration, more than the tests' own
         self.control = self.path("control")
         self.config = self.path("vhint.conf")
         self.log = self.path("vhintd.log")
@@ -58,6 +60,7 @@ class Daemon:
             file.write(f"[daemon]\nrun-dir={self.path('run')}\nstate-dir={self.path('state')}\n"
                        f"control={self.control}\nprogram-dir={os.path.join(BUILD, 'guest-bpf')}\n")
             self.write_guests(file)
+            file.write(self.sections)
 
     def write_guests(self, file):
         for name, guest in self.guests.items():
@@ -71,7 +74,7 @@ class Daemon:
         if self not in process.witnesses:
             process.witnesses.append(self)
         self.write_config()
-        self.process = Process(self.prefix + [VHINTD, "--config", self.config], self.log, ENVIRONMENT)
+        self.process = Process(self.prefix + [VHINTD, "--config", self.config], self.log, self.environment)
         wait_for(self._answers, 15, "vhintd answers on its control socket")
         if wait:
             for name in self.guests:

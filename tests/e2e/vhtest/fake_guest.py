@@ -13,6 +13,7 @@ from .channel import NAMES, TYPES, cobs_decode, frame
 from .process import Failure, thread_cpus, wait_for
 
 AFFINITY = 1  # the kind's number
+SETRESUID = 117  # x86-64
 
 
 def listen(path):
@@ -23,9 +24,11 @@ def listen(path):
 
 
 class FakeGuest:
-    """`cpus` vCPUs whose APIC ids are 2, 4, 6...; guest CPU N has the APIC id 2 N + 2. `busy`: they want to run."""
+    """`cpus` vCPUs whose APIC ids are 2, 4, 6...; guest CPU N has the APIC id 2 N + 2. `busy`: they want to run.
+    `user`: whose the threads and sockets are."""
 
-    def __init__(self, cpus=4, name="fake", busy=False):
+    def __init__(self, cpus=4, name="fake", busy=False, user=0):
+        self.user = user
         self.busy = busy
         self.name = name
         self.directory = process.temporary_directory()
@@ -44,6 +47,8 @@ class FakeGuest:
         ready = threading.Barrier(self.cpus + 1)
 
         def vcpu():
+            if self.user:  # of this thread alone: the C library's would change all
+                process.libc.syscall(SETRESUID, self.user, self.user, self.user)
             self.tids.append(threading.get_native_id())
             ready.wait()
             while not self.over.wait(0.001 if self.busy else None):
@@ -54,6 +59,10 @@ class FakeGuest:
         self.floating = thread_cpus(self.tids[0])
         self.qmp_listener = listen(self.qmp_path)
         self.channel_listener = listen(self.channel_path)
+        if self.user:
+            for path in (self.qmp_path, self.channel_path):
+                os.chmod(path, 0o600)
+                os.chown(path, self.user, -1)
         threading.Thread(target=self._serve_monitor, daemon=True).start()
         return self
 

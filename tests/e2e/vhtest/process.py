@@ -12,7 +12,7 @@ import time
 # Deadlines are for a quiet machine and the plain build; a slower setting multiplies them.
 SLOWNESS = float(os.environ.get("VH_SLOWNESS", "1"))
 
-_libc = ctypes.CDLL(None)
+libc = ctypes.CDLL(None)
 _running = []
 _directories = []
 
@@ -28,7 +28,7 @@ class Failure(AssertionError):
 
 
 def _die_with_parent():
-    _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: even a killed test leaves nothing running
+    libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: even a killed test leaves nothing running
 
 
 class Process:
@@ -104,7 +104,7 @@ def end_keeper(keeper):
 
 def end_with_parent(sig, parent):
     """From now on `sig` comes when the process `parent`, which made this one, ends; at once if it has already."""
-    _libc.prctl(1, sig)
+    libc.prctl(1, sig)
     if os.getppid() != parent:
         os.kill(os.getpid(), sig)
 
