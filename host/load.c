@@ -70,7 +70,9 @@ static uint16_t share(const struct ticks *before, const struct ticks *after)
     guint64 busy = after->busy > before->busy ? after->busy - before->busy : 0;
     guint64 idle = after->idle > before->idle ? after->idle - before->idle : 0;
 
-    return busy + idle ? (uint16_t)(busy * 1000 / (busy + idle)) : 0;
+    if (busy + idle == 0)
+        return 0;
+    return (uint16_t)(busy * 1000 / (busy + idle));
 }
 
 const uint16_t *vh_load_read(VhLoad *load, unsigned count, gint64 now)
