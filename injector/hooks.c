@@ -70,19 +70,34 @@ static bool same_base(const struct bpf_program *a, const struct bpf_program *b)
            strncmp(bpf_program__name(a), bpf_program__name(b), len + strlen(MARK)) == 0;
 }
 
-/* The variant of the same NAME that is on, up to and without `end` (NULL: among all). */
-static const struct bpf_program *chosen(struct bpf_object *object, const struct bpf_program *of,
-                                        const struct bpf_program *end)
+int vh_hooks_place(const struct bpf_object *object, const struct bpf_program *program)
+{
+    return btf__find_by_name_kind(bpf_object__btf(object), bpf_program__name(program), BTF_KIND_FUNC);
+}
+
+/* The first variant, in the source, of the same NAME that is on; NULL when none is. */
+static const struct bpf_program *first(struct bpf_object *object, const struct bpf_program *of)
+{
+    const struct bpf_program *found = NULL;
+    struct bpf_program *p;
+
+    bpf_object__for_each_program (p, object) {
+        if (same_base(p, of) && bpf_program__autoload(p) &&
+            (!found || vh_hooks_place(object, p) < vh_hooks_place(object, found)))
+            found = p;
+    }
+    return found;
+}
+
+/* Of the variants that are on, leaves the first of each NAME. */
+static void leave_first(struct bpf_object *object)
 {
     struct bpf_program *p;
 
     bpf_object__for_each_program (p, object) {
-        if (p == end)
-            break;
-        if (same_base(p, of) && bpf_program__autoload(p))
-            return p;
+        if (base_len(p) > 0 && p != first(object, p))
+            bpf_program__set_autoload(p, false);
     }
-    return NULL;
 }
 
 /* "NAME: this kernel has none of its hooks: fexit/a, fexit/b" */
@@ -112,13 +127,8 @@ bool vh_hooks_any(struct bpf_object *object)
 
 int vh_hooks_assume(struct bpf_object *object, char *text)
 {
-    struct bpf_program *p;
-
     (void)text;
-    bpf_object__for_each_program (p, object) {
-        if (base_len(p) > 0)
-            bpf_program__set_autoload(p, !chosen(object, p, p));
-    }
+    leave_first(object);
     return 0;
 }
 
@@ -138,12 +148,13 @@ int vh_hooks_choose(struct bpf_object *object, char *text)
                      strerror(errno));
             return -ENOENT;
         }
-        bpf_program__set_autoload(p, !chosen(object, p, p) && hook_exists(kernel, bpf_program__section_name(p)));
-    }
-    bpf_object__for_each_program (p, object) {
-        if (error == 0 && base_len(p) > 0 && !chosen(object, p, NULL))
-            error = report_none(object, p, text);
+        bpf_program__set_autoload(p, hook_exists(kernel, bpf_program__section_name(p)));
     }
     btf__free(kernel);
+    leave_first(object);
+    bpf_object__for_each_program (p, object) {
+        if (error == 0 && base_len(p) > 0 && !first(object, p))
+            error = report_none(object, p, text);
+    }
     return error;
 }

@@ -76,8 +76,28 @@ static int attach(struct vh_loaded *loaded, struct bpf_program *program, char *t
     return 0;
 }
 
+/* Puts the programs that are to be attached into the order of the source. */
+static uint32_t sort(const struct bpf_object *object, struct bpf_program **programs)
+{
+    struct bpf_program *p;
+    uint32_t count = 0;
+
+    bpf_object__for_each_program (p, object) {
+        uint32_t at = count;
+
+        if (!bpf_program__autoload(p))
+            continue;
+        for (count++; at > 0 && vh_hooks_place(object, programs[at - 1]) > vh_hooks_place(object, p); at--)
+            programs[at] = programs[at - 1];
+        programs[at] = p;
+    }
+    return count;
+}
+
+/* In the order of the source, so that a program can have facts end before it begins to make some. */
 static int attach_all(struct vh_loaded *loaded, char *text)
 {
+    vh_autofree struct bpf_program **programs = NULL;
     struct bpf_program *p;
     uint32_t count = 0;
     int error = 0;
@@ -91,12 +111,12 @@ static int attach_all(struct vh_loaded *loaded, char *text)
     }
     loaded->links = calloc(count, sizeof(struct bpf_link *));
     loaded->iterators = calloc(count, sizeof(int));
-    if (!loaded->links || !loaded->iterators)
+    programs = calloc(count, sizeof(struct bpf_program *));
+    if (!loaded->links || !loaded->iterators || !programs)
         return -ENOMEM;
-    bpf_object__for_each_program (p, loaded->object) {
-        if (error == 0 && bpf_program__autoload(p))
-            error = attach(loaded, p, text);
-    }
+    count = sort(loaded->object, programs);
+    for (uint32_t i = 0; error == 0 && i < count; i++)
+        error = attach(loaded, programs[i], text);
     return error;
 }
 

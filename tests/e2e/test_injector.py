@@ -157,11 +157,11 @@ class Injector(unittest.TestCase):
     def test_variants_and_tunables(self):
         self.loaded("variants", self.built("variants"), tunables={"small": 200, "negative": "-7", "flag": "true",
                                                                    "colour": "GREEN", "word": "yes"})
-        self.assertEqual(self.channel.programs()["variants"].attached, 2)
+        self.assertEqual(self.channel.programs()["variants"].attached, 3)
         self.guest.run("/bin/true")
         hints = [struct.unpack_from("<II", record, 24) for kind, _, batch in self.channel.drain()
                  if kind == "HINTS" for record in batch.records]
-        self.assertEqual({variant for variant, _ in hints}, {2, 3})
+        self.assertEqual({variant for variant, _ in hints}, {2, 3, 5})
         self.assertEqual({value for _, value in hints}, {200 + 1000 + 50000 + 1000000 + 70000000})
 
     def test_replacement(self):

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Variants: of `first` the second has a hook, of `second` the first; with NONE, of `third` none has. The counters
- * tell which ran, through hints that are events. */
+/* Variants: of `first` the second has a hook, of `second` the first; of `fourth` both have one, and the second of
+ * them stands in a section that began before the first's; with NONE, of `third` none has. The counters tell which
+ * ran, through hints that are events. */
 #include "vhint.bpf.h"
 
 #include <bpf/bpf_tracing.h>
@@ -56,6 +57,18 @@ SEC("tp_btf/task_newtask")
 int BPF_PROG(second___fork)
 {
     return tell(4);
+}
+
+SEC("fentry/do_task_dead")
+int BPF_PROG(fourth___dead)
+{
+    return tell(5);
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(fourth___exec)
+{
+    return tell(6);
 }
 
 #ifdef NONE
