@@ -8,6 +8,8 @@
  * and the task agree. Of the evaluations that overlap, the last to look finds and repairs what the others left. */
 #include "vhint.bpf.h"
 
+#include <linux/errno.h>
+
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 
@@ -122,27 +124,39 @@ static __always_inline void fill(struct affinity *a, struct task_struct *task, c
     __builtin_memcpy(a->comm, view->comm, sizeof(a->comm));
 }
 
-/* Makes `state` say what the hint says; false when it is full. */
+/* An int, since before 6.4 the upper half of what the kernel's function returns means nothing. */
+static __always_inline int drop(__u32 pid)
+{
+    return (int)bpf_map_delete_elem(&state, &pid);
+}
+
+/* Makes `state` say what the hint says; false when it is full, or the kernel could not. */
 static __always_inline bool store(const struct affinity *a)
 {
+    int error;
+
     if (!(a->h.flags & VH_HINT_GONE))
         return !bpf_map_update_elem(&state, &a->pid, a, BPF_ANY);
-    bpf_map_delete_elem(&state, &a->pid);
-    return true;
+    error = drop(a->pid);
+    return !error || error == -ENOENT;
 }
 
 /* Ends the fact of a thread id that no task has any more. */
 static __always_inline void forget(__u32 pid)
 {
     struct affinity gone = {.pid = pid};
+    int error = drop(pid);
 
-    if (bpf_map_delete_elem(&state, &pid))
+    if (error == -ENOENT)
         return;
+    if (error)
+        vh_count_lost(); /* a snapshot's walk will not confirm it; the hint wakes the injector */
     vh_stamp(&gone.h, 1, sizeof(gone), sizeof(gone.pid), VH_HINT_GONE);
     vh_emit(&hints, &gone, sizeof(gone));
 }
 
-static __always_inline int evaluate(struct task_struct *task, bool leaving)
+/* The thread id that there is a fact of now; 0 when the task has none. */
+static __always_inline __u32 evaluate(struct task_struct *task, bool leaving)
 {
     struct affinity said = {};
     struct view view;
@@ -157,7 +171,7 @@ static __always_inline int evaluate(struct task_struct *task, bool leaving)
         }
         fact = bpf_map_lookup_elem(&state, &view.pid);
         if (agrees(fact, &view) && (!said.pid || agrees(&said, &view)))
-            return 0;
+            return view.narrowed ? view.pid : 0;
         fill(&said, task, &view);
         if (!store(&said))
             break;
@@ -167,71 +181,52 @@ static __always_inline int evaluate(struct task_struct *task, bool leaving)
     return 0;
 }
 
-/* Every scheduling class on every kernel from 5.10 on sets a mask through this function, after all checks passed;
- * what follows the task in its arguments differs. Should it go: the next function up, which does not see
- * every road (CPU hot-unplug breaks masks below it). */
-SEC("fexit/set_cpus_allowed_common")
-int BPF_PROG(set_mask___common, struct task_struct *task)
-{
-    return evaluate(task, false);
-}
+/* The hooks. The kernel passes a program over while another task on the same CPU is inside it, which can be when
+ * that task was preempted there: in a tracepoint from 7.0 on, in fentry and fexit from 5.11 on. So what must not
+ * be missed is hooked where the kernel cannot be preempted. */
 
-SEC("fexit/__set_cpus_allowed_ptr")
-int BPF_PROG(set_mask___ptr, struct task_struct *task)
-{
-    return evaluate(task, false);
-}
-
-/* A child begins with its parent's mask. */
-SEC("tp_btf/task_newtask")
-int BPF_PROG(task_fork, struct task_struct *task)
-{
-    return evaluate(task, false);
-}
-
-/* A thread other than the leader that calls exec goes on under the leader's id; and a kernel thread that calls it
- * (a usermode helper) is a user task from here on. */
-SEC("tp_btf/sched_process_exec")
-int BPF_PROG(task_exec, struct task_struct *task, int old_pid)
-{
-    if (old_pid != task->pid)
-        forget(old_pid);
-    return evaluate(task, false);
-}
-
-SEC("tp_btf/sched_process_exit")
-int BPF_PROG(task_exit, struct task_struct *task)
-{
-    return evaluate(task, true);
-}
-
-/* From 7.x on tracepoints can be preempted, and a program that another task on the same CPU is just in is passed
- * over. A task's very last steps cannot be preempted, so this one sees every end. */
+/* The last that a task does, with preemption off. Its parent may have heard of its end shortly before. */
 SEC("fentry/do_task_dead")
-int BPF_PROG(task_dead___last)
+int BPF_PROG(task_dead)
 {
     forget((__u32)bpf_get_current_pid_tgid());
     return 0;
 }
 
-SEC("tp_btf/sched_process_exit")
-int BPF_PROG(task_dead___exit, struct task_struct *task)
+/* A thread other than the leader that calls exec takes over the leader's id, whether the exec then succeeds or
+ * not, with the list of tasks locked; the leader, dead already, is left with the thread's old one. */
+SEC("fexit/exchange_tids")
+int BPF_PROG(task_takeover, struct task_struct *task, struct task_struct *leader)
 {
-    return evaluate(task, true);
+    evaluate(leader, true);
+    evaluate(task, false);
+    return 0;
 }
 
-/* An exec that fails after it took the leader's id over never reports its old one; the leader is reaped under it.
+/* Every scheduling class on every kernel from 5.10 on sets a mask through this function, with the task's lock
+ * held, after all checks have passed; what follows the task in its arguments differs. */
+SEC("fexit/set_cpus_allowed_common")
+int BPF_PROG(set_mask, struct task_struct *task)
+{
+    evaluate(task, false);
+    return 0;
+}
+
+/* A child begins with its parent's mask. It becomes runnable with the run queue's lock held. */
+SEC("tp_btf/sched_wakeup_new")
+int BPF_PROG(task_fork, struct task_struct *task)
+{
+    evaluate(task, false);
+    return 0;
+}
+
+/* A new name; and on some kernels a kernel thread that calls exec (a usermode helper) is a user task from here on.
  */
-SEC("fentry/release_task")
-int BPF_PROG(task_reap___release, struct task_struct *task)
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(task_exec, struct task_struct *task)
 {
-    return evaluate(task, true);
-}
-
-SEC("tp_btf/sched_process_free")
-int BPF_PROG(task_reap___free, struct task_struct *task)
-{
-    return evaluate(task, true);
+    evaluate(task, false);
+    return 0;
 }
 
 /* Tasks older than this program. */
@@ -240,5 +235,7 @@ int walk(struct bpf_iter__task *ctx)
 {
     struct task_struct *task = ctx->task;
 
-    return task ? evaluate(task, false) : 0;
+    if (task)
+        evaluate(task, false);
+    return 0;
 }
