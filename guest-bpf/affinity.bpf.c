@@ -32,6 +32,7 @@ VH_PROGRAM("affinity", "1");
 VH_HINT(1, affinity);
 VH_HINTS(512 * 1024);
 VH_STATE(__u32, struct affinity, 16384);
+VH_WALK_CONFIRMS;
 
 /* What a task says of itself right now. */
 struct view {
@@ -234,8 +235,9 @@ SEC("iter/task")
 int walk(struct bpf_iter__task *ctx)
 {
     struct task_struct *task = ctx->task;
+    __u32 pid = task ? evaluate(task, false) : 0;
 
-    if (task)
-        evaluate(task, false);
+    if (pid)
+        vh_confirm(ctx->meta->seq, &pid, sizeof(pid));
     return 0;
 }

@@ -47,7 +47,12 @@ struct task_struct {
     char comm[TASK_COMM_LEN];
 };
 
+struct bpf_iter_meta {
+    struct seq_file *seq; /* where the walk writes */
+};
+
 struct bpf_iter__task {
+    struct bpf_iter_meta *meta;
     struct task_struct *task; /* NULL at the end of the walk */
 };
 

@@ -8,9 +8,14 @@
  *    hash map `state`, whose values are the last hint of each key, header included;
  *  - tunables: `const volatile` globals, which a policy sets by name before the load;
  *  - optionally a program in SEC("iter/task") or another iterator: the injector runs it after attaching and before
- *    every snapshot, so that facts older than the program, or missed by it, are found.
- * BPF programs that are variants of one another, of which the kernel at hand takes one, are called NAME___VARIANT:
- * the injector loads the first of each NAME, in the order of the source, whose hook this kernel has. */
+ *    every snapshot, so that facts older than the program, or missed by it, are found;
+ *  - optionally, with such an iterator, VH_WALK_CONFIRMS: the iterator calls vh_confirm with the key of each fact
+ * that holds, and of what was in `state` before a complete walk the injector takes out what that did not confirm.
+ * So a fact goes even when the program missed its end. Attached is in the order of the source, iterators run when
+ * all is attached: what ends facts stands before what makes them, or a fact made while the rest is being attached
+ * may never end. BPF programs that are variants of one another, of which the kernel at hand takes one, are called
+ * NAME___VARIANT: the injector loads the first of each NAME, in the order of the source, whose hook this kernel
+ * has. */
 #pragma once
 
 #include <linux/bpf.h>
@@ -35,6 +40,8 @@
         __uint(type, BPF_MAP_TYPE_RINGBUF); \
         __uint(max_entries, bytes); \
     } hints SEC(".maps")
+
+#define VH_WALK_CONFIRMS const volatile bool vh_walk_confirms = true
 
 #define VH_STATE(key_type, value_type, entries) \
     struct { \
@@ -68,6 +75,13 @@ static __always_inline void vh_stamp(struct vh_hint *h, __u16 kind, __u16 size, 
     h->cpu = bpf_get_smp_processor_id();
     h->reserved = 0;
     h->ktime = bpf_ktime_get_ns();
+}
+
+/* Says in a walk that the fact with this key in `state` holds; `seq` is the iterator's ctx->meta->seq. Where there
+ * is no room the kernel makes some and shows the object again. */
+static __always_inline void vh_confirm(struct seq_file *seq, const void *key, __u32 key_size)
+{
+    bpf_seq_write(seq, key, key_size);
 }
 
 /* Emits a stamped hint into the ring `ring`; a full ring is counted. */

@@ -33,7 +33,7 @@ static void on_loaded(void *context, uint32_t program)
 {
     struct vh_agent *in = context;
     struct vh_running *running = vh_programs_find(&in->programs, program);
-    int error = running ? vh_loaded_iterate(&running->loaded) : 0;
+    int error = running ? vh_loaded_iterate(&running->loaded, NULL) : 0;
 
     if (!error)
         return;
@@ -62,14 +62,6 @@ static uint32_t on_cpus(void *context, struct vh_cpu cpus[VH_CPUS_MAX])
     return vh_cpus_list(&in->cpus, cpus);
 }
 
-static int on_facts(void *context, uint32_t program, struct vh_facts *facts)
-{
-    struct vh_agent *in = context;
-    struct vh_running *running = vh_programs_find(&in->programs, program);
-
-    return running ? vh_snapshot(running, &in->session, facts) : -ENOENT;
-}
-
 static uint64_t on_now(void *context)
 {
     struct timespec now;
@@ -77,6 +69,21 @@ static uint64_t on_now(void *context)
     (void)context;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void vh_agent_stir(struct vh_agent *in)
+{
+    if (in->settles == 0)
+        in->settles = on_now(in) + VH_SETTLE_NS;
+}
+
+static int on_facts(void *context, uint32_t program, struct vh_facts *facts)
+{
+    struct vh_agent *in = context;
+    struct vh_running *running = vh_programs_find(&in->programs, program);
+
+    vh_agent_stir(in);
+    return running ? vh_snapshot(running, &in->session, facts) : -ENOENT;
 }
 
 const struct vh_session_ops vh_agent_ops = {

@@ -7,6 +7,7 @@
 #include "session.h"
 
 #define VH_READ_SIZE 65536u
+#define VH_SETTLE_NS 100000000u
 
 /* Where an event of the epoll set comes from. */
 enum vh_source { SOURCE_PORT, SOURCE_UEVENT, SOURCE_SIGNAL, SOURCE_RING };
@@ -25,7 +26,9 @@ struct vh_agent {
     int port;      /* -1: there is none yet */
     bool host;     /* its end is open */
     bool readable; /* the port may have bytes for us */
-    bool gone;     /* a test's socket was closed by its other side, or a signal came */
+    uint64_t
+        settles; /* ns of CLOCK_MONOTONIC: when to look what the programs were not shown; 0: nothing has moved */
+    bool gone;   /* a test's socket was closed by its other side, or a signal came */
     uint32_t in_at;
     uint32_t in_len;
     uint8_t in[VH_READ_SIZE];
@@ -33,6 +36,9 @@ struct vh_agent {
     struct vh_programs_set programs;
     struct vh_session session;
 };
+
+/* Hints move: VH_SETTLE_NS from now, if not earlier, the programs' losses are to be looked at. */
+void vh_agent_stir(struct vh_agent *in);
 
 /* What the session asks of an agent, its context. */
 extern const struct vh_session_ops vh_agent_ops;

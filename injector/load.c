@@ -190,26 +190,29 @@ void vh_loaded_free(struct vh_loaded *loaded)
     *loaded = (struct vh_loaded){0};
 }
 
-static int iterate(int link_fd)
+static int iterate(int link_fd, struct vh_written *written)
 {
     vh_autoclose int fd = bpf_iter_create(link_fd);
-    char bytes[256];
+    char bytes[4096];
     ssize_t got;
+    int error = 0;
 
     if (fd < 0)
         return -errno;
     do {
         got = read(fd, bytes, sizeof(bytes));
+        if (got > 0 && written && error == 0)
+            error = vh_written_add(written, bytes, (size_t)got);
     } while (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR)));
-    return got < 0 ? -errno : 0;
+    return got < 0 ? -errno : error;
 }
 
-int vh_loaded_iterate(const struct vh_loaded *loaded)
+int vh_loaded_iterate(const struct vh_loaded *loaded, struct vh_written *written)
 {
     int error = 0;
 
     for (uint32_t i = 0; i < loaded->iterator_count; i++) {
-        int result = iterate(loaded->iterators[i]);
+        int result = iterate(loaded->iterators[i], written);
 
         error = error ? error : result;
     }

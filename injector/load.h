@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 
 #include "session.h"
+#include "sweep.h"
 
 /* An object in the kernel. Freed by vh_loaded_free, which detaches it; so does the death of this process. */
 struct vh_loaded {
@@ -20,8 +21,9 @@ struct vh_loaded {
 int vh_load(const struct vh_transfer *transfer, uint32_t cpus, struct vh_loaded *loaded, struct vh_reply *reply);
 void vh_loaded_free(struct vh_loaded *loaded);
 
-/* Runs the object's iterators once, each to its end. 0 or the first -errno. */
-int vh_loaded_iterate(const struct vh_loaded *loaded);
+/* Runs the object's iterators once, each to its end, and appends what they write to `written` (NULL: it is thrown
+ * away). 0 or the first -errno. */
+int vh_loaded_iterate(const struct vh_loaded *loaded, struct vh_written *written);
 
 /* Events that the kernel did not show to the object's programs because one was running already (0 before 5.12). */
 uint64_t vh_loaded_misses(const struct vh_loaded *loaded);

@@ -2,8 +2,12 @@
 /* vhint-injector: waits for the host on a port, loads the BPF programs it sends, relays their hints.
  *
  * One loop: bytes from the port go into the session (session.h), which calls the set of programs; hints from the
- * rings and the session's answers go out. Everything is edge-triggered and nothing has a timer, so that an idle
- * guest sees no wake-up of ours. After each event serve() runs until nothing moves any more. */
+ * rings and the session's answers go out. Everything is edge-triggered, so that an idle guest sees no wake-up of
+ * ours. After each event serve() runs until nothing moves any more.
+ *
+ * Events that the kernel did not show to a program wake nobody. So VH_SETTLE_NS after hints were relayed, and
+ * again as long as there are more of them, the programs' counts of those are read, and what has grown is told;
+ * then all is quiet. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -183,15 +187,32 @@ static bool flush(struct vh_agent *in)
 /* One round of the pipeline; true when it moved something, so that another may. */
 static bool serve(struct vh_agent *in)
 {
-    bool moved;
-
     if (in->host)
         take_input(in);
     vh_session_pump(&in->session);
-    vh_programs_relay(&in->programs, &in->session);
-    moved = flush(in);
+    if (vh_programs_relay(&in->programs, &in->session))
+        vh_agent_stir(in);
+    return flush(in);
+}
+
+/* How long to wait for an event, in ms; -1: for ever. */
+static int patience(const struct vh_agent *in)
+{
+    uint64_t now = in->settles ? vh_agent_ops.now(NULL) : 0;
+
+    if (in->settles == 0)
+        return -1;
+    return now >= in->settles ? 0 : (int)((in->settles - now) / 1000000u + 1);
+}
+
+/* Looks for losses when it is time to; what it finds is relayed by the serve() that follows, and looked for again.
+ */
+static void settle(struct vh_agent *in)
+{
+    if (in->settles == 0 || vh_agent_ops.now(in) < in->settles)
+        return;
+    in->settles = 0;
     vh_programs_account(&in->programs);
-    return moved;
 }
 
 /* ---- other events ---- */
@@ -240,9 +261,10 @@ static int loop(struct vh_agent *in)
             return -errno;
         for (int i = 0; i < count && error == 0; i++)
             error = on_event(in, &events[i]);
+        settle(in);
         while (rounds < ROUNDS && serve(in))
             rounds++;
-        timeout = rounds == ROUNDS ? 0 : -1;
+        timeout = rounds == ROUNDS ? 0 : patience(in);
     }
     return error;
 }

@@ -68,6 +68,16 @@ static int find_lost(struct vh_running *running, char *text)
     return 0;
 }
 
+/* What a rodata variable began with is what it is. */
+static void find_promise(struct vh_running *running)
+{
+    size_t size = 0;
+    const bool *confirms = vh_variable(running->loaded.object, ".rodata", "vh_walk_confirms", &size);
+
+    running->confirms = confirms && size == sizeof(*confirms) && *confirms && running->state_fd >= 0 &&
+                        running->loaded.iterator_count > 0;
+}
+
 int vh_running_init(struct vh_running *running, char *text)
 {
     int error;
@@ -79,6 +89,8 @@ int vh_running_init(struct vh_running *running, char *text)
         error = find_state(running, text);
     if (error == 0)
         error = find_lost(running, text);
+    if (error == 0)
+        find_promise(running);
     return error;
 }
 
@@ -89,6 +101,11 @@ void vh_running_free(struct vh_running *running)
         munmap(running->bss, running->bss_size);
     vh_loaded_free(&running->loaded);
     *running = (struct vh_running){0};
+}
+
+void vh_running_account(struct vh_running *running)
+{
+    running->misses = vh_loaded_misses(&running->loaded);
 }
 
 uint64_t vh_running_lost(const struct vh_running *running)

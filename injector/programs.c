@@ -115,16 +115,19 @@ struct vh_running *vh_programs_find(struct vh_programs_set *set, uint32_t id)
     return NULL;
 }
 
-void vh_programs_relay(struct vh_programs_set *set, struct vh_session *session)
+bool vh_programs_relay(struct vh_programs_set *set, struct vh_session *session)
 {
+    bool any = false;
+
     for (uint32_t i = 0; i < set->count; i++)
-        vh_relay(&set->running[i], session);
+        any |= vh_relay(&set->running[i], session);
+    return any;
 }
 
 void vh_programs_account(struct vh_programs_set *set)
 {
     for (uint32_t i = 0; i < set->count; i++)
-        vh_relay_account(&set->running[i]);
+        vh_running_account(&set->running[i]);
 }
 
 void vh_programs_discard(struct vh_programs_set *set)

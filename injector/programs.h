@@ -26,6 +26,6 @@ uint32_t vh_programs_list(const struct vh_programs_set *set, struct vh_program p
 struct vh_running *vh_programs_find(struct vh_programs_set *set, uint32_t id);
 
 /* Each of program.h's, for all. */
-void vh_programs_relay(struct vh_programs_set *set, struct vh_session *session);
+bool vh_programs_relay(struct vh_programs_set *set, struct vh_session *session);
 void vh_programs_account(struct vh_programs_set *set);
 void vh_programs_discard(struct vh_programs_set *set);

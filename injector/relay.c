@@ -48,38 +48,32 @@ static void fill(struct vh_running *running, struct batch *batch)
     }
 }
 
-void vh_relay(struct vh_running *running, struct vh_session *session)
+bool vh_relay(struct vh_running *running, struct vh_session *session)
 {
     _Alignas(8) uint8_t records[VH_PAYLOAD_MAX];
     struct batch batch;
+    bool any = false;
 
     if (!running->ring.size)
-        return;
+        return false;
     do {
         struct vh_batch head = {.program = running->id, .seq = running->seq};
 
         batch = (struct batch){.records = records, .room = vh_session_room(session)};
         if (batch.room == 0)
-            return;
+            return any;
         fill(running, &batch);
         /* Read after the records: what was lost to a full ring is told with what it was full of. */
         head.lost = vh_running_lost(running);
         head.count = batch.count;
         if (batch.count == 0 && head.lost == running->lost_told)
-            return;
+            return any;
         running->lost_told = head.lost;
         running->seq += batch.count;
-        running->unaccounted = true;
         vh_session_hints(session, &head, records, batch.len);
+        any = true;
     } while (batch.count > 0);
-}
-
-void vh_relay_account(struct vh_running *running)
-{
-    if (!running->unaccounted)
-        return;
-    running->unaccounted = false;
-    running->misses = vh_loaded_misses(&running->loaded);
+    return any;
 }
 
 void vh_relay_discard(struct vh_running *running)

@@ -237,6 +237,41 @@ class Injector(unittest.TestCase):
         records = next(iter(self.channel.snapshot().values()))
         self.assertEqual([(hint.pid, hint.mask) for hint in map(channel.Affinity, records)], [(burst.pid, 4)])
 
+    # State
+
+    def test_a_walk_confirms(self):
+        """A program that sees no task end: what its walk does not confirm goes, if the walk is said to confirm."""
+        for arguments in ((), ("-DCONFIRMS",)):
+            with self.subTest(*arguments):
+                program = self.loaded("forgetful", self.built("forgetful", *arguments))
+                self.guest.run("for i in 1 2 3 4 5; do /bin/true; done")
+                task = self.sleeper(2)
+                living = set(map(int, self.guest.output("cd /proc && ls -d [0-9]*").split()))
+                facts = {struct.unpack_from("<I", record, 24)[0] for record in self.channel.snapshot()[program]}
+                self.assertIn(task.pid, facts)
+                if arguments:
+                    # Beside the sleeper there may be the shell that listed /proc, not reaped yet.
+                    self.assertLessEqual(facts, living)
+                else:
+                    self.assertGreaterEqual(len(facts - living), 5)
+                self.assertEqual(self.channel.unload("forgetful").error, 0)
+        program = self.loaded("forgetful", self.built("forgetful", "-DCONFIRMS"), tunables={"rubbish": "true"})
+        self.guest.run("/bin/true")
+        answer = self.channel.request("RESYNC", struct.pack("<II", program, 0))
+        self.assertEqual(answer.error, errno.EBADMSG, answer.text)
+
+    def test_missed_events_are_told_in_a_quiet_guest(self):
+        """Events that a program was not shown make no hint, and no later hint need come to tell of them."""
+        program = self.loaded("reentered", self.built("reentered"))
+        self.loaded("affinity", self.affinity)
+        self.channel.drain()
+        self.guest.run("taskset 1 true")  # its fact is deleted as it ends
+        told = [batch for kind, _, batch in self.channel.drain(2) if kind == "HINTS" and batch.program == program]
+        self.assertTrue(told, "nothing was told")
+        self.assertEqual([batch.records for batch in told], [[]] * len(told))
+        self.assertGreater(told[-1].lost, 0)
+        self.assertEqual(self.channel.programs()["reentered"].lost, told[-1].lost)
+
     # The process
 
     def test_another_injector_is_told(self):
@@ -260,8 +295,12 @@ class Injector(unittest.TestCase):
     def test_idle_costs_no_wakeup(self):
         self.loaded("affinity", self.affinity)
         self.channel.drain()
+        self.pinned()
         pid = self.guest.injector_pid()
         switches = f"grep ctxt_switches /proc/{pid}/status"
+        # It looks once more for losses after the last hint.
+        wait_for(lambda: self.guest.output(f"{switches}; sleep 0.5; {switches}").split()[1::2][:2] ==
+                 self.guest.output(switches).split()[1::2], 20, "the injector is quiet")
         for connected in (True, False):
             with self.subTest(connected=connected):
                 if not connected:
