@@ -142,18 +142,30 @@ static __always_inline bool store(const struct affinity *a)
     return !error || error == -ENOENT;
 }
 
-/* Ends the fact of a thread id that no task has any more. */
-static __always_inline void forget(__u32 pid)
+/* Ends the fact of a thread id, false when there was none. */
+static __always_inline bool forget(__u32 pid)
 {
     struct affinity gone = {.pid = pid};
     int error = drop(pid);
 
     if (error == -ENOENT)
-        return;
+        return false;
     if (error)
         vh_count_lost(); /* a snapshot's walk will not confirm it; the hint wakes the injector */
     vh_stamp(&gone.h, 1, sizeof(gone), sizeof(gone.pid), VH_HINT_GONE);
     vh_emit(&hints, &gone, sizeof(gone));
+    return true;
+}
+
+/* A task has another id than the one we wrote about. A thread that took over its leader's in exec has left its own
+ * to the leader, which is dead. But where it is the leader's that was taken, what we wrote about may be the new
+ * owner's fact by now: a walk will see. */
+static __always_inline void disown(const struct task_struct *task, __u32 pid)
+{
+    if (task->pid == task->tgid)
+        forget(pid);
+    else
+        vh_count_lost();
 }
 
 /* The thread id that there is a fact of now; 0 when the task has none. */
@@ -167,7 +179,7 @@ static __always_inline __u32 evaluate(struct task_struct *task, bool leaving)
 
         look(task, leaving, &view);
         if (said.pid && said.pid != view.pid) {
-            forget(said.pid); /* it took its process's id over in exec, after we wrote */
+            disown(task, said.pid);
             said.pid = 0;
         }
         fact = bpf_map_lookup_elem(&state, &view.pid);
@@ -186,11 +198,15 @@ static __always_inline __u32 evaluate(struct task_struct *task, bool leaving)
  * that task was preempted there: in a tracepoint from 7.0 on, in fentry and fexit from 5.11 on. So what must not
  * be missed is hooked where the kernel cannot be preempted. */
 
-/* The last that a task does, with preemption off. Its parent may have heard of its end shortly before. */
+/* The last that a task does, with preemption off. Its parent may have heard of its end shortly before, or another
+ * thread taken its id over: if that happened while we forgot it, a walk will see whose fact it was. */
 SEC("fentry/do_task_dead")
 int BPF_PROG(task_dead)
 {
-    forget((__u32)bpf_get_current_pid_tgid());
+    __u32 pid = (__u32)bpf_get_current_pid_tgid();
+
+    if (forget(pid) && (__u32)bpf_get_current_pid_tgid() != pid)
+        vh_count_lost();
     return 0;
 }
 

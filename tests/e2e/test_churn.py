@@ -17,6 +17,7 @@ def walk(guest):
 
 class Affinity(unittest.TestCase):
     every_kernel = True
+    maxDiff = None
 
     def setUp(self):
         self.guest = self.enterContext(vhtest.Guest())
@@ -40,6 +41,9 @@ class Affinity(unittest.TestCase):
         self.guest.run("touch /tmp/churn")
         return self.guest.start_command("exec churn 150 6 >/tmp/churn")
 
+    def lost(self):
+        return self.channel.programs()["affinity"].lost
+
     def holding(self):
         return "holding" in self.guest.output("cat /tmp/churn")
 
@@ -55,6 +59,7 @@ class Affinity(unittest.TestCase):
     def test_only_what_happened(self):
         self.load()
         task = self.guest.start_command("exec sleep 1000")
+        vhtest.wait_for(lambda: self.guest.output(f"cat /proc/{task.pid}/comm") == "sleep", 5, "the task has its name")
         self.channel.drain()
         self.guest.run(f"taskset -p 2 {task.pid}")
         self.assertEqual(channel.apply_hints({}, self.channel.drain()), {task.pid: 2})
@@ -94,9 +99,7 @@ class Affinity(unittest.TestCase):
         expected = walk(self.guest)
         self.assertGreater(len(expected), 100)
         self.assertEqual(self.state(), expected)
-        lost = max(batch.lost for kind, _, batch in frames if kind == "HINTS")
-        if lost == 0:
-            self.maxDiff = None
+        if self.lost() == 0:
             self.assertEqual(dict(sorted(channel.apply_hints({}, frames).items())), expected)
         churn.kill(15)
         self.assertEqual(walk(self.guest), {})
@@ -105,11 +108,15 @@ class Affinity(unittest.TestCase):
     def test_loaded_amid_churn(self):
         """A walk that meets changing tasks, and a replacement."""
         churn = self.churn()
+        vhtest.wait_for(lambda: len(walk(self.guest)) > 100, 30, "a hundred narrowed tasks")
         first = self.load()
         second = self.load(replace=True)
         self.assertGreater(second, first)
         vhtest.wait_for(self.holding, 60, "churn holds still")
         self.channel.drain()
         self.assertEqual(self.state(), walk(self.guest))
+        if self.lost() == 0:  # each end was seen, also while the rest was being attached
+            with open(self.guest.path("serial")) as serial:
+                self.assertNotIn("ended unnoticed", serial.read())
         churn.kill(15)
         self.assertEqual(self.state(), {})
