@@ -7,6 +7,7 @@
 
 #include "error.h"
 #include "keytext.h"
+#include "loopback.h"
 #include "nearest.h"
 
 #define GUEST "guest "
@@ -20,7 +21,7 @@ struct source {
 };
 
 static const char *const daemon_keys[] = {"run-dir",    "state-dir", "control", "program-dir",
-                                          "policy-dir", "journal",   NULL};
+                                          "policy-dir", "journal",   "metrics", NULL};
 static const char *const libvirt_keys[] = {"uri", "hook", NULL};
 const char *const vh_config_guest_keys[] = {"qmp", "channel", "uuid", "profile", NULL};
 
@@ -47,6 +48,7 @@ void vh_config_free(VhConfig *config)
     g_free(config->program_dir);
     g_free(config->policy_dir);
     g_free(config->journal);
+    g_free(config->metrics);
     g_free(config->libvirt);
     g_free(config->hook);
     g_ptr_array_unref(config->guests);
@@ -128,6 +130,18 @@ static char *get_path(const struct source *source, const char *section, const ch
 
 #define SOCKET_PATH_SIZE sizeof(((struct sockaddr_un *)0)->sun_path)
 
+static int read_metrics(struct source *source)
+{
+    const char *text = get(source, "daemon", "metrics", NULL);
+    g_autoptr(GSocketAddress) address = text ? vh_loopback_parse(text) : NULL;
+
+    if (text && !address)
+        return refuse(source, "daemon", "metrics",
+                      "\"%s\" is not an address of this machine alone and a port: 127.0.0.1:9477 is", text);
+    source->config->metrics = g_strdup(text);
+    return 0;
+}
+
 static int read_daemon(struct source *source)
 {
     VhConfig *config = source->config;
@@ -149,7 +163,7 @@ static int read_daemon(struct source *source)
     config->journal = config->control ? get_path(source, "daemon", "journal", journal, 0) : NULL;
     config->policy_dir = config->journal ? get_path(source, "daemon", "policy-dir", policy, 0) : NULL;
     config->program_dir = config->policy_dir ? get_path(source, "daemon", "program-dir", VH_PROGRAM_DIR, 0) : NULL;
-    return config->program_dir ? 0 : -1;
+    return config->program_dir ? read_metrics(source) : -1;
 }
 
 static int read_libvirt(struct source *source)

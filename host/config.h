@@ -9,6 +9,8 @@
  *   program-dir=DIR   where programs named without a path are found, as NAME.bpf.o; default: as installed
  *   policy-dir=DIR    the policy files beside vhint.conf; default: policy.d beside it
  *   journal=FILE      default RUN-DIR/journal
+ *   metrics=ADDRESS   where figures are served to Prometheus, an address of this machine only and a port, as
+ *                     127.0.0.1:9477; default: nowhere
  *   [guest NAME]      with these keys: a guest that is not libvirt's
  *   qmp=SOCKET        QEMU's monitor; vhintd is its only client
  *   channel=SOCKET    the chardev of the port org.vhint.0; QEMU listens
@@ -61,6 +63,7 @@ struct VhConfig {
     char *program_dir;
     char *policy_dir;
     char *journal;
+    char *metrics; /* NULL: not served */
     char *libvirt; /* URI; NULL: do not look there */
     char *hook;
     GPtrArray *guests; /* struct vh_config_guest, in the file's order */

@@ -54,6 +54,18 @@ void vh_guest_describe(const VhGuest *guest, GVariantDict *dict)
     insert_guest_text(dict, "problem", problem_of(guest), G_MAXSSIZE);
 }
 
+void vh_guest_figures(const VhGuest *guest, struct vh_guest_figures *figures)
+{
+    *figures = (struct vh_guest_figures){.connected = vh_guest_is_connected(guest),
+                                         .vcpus = guest->vcpus->len,
+                                         .facts = vh_facts_count(guest->facts),
+                                         .hints = guest->hints,
+                                         .lost = guest->lost,
+                                         .refused = guest->bad_hints,
+                                         .gaps = guest->session ? vh_session_counters(guest->session)->gaps : 0};
+    g_strlcpy(figures->name, guest->config->name, sizeof(figures->name));
+}
+
 GVariant *vh_guest_describe_program(const VhGuest *guest, const struct vh_managed *managed)
 {
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);

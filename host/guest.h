@@ -8,6 +8,7 @@
 
 #include "config.h"
 #include "facts.h"
+#include "figures.h"
 #include "journal.h"
 #include "pathwatch.h"
 #include "policy.h"
@@ -75,5 +76,7 @@ void vh_guest_describe(const VhGuest *guest, GVariantDict *dict);
 /* ListPrograms' dictionaries. */
 GVariant *vh_guest_describe_programs(const VhGuest *guest);
 GVariant *vh_guest_describe_program(const VhGuest *guest, const struct vh_managed *managed);
+/* All but `held` and `pinned`. */
+void vh_guest_figures(const VhGuest *guest, struct vh_guest_figures *figures);
 /* The facts, as JSON objects. */
 char **vh_guest_describe_facts(const VhGuest *guest);

@@ -27,8 +27,20 @@ struct VhJournal {
     char *path;
     int fd;
     off_t size;
-    gint dropped; /* atomic */
+    gint dropped; /* since the journal last told; atomic */
+    gint lost;    /* in all; atomic */
 };
+
+static void note_lost(VhJournal *journal)
+{
+    g_atomic_int_inc(&journal->dropped);
+    g_atomic_int_inc(&journal->lost);
+}
+
+guint64 vh_journal_dropped(const VhJournal *journal)
+{
+    return journal ? (guint64)g_atomic_int_get(&journal->lost) : 0;
+}
 
 void vh_json_append_string(GString *out, const char *text, gssize len)
 {
@@ -75,7 +87,7 @@ static void write_line(VhJournal *journal, const char *line)
         if (done < 0 && errno == EINTR)
             continue;
         if (done < 0) {
-            g_atomic_int_inc(&journal->dropped);
+            note_lost(journal);
             return;
         }
         line += done;
@@ -221,7 +233,7 @@ void vh_journal_step(VhJournal *journal, const char *guest, const char *what, co
     if (!journal)
         return;
     if (g_async_queue_length(journal->queue) > VH_JOURNAL_QUEUE) {
-        g_atomic_int_inc(&journal->dropped);
+        note_lost(journal);
         return;
     }
     step = g_new0(struct step, 1);

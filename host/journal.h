@@ -29,6 +29,9 @@ void vh_journal_step(VhJournal *journal, const char *guest, const char *what, co
 /* Tells the service manager, from the journal's thread, one line for people. Copied. */
 void vh_journal_status(VhJournal *journal, const char *text);
 
+/* Lines that were lost so far. */
+guint64 vh_journal_dropped(const VhJournal *journal);
+
 /* A bound for lines that a guest can cause: passes at most VH_JOURNAL_BURST per second and guest. */
 #define VH_JOURNAL_BURST 20
 struct vh_journal_limit {

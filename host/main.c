@@ -13,6 +13,7 @@
 #include "confine.h"
 #include "control.h"
 #include "manager.h"
+#include "metrics.h"
 #include "policy-load.h"
 #include "service.h"
 
@@ -51,6 +52,7 @@ static int serve(const VhConfig *config, GError **error)
     g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
     g_autoptr(VhManager) manager = NULL;
     g_autoptr(VhControl) control = NULL;
+    g_autoptr(VhMetrics) metrics = NULL;
 
     g_unix_signal_add(SIGTERM, on_signal, loop);
     g_unix_signal_add(SIGINT, on_signal, loop);
@@ -59,6 +61,10 @@ static int serve(const VhConfig *config, GError **error)
         return -1;
     g_unix_signal_add(SIGHUP, on_hangup, manager);
     control = vh_control_new(manager, config->control, error);
+    metrics =
+        control && config->metrics ? vh_metrics_new(config->metrics, vh_manager_figures, manager, error) : NULL;
+    if (control && config->metrics && !metrics)
+        return -1;
     /* Once whatever may need more, or starts a thread that does, is done. */
     if (!control || vh_confine(error) < 0)
         return -1;

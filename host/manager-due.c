@@ -55,6 +55,8 @@ static void run(VhManager *manager)
     vh_round_run(manager->round, manager->why);
     manager->round_ended = g_get_monotonic_time();
     manager->round_cost = manager->round_ended - begin;
+    manager->rounds++;
+    manager->rounds_us += manager->round_cost;
     for (guint i = 0; i < manager->entries->len; i++) {
         struct vh_entry *entry = g_ptr_array_index(manager->entries, i);
 

@@ -32,6 +32,8 @@ struct VhManager {
     const char *why;    /* the latest */
     gint64 round_ended; /* us of the monotonic clock */
     gint64 round_cost;  /* us */
+    guint64 rounds;     /* so far */
+    gint64 rounds_us;   /* what they took */
 };
 
 /* NULL and VH_ERROR_NO_SUCH_GUEST. */

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "error.h"
+#include "figures.h"
 
 typedef struct VhConfig VhConfig;
 typedef struct VhManager VhManager;
@@ -59,6 +60,9 @@ int vh_manager_release(VhManager *manager, const char *guest, GError **error) G_
 
 /* Resume: 0, or -1 and VH_ERROR_NO_SUCH_GUEST. */
 int vh_manager_resume(VhManager *manager, const char *guest, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* A snapshot for metrics.h: a VhFiguresFunc whose data is the manager. g_free() it. */
+struct vh_figures *vh_manager_figures(gpointer manager);
 
 /* Reads the policy files anew, in the background; they are also read when they change. */
 void vh_manager_reload(VhManager *manager);

@@ -47,6 +47,17 @@ static const struct vh_cpuset *pinned_to(const VhRound *round, pid_t thread)
     return setting ? &setting->cpus : NULL;
 }
 
+unsigned vh_round_pinned(const VhRound *round, const struct vh_entry *entry)
+{
+    unsigned count = 0;
+    unsigned pinned = 0;
+    const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
+
+    for (unsigned i = 0; i < count; i++)
+        pinned += pinned_to(round, vcpus[i].thread) != NULL;
+    return pinned;
+}
+
 /* What the thread was to be pinned to and its control group bars; NULL: it does not. */
 static const struct vh_cpuset *barred_from(const VhRound *round, pid_t thread)
 {

@@ -60,6 +60,9 @@ void vh_round_yield(VhRound *round, const struct vh_entry *entry, struct vh_seat
 /* Does the control group bar any thread of this guest from its pin? */
 bool vh_round_is_barred(const VhRound *round, const struct vh_entry *entry);
 
+/* How many of the guest's vCPUs are held to CPUs by us. */
+unsigned vh_round_pinned(const VhRound *round, const struct vh_entry *entry);
+
 /* GetGuest's dictionaries of the guest's vCPUs and of its other threads, made by a plan of now; floating. */
 void vh_round_describe(VhRound *round, const struct vh_entry *entry, GVariant **vcpus, GVariant **threads);
 /* Explain's aa{sv}, floating. */
