@@ -89,8 +89,10 @@ GVariant *vh_manager_policy(VhManager *manager, const char *guest, GError **erro
 
     if (*guest && !entry)
         return NULL;
+    g_autofree char *reserve = vh_cpuset_format(&vh_policy_store_get(manager->policy)->reserve);
     g_variant_dict_insert_value(&dict, "problems",
                                 g_variant_new_strv((const char *const *)problems->pdata, problems->len));
+    g_variant_dict_insert(&dict, "reserve", "s", reserve);
     if (entry)
         g_variant_dict_insert_value(&dict, "lines", describe_lines(entry));
     return g_variant_dict_end(&dict);

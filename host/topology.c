@@ -13,6 +13,7 @@ struct place {
     unsigned core;
     unsigned l3;
     unsigned node; /* the kernel's number */
+    unsigned package;
 };
 
 static int compare_places(const void *a, const void *b)
@@ -85,18 +86,21 @@ static struct vh_topology *flatten(struct place *places, unsigned count)
     g_autoptr(GHashTable) cores = g_hash_table_new(NULL, NULL);
     g_autoptr(GHashTable) l3s = g_hash_table_new(NULL, NULL);
     g_autoptr(GHashTable) nodes = g_hash_table_new(NULL, NULL);
+    g_autoptr(GHashTable) packages = g_hash_table_new(NULL, NULL);
 
     qsort(places, count, sizeof(*places), compare_places);
     topology->cpu_count = count ? places[count - 1].cpu + 1 : 0;
     topology->cpus = g_new(struct vh_host_cpu, topology->cpu_count);
     for (unsigned cpu = 0; cpu < topology->cpu_count; cpu++)
-        topology->cpus[cpu] = (struct vh_host_cpu){
-            .online = false, .core = VH_TOPOLOGY_NONE, .l3 = VH_TOPOLOGY_NONE, .node = VH_TOPOLOGY_NONE};
+        topology->cpus[cpu] =
+            (struct vh_host_cpu){false, VH_TOPOLOGY_NONE, VH_TOPOLOGY_NONE, VH_TOPOLOGY_NONE, VH_TOPOLOGY_NONE};
     for (unsigned i = 0; i < count; i++)
         topology->cpus[places[i].cpu] = (struct vh_host_cpu){.online = true,
                                                              .core = dense(cores, places[i].core),
                                                              .l3 = dense(l3s, places[i].l3),
-                                                             .node = dense(nodes, places[i].node)};
+                                                             .node = dense(nodes, places[i].node),
+                                                             .package = dense(packages, places[i].package)};
+    topology->package_count = g_hash_table_size(packages);
     topology->core_count = g_hash_table_size(cores);
     topology->l3_count = g_hash_table_size(l3s);
     topology->node_count = g_hash_table_size(nodes);
@@ -147,7 +151,8 @@ static struct vh_topology *load(hwloc_topology_t tree, char **why)
         places[i] = (struct place){.cpu = pu->os_index,
                                    .core = ancestor(tree, pu, HWLOC_OBJ_CORE, HWLOC_OBJ_PU),
                                    .l3 = ancestor(tree, pu, HWLOC_OBJ_L3CACHE, HWLOC_OBJ_PACKAGE),
-                                   .node = node < 0 ? 0 : (unsigned)node};
+                                   .node = node < 0 ? 0 : (unsigned)node,
+                                   .package = ancestor(tree, pu, HWLOC_OBJ_PACKAGE, HWLOC_OBJ_MACHINE)};
         if (!hwloc_get_ancestor_obj_by_type(tree, HWLOC_OBJ_CORE, pu))
             places[i].core = pu->os_index;
     }
@@ -204,8 +209,11 @@ struct vh_topology *vh_topology_without(const struct vh_topology *topology, cons
         const struct vh_host_cpu *at = &topology->cpus[cpu];
 
         if (at->online && !vh_cpuset_has(gone, cpu))
-            places[count++] = (struct place){
-                .cpu = cpu, .core = at->core, .l3 = at->l3, .node = topology->nodes[at->node].number};
+            places[count++] = (struct place){.cpu = cpu,
+                                             .core = at->core,
+                                             .l3 = at->l3,
+                                             .node = topology->nodes[at->node].number,
+                                             .package = at->package};
     }
     return flatten(places, count);
 }

@@ -2,12 +2,13 @@
 /* The host's CPUs, flattened from hwloc into plain arrays: a value that the placement reads and a test can make
  * up.
  *
- * Cores, L3 caches and NUMA nodes are numbered densely from 0, in the order of their lowest CPU; only CPUs and
- * nodes also have the kernel's numbers. A CPU that comes or goes makes a new topology.
+ * Cores, L3 caches, NUMA nodes and packages are numbered densely from 0, in the order of their lowest CPU; only
+ * CPUs and nodes also have the kernel's numbers. A CPU that comes or goes makes a new topology.
  *
  * Invariants:
- *  1. A CPU is online exactly when it has a core, an L3 and a node; all others have VH_TOPOLOGY_NONE for each.
- *  2. The CPUs of cores, of L3s, and of nodes each partition the online CPUs. */
+ *  1. A CPU is online exactly when it has a core, an L3, a node and a package; all others have VH_TOPOLOGY_NONE
+ * for each.
+ *  2. The CPUs of cores, of L3s, of nodes, and of packages each partition the online CPUs. */
 #pragma once
 
 #include "cpuset.h"
@@ -17,8 +18,9 @@
 struct vh_host_cpu {
     bool online;
     uint16_t core;
-    uint16_t l3;   /* CPUs under one last-level cache; where hwloc knows no L3, under one package */
-    uint16_t node; /* the NUMA node whose memory is nearest */
+    uint16_t l3;      /* CPUs under one last-level cache; where hwloc knows no L3, under one package */
+    uint16_t node;    /* the NUMA node whose memory is nearest */
+    uint16_t package; /* the socket; for people, nothing is decided by it */
 };
 
 struct vh_host_domain {
@@ -34,7 +36,7 @@ struct vh_host_core {
 
 struct vh_topology {
     unsigned cpu_count; /* highest CPU number + 1 */
-    unsigned core_count, l3_count, node_count;
+    unsigned core_count, l3_count, node_count, package_count;
     struct vh_cpuset online;
     struct vh_host_cpu *cpus;
     struct vh_host_core *cores;

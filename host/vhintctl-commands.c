@@ -157,7 +157,7 @@ static GVariant *get_guest(struct vh_ctl *ctl, const char *name, GError **error)
 }
 
 /* Details of one guest, or of all: aa{sv}. A guest that goes away between two calls is left out. */
-static GVariant *get_guests(struct vh_ctl *ctl, const char *only, GError **error)
+GVariant *vh_ctl_get_guests(struct vh_ctl *ctl, const char *only, GError **error)
 {
     GVariantBuilder builder;
     g_variant_builder_init(&builder, G_VARIANT_TYPE("aa{sv}"));
@@ -234,7 +234,7 @@ int vh_ctl_status(struct vh_ctl *ctl, GError **error)
     g_autofree char *version = vh_ctl_daemon_version(ctl, error);
     if (version == NULL)
         return -1;
-    g_autoptr(GVariant) guests = get_guests(ctl, ctl->args ? ctl->args[0] : NULL, error);
+    g_autoptr(GVariant) guests = vh_ctl_get_guests(ctl, ctl->args ? ctl->args[0] : NULL, error);
     if (guests == NULL)
         return -1;
     g_autoptr(GVariant) policy = vh_ctl_get_policy(ctl, "", error);

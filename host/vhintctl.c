@@ -22,6 +22,8 @@ static const struct command {
     {"guests", "", "", 0, 0, vh_ctl_guests, "list the guests"},
     {"why", "GUEST", "", 1, 1, vh_ctl_why,
      "what is done for a guest's vCPUs on trial, and what it was found to be worth"},
+    {"map", "", " topology svg ", 0, 0, vh_ctl_map,
+     "the host's sockets, caches and cores, and what is placed where"},
     {"programs", "GUEST", "", 1, 1, vh_ctl_programs, "list the programs of a guest"},
     {"inject", "GUEST FILE", " name set replace ", 2, 2, vh_ctl_inject,
      "load a BPF object into a guest and keep it there until eject"},
@@ -122,12 +124,17 @@ static int report(const struct vh_ctl *ctl, const GError *error)
     return code;
 }
 
+/* Others connect by themselves, if at all. */
+static bool asks_daemon(const struct command *command)
+{
+    return command->run != vh_ctl_enable && command->run != vh_ctl_disable && command->run != vh_ctl_policy &&
+           command->run != vh_ctl_map;
+}
+
 static int run(struct vh_ctl *ctl, const struct command *command)
 {
     g_autoptr(GError) error = NULL;
-    bool asks_daemon =
-        command->run != vh_ctl_enable && command->run != vh_ctl_disable && command->run != vh_ctl_policy;
-    int code = asks_daemon && vh_ctl_connect(ctl, &error) < 0 ? -1 : command->run(ctl, &error);
+    int code = asks_daemon(command) && vh_ctl_connect(ctl, &error) < 0 ? -1 : command->run(ctl, &error);
     if (code < 0)
         code = report(ctl, error);
     if (fflush(stdout) || ferror(stdout)) {
@@ -203,6 +210,9 @@ int main(int argc, char **argv)
          "DIR"},
         {"count", 0, 0, G_OPTION_ARG_INT, &ctl.count, "stop after so many hints", "N"},
         {"profile", 0, 0, G_OPTION_ARG_STRING, &ctl.profile, "and note this profile in its metadata", "NAME"},
+        {"topology", 0, 0, G_OPTION_ARG_STRING, &ctl.topology,
+         "a made-up host, by hwloc's synthetic description, such as \"package:2 l3:4 core:8 pu:2\"", "SPEC"},
+        {"svg", 0, 0, G_OPTION_ARG_FILENAME, &ctl.svg, "draw it into a file", "FILE"},
         {"connect", 0, 0, G_OPTION_ARG_STRING, &ctl.libvirt, "libvirt's URI (" VH_CTL_LIBVIRT ")", "URI"},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &ctl.args, NULL, NULL},
         {0},
@@ -224,6 +234,8 @@ int main(int argc, char **argv)
     g_free(ctl.name);
     g_free(ctl.profile);
     g_free(ctl.libvirt);
+    g_free(ctl.topology);
+    g_free(ctl.svg);
     g_free(ctl.cpus);
     g_free(ctl.program_dir);
     g_strfreev(ctl.set);

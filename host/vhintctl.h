@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "error.h"
+#include "map.h"
 #include "wire.h"
 
 /* Scripts rely on these numbers; `vhintctl --help` prints them. */
@@ -31,6 +32,8 @@ struct vh_ctl {
     int count;         /* watch --count; 0: no end */
     char *profile;     /* enable --profile */
     char *libvirt;     /* --connect; NULL: VH_CTL_LIBVIRT */
+    char *topology;    /* map --topology; NULL: this host */
+    char *svg;         /* map --svg */
     char **args;       /* the command's own arguments, NULL-terminated */
     GDBusConnection *connection;
 };
@@ -48,6 +51,9 @@ int vh_ctl_watch(struct vh_ctl *ctl, GError **error);
 int vh_ctl_release(struct vh_ctl *ctl, GError **error);
 int vh_ctl_resume(struct vh_ctl *ctl, GError **error);
 
+/* Details of one guest, or of all (`only` NULL): aa{sv}; NULL and an error. */
+GVariant *vh_ctl_get_guests(struct vh_ctl *ctl, const char *only, GError **error);
+
 /* One JSON document on stdout. */
 void vh_ctl_print_variant_json(GVariant *value);
 
@@ -57,6 +63,15 @@ void vh_ctl_print_variant_json(GVariant *value);
 
 int vh_ctl_enable(struct vh_ctl *ctl, GError **error);
 int vh_ctl_disable(struct vh_ctl *ctl, GError **error);
+
+/* ---- vhintctl-map.c ---- */
+
+/* Connects by itself if it must. */
+int vh_ctl_map(struct vh_ctl *ctl, GError **error);
+/* As --svg and --json say. An exit code, or -1 and an error. */
+int vh_ctl_draw_map(struct vh_ctl *ctl, const VhMap *map, GError **error);
+/* --topology's, or this host's. NULL and an error. */
+struct vh_topology *vh_ctl_topology(const struct vh_ctl *ctl, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* ---- vhintctl-policy.c ---- */
 

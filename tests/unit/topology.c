@@ -32,11 +32,13 @@ static void check(const struct vh_topology *topology)
             g_assert_cmpuint(at->core, ==, VH_TOPOLOGY_NONE);
             g_assert_cmpuint(at->l3, ==, VH_TOPOLOGY_NONE);
             g_assert_cmpuint(at->node, ==, VH_TOPOLOGY_NONE);
+            g_assert_cmpuint(at->package, ==, VH_TOPOLOGY_NONE);
             continue;
         }
         online++;
         last = cpu;
         g_assert_cmpuint(at->core, <, topology->core_count);
+        g_assert_cmpuint(at->package, <, topology->package_count);
         g_assert_true(vh_cpuset_has(&topology->l3s[at->l3].cpus, cpu));
         g_assert_true(vh_cpuset_has(&topology->nodes[at->node].cpus, cpu));
         const uint16_t *siblings = vh_topology_siblings(topology, cpu, &count);

@@ -163,6 +163,33 @@ static void test_people(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_cmpstr(f->out, ==, "ejected made from web\n");
 }
 
+static void test_map(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autofree char *svg = g_build_filename(f->directory, "map.svg", NULL);
+    g_autofree char *nowhere = g_build_filename(f->directory, "no", "map.svg", NULL);
+    g_autofree char *text = NULL;
+
+    RUN(f, "map");
+    g_assert_cmpint(f->code, ==, 0);
+    assert_has(f->out, "socket 0\n");
+    assert_has(f->out, "web: 2 vCPUs: 1 "); /* the fake one names CPU 1 */
+    RUN(f, "map", "--svg", svg, "--topology", "package:2 l3:8 core:8 pu:2");
+    g_assert_cmpint(f->code, ==, 0);
+    g_assert_cmpstr(f->out, ==, "");
+    g_assert_true(g_file_get_contents(svg, &text, NULL, NULL));
+    assert_has(text, "256 CPUs, 128 cores, 16 L3 caches");
+    g_assert_cmpint(g_unlink(svg), ==, 0);
+    RUN(f, "map", "--svg", nowhere);
+    g_assert_cmpint(f->code, ==, 2);
+    RUN(f, "map", "--topology", "nonsense");
+    g_assert_cmpint(f->code, ==, 2);
+    assert_has(f->err, "topology \"nonsense\": not hwloc's synthetic format");
+    RUN(f, "map", "--socket", "/nowhere");
+    g_assert_cmpint(f->code, ==, 3);
+    RUN(f, "map", "--socket", "/nowhere", "--topology", "core:4 pu:1");
+    g_assert_cmpint(f->code, ==, 0);
+}
+
 static void test_json(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     static const struct {
@@ -173,6 +200,7 @@ static void test_json(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
         {{"--json", "status"}, "$.guests[0].vcpu[0].thread", "[4711]"},
         {{"status", "web", "--json"}, "$.guests[0].vcpu[0].state", "[\"pinned\"]"},
         {{"--json", "guests"}, "$[0].connected", "[true]"},
+        {{"--json", "map"}, "$.guests[0].threads[0].thread", "[\"vCPU 0\"]"},
         {{"--json", "programs", "web"}, "$[0].hints", "[12]"},
         {{"--json", "hints", "web"}, "$[0].fields.in.a", "[1]"},
         {{"--json", "why", "web"}, "$[0].before", "[0.625]"},
@@ -419,6 +447,7 @@ int main(int argc, char **argv)
     } tests[] = {
         {"/vhintctl/people", test_people},
         {"/vhintctl/json", test_json},
+        {"/vhintctl/map", test_map},
         {"/vhintctl/inject", test_inject},
         {"/vhintctl/inject-files", test_inject_files},
         {"/vhintctl/usage", test_usage},
