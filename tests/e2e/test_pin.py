@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """From a mask in the guest to a mask on the host: the main path, on a guest whose CPU numbers are not its APIC ids."""
+import os
 import unittest
 
 import vhtest
@@ -187,3 +188,15 @@ class Pin(unittest.TestCase):
             wait_for(lambda: self.pinned() == {1}, 0.5, "pinned")
             task.kill()
             wait_for(lambda: not self.pinned(), 0.5, "floating")
+
+    def test_pressure_is_calm(self):
+        """The pressure program loads beside the affinity program, and says how much memory there is."""
+        path = os.path.join(vhtest.BUILD, "guest-bpf/pressure.bpf.o")
+        self.daemon.ctl("inject", "guest", path)
+        self.addCleanup(self.daemon.ctl, "eject", "guest", "pressure")
+        fact = wait_for(lambda: next((fact["fields"] for fact in self.facts() if fact["kind"] == "pressure"), None), 20,
+                        "a fact about pressure")
+        self.assertEqual((fact["scope"], fact["level"]), (0, "CALM"))
+        total = int(self.guest.output("awk '/MemTotal/ { print $2 }' /proc/meminfo")) >> 10
+        self.assertEqual(fact["total_mib"], total)
+        self.assertTrue(total / 4 < fact["available_mib"] < total, fact)
