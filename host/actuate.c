@@ -49,6 +49,8 @@ static char *step_name(const VhActuate *actuate, const char *verb, unsigned vcpu
 {
     static const char *const others[] = {"emulator", "IOThread", "vhost worker"};
 
+    if (vcpu == VH_TARGET_GUEST)
+        return g_strdup_printf("%s%s", actuate->actuator->name, *verb ? " back" : "");
     if (vcpu < VH_TARGET_EMULATOR || vcpu > VH_TARGET_VHOST)
         return g_strdup_printf("%s%s vCPU %u", verb, actuate->actuator->name, vcpu);
     return g_strdup_printf("%s%s %s, thread %d", verb, actuate->actuator->name, others[vcpu - VH_TARGET_EMULATOR],
@@ -75,14 +77,15 @@ static void recover_all(VhActuate *actuate)
     struct vh_saved_slot *slot = NULL;
     VhOrphans *orphans = actuate->actuator->adopt ? vh_orphans_new(actuate->saved) : NULL;
 
-    while ((slot = vh_saved_next(actuate->saved, actuate->actuator->saved, NULL))) {
+    while ((slot = vh_saved_next(actuate->saved, actuate->actuator->saved, slot))) {
         g_autoptr(GError) error = NULL;
         g_autofree char *what = step_name(actuate, "un", slot->vcpu, slot->thread);
         g_autofree char *guest = g_strndup(slot->guest, sizeof(slot->guest));
+        int result = actuate->actuator->recover(actuate->saved, slot, &error);
 
-        if (actuate->actuator->recover(actuate->saved, slot, &error) < 0)
+        if (result < 0)
             vh_journal_step(actuate->journal, guest, what, error->message, NULL, NULL);
-        else
+        else if (result == 0)
             vh_journal_step(actuate->journal, guest, what, "left by a daemon that died", NULL, NULL);
     }
     if (!orphans)
@@ -208,6 +211,8 @@ static struct item *learn(VhActuate *actuate, const struct vh_target *target)
     item->hold = actuate->actuator->probe(actuate->saved, target, &error);
     if (!item->hold)
         complain(actuate, item, error);
+    else if (actuate->actuator->found)
+        item->applied = actuate->actuator->found(item->hold, &item->set);
     adopt(actuate, item);
     g_hash_table_insert(actuate->items, GINT_TO_POINTER(target->thread), item);
     return item;

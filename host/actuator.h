@@ -11,18 +11,21 @@
 #define VH_TARGET_EMULATOR 0xfffffff0u
 #define VH_TARGET_IOTHREAD 0xfffffff1u
 #define VH_TARGET_VHOST 0xfffffff2u
+#define VH_TARGET_GUEST 0xfffffff3u /* all of the guest; its first vCPU's thread stands for it */
 
 /* Whom an action is for. */
 struct vh_target {
     const char *guest; /* borrowed */
     unsigned vcpu;     /* QEMU's index, or one of the above */
     pid_t thread;
+    struct VhRamDevice *ram; /* memory: by what; borrowed. NULL for others */
 };
 
 /* What an action sets: each actuator has its member. */
 union vh_setting {
     struct vh_cpuset cpus;    /* pin */
     enum vh_boost_kind boost; /* boost */
+    uint64_t memory;          /* memory: bytes */
 };
 
 /* One actuator's hold on one target. Each actuator has its own kind of it. */
@@ -36,6 +39,9 @@ struct vh_actuator {
     /* Before apply: the former mask is `cpus`, whatever the thread has now, until it is put back. NULL: no mask is
      * changed. */
     void (*assume)(VhHold *hold, const struct vh_cpuset *cpus);
+    /* Was it applied before the probe, by a daemon that died, and could not be put back yet? Then `setting` is
+     * what was applied. NULL: recover puts everything back. */
+    bool (*found)(const VhHold *hold, union vh_setting *setting);
     /* 0, or -1 and an error: VH_ERROR_NOT_CONNECTED when the thread is gone, VH_ERROR_INVALID_ARGUMENT when no CPU
      * of those wanted is online, VH_ERROR_REFUSED when its control group bars some, VH_ERROR_FAILED. The former
      * state is saved before the first change. */
@@ -55,12 +61,13 @@ struct vh_actuator {
     /* Ends the hold; does not revert. */
     void (*forget)(VhHold *hold);
     /* Puts back what a dead daemon left applied in `slot`, which is freed. 0; -1 and an error, NOT_CONNECTED when
-     * the thread is gone, and with it all need. */
+     * the thread is gone, and with it all need; 1: the slot stays, to be found by probe. */
     int (*recover)(VhSaved *saved, struct vh_saved_slot *slot, GError **error);
 };
 
 extern const struct vh_actuator vh_actuator_pin;
 extern const struct vh_actuator vh_actuator_boost;
+extern const struct vh_actuator vh_actuator_memory;
 
 /* The host CPUs that a thread is allowed on now; false: it is gone. */
 bool vh_thread_cpus(pid_t thread, struct vh_cpuset *cpus);

@@ -139,6 +139,7 @@ static void on_ready(gpointer data)
     VhGuest *guest = data;
 
     guest->monitor_ready = true;
+    vh_ram_device_monitor(guest->ram, guest->monitor);
     set_problem(guest, "");
     find_port(guest);
     vh_guest_query_vcpus(guest);
@@ -149,6 +150,7 @@ static void on_closed(const char *why, gpointer data)
     VhGuest *guest = data;
 
     guest->monitor_ready = false;
+    vh_ram_device_monitor(guest->ram, NULL);
     g_clear_pointer(&guest->monitor, vh_qmp_free);
     g_clear_pointer(&guest->port_device, g_free);
     set_problem(guest, why);

@@ -55,6 +55,7 @@ struct VhGuest {
     char *monitor_problem;
 
     struct vh_cpu_map map; /* cpus and vcpus joined */
+    VhRamDevice *ram;
 };
 
 /* guest.c */

@@ -59,6 +59,7 @@ static bool renew_wishes(VhGuest *guest)
     guint count = guest->vcpus->len;
     bool known = guest->wishes->len == count;
     g_autofree struct vh_wish *former = g_memdup2(guest->wishes->data, guest->wishes->len * sizeof(*former));
+    const struct vh_ram_wish ram = *vh_rules_ram(guest->rules);
     struct vh_wish *wishes = NULL;
     gint64 next = 0;
 
@@ -70,7 +71,7 @@ static bool renew_wishes(VhGuest *guest)
         set_timer(guest, next);
     for (guint i = 0; known && i < count; i++)
         known = vh_wish_equal(&wishes[i], &former[i]);
-    return !known;
+    return !known || !vh_ram_wish_equal(vh_rules_ram(guest->rules), &ram);
 }
 
 static void settle(VhGuest *guest)
@@ -95,6 +96,12 @@ static void settle(VhGuest *guest)
         return;
     guest->moved = false;
     guest->funcs->changed(guest, why, guest->data);
+}
+
+static void on_ram(gpointer data)
+{
+    touch(data, "its memory device has answered");
+    settle(data);
 }
 
 static void join_cpus(VhGuest *guest)
@@ -429,6 +436,7 @@ VhGuest *vh_guest_new(const struct vh_config_guest *config, const char *state_di
     guest->journal = journal;
     guest->funcs = funcs;
     guest->data = data;
+    guest->ram = vh_ram_device_new(config, on_ram, guest);
     guest->problem = g_strdup("");
     guest->monitor_problem = g_strdup("");
     guest->facts = vh_facts_new();
@@ -460,7 +468,9 @@ void vh_guest_free(VhGuest *guest)
     vh_link_free(guest->channel_link);
     vh_link_free(guest->monitor_link);
     guest->monitor_ready = false;
+    vh_ram_device_leave(guest->ram);
     g_clear_pointer(&guest->monitor, vh_qmp_free);
+    vh_ram_device_unref(guest->ram);
     close_channel(guest);
     vh_programs_free(guest->programs);
     g_clear_handle_id(&guest->timer, g_source_remove);
@@ -526,6 +536,16 @@ void vh_guest_wishes(VhGuest *guest, struct vh_wish *wishes)
         renew_wishes(guest);
     if (guest->vcpus->len)
         memcpy(wishes, guest->wishes->data, guest->vcpus->len * sizeof(*wishes));
+}
+
+const struct vh_ram_wish *vh_guest_ram_wish(const VhGuest *guest)
+{
+    return vh_rules_ram(guest->rules);
+}
+
+VhRamDevice *vh_guest_ram(const VhGuest *guest)
+{
+    return guest->ram;
 }
 
 /* "name=value" strings, each with its NUL. */

@@ -13,6 +13,7 @@
 #include "pathwatch.h"
 #include "policy.h"
 #include "programs.h"
+#include "ram-device.h"
 #include "session.h"
 #include "threads.h"
 #include "turn.h"
@@ -65,6 +66,10 @@ void vh_guest_preview(VhGuest *guest, pid_t process);
 const struct vh_cpuset *vh_guest_usual(const VhGuest *guest);
 /* One wish for each vCPU, as of now. */
 void vh_guest_wishes(VhGuest *guest, struct vh_wish *wishes);
+/* What is wished for its memory, as of the last vh_guest_wishes. */
+const struct vh_ram_wish *vh_guest_ram_wish(const VhGuest *guest);
+/* By what its memory is changed. */
+VhRamDevice *vh_guest_ram(const VhGuest *guest);
 
 /* From now on `policy` (taken over) applies: its programs and its rules. May call changed() at once. */
 void vh_guest_set_policy(VhGuest *guest, VhGuestPolicy *policy);

@@ -78,7 +78,8 @@ void vh_helpers_want(VhActuate *actuate, const VhGuest *guest, unsigned number, 
     for (unsigned i = 0; i < count && !touched; i++)
         touched = vh_actuate_setting(actuate, threads[i].thread) != NULL;
     for (unsigned i = 0; i < count; i++) {
-        const struct vh_target target = {vh_guest_config(guest)->name, role_of(&threads[i]), threads[i].thread};
+        const struct vh_target target = {
+            .guest = vh_guest_config(guest)->name, .vcpu = role_of(&threads[i]), .thread = threads[i].thread};
         unsigned position = next_number(guest, &threads[i], &at);
         union vh_setting setting;
         const struct vh_cpuset *cpus =

@@ -37,14 +37,18 @@ GVariant *vh_manager_guest(VhManager *manager, const char *guest, GError **error
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
     GVariant *vcpus = NULL;
     GVariant *threads = NULL;
+    GVariant *memory = NULL;
 
     if (!entry)
         return NULL;
     vh_guest_refresh_threads(entry->guest);
     vh_round_describe(manager->round, entry, &vcpus, &threads);
+    memory = vh_round_memory(manager->round, entry);
     describe(entry, &dict);
     g_variant_dict_insert_value(&dict, "vcpu", vcpus);
     g_variant_dict_insert_value(&dict, "thread", threads);
+    if (memory)
+        g_variant_dict_insert_value(&dict, "memory", memory);
     return g_variant_dict_end(&dict);
 }
 

@@ -7,6 +7,7 @@
 #include "service.h"
 
 static const struct vh_inventory_kind *const inventory_kinds[] = {&vh_inventory_static, &vh_inventory_libvirt};
+#define MEMORY_MS 2000 /* for QEMU to take memory back when the daemon stops */
 #define INVENTORIES G_N_ELEMENTS(inventory_kinds)
 G_STATIC_ASSERT(INVENTORIES == VH_MANAGER_INVENTORIES);
 
@@ -77,6 +78,10 @@ static void on_removed(const char *name, gpointer data)
 
     if (!entry)
         return;
+    if (manager->closing) {
+        g_ptr_array_remove(manager->entries, entry);
+        return;
+    }
     vh_round_leave(manager->round, entry, "the guest is not managed any longer");
     manager->changed -= entry->why != NULL;
     g_ptr_array_remove(manager->entries, entry);
@@ -102,7 +107,7 @@ static void on_hands_off(const char *name, struct vh_seat seat, const char *why,
     g_autofree char *who = vh_seat_text(seat);
     g_autofree char *what = g_strdup_printf("hands %s %s", why ? "off" : "on", who);
 
-    if (!entry || (!why && !g_hash_table_contains(entry->off, key)))
+    if (!entry || manager->closing || (!why && !g_hash_table_contains(entry->off, key)))
         return;
     vh_journal_step(manager->journal, name, what, why ? why : "it is pinned by nobody else any longer", NULL,
                     NULL);
@@ -119,7 +124,7 @@ static void on_retry(const char *name, gpointer data)
     VhManager *manager = data;
     const struct vh_entry *entry = vh_manager_find(manager, name, NULL);
 
-    if (!entry || !vh_round_is_barred(manager->round, entry))
+    if (!entry || manager->closing || !vh_round_is_barred(manager->round, entry))
         return;
     vh_round_forgive(manager->round);
     vh_round_run(manager->round, "the control group may have changed");
@@ -244,6 +249,34 @@ VhManager *vh_manager_new(const VhConfig *config, GError **error)
     return g_steal_pointer(&manager);
 }
 
+static gboolean on_late(gpointer data)
+{
+    *(bool *)data = true;
+    return G_SOURCE_REMOVE;
+}
+
+/* Turns the main loop until guests have got their memory back, as far as asking goes. A QEMU that is hung up on
+ * before it has read may not read any more. */
+static void wait_for_memory(const VhManager *manager)
+{
+    bool late = false;
+    bool busy = true;
+    guint timer = g_timeout_add(MEMORY_MS, on_late, &late);
+
+    while (busy && !late) {
+        busy = false;
+        for (guint i = 0; i < manager->entries->len; i++) {
+            const struct vh_entry *entry = g_ptr_array_index(manager->entries, i);
+
+            busy = busy || vh_ram_device_busy(vh_guest_ram(entry->guest));
+        }
+        if (busy)
+            g_main_context_iteration(NULL, TRUE);
+    }
+    if (!late)
+        g_source_remove(timer);
+}
+
 void vh_manager_free(VhManager *manager)
 {
     if (!manager)
@@ -253,6 +286,7 @@ void vh_manager_free(VhManager *manager)
     manager->closing = true;
     if (manager->round)
         vh_round_undo(manager->round, "vhintd stops");
+    wait_for_memory(manager);
     g_ptr_array_set_size(manager->entries, 0);
     for (guint i = 0; i < INVENTORIES; i++)
         if (manager->inventories[i])

@@ -8,6 +8,7 @@
  * one with more plain characters; of equals, the later one. */
 #pragma once
 
+#include "growth.h"
 #include "placement.h"
 #include "rule.h"
 
@@ -94,6 +95,7 @@ struct VhGuestPolicy {
     GPtrArray *programs; /* struct vh_guest_program * */
     GPtrArray *rules;    /* const struct vh_rule *: enabled, named by `rules`, their action allowed */
     struct vh_placement_options placement;
+    struct vh_growth_limits memory;
     unsigned actions;   /* bits 1 << enum vh_action: what hints may cause */
     unsigned max_pins;  /* vCPUs pinned at a time */
     unsigned max_hints; /* hints acted upon per second; 0: no limit */

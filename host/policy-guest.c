@@ -274,6 +274,8 @@ void vh_policy_check_pools(struct vh_policy_reader *reader)
 
         g_ptr_array_add(samples, guest);
         check_pool(reader, section, guest);
+        if (guest->memory.max && guest->memory.min > guest->memory.max)
+            refuse_line(reader, section, line_of(guest, "memory-min"), "is more than memory-max");
         for (guint j = 0; j < i; j++)
             check_overlap(reader, section, guest, g_ptr_array_index(sections, j), g_ptr_array_index(samples, j));
     }

@@ -34,7 +34,7 @@ static int choose(const char *word, const char *const *words, GError **error)
 static int take_actions(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest,
                         GError **error)
 {
-    static const char *const words[] = {"pin", "group", "float", "log", "boost", "all", "none", NULL};
+    static const char *const words[] = {"pin", "group", "float", "log", "boost", "memory", "all", "none", NULL};
     g_auto(GStrv) list = vh_policy_split(value);
     unsigned actions = 0;
 
@@ -181,6 +181,46 @@ static int take_max_hints(const char *value, const struct vh_policy_world *world
     return 0;
 }
 
+/* "512M", "2G", in bytes. 0, or -1 and an error. */
+static int take_size(const char *value, guint64 least, guint64 *bytes, GError **error)
+{
+    static const char units[] = "MGT";
+    char *end = NULL;
+    guint64 number = g_ascii_strtoull(value, &end, 10);
+    const char *unit = *end ? strchr(units, g_ascii_toupper(*end)) : NULL;
+    unsigned shift = unit ? 20 + 10 * (unsigned)(unit - units) : 0;
+
+    if (!g_ascii_isdigit(*value) || !unit || end[1])
+        return vh_invalid(error, "\"%s\" is no size: write 512M, 2G or 1T", value);
+    if (number > (guint64)G_MAXINT64 >> shift || number << shift < least)
+        return vh_invalid(error, "\"%s\" is not from %" G_GUINT64_FORMAT "M to 8388607T", value, least >> 20);
+    *bytes = number << shift;
+    return 0;
+}
+
+static int take_memory_min(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest,
+                           GError **error)
+{
+    (void)world;
+    guest->memory.min = 0;
+    return g_str_equal(value, "none") ? 0 : take_size(value, 1, &guest->memory.min, error);
+}
+
+static int take_memory_max(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest,
+                           GError **error)
+{
+    (void)world;
+    guest->memory.max = 0;
+    return g_str_equal(value, "none") ? 0 : take_size(value, 1, &guest->memory.max, error);
+}
+
+static int take_memory_step(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest,
+                            GError **error)
+{
+    (void)world;
+    return take_size(value, VH_GROWTH_STEP_MIN, &guest->memory.step, error);
+}
+
 static int take_programs(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest,
                          GError **error)
 {
@@ -226,20 +266,22 @@ static int take_rules(const char *value, const struct vh_policy_world *world, Vh
 }
 
 const struct vh_policy_key vh_policy_keys[VH_POLICY_KEYS] = {
-    {"programs", "none", take_programs},     {"rules", "*", take_rules},
-    {"actions", "all", take_actions},        {"pool", "all", take_pool},
-    {"sharing", "shared", take_sharing},     {"smt", "avoid", take_smt},
-    {"overcommit", "no", take_overcommit},   {"floating", "free", take_floating},
-    {"off-anchors", "no", take_off_anchors}, {"emulator", "free", take_emulator},
-    {"iothreads", "free", take_iothreads},   {"vhost", "free", take_vhost},
-    {"max-pins", "512", take_max_pins},      {"max-hints", "unlimited", take_max_hints},
+    {"programs", "none", take_programs},       {"rules", "*", take_rules},
+    {"actions", "all", take_actions},          {"pool", "all", take_pool},
+    {"sharing", "shared", take_sharing},       {"smt", "avoid", take_smt},
+    {"overcommit", "no", take_overcommit},     {"floating", "free", take_floating},
+    {"off-anchors", "no", take_off_anchors},   {"emulator", "free", take_emulator},
+    {"iothreads", "free", take_iothreads},     {"vhost", "free", take_vhost},
+    {"max-pins", "512", take_max_pins},        {"max-hints", "unlimited", take_max_hints},
+    {"memory-min", "none", take_memory_min},   {"memory-max", "none", take_memory_max},
+    {"memory-step", "256M", take_memory_step},
 };
 G_STATIC_ASSERT(VH_GUEST_PINS_MAX == 512);
 
 const char *const vh_policy_guest_keys[] = {
-    "programs",  "rules",      "actions",  "pool",        "sharing",
-    "smt",       "overcommit", "floating", "off-anchors", "emulator",
-    "iothreads", "vhost",      "max-pins", "max-hints",   VH_POLICY_SET "PROGRAM.TUNABLE",
+    "programs",   "rules",     "actions",     "pool",       "sharing",     "smt",
+    "overcommit", "floating",  "off-anchors", "emulator",   "iothreads",   "vhost",
+    "max-pins",   "max-hints", "memory-min",  "memory-max", "memory-step", VH_POLICY_SET "PROGRAM.TUNABLE",
     NULL,
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(vh_policy_guest_keys) == VH_POLICY_KEYS + 2);

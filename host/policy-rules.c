@@ -69,13 +69,20 @@ static void fit_action(struct vh_policy_reader *reader, const struct vh_policy_s
     const struct vh_policy_entry *figure = vh_policy_entry(section, "figure");
     bool tried = rule->action == VH_ACTION_PIN || rule->action == VH_ACTION_GROUP;
 
+    if (rule->action == VH_ACTION_MEMORY) {
+        if (loss)
+            vh_policy_refuse(reader, section, loss, "only pin, group and boost are tried at others' cost");
+        if (!trial)
+            rule->trial = true;
+        return;
+    }
     if (rule->action != VH_ACTION_BOOST) {
         if (trial && !tried)
-            vh_policy_refuse(reader, section, trial, "only pin, group and boost are tried");
+            vh_policy_refuse(reader, section, trial, "only pin, group, boost and memory are tried");
         if (loss && !tried)
             vh_policy_refuse(reader, section, loss, "only pin, group and boost are tried");
         if (figure)
-            vh_policy_refuse(reader, section, figure, "only a boost has a figure");
+            vh_policy_refuse(reader, section, figure, "only boost and memory have a figure");
         return;
     }
     if (!trial)
@@ -125,7 +132,8 @@ void vh_policy_read_rule(struct vh_policy_reader *reader, const struct vh_policy
     if (!rule->on)
         vh_policy_refuse(reader, section, NULL, "the key \"on\" is missing: which kind of hint is it about?");
     if (!rule->argument && !vh_policy_entry(section, "do"))
-        vh_policy_refuse(reader, section, NULL, "the key \"do\" is missing: pin, group, float, log or boost?");
+        vh_policy_refuse(reader, section, NULL,
+                         "the key \"do\" is missing: pin, group, float, log, boost or memory?");
     if (reader->policy->rules->len == VH_RULES_MAX)
         vh_policy_refuse(reader, section, NULL, "more than %u rules", VH_RULES_MAX);
     if (reader->problems->len > known) {

@@ -23,6 +23,7 @@ struct VhRules {
     const struct bound_kind *last; /* facts of one kind follow one another; NULL: none */
     VhMemory *memory;
     char *misfit;
+    struct vh_ram_wish ram;  /* the last round's */
     struct vh_mask anchored; /* vCPUs, by their position */
     double tokens;           /* max-hints: what is left */
     gint64 filled;           /* when they were */
@@ -44,6 +45,7 @@ struct round {
     bool held; /* no fact asks for what is added now */
     struct vh_mask floats;
     bool float_all;
+    struct vh_ram_wish ram;
 };
 
 static const char *const verdict_texts[] = {
@@ -61,9 +63,19 @@ const char *vh_verdict_text(enum vh_verdict verdict)
     return verdict_texts[verdict];
 }
 
+static bool same_figure(double a, double b)
+{
+    return a == b || (isnan(a) && isnan(b));
+}
+
+bool vh_ram_wish_equal(const struct vh_ram_wish *a, const struct vh_ram_wish *b)
+{
+    return a->rule == b->rule && a->asked == b->asked && a->room == b->room && same_figure(a->stall, b->stall);
+}
+
 bool vh_wish_equal(const struct vh_wish *a, const struct vh_wish *b)
 {
-    bool figures = a->figure == b->figure || (isnan(a->figure) && isnan(b->figure));
+    bool figures = same_figure(a->figure, b->figure);
 
     return a->kind == b->kind && a->group == b->group && a->guest_cpu == b->guest_cpu && a->rule == b->rule &&
            a->over_limit == b->over_limit && a->tried == b->tried && a->boost == b->boost && figures;
@@ -127,6 +139,7 @@ void vh_rules_set(VhRules *rules, const VhGuestPolicy *policy)
     g_hash_table_remove_all(rules->kinds);
     rules->last = NULL;
     rules->policy = policy;
+    rules->ram = (struct vh_ram_wish){.stall = NAN, .room = -1};
     rules->tokens = policy ? policy->max_hints : 0;
 }
 
@@ -343,6 +356,28 @@ static void add_boost(struct vh_wish *wish, const struct vh_rule *rule, double f
         wish->figure = figure;
 }
 
+static void add_memory(struct vh_ram_wish *ram, const struct vh_rule *rule, double figure)
+{
+    if (!ram->asked || strcmp(rule->name, ram->rule->name) < 0)
+        ram->rule = rule;
+    ram->asked = true;
+    if (isnan(ram->stall) || figure > ram->stall)
+        ram->stall = figure;
+}
+
+/* A fact that a memory rule is about, whether its condition holds or not. */
+static void note_room(struct vh_ram_wish *ram, const struct vh_bound_rule *bound, const uint8_t *record)
+{
+    gint64 room = -1;
+
+    if (!ram->rule)
+        ram->rule = bound->rule;
+    if (bound->has_room)
+        room = (gint64)(MIN(vh_fieldref_number(&bound->room, record), (uint64_t)G_MAXINT64 >> 20) << 20);
+    if (room >= 0 && (ram->room < 0 || room < ram->room))
+        ram->room = room;
+}
+
 /* `figure`: NAN for none. */
 static void add_wish(struct round *round, const struct vh_rule *rule, const struct vh_mask *mask, double figure)
 {
@@ -353,6 +388,10 @@ static void add_wish(struct round *round, const struct vh_rule *rule, const stru
         round->float_all = round->float_all || cpu == VH_CPUS_MAX;
         for (; cpu < VH_CPUS_MAX; cpu = next_cpu(mask, cpu + 1))
             mask_add(&round->floats, cpu);
+        return;
+    }
+    if (rule->action == VH_ACTION_MEMORY) {
+        add_memory(&round->ram, rule, figure);
         return;
     }
     if (rule->action == VH_ACTION_GROUP) {
@@ -381,7 +420,8 @@ static void add_held(const struct vh_rule *rule, const struct vh_mask *mask, gpo
     struct round *round = data;
     bool all = next_cpu(mask, 0) == VH_CPUS_MAX;
 
-    if (all ? rule->action == VH_ACTION_FLOAT : judge(mask, round->map) == VH_VERDICT_OK)
+    if (all ? rule->action == VH_ACTION_FLOAT || rule->action == VH_ACTION_MEMORY
+            : judge(mask, round->map) == VH_VERDICT_OK)
         add_wish(round, rule, mask, NAN);
 }
 
@@ -402,6 +442,8 @@ static void collect(VhRules *rules, const VhFacts *facts, struct round *round, g
             double figure = NAN;
             struct vh_mask mask;
 
+            if (rule->rule->action == VH_ACTION_MEMORY)
+                note_room(&round->ram, rule, fact->record);
             if (rule->rule->action == VH_ACTION_LOG || !vh_tests_hold(&rule->tests, fact->record) ||
                 read_target(rule, fact->record, round->map, &mask) != VH_VERDICT_OK)
                 continue;
@@ -480,7 +522,7 @@ static void apply_limit(VhRules *rules, struct round *round)
 gint64 vh_rules_wishes(VhRules *rules, const VhFacts *facts, const struct vh_cpu_map *map, gint64 now,
                        struct vh_wish *wishes, unsigned count)
 {
-    struct round round = {.wishes = wishes, .count = count, .map = map};
+    struct round round = {.wishes = wishes, .count = count, .map = map, .ram = {.stall = NAN, .room = -1}};
     gint64 next = -1;
 
     for (unsigned i = 0; i < count; i++)
@@ -492,7 +534,13 @@ gint64 vh_rules_wishes(VhRules *rules, const VhFacts *facts, const struct vh_cpu
     apply_groups(&round);
     apply_floats(&round);
     apply_limit(rules, &round);
+    rules->ram = round.ram;
     return next;
+}
+
+const struct vh_ram_wish *vh_rules_ram(const VhRules *rules)
+{
+    return &rules->ram;
 }
 
 /* ---- max-hints ---- */

@@ -5,8 +5,8 @@
  * Rules are compiled for a kind of hint when its first hint arrives. `pin` asks for an anchor: one guest CPU's
  * vCPU gets a host CPU; `group` asks that vCPUs be close together, and groups that share a vCPU are one; `float`
  * leaves vCPUs alone whatever others ask; `boost` asks
- * that the vCPU be favoured as long as its fact holds. A field that names no CPU, or one that the guest's CPU map
- * does not have, asks for nothing.
+ * that the vCPU be favoured as long as its fact holds; `memory` asks for more of it for the whole guest. A field
+ * that names no CPU, or one that the guest's CPU map does not have, asks for nothing.
  *
  * A wish of a rule with `hold` outlives its fact that long; an event (a hint without key) is a fact that ends at
  * once. With `cooldown`, a wish that ended does not come again for the same CPUs before that. What they need to
@@ -20,6 +20,15 @@
 #define VH_POLICY_MEMORY_MAX 1024u
 
 enum vh_wish_kind { VH_WISH_NONE, VH_WISH_ANCHOR, VH_WISH_GROUP };
+
+/* What the rules say of the guest's memory. */
+struct vh_ram_wish {
+    const struct vh_rule
+        *rule; /* of several the one with the lowest name; NULL: none has to do with it. Borrowed */
+    bool asked;
+    double stall; /* the worst figure of the facts that ask; NAN: none */
+    gint64 room;  /* bytes that it could do without: the least that a fact says; -1: none does */
+};
 
 struct vh_wish {
     enum vh_wish_kind kind;
@@ -38,6 +47,7 @@ char *vh_wish_text(const struct vh_wish *wish);
 
 /* Do both ask for the same, by however many tasks? Their policy is the same one. */
 bool vh_wish_equal(const struct vh_wish *a, const struct vh_wish *b);
+bool vh_ram_wish_equal(const struct vh_ram_wish *a, const struct vh_ram_wish *b);
 
 /* What can be wrong with a hint, for the count and the journal. */
 enum vh_verdict {
@@ -78,6 +88,9 @@ char *vh_rules_misfit(VhRules *rules);
  * different though nothing else changes; -1: never. */
 gint64 vh_rules_wishes(VhRules *rules, const VhFacts *facts, const struct vh_cpu_map *map, gint64 now,
                        struct vh_wish *wishes, unsigned count);
+
+/* What the last vh_rules_wishes found about the guest's memory. */
+const struct vh_ram_wish *vh_rules_ram(const VhRules *rules);
 
 /* max-hints: counts `hints` that arrived at `now`. 0: act upon them now; else the microseconds after which to. */
 gint64 vh_rules_admit(VhRules *rules, unsigned hints, gint64 now);

@@ -8,6 +8,7 @@
 #include "helpers.h"
 #include "hotplug.h"
 #include "load.h"
+#include "ram.h"
 
 struct VhRound {
     const GPtrArray *entries; /* struct vh_entry */
@@ -16,6 +17,7 @@ struct VhRound {
     VhActuate *actuate;
     VhActuate *boosts;
     VhTrials *trials;
+    VhRam *ram;
     guint unboosted; /* by the last run */
     VhHotplug *hotplug;
     struct vh_topology *topology;
@@ -231,6 +233,30 @@ static void note_problems(VhRound *round, const struct vh_plan *made)
     }
 }
 
+/* After the wishes. Returns how many guests' memory was put back. */
+static guint act_on_memory(VhRound *round, const char *why)
+{
+    vh_ram_begin(round->ram);
+    for (unsigned i = 0; i < round->entries->len; i++) {
+        const struct vh_entry *entry = g_ptr_array_index(round->entries, i);
+        unsigned count = 0;
+        const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
+        const struct vh_growth_limits *limits = &vh_guest_policy(entry->guest)->memory;
+        const struct vh_ram_wish *wish = entry->held ? NULL : vh_guest_ram_wish(entry->guest);
+        struct vh_target target = {
+            .guest = vh_entry_name(entry), .vcpu = VH_TARGET_GUEST, .ram = vh_guest_ram(entry->guest)};
+
+        if (!vh_ram_concerns(round->ram, limits, wish))
+            continue;
+        for (unsigned j = 0; j < count; j++)
+            if (!target.thread || vcpus[j].thread < target.thread)
+                target.thread = vcpus[j].thread;
+        if (target.thread)
+            vh_ram_ask(round->ram, &target, limits, wish);
+    }
+    return vh_ram_end(round->ram, why);
+}
+
 static guint act(VhRound *round, const char *why, bool *retry)
 {
     const struct vh_plan *made = plan(round);
@@ -249,7 +275,8 @@ static guint act(VhRound *round, const char *why, bool *retry)
         if (!vh_guest_is_connected(entry->guest))
             vh_trials_interrupt(round->trials, vh_entry_name(entry), "the guest went away meanwhile");
         for (unsigned j = 0; j < count; j++) {
-            struct vh_target target = {vh_entry_name(entry), vcpus[j].index, vcpus[j].thread};
+            struct vh_target target = {
+                .guest = vh_entry_name(entry), .vcpu = vcpus[j].index, .thread = vcpus[j].thread};
             const struct vh_cpuset *cpus =
                 entry->held || off_of(entry, &vcpus[j]) ? NULL : vh_plan_set(made, vh_plan_thread(made, i, j));
             union vh_setting setting;
@@ -266,6 +293,7 @@ static guint act(VhRound *round, const char *why, bool *retry)
     }
     undone = vh_actuate_end(round->actuate, why, retry);
     vh_trials_end(round->trials, why);
+    undone += act_on_memory(round, why);
     return undone + round->unboosted;
 }
 
@@ -376,6 +404,11 @@ static void on_replan(const char *why, gpointer data)
     vh_round_run(data, why);
 }
 
+static void on_ram_due(gpointer data)
+{
+    vh_round_run(data, "its memory was due");
+}
+
 static const struct vh_trials_funcs trials_funcs = {.replan = on_replan, .boost = on_boost};
 
 /* One vCPU as GetGuest shows it. `guest` is its number in the plan, which was made just now. */
@@ -428,9 +461,25 @@ void vh_round_describe(VhRound *round, const struct vh_entry *entry, GVariant **
                                    entry->held ? NULL : entry->off);
 }
 
+GVariant *vh_round_memory(const VhRound *round, const struct vh_entry *entry)
+{
+    return vh_ram_describe(round->ram, vh_entry_name(entry));
+}
+
 GVariant *vh_round_explain(const VhRound *round, const char *guest)
 {
-    return vh_trials_describe(round->trials, guest);
+    g_autoptr(GVariant) actions = g_variant_ref_sink(vh_trials_describe(round->trials, guest));
+    GVariant *memory = vh_ram_explain(round->ram, guest);
+    g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
+
+    for (gsize i = 0; i < g_variant_n_children(actions); i++) {
+        g_autoptr(GVariant) action = g_variant_get_child_value(actions, i);
+
+        g_variant_builder_add_value(&builder, action);
+    }
+    if (memory)
+        g_variant_builder_add_value(&builder, memory);
+    return g_variant_builder_end(&builder);
 }
 
 VhRound *vh_round_new(const GPtrArray *entries, VhPolicyStore *policy, VhSaved *saved, VhJournal *journal,
@@ -452,6 +501,7 @@ VhRound *vh_round_new(const GPtrArray *entries, VhPolicyStore *policy, VhSaved *
     round->actuate = vh_actuate_new(saved, journal, &vh_actuator_pin);
     round->boosts = vh_actuate_new(saved, journal, &vh_actuator_boost);
     round->trials = vh_trials_new("/proc", journal, &trials_funcs, round);
+    round->ram = vh_ram_new("/proc", saved, journal, on_ram_due, round);
     return g_steal_pointer(&round);
 }
 
@@ -470,6 +520,7 @@ void vh_round_undo(VhRound *round, const char *why)
     vh_actuate_free(g_steal_pointer(&round->boosts), why);
     vh_actuate_free(g_steal_pointer(&round->actuate), why);
     vh_trials_free(g_steal_pointer(&round->trials));
+    vh_ram_free(g_steal_pointer(&round->ram), why);
 }
 
 void vh_round_free(VhRound *round)

@@ -37,7 +37,7 @@ typedef struct VhRound VhRound;
 VhRound *vh_round_new(const GPtrArray *entries, VhPolicyStore *policy, VhSaved *saved, VhJournal *journal,
                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* Puts every former state back. The guests are still there. */
+/* Puts every former state back; guests' memory is asked for and not waited for. The guests are still there. */
 void vh_round_undo(VhRound *round, const char *why);
 /* After vh_round_undo. NULL is fine. */
 void vh_round_free(VhRound *round);
@@ -65,5 +65,7 @@ unsigned vh_round_pinned(const VhRound *round, const struct vh_entry *entry);
 
 /* GetGuest's dictionaries of the guest's vCPUs and of its other threads, made by a plan of now; floating. */
 void vh_round_describe(VhRound *round, const struct vh_entry *entry, GVariant **vcpus, GVariant **threads);
+/* GetGuest's a{sv} of its memory, floating; NULL: no rule has to do with it. */
+GVariant *vh_round_memory(const VhRound *round, const struct vh_entry *entry);
 /* Explain's aa{sv}, floating. */
 GVariant *vh_round_explain(const VhRound *round, const char *guest);

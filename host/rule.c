@@ -9,8 +9,13 @@
 #include "wire.h"
 
 const char *const vh_action_names[] = {
-    [VH_ACTION_PIN] = "pin", [VH_ACTION_GROUP] = "group", [VH_ACTION_FLOAT] = "float",
-    [VH_ACTION_LOG] = "log", [VH_ACTION_BOOST] = "boost", NULL,
+    [VH_ACTION_PIN] = "pin",
+    [VH_ACTION_GROUP] = "group",
+    [VH_ACTION_FLOAT] = "float",
+    [VH_ACTION_LOG] = "log",
+    [VH_ACTION_BOOST] = "boost",
+    [VH_ACTION_MEMORY] = "memory",
+    NULL,
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(vh_action_names) == VH_ACTION_COUNT + 1);
 
@@ -64,10 +69,10 @@ int vh_rule_parse_do(const char *text, enum vh_action *action, char **argument, 
         return vh_invalid(
             error,
             "there is no action \"%s\"; did you mean \"%s\"? (pin FIELD, group FIELD, float [FIELD], "
-            "log TEXT, boost FIELD [KIND])",
+            "log TEXT, boost FIELD [KIND], memory [FIELD])",
             verb, best ? best : vh_action_names[0]);
     }
-    if (!*rest && found != VH_ACTION_FLOAT)
+    if (!*rest && found != VH_ACTION_FLOAT && found != VH_ACTION_MEMORY)
         return vh_invalid(error, found == VH_ACTION_LOG ? "log what? write: log TEXT" : "%s what? write: %s FIELD",
                           verb, verb);
     if (found == VH_ACTION_BOOST && take_boost(rest, boost, error) < 0)
@@ -173,6 +178,18 @@ static int bind_target(const struct vh_rule *rule, const struct vh_kind *kind, s
     return 0;
 }
 
+/* How much the guest can spare. */
+static int bind_room(const struct vh_rule *rule, const struct vh_kind *kind, struct vh_bound_rule *bound,
+                     GError **error)
+{
+    if (!*rule->argument)
+        return 0;
+    if (vh_fieldref_find(kind, rule->argument, &bound->room, error) < 0)
+        return -1;
+    bound->has_room = true;
+    return bound->room.type == VH_FIELD_INT ? 0 : vh_invalid(error, "\"%s\" is no integer", rule->argument);
+}
+
 static int bind_figure(const struct vh_rule *rule, const struct vh_kind *kind, struct vh_fieldref *figure,
                        GError **error)
 {
@@ -190,7 +207,7 @@ int vh_rule_bind(const struct vh_rule *rule, const struct vh_kind *kind, struct 
         g_prefix_error(error, "when: ");
         return -1;
     }
-    if (bind_target(rule, kind, &made, error) < 0) {
+    if ((rule->action == VH_ACTION_MEMORY ? bind_room : bind_target)(rule, kind, &made, error) < 0) {
         g_prefix_error(error, "do: ");
         return -1;
     }

@@ -23,7 +23,7 @@ enum vh_saved_state {
 };
 
 /* What a slot's former state is about. The numbers are in files: version 1 of them had pins only. */
-enum vh_saved_kind { VH_SAVED_MASK = 0, VH_SAVED_BOOST = 1 };
+enum vh_saved_kind { VH_SAVED_MASK = 0, VH_SAVED_BOOST = 1, VH_SAVED_MEMORY = 2 };
 
 struct vh_saved_boost {
     uint32_t kind; /* enum vh_boost_kind: says which of these were changed */
@@ -37,6 +37,14 @@ struct vh_saved_boost {
     char weight_file[VH_SAVED_PATH]; /* its cpu.weight or cpu.shares */
 };
 
+struct vh_saved_memory {
+    uint64_t former; /* bytes that the guest had */
+    uint64_t set;    /* bytes that it was given */
+    uint64_t value;  /* what its device is to be set to for `former` */
+    uint64_t owner;  /* process that has a hold on it; 0: none */
+    char name[VH_SAVED_PATH];
+};
+
 struct vh_saved_slot {
     uint32_t state; /* enum vh_saved_state */
     uint32_t vcpu;
@@ -47,6 +55,7 @@ struct vh_saved_slot {
     union {
         struct vh_cpuset former;
         struct vh_saved_boost boost;
+        struct vh_saved_memory memory;
     };
 };
 _Static_assert(sizeof(struct vh_saved_slot) == 640, "the file of a former version must still be read");

@@ -331,7 +331,7 @@ void vh_trials_boosts(VhTrials *trials, VhTrialsBoostFunc func, gpointer data)
     g_hash_table_iter_init(&iter, trials->items[VH_TRIALS_BOOST]);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const Item *item = value;
-        struct vh_target target = {item->guest, item->vcpu, item->thread};
+        struct vh_target target = {.guest = item->guest, .vcpu = item->vcpu, .thread = item->thread};
 
         if (in_force(item))
             func(&target, item->boost, data);

@@ -199,6 +199,29 @@ static bool any_placed(GVariant *threads)
     return false;
 }
 
+static void print_memory(GVariant *memory)
+{
+    static const char *const keys[] = {"device", "former", "state", "reason", "problem"};
+    g_autoptr(GPtrArray) text = g_ptr_array_new_with_free_func(g_free);
+    for (guint i = 0; i < G_N_ELEMENTS(keys); i++) {
+        g_autofree char *raw = value_text(memory, keys[i]);
+        g_ptr_array_add(text, vh_text_printable(raw, false));
+    }
+    const char **t = (const char **)text->pdata;
+    guint64 bytes = 0;
+    (void)g_variant_lookup(memory, "bytes", "t", &bytes);
+    printf("memory: ");
+    if (bytes)
+        printf("%" G_GUINT64_FORMAT " MiB by %s", bytes >> 20, t[0]);
+    else
+        printf("not known");
+    if (!g_str_equal(t[1], "-"))
+        printf(" (before: %s)", t[1]);
+    printf(", %s: %s\n", t[2], t[3]);
+    if (!g_str_equal(t[4], "-"))
+        printf("memory's problem: %s\n", t[4]);
+}
+
 static void print_guest(GVariant *guest)
 {
     static const char *const keys[] = {"name", "release", "programs", "facts", "hints", "lost", "problem"};
@@ -227,6 +250,9 @@ static void print_guest(GVariant *guest)
     g_autoptr(GVariant) threads = g_variant_lookup_value(guest, "thread", G_VARIANT_TYPE("aa{sv}"));
     if (threads != NULL && any_placed(threads))
         print_table(threads, thread_columns);
+    g_autoptr(GVariant) memory = g_variant_lookup_value(guest, "memory", G_VARIANT_TYPE_VARDICT);
+    if (memory != NULL)
+        print_memory(memory);
 }
 
 int vh_ctl_status(struct vh_ctl *ctl, GError **error)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Reports domains of libvirt's as guests. */
 #include "virt-inventory.h"
+#include "virt-memory.h"
 
 static bool wanted(const VhInventory *inventory, const struct vh_domain *xml)
 {
@@ -51,6 +52,14 @@ static void mirror(const struct vh_config_guest *guest, struct vh_seat seat, con
 
     if (domain->pins)
         vh_virt_pins_set(domain->pins, seat, cpus);
+}
+
+static void set_memory(const struct vh_config_guest *guest, const char *name, guint64 bytes,
+                       void (*done)(const char *problem, void *data), void *data)
+{
+    const struct vh_virt_domain *domain = guest->owner;
+
+    vh_virt_memory_set(domain->inventory->virt, domain->uuid, name, bytes, done, data);
 }
 
 static void retake(const struct vh_config_guest *guest)
@@ -125,6 +134,7 @@ static void report(struct vh_virt_domain *domain, const struct vh_domain *xml)
                                              .cpus = g_strdup(xml->cpus),
                                              .open_monitor = open_monitor,
                                              .mirror = mirror,
+                                             .set_memory = set_memory,
                                              .retake = retake,
                                              .owner = domain};
     domain->reported = true;

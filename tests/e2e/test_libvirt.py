@@ -366,6 +366,48 @@ class Machine(LibvirtCase):
             guest.run("echo 1 >/sys/devices/system/cpu/cpu1/online")
             task.kill()
 
+    def memory(self, guest):
+        """What libvirt says that it has, in MiB."""
+        facts = dict(line.split(None, 1) for line in self.libvirt.virsh("dommemstat", guest.uuid).splitlines())
+        return int(facts["actual"]) >> 10
+
+    def grow(self):
+        """Tasks bound to one CPU ask for memory; nothing else does."""
+        os.makedirs(self.daemon.path("policy.d"), exist_ok=True)
+        with open(self.daemon.path("policy.d/50-memory.conf"), "w") as file:
+            file.write("[rule affinity-pin]\nenabled = no\n[rule more]\non = affinity\nwhen = cpus == 1\n"
+                       "do = memory\n[guest *]\nmemory-max = 320M\nmemory-step = 64M\n")
+        wait_for(lambda: self.daemon.call("policy", "show", "guest").stdout.find("do memory") > 0, 10, "the policy")
+
+    def test_balloon(self):
+        with Domain(self.libvirt, fresh=True, memory=256, extra="<currentMemory unit='MiB'>192</currentMemory>",
+                    devices="<memballoon model='virtio'/>") as guest:
+            self.daemon.wait_ready()
+            self.grow()
+            wait_for(lambda: self.memory(guest) == 192, 20, "the guest is small")
+            task = pin(guest)
+            wait_for(lambda: self.memory(guest) == 256, 20, "libvirt knows of all that it may have")
+            task.kill()
+            self.daemon.ctl("release", "guest")
+            wait_for(lambda: self.memory(guest) == 192, 20, "put back through libvirt")
+
+    def test_virtio_mem(self):
+        with Domain(self.libvirt, fresh=True, memory=192, extra="<maxMemory slots='2' unit='MiB'>1024</maxMemory>",
+                    cpu="<numa><cell id='0' cpus='0-1' memory='192' unit='MiB'/></numa>",
+                    devices="<memballoon model='none'/><memory model='virtio-mem'><target><size unit='MiB'>256</size>"
+                            "<node>0</node><block unit='MiB'>2</block><requested unit='MiB'>0</requested></target>"
+                            "</memory>") as guest:
+            self.daemon.wait_ready()
+            self.grow()
+            pin(guest)
+
+            def requested():
+                return int(re.search(r"<requested unit='KiB'>(\d+)<", self.libvirt.virsh("dumpxml", guest.uuid))[1]) >> 10
+            wait_for(lambda: requested() == 128, 20, "libvirt knows what is requested")
+            self.assertEqual(guest.monitor("query-memory-devices")[0]["data"]["requested-size"], 128 << 20)
+            self.daemon.ctl("release", "guest")
+            wait_for(lambda: requested() == 0, 20, "put back through libvirt")
+
     def test_destroyed_while_programs_load(self):
         with Domain(self.libvirt) as guest:
             for _ in range(3):

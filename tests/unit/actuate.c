@@ -74,7 +74,7 @@ static char *reason_of(unsigned guest, unsigned vcpu, gpointer data)
 /* One round with the victim alone. */
 static guint round_with(struct fixture *f, VhActuate *actuate, const struct vh_cpuset *cpus, const char *why)
 {
-    struct vh_target target = {"guest", 2, f->victim.tid};
+    struct vh_target target = {.guest = "guest", .vcpu = 2, .thread = f->victim.tid};
     union vh_setting setting;
 
     if (cpus)
@@ -132,7 +132,7 @@ static void test_left_out_is_restored(struct fixture *f, G_GNUC_UNUSED gconstpoi
 static void test_young_thread(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     VhActuate *actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
-    struct vh_target target = {"guest", VH_TARGET_EMULATOR, f->victim.tid};
+    struct vh_target target = {.guest = "guest", .vcpu = VH_TARGET_EMULATOR, .thread = f->victim.tid};
     union vh_setting setting = {.cpus = f->first};
     struct vh_cpuset usual = f->floating;
     struct vh_cpuset inherited;
@@ -175,7 +175,7 @@ static void test_crash(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     child = fork();
     if (child == 0) {
         VhSaved *saved = vh_saved_open(f->path, NULL);
-        struct vh_target target = {"guest", 2, f->victim.tid};
+        struct vh_target target = {.guest = "guest", .vcpu = 2, .thread = f->victim.tid};
         union vh_setting first = {.cpus = f->first};
         VhHold *hold = saved ? vh_actuator_pin.probe(saved, &target, NULL) : NULL;
 
@@ -196,7 +196,7 @@ static void test_crash(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 /* What a changed thread makes after the daemon's death, which is nowhere saved; a mask of its own is nobody's. */
 static void test_crash_and_orphans(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    struct vh_target target = {"guest", VH_TARGET_EMULATOR, f->victim.tid};
+    struct vh_target target = {.guest = "guest", .vcpu = VH_TARGET_EMULATOR, .thread = f->victim.tid};
     VhHold *hold = vh_actuator_pin.probe(f->saved, &target, NULL);
     union vh_setting first = {.cpus = f->first};
     struct vh_cpuset others = f->floating;
@@ -230,7 +230,7 @@ static void test_crash_and_orphans(struct fixture *f, G_GNUC_UNUSED gconstpointe
 /* The number belongs to another thread by now: it is left alone. */
 static void test_crash_and_reuse(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    struct vh_target target = {"guest", 2, f->victim.tid};
+    struct vh_target target = {.guest = "guest", .vcpu = 2, .thread = f->victim.tid};
     VhHold *hold = vh_actuator_pin.probe(f->saved, &target, NULL);
     union vh_setting first = {.cpus = f->first};
     struct vh_saved_slot *slot = NULL;
@@ -265,9 +265,9 @@ static void test_thread_gone(struct fixture *f, G_GNUC_UNUSED gconstpointer data
 static void test_inherited(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     VhActuate *actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
-    struct vh_target maker = {"guest", VH_TARGET_EMULATOR, f->victim.tid};
-    struct vh_target made = {"guest", VH_TARGET_EMULATOR, 0};
-    struct vh_target other = {"other", VH_TARGET_EMULATOR, 0};
+    struct vh_target maker = {.guest = "guest", .vcpu = VH_TARGET_EMULATOR, .thread = f->victim.tid};
+    struct vh_target made = {.guest = "guest", .vcpu = VH_TARGET_EMULATOR, .thread = 0};
+    struct vh_target other = {.guest = "other", .vcpu = VH_TARGET_EMULATOR, .thread = 0};
     struct victim threads[2] = {0};
     union vh_setting first = {.cpus = f->first};
 
@@ -300,7 +300,7 @@ static void test_inherited(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 static void test_helper_gone(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     VhActuate *actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
-    struct vh_target target = {"guest", VH_TARGET_IOTHREAD, f->victim.tid};
+    struct vh_target target = {.guest = "guest", .vcpu = VH_TARGET_IOTHREAD, .thread = f->victim.tid};
     union vh_setting first = {.cpus = f->first};
     union vh_setting floating = {.cpus = f->floating};
     g_autofree char *former = NULL;
@@ -325,7 +325,7 @@ static void test_host_cpu_offline(struct fixture *f, G_GNUC_UNUSED gconstpointer
 {
     VhActuate *actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
     union vh_setting absent = {0};
-    struct vh_target target = {"guest", 2, f->victim.tid};
+    struct vh_target target = {.guest = "guest", .vcpu = 2, .thread = f->victim.tid};
     bool retry = false;
 
     vh_cpuset_add(&absent.cpus, VH_HOST_CPUS_MAX - 1);

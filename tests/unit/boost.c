@@ -40,7 +40,7 @@ static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     f->journal = vh_journal_new(journal, &error);
     g_assert_no_error(error);
     victim_start(&f->victim);
-    f->target = (struct vh_target){"guest", 2, f->victim.tid};
+    f->target = (struct vh_target){.guest = "guest", .vcpu = 2, .thread = f->victim.tid};
     f->allowed = setpriority(PRIO_PROCESS, (id_t)f->victim.tid, -1) == 0;
     setpriority(PRIO_PROCESS, (id_t)f->victim.tid, 0);
     if (!f->allowed)

@@ -74,6 +74,8 @@ static void test_empty(void)
     g_assert_cmpuint(guest->actions, ==, VH_ACTIONS_ALL);
     g_assert_cmpuint(guest->max_pins, ==, 512);
     g_assert_cmpuint(guest->max_hints, ==, 0);
+    g_assert_cmpuint(guest->memory.max, ==, 0);
+    g_assert_cmpuint(guest->memory.step, ==, (guint64)256 << 20);
     g_assert_true(vh_cpuset_empty(&guest->placement.pool));
     g_assert_cmpuint(line_of(guest, "pool")->origin.line, ==, 0);
 }
@@ -267,6 +269,12 @@ static void test_problems(void)
         {"[guest a]\nmax-pins = 513\n", "10.conf:2: [guest a] max-pins: ", "from 0 to 512"},
         {"[guest a]\nmax-pins = -1\n", "10.conf:2: [guest a] max-pins: ", "from 0 to 512"},
         {"[guest a]\nmax-hints = 0/s\n", "10.conf:2: [guest a] max-hints: ", "from 1/s"},
+        {"[guest a]\nmemory-max = 4\n", "10.conf:2: [guest a] memory-max: ", "write 512M"},
+        {"[guest a]\nmemory-max = 4Gi\n", "10.conf:2: [guest a] memory-max: ", "write 512M"},
+        {"[guest a]\nmemory-max = 99999999T\n", "10.conf:2: [guest a] memory-max: ", "is not from"},
+        {"[guest a]\nmemory-min = much\n", "10.conf:2: [guest a] memory-min: ", "write 512M"},
+        {"[guest a]\nmemory-step = 1M\n", "10.conf:2: [guest a] memory-step: ", "from 4M"},
+        {"[guest a]\nmemory-min = 2G\nmemory-max = 1G\n", "10.conf:2: [guest a] memory-min: ", "memory-max"},
         {"[guest a]\nprograms = afinity\n", "10.conf:2: [guest a] programs: ", "no such file"},
         {"[guest a]\nprograms = x/y.bpf.o\n", "10.conf:2: [guest a] programs: ", "absolute path"},
         {"[guest a]\nrules = s\n" RULE, "10.conf:2: [guest a] rules: ", "did you mean \"r\"?"},
@@ -316,7 +324,10 @@ static void test_problems(void)
         {"[rule r]\non = affinity\ndo = boost mask\nfigure = pdi\n", "10.conf:4: [rule r] figure: ", "\"pid\"?"},
         {"[rule r]\non = affinity\ndo = boost mask\ntrial = perhaps\n",
          "10.conf:4: [rule r] trial: ", "neither yes"},
-        {RULE "figure = pid\n", "10.conf:4: [rule r] figure: ", "only a boost"},
+        {RULE "figure = pid\n", "10.conf:4: [rule r] figure: ", "only boost and memory"},
+        {"[rule r]\non = affinity\ndo = memory comm\n", "10.conf:3: [rule r] do: ", "no integer"},
+        {"[rule r]\non = affinity\ndo = memory pid tgid\n", "10.conf:3: [rule r] do: ", "takes one field"},
+        {"[rule r]\non = affinity\ndo = memory\nmax-loss = 10%\n", "10.conf:4: [rule r] max-loss: ", "only pin"},
         {"[rule r]\non = affinity\ndo = log x\ntrial = no\n", "10.conf:4: [rule r] trial: ", "only pin, group"},
         {"[rule r]\non = affinity\ndo = log task {pid\n", "10.conf:3: [rule r] do: ", "has no \"}\""},
     };

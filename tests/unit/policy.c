@@ -2,6 +2,7 @@
 /* Facts and rules to wishes: the default rules, a stranger's kind, hold and cooldown, limits. */
 #include "policy.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "fake-object.h"
@@ -486,6 +487,42 @@ static void test_actions(void)
     end(f);
 }
 
+static void test_memory(void)
+{
+    struct fixture *f = begin("[guest *]\nmemory-max = 2G\nmemory-min = 512m\nmemory-step = 64M\n"
+                              "[rule more]\non = affinity\nwhen = cpus == 1\ndo = memory pid\nfigure = pid\n"
+                              "hold = 1s\n");
+    const struct vh_ram_wish *ram = vh_rules_ram(f->rules);
+
+    g_assert_cmpuint(f->guest->memory.max, ==, (guint64)2 << 30);
+    g_assert_cmpuint(f->guest->memory.min, ==, (guint64)512 << 20);
+    g_assert_cmpuint(f->guest->memory.step, ==, (guint64)64 << 20);
+    g_assert_true(ram->rule == NULL && !ram->asked && ram->room < 0 && isnan(ram->stall));
+    /* One that does not ask says its room all the same; the least counts. */
+    task(f, 30, 0x6);
+    anchors(f);
+    g_assert_cmpstr(ram->rule->name, ==, "more");
+    g_assert_true(ram->rule->trial);
+    g_assert_false(ram->asked);
+    g_assert_cmpint(ram->room, ==, (gint64)30 << 20);
+    task(f, 20, 1 << 0);
+    task(f, 40, 1 << 1);
+    g_assert_cmpuint(anchors(f), ==, 0x3); /* other rules are none the worse */
+    g_assert_true(ram->asked);
+    g_assert_cmpint(ram->room, ==, (gint64)20 << 20);
+    g_assert_cmpfloat(ram->stall, ==, 40);
+    /* Held, it still asks, and says nothing any more. */
+    task(f, 20, 0);
+    task(f, 30, 0);
+    task(f, 40, 0);
+    anchors(f);
+    g_assert_true(ram->asked && ram->room < 0 && isnan(ram->stall));
+    f->now += 2 * SECOND;
+    anchors(f);
+    g_assert_false(ram->asked);
+    end(f);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -506,5 +543,6 @@ int main(int argc, char **argv)
     g_test_add_func("/policy/max-pins", test_max_pins);
     g_test_add_func("/policy/max-hints", test_max_hints);
     g_test_add_func("/policy/actions", test_actions);
+    g_test_add_func("/policy/memory", test_memory);
     return g_test_run();
 }

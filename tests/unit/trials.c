@@ -86,7 +86,7 @@ static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     f->journal = vh_journal_new(f->journal_path, NULL);
     f->trials = vh_trials_new(f->directory, f->journal, &funcs, f);
     victim_start(&f->victim);
-    f->target = (struct vh_target){"guest", 2, f->victim.tid};
+    f->target = (struct vh_target){.guest = "guest", .vcpu = 2, .thread = f->victim.tid};
     f->ask = (struct vh_trials_ask){
         .what = VH_TRIALS_BOOST,
         .boost = VH_BOOST_NICE,

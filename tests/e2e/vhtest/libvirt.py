@@ -173,7 +173,7 @@ class Domain(Guest):
     channel_label = "charchannel0"
 
     def __init__(self, libvirt, name="guest", cpus=2, maxcpus=None, memory=192, channel=True, profile=None, iothreads=0,
-                 extra="", transient=False, **kwargs):
+                 extra="", devices="<memballoon model='none'/>", cpu="", transient=False, **kwargs):
         super().__init__(name=name, memory=memory, **kwargs)
         self.libvirt = libvirt
         self.cpus = cpus
@@ -182,6 +182,8 @@ class Domain(Guest):
         self.profile = profile
         self.iothreads = iothreads
         self.extra = extra
+        self.devices = devices
+        self.cpu = cpu  # what the CPU's element is to have
         self.transient = transient
         self.uuid = str(uuid.uuid4())
         self.xml_path = self.path("domain.xml")
@@ -189,8 +191,8 @@ class Domain(Guest):
     def xml(self):
         with open("/proc/cpuinfo") as file:
             kvm = re.search(r"\b(vmx|svm)\b", file.read())
-        cpu = "<cpu mode='host-passthrough'/>" if kvm else \
-            "<cpu mode='maximum' check='none'><feature name='la57' policy='disable'/></cpu>"
+        cpu = f"<cpu mode='host-passthrough'>{self.cpu}</cpu>" if kvm else \
+            f"<cpu mode='maximum' check='none'><feature name='la57' policy='disable'/>{self.cpu}</cpu>"
         profile = f"<metadata><v:profile xmlns:v='urn:vhint:domain:1'>{self.profile}</v:profile></metadata>" \
             if self.profile else ""
         channel = "<channel type='unix'><source mode='bind'/><target type='virtio' name='org.vhint.0'/></channel>" \
@@ -209,7 +211,7 @@ class Domain(Guest):
   <features><acpi/></features>
   {cpu}
   <devices><emulator>/usr/bin/qemu-system-x86_64</emulator>
-    <controller type='usb' model='none'/><memballoon model='none'/>
+    <controller type='usb' model='none'/>{self.devices}
     <serial type='file'><source path={quoteattr(self.path("serial"))}/></serial>
     {channel}
     <channel type='unix'><source mode='bind' path={quoteattr(self.path("test"))}/>
