@@ -223,6 +223,7 @@ static void test_crash_and_orphans(struct fixture *f, G_GNUC_UNUSED gconstpointe
     assert_cpus(threads[0].tid, &f->floating);
     assert_cpus(threads[1].tid, &others);
     vh_actuate_free(actuate, "end");
+    vh_actuator_pin.forget(hold);
     for (int i = 0; i < 2; i++)
         victim_end(&threads[i]);
 }
