@@ -73,6 +73,12 @@ class Boot(unittest.TestCase):
         self.guest.run("mkdir /sys/fs/cgroup/probe && echo 1 >/sys/fs/cgroup/probe/cpuset.cpus && "
                        "rmdir /sys/fs/cgroup/probe")
 
+    def test_pins_and_cpusets_of_cgroups_v2(self):
+        """The host's pin actuator, run in here: the machine that runs the tests may have v1 only."""
+        result = self.guest.run("cpuset", check=False)
+        self.assertEqual(result.code, 0, result.output)
+        self.assertEqual(result.output.count("right: "), 5, result.output)
+
     def test_apic_ids_are_not_cpu_numbers(self):
         self.assertEqual(list(self.guest.apic_ids().values()), [0, 1, 2, 4, 5, 6])
         self.assertEqual(sorted(self.guest.threads()), [0, 1, 2, 4, 5, 6])
