@@ -500,7 +500,9 @@ class Pins(LibvirtCase):
         return {int(line.split()[0]): vhtest.parse_cpus(line.split()[1]) for line in lines}
 
     def reason(self, daemon, vcpu=0):
-        return next(v for v in daemon.ctl("status", "guest")["guests"][0]["vcpu"] if v["index"] == vcpu)["reason"]
+        def row():
+            return next((v for v in daemon.ctl("status", "guest")["guests"][0]["vcpu"] if v["index"] == vcpu), None)
+        return wait_for(row, 10, f"vhintd knows vCPU {vcpu}")["reason"]
 
     def assert_truthful(self, guest, timeout=5):
         wait_for(lambda: all(self.libvirt_pins(guest)[cpu] == guest.host_cpus(cpu) for cpu in range(guest.cpus)),
