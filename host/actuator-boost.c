@@ -14,6 +14,7 @@
 #include "boost.h"
 #include "error.h"
 #include "tid.h"
+#include "warden.h"
 
 #define PROC "/proc"
 
@@ -165,7 +166,8 @@ static int check_rr(const VhHold *hold, GError **error)
     CPU_ZERO(&own);
     if (sched_getaffinity(0, sizeof(own), &own) < 0)
         CPU_ZERO(&own);
-    why = vh_boost_refuse_rr(runtime, count_rr(hold->saved), (unsigned)CPU_COUNT(&own));
+    why = vh_boost_refuse_rr(runtime, count_rr(hold->saved), (unsigned)CPU_COUNT(&own),
+                             vh_warden_watches(hold->saved));
     return why ? refuse(error, hold->thread, why) : 0;
 }
 
@@ -249,6 +251,8 @@ static int revert(VhHold *hold, GError **error)
 
     if (hold->slot->state != VH_SAVED_APPLIED)
         return 0;
+    /* From here on the warden keeps off it. */
+    __atomic_fetch_or(&hold->slot->boost.flags, VH_SAVED_ENDING, __ATOMIC_SEQ_CST);
     /* A cgroup outlives its threads. */
     if (!vh_tid_alive(hold->alive) && hold->slot->boost.kind != VH_BOOST_WEIGHT)
         result = -ESRCH;
@@ -273,8 +277,10 @@ static int apply(VhHold *hold, const union vh_setting *setting, GError **error)
     hold->slot->boost = boost;
     __atomic_store_n(&hold->slot->state, VH_SAVED_APPLIED, __ATOMIC_RELEASE);
     result = set_boost(hold->thread, &boost);
-    if (result == 0)
+    if (result == 0) {
+        vh_warden_ring(hold->saved);
         return 0;
+    }
     __atomic_store_n(&hold->slot->state, VH_SAVED_NOTED, __ATOMIC_RELEASE);
     if (result == -EOPNOTSUPP && boost.kind == VH_BOOST_UCLAMP)
         return refuse(error, hold->thread, "the host's kernel has no util clamping (CONFIG_UCLAMP_TASK)");
@@ -312,7 +318,7 @@ static bool stands(const VhHold *hold, const union vh_setting *setting)
     if (get_attr(hold->thread, &attr) < 0)
         return false;
     if (setting->boost == VH_BOOST_RR)
-        return attr.sched_policy == SCHED_RR;
+        return attr.sched_policy == SCHED_RR || __atomic_load_n(&boost->flags, __ATOMIC_ACQUIRE) & VH_SAVED_PAUSED;
     return setting->boost == VH_BOOST_NICE ? attr.sched_nice == VH_BOOST_NICE_VALUE
                                            : attr.sched_util_min == VH_BOOST_CLAMP_MAX;
 }

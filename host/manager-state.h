@@ -6,6 +6,7 @@
 #include "manager.h"
 #include "pathwatch.h"
 #include "round.h"
+#include "warden.h"
 
 #define VH_MANAGER_INVENTORIES 2
 
@@ -13,6 +14,7 @@ struct VhManager {
     const VhConfig *config;
     VhJournal *journal;
     VhSaved *saved;
+    VhWarden *warden;
     VhPathWatch *path_watch;
     VhTurn *turn;
     VhScratch *scratch;

@@ -219,7 +219,8 @@ static int open_all(VhManager *manager, GError **error)
         return -1;
     manager->journal = vh_journal_new(config->journal, error);
     manager->saved = manager->journal ? vh_saved_open(saved, error) : NULL;
-    manager->path_watch = manager->saved ? vh_path_watch_new(error) : NULL;
+    manager->warden = manager->saved ? vh_warden_new(manager->saved, error) : NULL;
+    manager->path_watch = manager->warden ? vh_path_watch_new(error) : NULL;
     manager->turn = manager->path_watch ? vh_turn_new(error) : NULL;
     if (!manager->turn)
         return -1;
@@ -296,6 +297,7 @@ void vh_manager_free(VhManager *manager)
     vh_turn_free(manager->turn);
     vh_scratch_free(manager->scratch);
     vh_path_watch_free(manager->path_watch);
+    vh_warden_free(manager->warden);
     vh_saved_close(manager->saved);
     vh_journal_free(manager->journal);
     vh_policy_store_free(manager->policy);

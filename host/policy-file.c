@@ -14,7 +14,6 @@
 
 static const char *const section_names[] = {"guest", "rule", "program", "host", "daemon", "libvirt", NULL};
 static const char *const main_names[] = {"daemon", "libvirt", NULL}; /* config.h */
-static const char *const host_keys[] = {"reserve", NULL};
 static const char *const program_keys[] = {"path", VH_POLICY_SET "TUNABLE", NULL};
 
 /* ---- the value ---- */
@@ -47,6 +46,8 @@ static void policy_free(gpointer data)
 static VhPolicy *policy_new(void)
 {
     VhPolicy *policy = g_atomic_rc_box_new0(VhPolicy);
+
+    vh_policy_host_defaults(policy);
 
     policy->sections = g_ptr_array_new_with_free_func(vh_guest_section_free);
     policy->rules = g_ptr_array_new_with_free_func(rule_free);
@@ -222,29 +223,7 @@ static void check_keys(const struct vh_policy_reader *reader, const struct vh_po
     }
 }
 
-/* ---- [host], [program NAME] ---- */
-
-static void read_host(struct vh_policy_reader *reader, const struct vh_policy_section *section)
-{
-    const struct vh_policy_entry *reserve = vh_policy_entry(section, "reserve");
-    g_autoptr(GError) error = NULL;
-    struct vh_cpuset left;
-
-    check_keys(reader, section, host_keys);
-    if (!reserve)
-        return;
-    if (vh_policy_cpus(reserve->value, reader->world, &reader->policy->reserve, &error) < 0) {
-        vh_policy_refuse(reader, section, reserve, "%s", error->message);
-        return;
-    }
-    reader->policy->reserve_origin = reserve->origin;
-    if (!reader->world->cpus)
-        return;
-    left = *reader->world->cpus;
-    vh_cpuset_sub(&left, &reader->policy->reserve);
-    if (vh_cpuset_empty(&left))
-        vh_policy_refuse(reader, section, reserve, "no CPU is left for guests: reserve fewer");
-}
+/* ---- [program NAME] ---- */
 
 struct vh_policy_program *vh_policy_program(const VhPolicy *policy, const char *name)
 {
@@ -396,7 +375,7 @@ VhPolicy *vh_policy_parse(const struct vh_policy_text *texts, unsigned count, co
     for (unsigned i = 0; i < count; i++)
         merge_file(&reader, &texts[i], by_name);
     check_sections(&reader);
-    read_each(&reader, "host", read_host);
+    read_each(&reader, "host", vh_policy_read_host);
     read_each(&reader, PROGRAM, read_program);
     read_each(&reader, RULE, vh_policy_read_rule);
     read_each(&reader, GUEST, vh_policy_read_guest);

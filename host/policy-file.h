@@ -11,7 +11,11 @@
 #include "growth.h"
 #include "placement.h"
 #include "rule.h"
+#include "trial.h"
 
+#define VH_TRIAL_WINDOW_US (VH_TRIAL_SAMPLES * VH_TRIAL_SAMPLE_US)
+#define VH_TRIAL_WINDOW_MIN_US ((gint64)200000)
+#define VH_TRIAL_WINDOW_MAX_US ((gint64)10000000)
 #define VH_GUEST_PINS_MAX VH_CPUS_MAX
 #define VH_GUEST_HINTS_MAX 1000000u /* per second */
 
@@ -54,6 +58,8 @@ struct VhPolicy {
     GPtrArray *programs;      /* struct vh_policy_program * */
     struct vh_cpuset reserve; /* host CPUs that no guest gets */
     struct vh_origin reserve_origin;
+    struct vh_budget_limits budget; /* of boosts */
+    gint64 trial_window_us;         /* how long an action on trial is measured, without it and with it */
 };
 
 /* NULL: then `problems` (char *, made with g_free) has gained what is wrong, each as "FILE:LINE: [SECTION] KEY:

@@ -11,11 +11,22 @@
 #define VH_PROGRAM_DIR "/usr/share/vhint/programs"
 #endif
 #define SUFFIX ".bpf.o"
-#define DEFAULT_NAME "00-affinity.conf"
 
-static const char default_text[] =
+/* Files that are there though the disk does not have them. */
+static const struct {
+    const char *name, *label, *text;
+} built_in[] = {
+    {
+        "00-affinity.conf",
+        "built-in 00-affinity.conf",
 #include "policy-default.inc"
-    ;
+    },
+    {
+        "00-sched.conf",
+        "built-in 00-sched.conf",
+#include "policy-sched.inc"
+    },
+};
 
 struct file {
     char *label;
@@ -59,25 +70,36 @@ static int by_name(gconstpointer a, gconstpointer b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* The names of the directory's *.conf, with the built-in one among them, in order. */
+/* Its index in built_in; -1: it is none of those. */
+static int find_built_in(const char *name)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(built_in); i++)
+        if (g_str_equal(built_in[i].name, name))
+            return (int)i;
+    return -1;
+}
+
+/* The names of the directory's *.conf, with the built-in ones among them, in order. */
 static GPtrArray *list_files(const char *directory, GPtrArray *problems)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GError) error = NULL;
     g_autoptr(GDir) dir = g_dir_open(directory, 0, &error);
     const char *name = NULL;
-    bool has_default = false;
+    bool has[G_N_ELEMENTS(built_in)] = {false};
 
     if (error && !g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
         g_ptr_array_add(problems, g_strdup(error->message));
     while (dir && (name = g_dir_read_name(dir))) {
         if (*name == '.' || !g_str_has_suffix(name, ".conf"))
             continue;
-        has_default = has_default || g_str_equal(name, DEFAULT_NAME);
+        if (find_built_in(name) >= 0)
+            has[find_built_in(name)] = true;
         g_ptr_array_add(names, g_strdup(name));
     }
-    if (!has_default)
-        g_ptr_array_add(names, g_strdup(DEFAULT_NAME));
+    for (gsize i = 0; i < G_N_ELEMENTS(built_in); i++)
+        if (!has[i])
+            g_ptr_array_add(names, g_strdup(built_in[i].name));
     g_ptr_array_sort(names, by_name);
     return g_steal_pointer(&names);
 }
@@ -92,8 +114,11 @@ static GPtrArray *read_files(const struct vh_policy_place *place, GPtrArray *pro
         const char *name = g_ptr_array_index(names, i);
         g_autofree char *path = g_build_filename(place->directory, name, NULL);
 
-        if (g_str_equal(name, DEFAULT_NAME) && !g_file_test(path, G_FILE_TEST_EXISTS))
-            add_file(files, "built-in " DEFAULT_NAME, g_strdup(default_text), strlen(default_text), false);
+        int known = find_built_in(name);
+
+        if (known >= 0 && !g_file_test(path, G_FILE_TEST_EXISTS))
+            add_file(files, built_in[known].label, g_strdup(built_in[known].text), strlen(built_in[known].text),
+                     false);
         else
             read_file(files, path, false, problems);
     }

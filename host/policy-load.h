@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Reads the policy from the disk: DIR/vhint.conf, then DIR/policy.d/ *.conf in the order of their names, and the
- * programs' objects. The default rules (policy.d/00-affinity.conf of the source) are built in and count as a file
+ * programs' objects. The default rules (policy.d/00-*.conf of the source) are built in, each counts as a file
  * of that name, unless there is one. */
 #pragma once
 

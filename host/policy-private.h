@@ -45,6 +45,8 @@ void vh_policy_entry_free(gpointer data);
 
 /* "true", "yes", "on", "false", "no", "off". 0, or -1 and VH_ERROR_INVALID_ARGUMENT. */
 int vh_policy_bool(const char *value, bool *result, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* "75%" or "75". 0, or -1 and VH_ERROR_INVALID_ARGUMENT. */
+int vh_policy_share(const char *value, unsigned *percent, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* CPUs that the host has. */
 int vh_policy_cpus(const char *value, const struct vh_policy_world *world, struct vh_cpuset *cpus,
                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
@@ -75,6 +77,10 @@ char **vh_policy_split(const char *value);
 VhGuestPolicy *vh_guest_policy_new(VhPolicy *policy);
 /* The tunable of a key "set.PROGRAM.TUNABLE": it is a C name, a program's may have dots. NULL: there is no dot. */
 const char *vh_policy_tunable(const char *key);
+
+/* policy-host.c: [host]. */
+void vh_policy_host_defaults(VhPolicy *policy);
+void vh_policy_read_host(struct vh_policy_reader *reader, const struct vh_policy_section *section);
 
 /* policy-rules.c: [rule NAME]. */
 void vh_policy_read_rule(struct vh_policy_reader *reader, const struct vh_policy_section *section);

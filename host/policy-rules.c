@@ -10,7 +10,7 @@
 static const char *const rule_keys[] = {"on",      "when",  "do",       "hold",   "cooldown",
                                         "enabled", "trial", "max-loss", "figure", NULL};
 
-static int take_loss(const char *value, struct vh_rule *rule, GError **error)
+int vh_policy_share(const char *value, unsigned *percent, GError **error)
 {
     g_autofree char *plain = g_strndup(value, strlen(value) - g_str_has_suffix(value, "%"));
     guint64 number = 0;
@@ -19,7 +19,7 @@ static int take_loss(const char *value, struct vh_rule *rule, GError **error)
         g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "\"%s\" is no share from 0%% to 100%%", value);
         return -1;
     }
-    rule->loss = (unsigned)number;
+    *percent = (unsigned)number;
     return 0;
 }
 
@@ -49,7 +49,7 @@ static int take_entry(struct vh_rule *rule, const struct vh_policy_entry *entry,
     if (g_str_equal(key, "trial"))
         return vh_policy_bool(entry->value, &rule->trial, error);
     if (g_str_equal(key, "max-loss"))
-        return take_loss(entry->value, rule, error);
+        return vh_policy_share(entry->value, &rule->loss, error);
     if (g_str_equal(key, "figure")) {
         rule->figure = g_strdup(entry->value);
         return 0;
@@ -140,6 +140,7 @@ void vh_policy_read_rule(struct vh_policy_reader *reader, const struct vh_policy
         vh_rule_free(rule);
         return;
     }
+    rule->order = reader->policy->rules->len;
     rule->summary = summarize(section);
     g_ptr_array_add(reader->policy->rules, rule);
 }

@@ -350,7 +350,7 @@ static void add_boost(struct vh_wish *wish, const struct vh_rule *rule, double f
 {
     if (!wish)
         return;
-    if (!wish->boost || strcmp(rule->name, wish->boost->name) < 0)
+    if (!wish->boost || rule->order > wish->boost->order)
         wish->boost = rule;
     if (isnan(wish->figure) || figure > wish->figure)
         wish->figure = figure;

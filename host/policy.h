@@ -38,7 +38,7 @@ struct vh_wish {
     const char *rule; /* name of the (first) rule that asks; borrowed from the policy. NULL: nobody asks */
     bool over_limit;  /* would be an anchor but for max-pins */
     const struct vh_rule *tried; /* the pin or group must prove itself by this rule; NULL: it need not. Borrowed */
-    const struct vh_rule *boost; /* of several the one with the lowest name; NULL: no boost. Borrowed */
+    const struct vh_rule *boost; /* of several the last in the files; NULL: no boost. Borrowed */
     double figure;               /* the worst one the guest says the boost should make better; NAN: none */
 };
 

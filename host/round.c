@@ -9,10 +9,12 @@
 #include "hotplug.h"
 #include "load.h"
 #include "ram.h"
+#include "warden.h"
 
 struct VhRound {
     const GPtrArray *entries; /* struct vh_entry */
     VhPolicyStore *policy;
+    VhSaved *saved;
     VhJournal *journal;
     VhActuate *actuate;
     VhActuate *boosts;
@@ -114,11 +116,12 @@ static char *reason_of(unsigned guest, unsigned vcpu, gpointer data)
     return vh_survey_reason(((const VhRound *)data)->survey, guest, vcpu);
 }
 
-static struct vh_trial_options tried_by(const struct vh_rule *rule)
+static struct vh_trial_options tried_by(const struct vh_rule *rule, gint64 sample_us)
 {
     bool boost = rule->action == VH_ACTION_BOOST;
 
-    return (struct vh_trial_options){.on = rule->trial,
+    return (struct vh_trial_options){.sample_us = sample_us,
+                                     .on = rule->trial,
                                      .keep_unproven = !boost,
                                      .hold_us = boost ? rule->hold_us : 0,
                                      .rest_us = boost ? rule->cooldown_us : 0,
@@ -129,6 +132,7 @@ static struct vh_trial_options tried_by(const struct vh_rule *rule)
  * `planned`: the plan has one. */
 static bool ask_trials(VhRound *round, const struct vh_target *target, const struct vh_wish *wish, bool planned)
 {
+    gint64 sample_us = vh_policy_store_get(round->policy)->trial_window_us / VH_TRIAL_SAMPLES;
     bool pin = true;
 
     vh_trials_name(round->trials, target);
@@ -136,14 +140,14 @@ static bool ask_trials(VhRound *round, const struct vh_target *target, const str
         pin = vh_trials_ask(round->trials, target,
                             &(struct vh_trials_ask){.what = VH_TRIALS_PIN,
                                                     .rule = wish->tried->name,
-                                                    .options = tried_by(wish->tried),
+                                                    .options = tried_by(wish->tried, sample_us),
                                                     .figure = NAN});
     if (wish->boost)
         vh_trials_ask(round->trials, target,
                       &(struct vh_trials_ask){.what = VH_TRIALS_BOOST,
                                               .boost = wish->boost->boost,
                                               .rule = wish->boost->name,
-                                              .options = tried_by(wish->boost),
+                                              .options = tried_by(wish->boost, sample_us),
                                               .figure = wish->figure});
     return pin;
 }
@@ -264,6 +268,8 @@ static guint act(VhRound *round, const char *why, bool *retry)
 
     note_problems(round, made);
     round->unboosted = 0;
+    vh_warden_limit(round->saved, &vh_policy_store_get(round->policy)->budget);
+    vh_trials_limit(round->trials, &vh_policy_store_get(round->policy)->budget, vh_warden_watches(round->saved));
     vh_trials_begin(round->trials);
     vh_actuate_begin(round->actuate, reason_of, round);
     for (unsigned i = 0; i < round->entries->len; i++) {
@@ -489,6 +495,7 @@ VhRound *vh_round_new(const GPtrArray *entries, VhPolicyStore *policy, VhSaved *
 
     round->entries = entries;
     round->policy = policy;
+    round->saved = saved;
     round->journal = journal;
     round->survey = vh_survey_new();
     round->wishes = g_array_new(FALSE, TRUE, sizeof(struct vh_wish));

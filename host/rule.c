@@ -48,8 +48,8 @@ static int take_boost(char *rest, enum vh_boost_kind *boost, GError **error)
         return 0;
     }
     best = vh_nearest(kind, vh_boost_names);
-    return vh_invalid(error, "there is no boost by \"%s\"; did you mean \"%s\"? (nice, rr, weight, uclamp)", kind,
-                      best ? best : vh_boost_names[0]);
+    return vh_invalid(error, "there is no boost by \"%s\"; did you mean \"%s\"? (nice, rr, weight, uclamp, auto)",
+                      kind, best ? best : vh_boost_names[0]);
 }
 
 int vh_rule_parse_do(const char *text, enum vh_action *action, char **argument, enum vh_boost_kind *boost,

@@ -46,6 +46,19 @@ int vh_sample_thread(const char *proc, pid_t thread, struct vh_run *run)
     return read_text(path, text, sizeof(text)) < 0 ? -1 : vh_sample_parse(text, run);
 }
 
+bool vh_sample_is_runnable(const char *proc, pid_t thread)
+{
+    const char *end = NULL;
+    char path[256];
+    char text[512];
+
+    g_snprintf(path, sizeof(path), "%s/%d/stat", proc, thread);
+    if (read_text(path, text, sizeof(text)) < 0)
+        return false;
+    end = strrchr(text, ')');
+    return end && g_str_has_prefix(end, ") R");
+}
+
 const char *vh_sample_missing(const char *proc)
 {
     struct vh_run run;

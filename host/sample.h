@@ -24,6 +24,9 @@ int vh_sample_parse(const char *text, struct vh_run *run);
  */
 int vh_sample_thread(const char *proc, pid_t thread, struct vh_run *run);
 
+/* Is it running, or waiting to? */
+bool vh_sample_is_runnable(const char *proc, pid_t thread);
+
 /* Why waiting cannot be measured on this host; NULL: it can. Static. */
 const char *vh_sample_missing(const char *proc);
 

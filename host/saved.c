@@ -22,7 +22,8 @@ struct file {
     uint32_t slot_size;
     uint32_t slot_count;
     uint32_t used; /* slots from here on were never taken */
-    uint32_t reserved[11];
+    struct vh_saved_shared shared;
+    uint32_t reserved[7];
     struct vh_saved_slot slots[VH_SAVED_MAX];
 };
 G_STATIC_ASSERT(offsetof(struct file, slots) == 64);
@@ -79,6 +80,7 @@ VhSaved *vh_saved_open(const char *path, GError **error)
                     fd);
     }
     memcpy(file->magic, MAGIC, sizeof(file->magic));
+    memset(&file->shared, 0, sizeof(file->shared));
     /* What a dead daemon only noted was never changed. */
     for (uint32_t i = 0; i < file->used; i++)
         if (file->slots[i].state == VH_SAVED_NOTED)
@@ -94,8 +96,25 @@ void vh_saved_close(VhSaved *saved)
     if (!saved)
         return;
     munmap(saved->file, sizeof(*saved->file));
-    close(saved->fd);
+    if (saved->fd >= 0)
+        close(saved->fd);
     g_free(saved);
+}
+
+void vh_saved_unlock(VhSaved *saved)
+{
+    close(saved->fd);
+    saved->fd = -1;
+}
+
+struct vh_saved_shared *vh_saved_shared(VhSaved *saved)
+{
+    return &saved->file->shared;
+}
+
+unsigned vh_saved_index(const VhSaved *saved, const struct vh_saved_slot *slot)
+{
+    return (unsigned)(slot - saved->file->slots);
 }
 
 struct vh_saved_slot *vh_saved_take(VhSaved *saved)

@@ -25,13 +25,16 @@ enum vh_saved_state {
 /* What a slot's former state is about. The numbers are in files: version 1 of them had pins only. */
 enum vh_saved_kind { VH_SAVED_MASK = 0, VH_SAVED_BOOST = 1, VH_SAVED_MEMORY = 2 };
 
+#define VH_SAVED_ENDING 1u /* vhintd is about to put the former state back */
+#define VH_SAVED_PAUSED 2u /* the warden has done so for the rest of a budget's period */
+
 struct vh_saved_boost {
     uint32_t kind; /* enum vh_boost_kind: says which of these were changed */
     int32_t nice;
     int32_t policy;   /* SCHED_*, with SCHED_RESET_ON_FORK as it was */
     int32_t priority; /* real-time */
     uint32_t util_min;
-    uint32_t reserved;
+    uint32_t flags;                  /* VH_SAVED_*, changed atomically */
     uint64_t weight;                 /* of the cgroup */
     uint64_t weight_ours;            /* what it was set to */
     char weight_file[VH_SAVED_PATH]; /* its cpu.weight or cpu.shares */
@@ -60,11 +63,26 @@ struct vh_saved_slot {
 };
 _Static_assert(sizeof(struct vh_saved_slot) == 640, "the file of a former version must still be read");
 
+/* What vhintd and its warden tell each other through the file. All words are changed atomically. */
+struct vh_saved_shared {
+    uint32_t bell;      /* one more: there is something to look at (a futex) */
+    uint32_t warded;    /* the warden is there, and real-time */
+    uint32_t share;     /* of struct vh_budget_limits */
+    uint32_t period_us; /* likewise */
+};
+
 /* Opens or creates `path`. NULL and VH_ERROR_FAILED, or VH_ERROR_BUSY when another daemon uses it. */
 VhSaved *vh_saved_open(const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Keeps what is still applied in the file. */
 void vh_saved_close(VhSaved *saved);
+
+/* After a fork, in the child: lets the parent alone hold the file's lock. The mapping stays. */
+void vh_saved_unlock(VhSaved *saved);
+
+struct vh_saved_shared *vh_saved_shared(VhSaved *saved);
+/* Its number, below VH_SAVED_MAX. */
+unsigned vh_saved_index(const VhSaved *saved, const struct vh_saved_slot *slot);
 
 /* A slot in state NOTED, all else 0; NULL: all are in use. */
 struct vh_saved_slot *vh_saved_take(VhSaved *saved);

@@ -45,8 +45,8 @@ int vh_tid_read(pid_t thread, const char *file, char *text, size_t size)
     return 0;
 }
 
-/* Field 22 of proc(5)'s stat; the name before it is in parentheses and may hold anything. */
-int vh_tid_start(pid_t thread, uint64_t *start)
+/* A field, by its number there, of proc(5)'s stat; the name before it is in parentheses and may hold anything. */
+static int read_stat(pid_t thread, int number, uint64_t *value)
 {
     char text[1024];
     char *at = NULL;
@@ -55,12 +55,38 @@ int vh_tid_start(pid_t thread, uint64_t *start)
     if (result < 0)
         return result;
     at = strrchr(text, ')');
-    for (int field = 2; at && field < 22; field++)
+    for (int field = 2; at && field < number; field++)
         at = strchr(at + 1, ' ');
     if (!at)
         return -EBADMSG;
-    *start = strtoull(at + 1, NULL, 10);
+    *value = strtoull(at + 1, NULL, 10);
     return 0;
+}
+
+int vh_tid_start(pid_t thread, uint64_t *start)
+{
+    return read_stat(thread, 22, start);
+}
+
+int vh_tid_cpu(pid_t thread)
+{
+    uint64_t cpu = 0;
+
+    return read_stat(thread, 39, &cpu) < 0 ? -1 : (int)cpu;
+}
+
+uint64_t vh_tid_cpu_time(pid_t thread)
+{
+    uint64_t user = 0;
+    uint64_t system = 0;
+    char text[128];
+
+    /* A thread's CPU clock (clock_gettime(2)) is for its own process only. */
+    if (vh_tid_read(thread, "schedstat", text, sizeof(text)) == 0)
+        return strtoull(text, NULL, 10);
+    if (read_stat(thread, 14, &user) < 0 || read_stat(thread, 15, &system) < 0)
+        return 0;
+    return (user + system) * (1000000000u / (uint64_t)sysconf(_SC_CLK_TCK));
 }
 
 int vh_tid_fail(GError **error, int number, const char *what, pid_t thread)

@@ -17,6 +17,13 @@ int vh_tid_read(pid_t thread, const char *file, char *text, size_t size);
 /* When it was started, in clock ticks since boot: tells it from a later one with its number. 0 or -errno. */
 int vh_tid_start(pid_t thread, uint64_t *start);
 
+/* CPU time that it has used, in ns, a few ms late at most (10 ms where the kernel has no schedstat); 0: it is
+ * gone.
+ */
+uint64_t vh_tid_cpu_time(pid_t thread);
+/* The CPU that it last ran on; -1: not known. */
+int vh_tid_cpu(pid_t thread);
+
 /* Says that `what` failed with errno `number`: VH_ERROR_NOT_CONNECTED when the thread is gone,
  * VH_ERROR_INVALID_ARGUMENT for EINVAL, else VH_ERROR_FAILED. Returns -1. */
 int vh_tid_fail(GError **error, int number, const char *what, pid_t thread);

@@ -143,6 +143,11 @@ static bool figure_is_worse(const struct summary *before, const struct summary *
            more > FIGURE_WORSE * before->median;
 }
 
+bool vh_trial_is_calm(double wait)
+{
+    return !(wait >= NOTHING_TO_GAIN);
+}
+
 static void conclude(struct vh_trial_result *result, enum vh_trial_verdict verdict, const char *reason)
 {
     result->verdict = verdict;
@@ -156,6 +161,8 @@ struct vh_trial_result vh_trial_judge(const struct vh_trial_series *before, cons
     struct summary sums[2][FIGURE + 1];
     struct vh_trial_result result = {0};
     double gain = 0;
+    bool robbed = false;
+    bool excused = false;
 
     for (enum column column = WAIT; column <= FIGURE; column++) {
         series[0][column] = pick(before, column);
@@ -173,19 +180,22 @@ struct vh_trial_result vh_trial_judge(const struct vh_trial_series *before, cons
     result.figure_before = sums[0][FIGURE].median;
     result.figure_after = sums[1][FIGURE].median;
     gain = result.before - result.after;
+    robbed = are_robbed(&sums[0][NEIGHBOURS], &sums[1][NEIGHBOURS], loss);
+    /* More load explains a loss, but never a gain; who takes CPU time from others makes more of them runnable. */
+    excused = gain > MAX(result.noise, GAIN_LEAST) && !robbed && result.load_after > result.load_before;
 
     /* What a guest can bring about by its own load or figures ends in one of these, none of which keeps. */
     if (sums[0][WAIT].count < VH_TRIAL_ENOUGH || sums[1][WAIT].count < VH_TRIAL_ENOUGH)
         conclude(&result, VH_TRIAL_INCONCLUSIVE, "it ran too little to be measured");
-    else if (load_changed(&sums[0][LOAD], &sums[1][LOAD]))
+    else if (load_changed(&sums[0][LOAD], &sums[1][LOAD]) && !excused)
         conclude(&result, VH_TRIAL_INCONCLUSIVE, "the host's load changed meanwhile");
-    else if (are_robbed(&sums[0][NEIGHBOURS], &sums[1][NEIGHBOURS], loss))
+    else if (robbed)
         conclude(&result, VH_TRIAL_REVERTED, "it robs its neighbours");
     else if (figure_is_worse(&sums[0][FIGURE], &sums[1][FIGURE]))
         conclude(&result, VH_TRIAL_REVERTED, "the guest's own figure got worse");
     else if (-gain > MAX(result.noise, GAIN_LEAST))
         conclude(&result, VH_TRIAL_REVERTED, "it waits more than before");
-    else if (result.before < NOTHING_TO_GAIN)
+    else if (vh_trial_is_calm(result.before))
         conclude(&result, VH_TRIAL_INCONCLUSIVE, "it hardly waited before, so there was nothing to gain");
     else if (gain <= MAX(result.noise, GAIN_LEAST))
         conclude(&result, VH_TRIAL_INCONCLUSIVE, "the difference may be chance");

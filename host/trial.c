@@ -23,6 +23,16 @@ bool vh_trial_is_measuring(const struct vh_trial *trial)
     return trial->state == VH_TRIAL_BASELINE || trial->state == VH_TRIAL_WINDOW;
 }
 
+gint64 vh_trial_sample_us(const struct vh_trial *trial)
+{
+    return trial->options.sample_us ? trial->options.sample_us : VH_TRIAL_SAMPLE_US;
+}
+
+bool vh_trial_is_watched(const struct vh_trial *trial)
+{
+    return trial->state == VH_TRIAL_BARRED && trial->watched;
+}
+
 static void enter(struct vh_trial *trial, enum vh_trial_state state, gint64 now)
 {
     bool force = vh_trial_in_force(trial);
@@ -132,8 +142,40 @@ static void settle(struct vh_trial *trial, gint64 now)
     }
 }
 
+static bool has_nothing_to_gain(const struct vh_trial_series *before)
+{
+    unsigned calm = 0;
+
+    for (unsigned i = 0; i < before->count; i++)
+        calm += vh_trial_is_calm(before->samples[i].wait);
+    return calm * 2 > before->count;
+}
+
+/* There is no window: nothing was barred for being bad, so nothing is remembered against it. */
+static bool leave_alone(struct vh_trial *trial, gint64 now)
+{
+    bool news = !trial->watched;
+
+    trial->result = vh_trial_judge(&trial->before, &trial->before, trial->options.loss);
+    clear(trial);
+    trial->retries = 0;
+    trial->bar_until = now + VH_TRIAL_WATCH_US;
+    trial->watched = true;
+    enter(trial, VH_TRIAL_BARRED, now);
+    return news;
+}
+
+void vh_trial_watch(struct vh_trial *trial, double wait, gint64 now)
+{
+    trial->sampled = now;
+    if (!vh_trial_is_watched(trial) || !vh_trial_is_calm(wait))
+        return;
+    trial->bar_until = now + VH_TRIAL_WATCH_US;
+}
+
 static bool conclude(struct vh_trial *trial, gint64 now)
 {
+    trial->watched = false;
     trial->result = vh_trial_judge(&trial->before, &trial->after, trial->options.loss);
     settle(trial, now);
     return true;
@@ -150,6 +192,7 @@ static struct vh_trial_result unmeasured(const char *why)
 
 void vh_trial_give_up(struct vh_trial *trial, const char *why, gint64 now)
 {
+    trial->watched = false;
     trial->result = unmeasured(why);
     settle(trial, now);
 }
@@ -174,14 +217,20 @@ bool vh_trial_interrupt(struct vh_trial *trial, const char *why, gint64 now)
 /* Is the window full, or its time up? */
 static bool is_full(const struct vh_trial *trial, const struct vh_trial_series *series, gint64 now)
 {
-    return series->count == VH_TRIAL_SAMPLES || trial->spent_us + now - trial->began >= VH_TRIAL_PATIENCE_US;
+    gint64 patience = VH_TRIAL_PATIENCE * VH_TRIAL_SAMPLES * vh_trial_sample_us(trial);
+
+    return series->count == VH_TRIAL_SAMPLES || trial->spent_us + now - trial->began >= patience;
 }
 
 static bool advance(struct vh_trial *trial, gint64 now)
 {
     if (trial->state == VH_TRIAL_BASELINE && is_full(trial, &trial->before, now)) {
-        /* Too few: there is nothing to compare with. */
-        if (trial->before.count < VH_TRIAL_ENOUGH)
+        bool few = trial->before.count < VH_TRIAL_ENOUGH;
+
+        if (!trial->options.keep_unproven && (few || has_nothing_to_gain(&trial->before)))
+            return leave_alone(trial, now);
+        /* There is nothing to compare with. */
+        if (few)
             return conclude(trial, now);
         trial->spent_us = 0;
         enter(trial, VH_TRIAL_WINDOW, now);
@@ -224,7 +273,7 @@ gint64 vh_trial_next(const struct vh_trial *trial)
     switch (trial->state) {
     case VH_TRIAL_BASELINE:
     case VH_TRIAL_WINDOW:
-        next = trial->sampled + VH_TRIAL_SAMPLE_US;
+        next = trial->sampled + vh_trial_sample_us(trial);
         break;
     case VH_TRIAL_RESTING:
         next = trial->rest_until;

@@ -6,6 +6,10 @@
  *     KEPT, OPEN --hold is over--> RESTING --rest is over--> BASELINE, or KEPT again while a verdict is fresh
  *     BARRED --back-off is over--> BASELINE          any --not wanted--> OFF
  *
+ * A BASELINE that hardly waits, or hardly runs, ends in a verdict at once: an action that is kept only if it helps
+ * is not taken where there is nothing to gain. It is BARRED then and watched: one look each VH_TRIAL_WATCH_US,
+ * until it waits.
+ *
  * The action is in force in WINDOW, KEPT and OPEN. A short ask does not lose its samples: the next one within
  * VH_TRIAL_AGE_US goes on. What was found lasts over asks: a kept action comes at once for VH_TRIAL_TRUST_US, and
  * a reverted one not before its back-off is over, which doubles each time. */
@@ -16,14 +20,15 @@
 
 #define VH_TRIAL_SAMPLES 12u                   /* of one window */
 #define VH_TRIAL_ENOUGH 7u                     /* that have a value, for a verdict */
-#define VH_TRIAL_SAMPLE_US 50000               /* between samples */
-#define VH_TRIAL_PATIENCE_US 3000000           /* for a window's samples, of wanted time */
+#define VH_TRIAL_SAMPLE_US ((gint64)50000)     /* between samples, unless the options say so */
+#define VH_TRIAL_PATIENCE 5                    /* windows: for the samples of one, of wanted time */
 #define VH_TRIAL_AGE_US 30000000               /* a baseline older than this is worth nothing */
 #define VH_TRIAL_TRUST_US 60000000             /* of a kept verdict */
 #define VH_TRIAL_BACKOFF_US ((gint64)30000000) /* after the first revert */
 #define VH_TRIAL_BACKOFF_MAX 7u                /* doublings: about an hour */
 #define VH_TRIAL_RETRY_US ((gint64)5000000)    /* after the first inconclusive window; doubles, too, up to */
 #define VH_TRIAL_RETRY_MAX 4u                  /* doublings */
+#define VH_TRIAL_WATCH_US ((gint64)1000000)    /* between looks at whether there is anything to gain by now */
 #define VH_TRIAL_LOSS 75u                      /* percent of their progress that neighbours may lose */
 
 /* What one look says. A share is of the time a thread wanted to run: 0 never waited, 1 only waited. NAN: not
@@ -63,6 +68,8 @@ struct vh_trial_result {
 /* `loss`: percent of their progress that neighbours may lose. */
 struct vh_trial_result vh_trial_judge(const struct vh_trial_series *before, const struct vh_trial_series *after,
                                       unsigned loss);
+/* Does who waits so little have nothing to gain? A share; NAN, which is one that did not want to run, has not. */
+bool vh_trial_is_calm(double wait);
 /* "waits 62.0% -> 3.1% (noise 2.0%), neighbours 40.0% -> 61.2%, load 6 -> 6". g_free() it. */
 char *vh_trial_numbers(const struct vh_trial_result *result);
 
@@ -72,6 +79,7 @@ struct vh_trial_options {
     gint64 hold_us;     /* it ends that long after it began; 0: not by itself */
     gint64 rest_us;     /* and does not come again before that */
     unsigned loss;      /* as of vh_trial_judge */
+    gint64 sample_us;   /* between samples; 0: VH_TRIAL_SAMPLE_US */
 };
 
 enum vh_trial_state {
@@ -97,7 +105,10 @@ struct vh_trial {
     gint64 force;                  /* in force since; 0: not, so no clock begins there */
     gint64 rest_until, bar_until, trust_until;
     unsigned reverts, retries; /* doublings of the back-off */
+    bool watched;              /* BARRED: because there was nothing to gain */
 };
+
+gint64 vh_trial_sample_us(const struct vh_trial *trial);
 
 /* The action is wanted, from now on or still. */
 void vh_trial_want(struct vh_trial *trial, const struct vh_trial_options *options, gint64 now);
@@ -105,6 +116,10 @@ void vh_trial_want(struct vh_trial *trial, const struct vh_trial_options *option
 void vh_trial_drop(struct vh_trial *trial, gint64 now);
 /* Are samples of use now? */
 bool vh_trial_is_measuring(const struct vh_trial *trial);
+/* Is its wait since `sampled` to be looked at, once bar_until is over? */
+bool vh_trial_is_watched(const struct vh_trial *trial);
+/* That look; a share. */
+void vh_trial_watch(struct vh_trial *trial, double wait, gint64 now);
 /* One look at the time since the last one, or since the stretch began. Returns whether there is a new verdict. */
 bool vh_trial_take(struct vh_trial *trial, const struct vh_trial_sample *sample, gint64 now);
 /* What the clock alone changes. Returns whether there is a new verdict. */

@@ -94,11 +94,30 @@ void vh_trials_search(VhTrials *trials, Item *item, gint64 now)
 
 /* ---- samples ---- */
 
-void vh_trials_mark(const VhTrials *trials, Item *item)
+void vh_trials_mark_own(const VhTrials *trials, Item *item)
 {
     item->marked = item->trial.sampled;
     memset(&item->run, 0, sizeof(item->run));
     vh_sample_thread(trials->proc, item->thread, &item->run);
+}
+
+double vh_trials_look_wait(const VhTrials *trials, const Item *item)
+{
+    struct vh_run run;
+    double share = NAN;
+
+    if (!item->run.ran || vh_sample_thread(trials->proc, item->thread, &run) < 0)
+        return NAN;
+    share = vh_sample_share(&item->run, &run);
+    /* A wait is counted when it is over: who did not run and is in the queue has waited all the time. */
+    if (isnan(share) && run.ran == item->run.ran && vh_sample_is_runnable(trials->proc, item->thread))
+        return 1;
+    return share;
+}
+
+void vh_trials_mark(const VhTrials *trials, Item *item)
+{
+    vh_trials_mark_own(trials, item);
     for (guint i = 0; item->neighbours && i < item->neighbours->len; i++) {
         struct vh_trials_neighbour *neighbour = &g_array_index(item->neighbours, struct vh_trials_neighbour, i);
 
@@ -110,6 +129,7 @@ void vh_trials_mark(const VhTrials *trials, Item *item)
 /* All neighbours together; those that are gone do not count. */
 static double look_at_neighbours(const VhTrials *trials, const Item *item)
 {
+    guint64 past_ns = (guint64)MAX(g_get_monotonic_time() - item->marked, 0) * 1000;
     struct vh_run before = {0};
     struct vh_run after = {0};
 
@@ -121,6 +141,10 @@ static double look_at_neighbours(const VhTrials *trials, const Item *item)
         if (!neighbour->run.ran || vh_sample_thread(trials->proc, neighbour->thread, &now) < 0 ||
             now.ran < neighbour->run.ran)
             continue;
+        /* As with its own: a wait that is not over is not counted yet. */
+        if (now.ran == neighbour->run.ran && now.waited == neighbour->run.waited &&
+            vh_sample_is_runnable(trials->proc, neighbour->thread))
+            now.waited += past_ns;
         before.ran += neighbour->run.ran;
         before.waited += neighbour->run.waited;
         after.ran += now.ran;
@@ -131,11 +155,8 @@ static double look_at_neighbours(const VhTrials *trials, const Item *item)
 
 struct vh_trial_sample vh_trials_look(const VhTrials *trials, const Item *item)
 {
-    struct vh_trial_sample taken = {.wait = NAN, .figure = item->figure};
-    struct vh_run run;
+    struct vh_trial_sample taken = {.wait = vh_trials_look_wait(trials, item), .figure = item->figure};
 
-    if (item->run.ran && vh_sample_thread(trials->proc, item->thread, &run) == 0)
-        taken.wait = vh_sample_share(&item->run, &run);
     taken.neighbours = look_at_neighbours(trials, item);
     taken.load = vh_sample_load(trials->proc);
     return taken;

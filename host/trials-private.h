@@ -18,6 +18,7 @@ struct vh_trials_item {
     double figure;
     bool asked, named;       /* in this round */
     char *problem;           /* it could not be applied; NULL: it could */
+    bool mild;               /* AUTO: by nice, since real-time was refused */
     struct vh_budget budget; /* BOOST */
     gint64 marked;           /* when `run` was read */
     struct vh_run run;       /* then; ran 0: could not be read */
@@ -39,6 +40,9 @@ struct VhTrials {
     GHashTable *items[VH_TRIALS_COUNT]; /* thread -> struct vh_trials_item */
     GSource *timer;                     /* with an absolute time, so that no flood of rounds puts it off */
     bool told_missing;                  /* that there is no schedstat */
+    struct vh_budget_limits limits;
+    bool warded;
+    bool again; /* the timer applies boosts anew */
 };
 
 /* All items, of whatever kind: g_ptr_array_unref() the array. */
@@ -52,5 +56,9 @@ struct vh_trials_item *vh_trials_find(const VhTrials *trials, pid_t thread, enum
 void vh_trials_search(VhTrials *trials, struct vh_trials_item *item, gint64 now);
 /* From here on the next look counts. */
 void vh_trials_mark(const VhTrials *trials, struct vh_trials_item *item);
+/* The thread alone, without its neighbours. */
+void vh_trials_mark_own(const VhTrials *trials, struct vh_trials_item *item);
+/* The share of its wanted time that it waited since; NAN: not known. */
+double vh_trials_look_wait(const VhTrials *trials, const struct vh_trials_item *item);
 /* What was between mark and now. */
 struct vh_trial_sample vh_trials_look(const VhTrials *trials, const struct vh_trials_item *item);

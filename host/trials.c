@@ -4,7 +4,6 @@
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 #include "tid.h"
 #include "trials-private.h"
@@ -50,6 +49,7 @@ VhTrials *vh_trials_new(const char *proc, VhJournal *journal, const struct vh_tr
     trials->journal = journal;
     trials->funcs = funcs;
     trials->data = data;
+    trials->limits = (struct vh_budget_limits){VH_BUDGET_SHARE, VH_BUDGET_PERIOD_US};
     trials->timer = g_source_new(&timer_funcs, sizeof(GSource));
     g_source_set_callback(trials->timer, on_timer, trials, NULL);
     g_source_attach(trials->timer, NULL);
@@ -118,7 +118,11 @@ static void follow(VhTrials *trials, Item *item, gint64 now)
 {
     const char *missing = NULL;
 
-    if (!vh_trial_is_measuring(&item->trial) || item->marked == item->trial.sampled)
+    if (item->marked == item->trial.sampled)
+        return;
+    if (vh_trial_is_watched(&item->trial))
+        vh_trials_mark_own(trials, item);
+    if (!vh_trial_is_measuring(&item->trial))
         return;
     if (item->trial.state == VH_TRIAL_BASELINE && !item->trial.before.count)
         missing = vh_sample_missing(trials->proc);
@@ -135,27 +139,17 @@ static void follow(VhTrials *trials, Item *item, gint64 now)
 
 /* ---- budgets ---- */
 
-static guint64 cpu_time_of(pid_t thread)
+static enum vh_boost_kind kind_of(const Item *item)
 {
-    /* The clock of one thread, as pthread_getcpuclockid makes it of a thread of one's own; see clock_getres(2). */
-    clockid_t clock = (clockid_t)((~(unsigned)thread << 3) | 6);
-    struct timespec time = {0};
-
-    return clock_gettime(clock, &time) < 0 ? 0 : (guint64)time.tv_sec * 1000000000u + (guint64)time.tv_nsec;
+    if (item->boost != VH_BOOST_AUTO)
+        return item->boost;
+    return item->mild ? VH_BOOST_NICE : VH_BOOST_RR;
 }
 
-/* Field 39 of proc(5)'s stat. */
-static int cpu_of(pid_t thread)
+void vh_trials_limit(VhTrials *trials, const struct vh_budget_limits *limits, bool warded)
 {
-    char text[1024];
-    char *at = NULL;
-
-    if (vh_tid_read(thread, "stat", text, sizeof(text)) < 0)
-        return -1;
-    at = strrchr(text, ')');
-    for (int field = 2; at && field < 39; field++)
-        at = strchr(at + 1, ' ');
-    return at ? (int)g_ascii_strtoll(at + 1, NULL, 10) : -1;
+    trials->limits = *limits;
+    trials->warded = warded;
 }
 
 /* Looks at all boosts. Returns when to again; -1: never. */
@@ -171,12 +165,18 @@ static gint64 spend(VhTrials *trials, gint64 now)
 
         if (!item->asked || !vh_trial_in_force(&item->trial)) {
             memset(&item->budget, 0, sizeof(item->budget));
+            item->mild = false;
             continue;
         }
-        vh_budget_look(&item->budget, cpu_time_of(item->thread), cpu_of(item->thread), VH_BUDGET_SHARE, now);
+        if (trials->warded && kind_of(item) == VH_BOOST_RR) {
+            memset(&item->budget, 0, sizeof(item->budget));
+            continue;
+        }
+        vh_budget_look(&item->budget, vh_tid_cpu_time(item->thread), vh_tid_cpu(item->thread), &trials->limits,
+                       now);
         g_ptr_array_add(budgets, &item->budget);
     }
-    return vh_budget_settle((struct vh_budget *const *)budgets->pdata, budgets->len, VH_BUDGET_SHARE, now);
+    return vh_budget_settle((struct vh_budget *const *)budgets->pdata, budgets->len, &trials->limits, now);
 }
 
 /* ---- the timer ---- */
@@ -201,8 +201,10 @@ static bool pass_time(VhTrials *trials, Item *item, gint64 now)
 {
     bool was = vh_trial_in_force(&item->trial);
 
-    if (vh_trial_is_measuring(&item->trial) && now >= item->trial.sampled + VH_TRIAL_SAMPLE_US)
+    if (vh_trial_is_measuring(&item->trial) && now >= item->trial.sampled + vh_trial_sample_us(&item->trial))
         sample(trials, item, now);
+    if (vh_trial_is_watched(&item->trial) && now >= item->trial.bar_until)
+        vh_trial_watch(&item->trial, vh_trials_look_wait(trials, item), now);
     if (vh_trial_tick(&item->trial, now))
         tell_verdict(trials, item);
     follow(trials, item, now);
@@ -215,8 +217,9 @@ static gboolean on_timer(gpointer data)
     g_autoptr(GPtrArray) items = vh_trials_list(trials);
     g_autofree bool *former = g_new0(bool, items->len + 1);
     gint64 now = g_get_monotonic_time();
-    bool pins = false, boosts = false, budgets = false;
+    bool pins = false, boosts = false, budgets = trials->again;
 
+    trials->again = false;
     for (guint i = 0; i < items->len; i++) {
         Item *item = g_ptr_array_index(items, i);
 
@@ -334,7 +337,7 @@ void vh_trials_boosts(VhTrials *trials, VhTrialsBoostFunc func, gpointer data)
         struct vh_target target = {.guest = item->guest, .vcpu = item->vcpu, .thread = item->thread};
 
         if (in_force(item))
-            func(&target, item->boost, data);
+            func(&target, kind_of(item), data);
     }
 }
 
@@ -347,6 +350,12 @@ void vh_trials_tell(VhTrials *trials, pid_t thread, enum vh_trials_what what, co
         return;
     g_free(item->problem);
     item->problem = *problem ? g_strdup(problem) : NULL;
+    /* Refused as real-time: next time by nice, which the timer sees to at once. */
+    if (item->problem && kind_of(item) == VH_BOOST_RR && item->boost == VH_BOOST_AUTO) {
+        item->mild = trials->again = true;
+        g_source_set_ready_time(trials->timer, 0);
+        return;
+    }
     if (!item->problem || item->trial.state != VH_TRIAL_WINDOW)
         return;
     now = g_get_monotonic_time();

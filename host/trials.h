@@ -29,6 +29,9 @@ struct vh_trials_funcs {
 VhTrials *vh_trials_new(const char *proc, VhJournal *journal, const struct vh_trials_funcs *funcs, gpointer data);
 void vh_trials_free(VhTrials *trials);
 
+/* From now on boosts keep to these; `warded`: real-time ones are none of ours, the warden sees to them. */
+void vh_trials_limit(VhTrials *trials, const struct vh_budget_limits *limits, bool warded);
+
 struct vh_trials_ask {
     enum vh_trials_what what;
     enum vh_boost_kind boost; /* BOOST */

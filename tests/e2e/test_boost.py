@@ -2,6 +2,8 @@
 """Boosts of vCPUs' threads: as long as they are asked for, within their limits, and never longer than their owner."""
 import json
 import os
+import signal
+import subprocess
 import time
 import unittest
 
@@ -97,9 +99,8 @@ class Boost(unittest.TestCase):
         self.ask(3)
         self.wait_boosted(3)
         self.daemon.kill()
-        self.assertEqual(self.boosted(), {3})
+        self.wait_boosted()  # the warden's doing
         self.daemon.start(wait=False)
-        self.wait_boosted()
         self.guest.start()
         self.ask(3)
         self.wait_boosted(3)
@@ -112,8 +113,8 @@ class Boost(unittest.TestCase):
         self.ask(0)
         wait_for(lambda: self.why().get(0, {}).get("state") == "trial", 20, "the trial window")
         self.daemon.kill()
-        self.daemon.start(wait=False)
         self.wait_boosted()
+        self.daemon.start(wait=False)
         self.guest.start()
         self.assertEqual(self.why(), {})
 
@@ -162,18 +163,66 @@ class Boost(unittest.TestCase):
         with open(f"/proc/{self.daemon.process.popen.pid}/status") as file:
             return sum(int(line.split()[1]) for line in file if line.startswith("voluntary"))
 
-    def test_real_time_leaves_a_cpu_to_vhintd(self):
+    def real_time(self):
+        return [tid for tid in self.guest.tids if os.sched_getscheduler(tid) & 0xff == os.SCHED_RR]
+
+    def real_time_is_allowed(self):
+        """Whether this host's settings let anybody be real-time, and throttle him."""
+        with open("/proc/sys/kernel/sched_rt_runtime_us") as file:
+            throttled = not file.read().startswith("-")
+        probe = subprocess.run(["chrt", "-r", "1", "true"], stderr=subprocess.DEVNULL)
+        return throttled and probe.returncode == 0
+
+    def warden(self):
+        """Its process id."""
+        children = f"/proc/{self.daemon.process.pid}/task/{self.daemon.process.pid}/children"
+        with open(children) as file:
+            return next(pid for pid in map(int, file.read().split()) if self.comm(pid) == "vhintd-warden")
+
+    @staticmethod
+    def comm(pid):
+        with open(f"/proc/{pid}/comm") as file:
+            return file.read().strip()
+
+    def test_real_time(self):
+        if not self.real_time_is_allowed():
+            self.skipTest("this host does not allow real-time threads, or does not throttle them")
         self.start(kind="rr")
+        for cpu in range(self.guest.cpus):
+            self.ask(cpu, pid=2000 + cpu)
+        wait_for(lambda: len(self.real_time()) == self.guest.cpus, 2, "all are real-time: the warden watches")
+        for cpu in range(self.guest.cpus):
+            self.end(pid=2000 + cpu)
+        wait_for(lambda: {os.sched_getscheduler(tid) for tid in self.guest.tids} == {os.SCHED_OTHER}, 1, "none is")
+
+    def test_auto_is_real_time_or_nice(self):
+        self.start(kind="auto")
+        self.ask(1)
+        if self.real_time_is_allowed():
+            wait_for(lambda: self.real_time() == [self.guest.tids[1]], 2, "real-time")
+        else:
+            self.wait_boosted(1, timeout=2)
+        self.end()
+        wait_for(lambda: not self.real_time() and not self.boosted(), 1, "no boost")
+
+    def test_real_time_without_a_warden(self):
+        """Then vhintd keeps a CPU for itself; what it refuses so, auto does by nice."""
+        self.start(kind="rr")
+        os.kill(self.warden(), signal.SIGKILL)
+        wait_for(lambda: "the warden has ended" in self.daemon.logs(), 5, "its end is noticed")
         own = len(os.sched_getaffinity(0))
         for cpu in range(self.guest.cpus):
             self.ask(cpu, pid=2000 + cpu)
         wait_for(lambda: len(self.why()) == self.guest.cpus and
                  sum(not action["in_force"] for action in self.why().values()), 2, "refusals")
-        real_time = [tid for tid in self.guest.tids if os.sched_getscheduler(tid) & 0xff == os.SCHED_RR]
+        real_time = self.real_time()
         self.assertLess(len(real_time), own)
         refused = [action for action in self.why().values() if action["problem"]]
         self.assertEqual(len(refused), self.guest.cpus - len(real_time))
         self.assertRegex(refused[0]["problem"], "vhintd itself|not throttled|not permitted")
+        with open(self.daemon.path("policy.d/50-boost.conf"), "w") as file:
+            file.write(RULE.format(trial="no", hold="10s", cooldown="100ms", kind="auto"))
+        wait_for(lambda: len(self.boosted()) + len(self.real_time()) == self.guest.cpus, 5, "the others by nice")
         for cpu in range(self.guest.cpus):
             self.end(pid=2000 + cpu)
         wait_for(lambda: {os.sched_getscheduler(tid) for tid in self.guest.tids} == {os.SCHED_OTHER}, 1, "none is")
@@ -183,7 +232,7 @@ class Boost(unittest.TestCase):
             self.skipTest("this host has one CPU: pinned and floating look alike")
         os.makedirs(self.daemon.path("policy.d"))
         with open(self.daemon.path("policy.d/50-pin.conf"), "w") as file:
-            file.write("[rule affinity-pin]\ntrial = on\n")
+            file.write("[rule affinity-pin]\ntrial = on\n[rule affinity-boost]\nenabled = no\n")
         self.daemon.start(wait=False)
         self.guest.start()
         self.ask(1)

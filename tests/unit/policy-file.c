@@ -160,10 +160,14 @@ static void test_boost(void)
                                           "[rule b]\non = affinity\ndo = boost mask rr\ntrial = off\nhold = 2s\n"
                                           "cooldown = 500ms\nmax-loss = 20%\nfigure = pid\n"
                                           "[rule c]\non = affinity\ndo = pin mask\n"
-                                          "[rule d]\non = affinity\ndo = pin mask\ntrial = on\n");
+                                          "[rule d]\non = affinity\ndo = pin mask\ntrial = on\n"
+                                          "[host]\nboost-budget = 40%\nboost-period = 20ms\ntrial-window = 2s\n");
     const struct vh_rule *a = g_ptr_array_index(policy->rules, 0);
     const struct vh_rule *b = g_ptr_array_index(policy->rules, 1);
 
+    g_assert_cmpuint(policy->budget.share, ==, 40);
+    g_assert_cmpint(policy->budget.period_us, ==, 20000);
+    g_assert_cmpint(policy->trial_window_us, ==, 2 * G_USEC_PER_SEC);
     g_assert_cmpint(a->boost, ==, VH_BOOST_NICE);
     g_assert_true(a->trial);
     g_assert_cmpint(a->hold_us, ==, VH_BOOST_HOLD_US);
@@ -253,6 +257,11 @@ static void test_problems(void)
         {"[guest a]\npol = 1\n", "10.conf:2: [guest a] pol: ", "did you mean \"pool\"?"},
         {"[guest a]\npool[de] = 1\n", "10.conf:2: [guest a] pool[de]: ", "unknown key"},
         {"[guest a]\nqmp = /x\n", "10.conf:2: [guest a] qmp: ", "vhint.conf"},
+        {"[host]\nboost-budget = 95%\n", "10.conf:2: [host] boost-budget: ", "not from 10% to 80%"},
+        {"[host]\nboost-budget = much\n", "10.conf:2: [host] boost-budget: ", "no share"},
+        {"[host]\nboost-period = 1ms\n", "10.conf:2: [host] boost-period: ", "not from 10ms to 1s"},
+        {"[host]\ntrial-window = 1m\n", "10.conf:2: [host] trial-window: ", "not from 200ms to 10s"},
+        {"[host]\ntrial-windw = 1s\n", "10.conf:2: [host] trial-windw: ", "did you mean \"trial-window\"?"},
         {"[guest a]\npool = 8\n", "10.conf:2: [guest a] pool: ", "CPU 8 is not on this host (0-7)"},
         {"[guest a]\npool = 4-2\n", "10.conf:2: [guest a] pool: ", ""},
         {"[guest a]\npool =\n", "10.conf:2: [guest a] pool: ", "names no CPU"},

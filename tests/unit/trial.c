@@ -282,9 +282,10 @@ static void test_inconclusive(void)
     gint64 now = 0;
 
     vh_trial_want(&trial, &boost, now);
-    play(&trial, quiet, &now);
-    g_assert_true(play(&trial, quiet, &now));
+    play(&trial, noisy, &now);
+    g_assert_true(play(&trial, noisy_too, &now));
     g_assert_cmpint(trial.state, ==, VH_TRIAL_BARRED);
+    g_assert_false(vh_trial_is_watched(&trial));
     g_assert_cmpint(vh_trial_next(&trial) - now, ==, VH_TRIAL_RETRY_US);
     memset(&trial, 0, sizeof(trial));
     vh_trial_want(&trial, &pin, now);
@@ -293,6 +294,33 @@ static void test_inconclusive(void)
     g_assert_cmpint(trial.state, ==, VH_TRIAL_OPEN);
     /* Nothing left to wait for. */
     g_assert_cmpint(vh_trial_next(&trial), ==, -1);
+}
+
+/* Who does not wait is not boosted, and is when it waits at last. */
+static void test_watched(void)
+{
+    struct vh_trial trial = {0};
+    gint64 now = 0;
+
+    vh_trial_want(&trial, &boost, now);
+    g_assert_true(play(&trial, quiet, &now));
+    g_assert_cmpint(trial.result.verdict, ==, VH_TRIAL_INCONCLUSIVE);
+    g_assert_nonnull(strstr(trial.result.reason, "nothing to gain"));
+    for (unsigned i = 0; i < 20; i++) {
+        g_assert_true(vh_trial_is_watched(&trial));
+        g_assert_cmpint(vh_trial_next(&trial) - now, ==, VH_TRIAL_WATCH_US);
+        now = vh_trial_next(&trial);
+        vh_trial_watch(&trial, i % 2 ? 0.01 : NAN, now);
+        g_assert_false(vh_trial_tick(&trial, now));
+    }
+    now = vh_trial_next(&trial);
+    vh_trial_watch(&trial, 0.4, now);
+    vh_trial_tick(&trial, now);
+    g_assert_cmpint(trial.state, ==, VH_TRIAL_BASELINE);
+    play(&trial, contended, &now);
+    g_assert_true(play(&trial, boosted, &now));
+    g_assert_cmpint(trial.state, ==, VH_TRIAL_PROVEN);
+    g_assert_false(vh_trial_is_watched(&trial));
 }
 
 static void test_off(void)
@@ -405,7 +433,7 @@ static void test_no_samples(void)
         now = vh_trial_next(&trial);
         vh_trial_take(&trial, &none, now);
     }
-    g_assert_cmpint(now, ==, VH_TRIAL_PATIENCE_US);
+    g_assert_cmpint(now, ==, VH_TRIAL_PATIENCE * VH_TRIAL_SAMPLES * VH_TRIAL_SAMPLE_US);
     assert_verdict(trial.result, VH_TRIAL_INCONCLUSIVE, "too little");
 }
 
@@ -425,6 +453,7 @@ int main(int argc, char **argv)
     g_test_add_func("/trial/kept", test_kept);
     g_test_add_func("/trial/back-off", test_back_off);
     g_test_add_func("/trial/inconclusive", test_inconclusive);
+    g_test_add_func("/trial/watched", test_watched);
     g_test_add_func("/trial/off", test_off);
     g_test_add_func("/trial/flapping", test_flapping);
     g_test_add_func("/trial/bursts", test_bursts);

@@ -242,6 +242,7 @@ static void test_interrupted(struct fixture *f, G_GNUC_UNUSED gconstpointer data
 /* It could not be applied: nothing is measured then. */
 static void test_failed(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
+    f->wait_off = 0.6;
     round_with(f, true);
     g_assert_true(wait_for(f, "state", "trial", 10));
     vh_trials_tell(f->trials, f->victim.tid, VH_TRIALS_BOOST, "real-time threads are not throttled");
