@@ -45,7 +45,7 @@ struct vh_rule {
     char *figure;  /* BOOST, MEMORY: a field's path, of a number that is better when lower; NULL: none */
     bool enabled;
     unsigned order; /* among all rules of the policy, as the files have them */
-    char *summary; /* all of it in one line, for people */
+    char *summary;  /* all of it in one line, for people */
     struct vh_origin origin;
 };
 
