@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Sleeps until one moment after another and tells how late it woke up; or spins.
  *
- * usage: cyclic CPU fifo:PRIORITY|nice:VALUE INTERVAL_US COUNT
- * Bound to CPU. Prints one line of ns for each of COUNT wake-ups; COUNT 0: goes on for ever and prints nothing;
- * INTERVAL_US 0: spins. */
+ * usage: cyclic CPU fifo:PRIORITY|nice:VALUE INTERVAL_US MS
+ * Bound to CPU. After MS, prints one line of ns for each wake-up. MS 0: goes on for ever and prints nothing;
+ * INTERVAL_US 0: spins for ever. A moment that has passed while it was late is left out: the next sleep is
+ * INTERVAL_US from the wake-up. */
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -34,36 +35,42 @@ static void advance(struct timespec *t, long ns)
     }
 }
 
+static int64_t since(const struct timespec *from, const struct timespec *to)
+{
+    return (int64_t)(to->tv_sec - from->tv_sec) * NS + to->tv_nsec - from->tv_nsec;
+}
+
 int main(int argc, char **argv)
 {
     long interval = argc == 5 ? atol(argv[3]) * 1000 : -1;
-    size_t count = argc == 5 ? (size_t)atol(argv[4]) : 0;
-    int64_t *late = calloc(count + 1, sizeof(*late));
+    int64_t length = argc == 5 ? atol(argv[4]) * 1000000 : 0;
+    size_t most = interval > 0 ? (size_t)(length / interval) + 2 : 1;
+    int64_t *late = calloc(most, sizeof(*late));
+    struct timespec begin;
     struct timespec next;
     struct timespec now;
     cpu_set_t cpus;
+    size_t count = 0;
 
     CPU_ZERO(&cpus);
     CPU_SET((size_t)atoi(argc > 1 ? argv[1] : "0"), &cpus);
     if (interval < 0 || interval >= NS || !late || sched_setaffinity(0, sizeof(cpus), &cpus) ||
         set_priority(argv[2])) {
         fprintf(stderr, "cyclic: wrong arguments, or not allowed; usage: cyclic CPU fifo:PRIORITY|nice:VALUE "
-                        "INTERVAL_US COUNT\n");
+                        "INTERVAL_US MS\n");
         return 2;
     }
     mlockall(MCL_CURRENT | MCL_FUTURE);
     while (interval == 0)
         ;
-    clock_gettime(CLOCK_MONOTONIC, &next);
-    for (size_t i = 0; i < count || count == 0; i++) {
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    next = now = begin;
+    while (length == 0 || (since(&begin, &now) < length && count < most)) {
         advance(&next, interval);
         clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
         clock_gettime(CLOCK_MONOTONIC, &now);
-        if (count == 0)
-            continue;
-        late[i] = (int64_t)(now.tv_sec - next.tv_sec) * NS + now.tv_nsec - next.tv_nsec;
-        /* Missed moments are not made up for: each wake-up is one sleep's. */
-        if (late[i] > interval)
+        late[length ? count++ : 0] = since(&next, &now);
+        if (since(&next, &now) > interval)
             next = now;
     }
     for (size_t i = 0; i < count; i++)
