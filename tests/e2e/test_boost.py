@@ -150,7 +150,7 @@ class Boost(unittest.TestCase):
         self.assertEqual((action["verdict"], action["state"], action["in_force"]), ("inconclusive", "barred", False))
         self.assertIn("ran too little", action["reason"])
         self.assertEqual(self.boosted(), set())
-        self.assertTrue(any(step["what"] == "trial boost vCPU 2" for step in self.journal()))
+        wait_for(lambda: any(step["what"] == "trial boost vCPU 2" for step in self.journal()), 2, "it is told")
         self.end()
         # Nobody asks for anything: nothing ticks.
         wait_for(lambda: self.why()[2]["state"] == "off", 2, "the action is over")
