@@ -55,7 +55,7 @@ static void own(const struct fixture *f, enum vh_boost_kind kind)
     g_autofree char *journal = g_build_filename(f->directory, "journal", NULL);
     VhSaved *saved = vh_saved_open(f->path, NULL);
     union vh_setting setting = {.boost = kind};
-    struct vh_target target = {"guest", 2, f->busy};
+    struct vh_target target = {.guest = "guest", .vcpu = 2, .thread = f->busy};
     VhActuate *actuate = NULL;
 
     if (!vh_warden_new(saved, NULL))
