@@ -41,6 +41,7 @@ void vh_guest_describe(const VhGuest *guest, GVariantDict *dict)
 
     g_variant_dict_insert(dict, "name", "s", guest->config->name);
     g_variant_dict_insert(dict, "uuid", "s", guest->config->uuid);
+    g_variant_dict_insert(dict, "profile", "s", guest->config->profile);
     g_variant_dict_insert(dict, "connected", "b", up);
     g_variant_dict_insert(dict, "boot_id", "s", boot_id);
     insert_guest_text(dict, "release", up ? guest->hello.release : "", sizeof(guest->hello.release));

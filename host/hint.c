@@ -208,8 +208,8 @@ void vh_hint_json(GString *out, const char *guest, const char *program, const st
     vh_json_append_string(out, program, -1);
     g_string_append(out, ",\"kind\":");
     vh_json_append_string(out, kind->name, -1);
-    g_string_append_printf(out, ",\"gone\":%s,\"cpu\":%u,\"ktime\":%" G_GUINT64_FORMAT, gone ? "true" : "false",
-                           hint.cpu, (guint64)hint.ktime);
+    g_string_append_printf(out, ",\"gone\":%s,\"key\":%u,\"cpu\":%u,\"ktime\":%" G_GUINT64_FORMAT,
+                           gone ? "true" : "false", hint.key_size, hint.cpu, (guint64)hint.ktime);
     if (seq >= 0)
         g_string_append_printf(out, ",\"seq\":%" G_GINT64_FORMAT, seq);
     g_string_append(out, ",\"fields\":{");

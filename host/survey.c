@@ -124,8 +124,11 @@ const struct vh_plan *vh_survey_plan(VhSurvey *survey)
         const struct share *share = &g_array_index(survey->shares, struct share, g);
 
         guests[g].anchors = &g_array_index(survey->anchors, struct vh_vcpuset, g);
-        guests[g].groups = (const struct vh_vcpuset *)(gconstpointer)survey->groups->data + share->groups;
-        guests[g].current = (const struct vh_placed *)(gconstpointer)survey->now->data + share->vcpus;
+        /* An array without elements has no data to point into. */
+        if (survey->groups->len)
+            guests[g].groups = (const struct vh_vcpuset *)(gconstpointer)survey->groups->data + share->groups;
+        if (survey->now->len)
+            guests[g].current = (const struct vh_placed *)(gconstpointer)survey->now->data + share->vcpus;
     }
     survey->input = (struct vh_placement_input){.topology = survey->topology,
                                                 .reserved = survey->reserved,

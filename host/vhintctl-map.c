@@ -123,7 +123,15 @@ int vh_ctl_map(struct vh_ctl *ctl, GError **error)
     g_autofree char *title = ctl->topology ? g_strdup(ctl->topology) : g_strdup(g_get_host_name());
     g_autoptr(VhMap) map = topology ? vh_map_new(topology, title) : NULL;
 
-    if (!map || (!ctl->topology && fill_from_daemon(ctl, map, error) < 0))
+    int code = VH_EXIT_OK;
+
+    if (!map)
         return -1;
-    return vh_ctl_draw_map(ctl, map, error);
+    if (ctl->policy || ctl->replay)
+        code = vh_ctl_plan_into(ctl, topology, map, error);
+    else if (!ctl->topology)
+        code = fill_from_daemon(ctl, map, error);
+    if (code < 0)
+        return -1;
+    return vh_ctl_draw_map(ctl, map, error) < 0 ? -1 : code;
 }

@@ -7,10 +7,9 @@
 
 #include "vhintctl.h"
 
-static FILE *open_watch(struct vh_ctl *ctl, GError **error)
+FILE *vh_ctl_open_watch(struct vh_ctl *ctl, const char *guest, GError **error)
 {
     g_autoptr(GUnixFDList) fds = NULL;
-    const char *guest = ctl->args ? ctl->args[0] : "";
     g_autoptr(GVariant) answer = vh_ctl_call(ctl, "Watch", g_variant_new("(s)", guest), "(h)", false, &fds, error);
     if (answer == NULL)
         return NULL;
@@ -43,7 +42,7 @@ static bool print_line(const struct vh_ctl *ctl, const char *line)
 
 int vh_ctl_watch(struct vh_ctl *ctl, GError **error)
 {
-    FILE *pipe = open_watch(ctl, error);
+    FILE *pipe = vh_ctl_open_watch(ctl, ctl->args ? ctl->args[0] : "", error);
     if (pipe == NULL)
         return -1;
     char *line = NULL;

@@ -22,8 +22,12 @@ static const struct command {
     {"guests", "", "", 0, 0, vh_ctl_guests, "list the guests"},
     {"why", "GUEST", "", 1, 1, vh_ctl_why,
      "what is done for a guest's vCPUs on trial, and what it was found to be worth"},
-    {"map", "", " topology svg ", 0, 0, vh_ctl_map,
-     "the host's sockets, caches and cores, and what is placed where"},
+    {"map", "", " topology svg policy replay program-dir vcpus ", 0, 0, vh_ctl_map,
+     "the host's sockets, caches and cores, and what is placed where, or would be"},
+    {"plan", "", " policy topology replay steps program-dir vcpus ", 0, 0, vh_ctl_plan,
+     "what a policy would do to the guests there are, or to recorded ones; does nothing"},
+    {"record", "FILE [GUEST]", " count ", 1, 2, vh_ctl_record,
+     "record guests and their hints into FILE, for plan --replay, until interrupted"},
     {"programs", "GUEST", "", 1, 1, vh_ctl_programs, "list the programs of a guest"},
     {"inject", "GUEST FILE", " name set replace ", 2, 2, vh_ctl_inject,
      "load a BPF object into a guest and keep it there until eject"},
@@ -46,7 +50,8 @@ static const char exit_codes[] = "Exit codes:\n"
                                  "  1  the daemon or the guest refused, or failed; the policy is no good\n"
                                  "  2  the command line, or a file it names, cannot be used\n"
                                  "  3  the daemon cannot be reached\n"
-                                 "  4  no such guest or program\n";
+                                 "  4  no such guest or program\n"
+                                 "  5  plan: not all that is wished can be done\n";
 
 /* ---- usage ---- */
 
@@ -128,7 +133,7 @@ static int report(const struct vh_ctl *ctl, const GError *error)
 static bool asks_daemon(const struct command *command)
 {
     return command->run != vh_ctl_enable && command->run != vh_ctl_disable && command->run != vh_ctl_policy &&
-           command->run != vh_ctl_map;
+           command->run != vh_ctl_map && command->run != vh_ctl_plan;
 }
 
 static int run(struct vh_ctl *ctl, const struct command *command)
@@ -155,7 +160,7 @@ static int run_command(struct vh_ctl *ctl, const GOptionEntry *global, const GOp
         g_autofree char *message = g_strdup_printf("there is no command '%s'", argv[0]);
         return usage_error(message, "");
     }
-    GOptionEntry entries[8] = {{0}};
+    GOptionEntry entries[12] = {{0}};
     gsize n = 0;
     for (; own->long_name != NULL; own++) {
         g_autofree char *word = g_strdup_printf(" %s ", own->long_name);
@@ -191,7 +196,7 @@ static int run_command(struct vh_ctl *ctl, const GOptionEntry *global, const GOp
 int main(int argc, char **argv)
 {
     setlocale(LC_ALL, "");
-    struct vh_ctl ctl = {.count = -1};
+    struct vh_ctl ctl = {.count = -1, .vcpus = 1};
     const GOptionEntry global[] = {
         {"socket", 0, 0, G_OPTION_ARG_FILENAME, &ctl.socket,
          "the daemon's socket (" VH_CONTROL_PATH ", or $VHINT_SOCKET)", "PATH"},
@@ -212,6 +217,13 @@ int main(int argc, char **argv)
         {"profile", 0, 0, G_OPTION_ARG_STRING, &ctl.profile, "and note this profile in its metadata", "NAME"},
         {"topology", 0, 0, G_OPTION_ARG_STRING, &ctl.topology,
          "a made-up host, by hwloc's synthetic description, such as \"package:2 l3:4 core:8 pu:2\"", "SPEC"},
+        {"policy", 0, 0, G_OPTION_ARG_FILENAME, &ctl.policy, "plan by the policy of this directory (/etc/vhint)",
+         "DIR"},
+        {"replay", 0, 0, G_OPTION_ARG_FILENAME, &ctl.replay, "plan for the guests and hints of a recording",
+         "FILE"},
+        {"steps", 0, 0, G_OPTION_ARG_NONE, &ctl.steps, "show what each recorded hint changes", NULL},
+        {"vcpus", 0, 0, G_OPTION_ARG_INT, &ctl.vcpus, "vCPUs of guests that only the configuration knows (1)",
+         "N"},
         {"svg", 0, 0, G_OPTION_ARG_FILENAME, &ctl.svg, "draw it into a file", "FILE"},
         {"connect", 0, 0, G_OPTION_ARG_STRING, &ctl.libvirt, "libvirt's URI (" VH_CTL_LIBVIRT ")", "URI"},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &ctl.args, NULL, NULL},
@@ -236,6 +248,8 @@ int main(int argc, char **argv)
     g_free(ctl.libvirt);
     g_free(ctl.topology);
     g_free(ctl.svg);
+    g_free(ctl.policy);
+    g_free(ctl.replay);
     g_free(ctl.cpus);
     g_free(ctl.program_dir);
     g_strfreev(ctl.set);

@@ -4,8 +4,10 @@
 
 #include <gio/gio.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "error.h"
+#include "forecast.h"
 #include "map.h"
 #include "wire.h"
 
@@ -16,6 +18,7 @@ enum vh_exit {
     VH_EXIT_USAGE = 2,       /* the command line, or a file it names, cannot be used */
     VH_EXIT_UNREACHABLE = 3, /* no daemon, no right to speak with it, or it went away */
     VH_EXIT_NOT_FOUND = 4,   /* no such guest or program */
+    VH_EXIT_UNMET = 5,       /* planned, but not all that is wished could be done */
 };
 
 /* One run; filled from the command line, then passed to the command. */
@@ -32,7 +35,11 @@ struct vh_ctl {
     int count;         /* watch --count; 0: no end */
     char *profile;     /* enable --profile */
     char *libvirt;     /* --connect; NULL: VH_CTL_LIBVIRT */
-    char *topology;    /* map --topology; NULL: this host */
+    char *topology;    /* map, plan --topology; NULL: this host */
+    char *policy;      /* map, plan --policy; NULL: VH_POLICY_DIR */
+    char *replay;      /* map, plan --replay; NULL: no recording */
+    gboolean steps;    /* plan --steps */
+    int vcpus;         /* plan --vcpus */
     char *svg;         /* map --svg */
     char **args;       /* the command's own arguments, NULL-terminated */
     GDBusConnection *connection;
@@ -72,6 +79,20 @@ int vh_ctl_map(struct vh_ctl *ctl, GError **error);
 int vh_ctl_draw_map(struct vh_ctl *ctl, const VhMap *map, GError **error);
 /* --topology's, or this host's. NULL and an error. */
 struct vh_topology *vh_ctl_topology(const struct vh_ctl *ctl, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* ---- vhintctl-plan.c, vhintctl-record.c, vhintctl-told.c ---- */
+
+/* Connects by itself if it must. */
+int vh_ctl_plan(struct vh_ctl *ctl, GError **error);
+/* Draws what is planned. An exit code, or -1 and an error. */
+int vh_ctl_plan_into(struct vh_ctl *ctl, struct vh_topology *topology, VhMap *map, GError **error);
+int vh_ctl_record(struct vh_ctl *ctl, GError **error);
+/* From GetGuest's dictionary; vh_forecast_guest_free() it. */
+struct vh_forecast_guest *vh_ctl_told_guest(GVariant *details);
+/* ListHints' "(as)"; NULL and an error. */
+GVariant *vh_ctl_list_hints(struct vh_ctl *ctl, const char *guest, GError **error);
+/* The pipe on which hints arrive, of all guests if `guest` is "". NULL and an error. */
+FILE *vh_ctl_open_watch(struct vh_ctl *ctl, const char *guest, GError **error);
 
 /* ---- vhintctl-policy.c ---- */
 

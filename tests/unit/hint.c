@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* host/hint.c: every kind of field, decoded by the BTF that the compiler made. */
 #include "hint.h"
+#include "hint-encode.h"
 
 #include <errno.h>
 #include <string.h>
 
+#include "error.h"
 #include "objects.h"
 
 /* As objects/rich.bpf.c has it. */
@@ -76,7 +78,8 @@ static void test_all_fields(void)
     json = json_of(kind, &rich, 12);
     g_assert_cmpstr(
         json, ==,
-        "{\"guest\":\"web\",\"program\":\"rich\",\"kind\":\"rich\",\"gone\":false,\"cpu\":3,\"ktime\":99,"
+        "{\"guest\":\"web\",\"program\":\"rich\",\"kind\":\"rich\",\"gone\":false,\"key\":4,\"cpu\":3,\"ktime\":"
+        "99,"
         "\"seq\":12,\"fields\":{\"key\":4000000000,\"negative\":-5,\"colour\":\"GREEN\",\"alias\":6,"
         "\"yes\":true,\"bytes\":[1,2,255],\"name\":\"a\\\"b\\\\c\\n\\u0001\",\"inner\":{\"x\":-2,\"tag\":"
         "\"abcd\"},\"many\":[{\"x\":1,\"tag\":\"x\"},{\"x\":2,\"tag\":\"\"}],\"low\":5,\"high\":-3,"
@@ -116,6 +119,83 @@ static void test_gone(void)
     g_assert_nonnull(strstr(json, "\"fields\":{\"key\":4000000000}}"));
 }
 
+static JsonObject *fields_of(const char *json, JsonNode **root)
+{
+    g_autoptr(GError) error = NULL;
+
+    *root = json_from_string(json, &error);
+    g_assert_no_error(error);
+    return json_node_get_object(*root);
+}
+
+/* What is decoded can be encoded again: the same record, and the same words for it. */
+static void test_encode(void)
+{
+    g_autoptr(VhObject) object = test_object("rich");
+    const struct vh_kind *kind = vh_object_kind(object, 1);
+    struct rich rich = sample();
+
+    for (int round = 0; round < 2; round++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(JsonNode) root = NULL;
+        g_autofree char *json = json_of(kind, &rich, -1);
+        JsonObject *all = fields_of(json, &root);
+        g_autofree uint8_t *record =
+            vh_hint_encode(kind, &(struct vh_encoded){.gone = round == 1, .key_size = 4, .cpu = 3},
+                           json_object_get_object_member(all, "fields"), &error);
+
+        g_assert_no_error(error);
+        memset(record + offsetof(struct vh_hint, ktime), 0, sizeof(rich.h.ktime));
+        ((struct vh_hint *)record)->ktime = rich.h.ktime;
+        g_autofree char *again = json_of(kind, record, -1);
+        g_assert_cmpstr(again, ==, json);
+        if (round == 0)
+            g_assert_cmpmem(record, sizeof(rich), &rich, sizeof(rich));
+        rich.h.flags = VH_HINT_GONE;
+        rich.colour = BLUE;
+    }
+}
+
+static void test_encode_refused(void)
+{
+    static const struct {
+        const char *fields, *message;
+    } rows[] = {
+        {"{\"nothing\":1}", "field \"nothing\" is none that its kind has"},
+        {"{\"inner\":{\"z\":1}}", "field \"z\" is none that its kind has"},
+        {"{\"colour\":\"PINK\"}", "field \"colour\" names no constant of its enum"},
+        {"{\"inner\":{\"x\":70000}}", "field \"x\" is too large a number for it"},
+        {"{\"high\":99}", "field \"high\" is too large a number for it"},
+        {"{\"key\":\"four\"}", "field \"key\" is no whole number"},
+        {"{\"key\":1.5}", "field \"key\" is no whole number"},
+        {"{\"mask\":[0,0,0,0,0,0,0,0,1]}", "field \"mask\" has too many elements"},
+        {"{\"mask\":7}", "field \"mask\" is no array"},
+        {"{\"mask\":\"seven\"}", "field \"mask\" is no text"},
+        {"{\"inner\":7}", "field \"inner\" is no object"},
+        {"{\"pointer\":\"7\"}", "field \"pointer\" is not written as \"0x...\""},
+        {"{\"pointer\":\"0x12345678901234567\"}", "field \"pointer\" is too long, or no hexadecimal number"},
+        {"{\"pointer\":null}", "field \"pointer\" is not written as \"0x...\""},
+        {"{\"big\":null}", "field \"big\" is no whole number"},
+    };
+    g_autoptr(VhObject) object = test_object("rich");
+    const struct vh_kind *kind = vh_object_kind(object, 1);
+    g_autoptr(JsonNode) empty = NULL;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(JsonNode) root = NULL;
+
+        g_test_message("%s", rows[i].fields);
+        g_assert_null(
+            vh_hint_encode(kind, &(struct vh_encoded){.key_size = 4}, fields_of(rows[i].fields, &root), &error));
+        g_assert_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT);
+        g_assert_cmpstr(error->message, ==, rows[i].message);
+    }
+    g_autoptr(GError) error = NULL;
+    g_assert_null(vh_hint_encode(kind, &(struct vh_encoded){.key_size = 4000}, fields_of("{}", &empty), &error));
+    g_assert_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT);
+}
+
 static void test_fits(void)
 {
     g_autoptr(VhObject) object = test_object("rich");
@@ -141,5 +221,7 @@ int main(int argc, char **argv)
     g_test_add_func("/hint/enums-and-text", test_enums_and_text);
     g_test_add_func("/hint/gone", test_gone);
     g_test_add_func("/hint/fits", test_fits);
+    g_test_add_func("/hint/encode", test_encode);
+    g_test_add_func("/hint/encode-refused", test_encode_refused);
     return g_test_run();
 }
