@@ -30,6 +30,7 @@ static void on_vcpus(GArray *vcpus, pid_t process, const char *error, gpointer d
 void vh_guest_query_vcpus(VhGuest *guest)
 {
     vh_guest_query_iothreads(guest);
+    vh_guest_query_kvm(guest);
     vh_vcpus_query(guest->monitor, on_vcpus, guest);
 }
 

@@ -47,6 +47,7 @@ struct VhGuest {
     GArray *vcpus; /* struct vh_vcpu */
     bool preview;  /* vcpus and process are by /proc alone */
     struct vh_cpuset usual;
+    bool emulated;     /* QEMU computes what its vCPUs do, without KVM */
     pid_t process;     /* QEMU's, of which the vCPUs' threads are; 0: not known */
     GArray *iothreads; /* struct vh_thread: what the monitor says, not yet checked to be QEMU's */
     GArray *threads;   /* struct vh_thread: all of the process */
@@ -77,5 +78,6 @@ void vh_guest_query_vcpus(VhGuest *guest);
 /* guest-threads.c */
 /* Before the vCPUs are asked for. */
 void vh_guest_query_iothreads(VhGuest *guest);
+void vh_guest_query_kvm(VhGuest *guest);
 /* Looks for all threads anew. `process` is QEMU's; 0: it is not known, and there are none. */
 void vh_guest_find_threads(VhGuest *guest, pid_t process);

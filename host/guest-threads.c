@@ -30,6 +30,24 @@ void vh_guest_query_iothreads(VhGuest *guest)
     vh_qmp_command(guest->monitor, "query-iothreads", NULL, on_iothreads, guest);
 }
 
+static void on_kvm(JsonNode *result, const char *error, gpointer data)
+{
+    JsonObject *told = result && JSON_NODE_HOLDS_OBJECT(result) ? json_node_get_object(result) : NULL;
+
+    (void)error;
+    ((VhGuest *)data)->emulated = told && !json_object_get_boolean_member_with_default(told, "enabled", TRUE);
+}
+
+void vh_guest_query_kvm(VhGuest *guest)
+{
+    vh_qmp_command(guest->monitor, "query-kvm", NULL, on_kvm, guest);
+}
+
+bool vh_guest_is_emulated(const VhGuest *guest)
+{
+    return guest->emulated;
+}
+
 static bool is_vcpu(const VhGuest *guest, const struct vh_thread *thread)
 {
     for (guint i = 0; i < guest->vcpus->len; i++)

@@ -155,15 +155,33 @@ static bool ask_trials(VhRound *round, const struct vh_target *target, const str
 /* The plan does not have boosts: by the thread and what asks for it. */
 static char *boost_reason(unsigned thread, unsigned vcpu, gpointer data)
 {
-    (void)vcpu;
+    if (vcpu == VH_TARGET_EMULATOR)
+        return g_strdup("it runs the timers of a boosted vCPU");
     return vh_trials_reason(((const VhRound *)data)->trials, (pid_t)thread, VH_TRIALS_BOOST);
+}
+
+/* Without KVM a vCPU wakes up when QEMU's first thread lets it, so that thread must not wait either. Only where
+ * the warden keeps its budget as well, since it has no trial of its own. */
+static void want_timers(VhRound *round, const struct vh_target *target, const union vh_setting *setting)
+{
+    for (unsigned i = 0; i < round->entries->len && vh_warden_watches(round->saved); i++) {
+        const struct vh_entry *entry = g_ptr_array_index(round->entries, i);
+        struct vh_target first = {
+            .guest = target->guest, .vcpu = VH_TARGET_EMULATOR, .thread = vh_guest_process(entry->guest)};
+
+        if (g_str_equal(vh_entry_name(entry), target->guest) && vh_guest_is_emulated(entry->guest) && first.thread)
+            vh_actuate_want(round->boosts, &first, (unsigned)first.thread, first.vcpu, setting);
+    }
 }
 
 static void want_boost(const struct vh_target *target, enum vh_boost_kind boost, gpointer data)
 {
+    VhRound *round = data;
     union vh_setting setting = {.boost = boost};
 
-    vh_actuate_want(((VhRound *)data)->boosts, target, (unsigned)target->thread, target->vcpu, &setting);
+    vh_actuate_want(round->boosts, target, (unsigned)target->thread, target->vcpu, &setting);
+    if (boost == VH_BOOST_RR)
+        want_timers(round, target, &setting);
 }
 
 static void tell_boost(const struct vh_target *target, enum vh_boost_kind boost, gpointer data)

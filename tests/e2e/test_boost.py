@@ -107,16 +107,37 @@ class Boost(unittest.TestCase):
         self.daemon.stop()
         self.assertEqual(self.boosted(), set())
 
-    def test_killed_within_a_trial(self):
+    def start_within_a_trial(self):
+        """A vCPU that wants to run beside many others, boosted to see whether that helps."""
+        hogs = subprocess.Popen([os.path.join(vhtest.BUILD, "tests/bench/hogs"), str(8 * os.cpu_count())],
+                                stdin=subprocess.PIPE)
+        self.addCleanup(lambda: (hogs.stdin.close(), hogs.wait()))
         self.serve(FakeGuest(cpus=1, busy=True))
         self.start(trial="yes")
         self.ask(0)
-        wait_for(lambda: self.why().get(0, {}).get("state") == "trial", 20, "the trial window")
+        wait_for(lambda: self.why().get(0, {}).get("state") == "trial", 30, "the trial window")
+
+    def test_killed_within_a_trial(self):
+        self.start_within_a_trial()
         self.daemon.kill()
-        self.wait_boosted()
+        self.wait_boosted(timeout=5)
         self.daemon.start(wait=False)
         self.guest.start()
         self.assertEqual(self.why(), {})
+
+    def test_guest_goes_within_a_trial(self):
+        self.start_within_a_trial()
+        self.guest.channel.close()
+        self.wait_boosted(timeout=5)
+
+        def told():
+            return [step["why"] for step in self.journal() if step["what"] == "trial boost vCPU 0"]
+        wait_for(told, 5, "a verdict")
+        self.assertIn("inconclusive: the guest went away meanwhile", told()[0])
+        # Nothing is held against it.
+        self.guest.start()
+        self.ask(0)
+        wait_for(lambda: self.why()[0]["state"] in ("baseline", "trial", "kept"), 10, "it is measured anew")
 
     def test_asked_for_ever(self):
         self.start(hold="300ms", cooldown="200ms")
