@@ -170,8 +170,9 @@ static void on_early(pid_t process, gpointer data)
 
 void vh_virt_domain_starts(struct vh_virt_domain *domain, const struct vh_domain *xml)
 {
+    g_clear_pointer(&domain->early, vh_early_free);
     /* Where numad decides, nobody knows what libvirt will set. */
-    if (domain->reported && !domain->early && !domain->running && !xml->cpus_auto)
+    if (domain->reported && !domain->running && !xml->cpus_auto)
         domain->early = vh_early_new("/proc", NULL, xml->name, xml->uuid, on_early, domain);
 }
 

@@ -114,7 +114,7 @@ static void job_done(gpointer data)
         /* What failed counts as done: it is not tried again until something else is wanted. */
         pin->told = change->ours;
         pin->told_cpus = change->cpus;
-        if (!change->know_former && !pin->foreign)
+        if (!change->know_former && !change->failed && !pin->foreign)
             pin->former = change->former;
     }
     begin_sync(pins);
