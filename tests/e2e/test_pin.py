@@ -200,3 +200,20 @@ class Pin(unittest.TestCase):
         total = int(self.guest.output("awk '/MemTotal/ { print $2 }' /proc/meminfo")) >> 10
         self.assertEqual(fact["total_mib"], total)
         self.assertTrue(total / 4 < fact["available_mib"] < total, fact)
+
+    def test_comm_names_those_that_talk(self):
+        """Two tasks on two CPUs that wake one another make one fact, which ends when they do."""
+        path = os.path.join(vhtest.BUILD, "guest-bpf/comm.bpf.o")
+        self.daemon.ctl("inject", "guest", path, "--set", "busy_wakeups=100", "--set", "intense_wakeups=1000000")
+        self.addCleanup(self.daemon.ctl, "eject", "guest", "comm")
+
+        def pairs():
+            return {(fact["fields"]["low"], fact["fields"]["high"]): fact["fields"]
+                    for fact in self.facts() if fact["kind"] == "comm"}
+        task = self.task("pingpong 3 1")
+        pair = wait_for(lambda: pairs().get((1, 3)), 20, "a fact about guest CPUs 1 and 3")
+        self.assertEqual((pair["level"], pair["mask"][0]), ("COMM_BUSY", 0b1010))
+        self.assertGreaterEqual(pair["wakeups"], 100)
+        self.assertEqual({pair["waker"], pair["woken"]}, {"pingpong", "pong"})
+        task.kill()
+        wait_for(lambda: (1, 3) not in pairs(), 20, "the fact is gone")
