@@ -60,6 +60,10 @@ static bool renew_wishes(VhGuest *guest)
     bool known = guest->wishes->len == count;
     g_autofree struct vh_wish *former = g_memdup2(guest->wishes->data, guest->wishes->len * sizeof(*former));
     const struct vh_ram_wish ram = *vh_rules_ram(guest->rules);
+    unsigned near_count = 0;
+    const struct vh_near *near = vh_rules_nears(guest->rules, &near_count);
+    g_autoptr(GBytes) nears = g_bytes_new(near, near_count * sizeof(*near));
+    g_autoptr(GBytes) nears_now = NULL;
     struct vh_wish *wishes = NULL;
     gint64 next = 0;
 
@@ -71,7 +75,9 @@ static bool renew_wishes(VhGuest *guest)
         set_timer(guest, next);
     for (guint i = 0; known && i < count; i++)
         known = vh_wish_equal(&wishes[i], &former[i]);
-    return !known || !vh_ram_wish_equal(vh_rules_ram(guest->rules), &ram);
+    near = vh_rules_nears(guest->rules, &near_count);
+    nears_now = g_bytes_new(near, near_count * sizeof(*near));
+    return !known || !g_bytes_equal(nears, nears_now) || !vh_ram_wish_equal(vh_rules_ram(guest->rules), &ram);
 }
 
 static void settle(VhGuest *guest)
@@ -536,6 +542,11 @@ void vh_guest_wishes(VhGuest *guest, struct vh_wish *wishes)
         renew_wishes(guest);
     if (guest->vcpus->len)
         memcpy(wishes, guest->wishes->data, guest->vcpus->len * sizeof(*wishes));
+}
+
+const struct vh_near *vh_guest_nears(const VhGuest *guest, unsigned *count)
+{
+    return vh_rules_nears(guest->rules, count);
 }
 
 const struct vh_ram_wish *vh_guest_ram_wish(const VhGuest *guest)

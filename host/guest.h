@@ -68,6 +68,8 @@ void vh_guest_preview(VhGuest *guest, pid_t process);
 const struct vh_cpuset *vh_guest_usual(const VhGuest *guest);
 /* One wish for each vCPU, as of now. */
 void vh_guest_wishes(VhGuest *guest, struct vh_wish *wishes);
+/* Which of its vCPUs are to be near each other, likewise. */
+const struct vh_near *vh_guest_nears(const VhGuest *guest, unsigned *count);
 /* What is wished for its memory, as of the last vh_guest_wishes. */
 const struct vh_ram_wish *vh_guest_ram_wish(const VhGuest *guest);
 /* By what its memory is changed. */

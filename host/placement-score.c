@@ -57,8 +57,37 @@ void vh_place_anchor(struct vh_place_state *state, unsigned guest, unsigned thre
     placed->cpu = (int32_t)cpu;
 }
 
-/* How contended a core is for a new anchor of `guest`. */
-static unsigned core_rank(const struct vh_place_core *core, unsigned guest, enum vh_smt smt)
+/* A new anchor's company: the others of its group that are, or are to be, anchored. */
+struct company {
+    bool any;
+    struct vh_cpuset cpus; /* of the cores that they have */
+};
+
+static struct company company_of(const struct vh_place_state *state, unsigned guest, unsigned vcpu)
+{
+    const struct vh_placement_guest *in = &state->in->guests[guest];
+    const int16_t *group_of = &state->group_of[state->plan->first[guest]];
+    struct company company = {0};
+
+    for (unsigned v = 0; group_of[vcpu] >= 0 && v < MIN(in->vcpus, VH_CPUS_MAX); v++) {
+        const struct vh_placed *placed = &state->plan->threads[state->plan->first[guest] + v];
+        unsigned count = 0;
+
+        if (v == vcpu || group_of[v] != group_of[vcpu] || !vh_place_anchor_wished(in, v))
+            continue;
+        company.any = true;
+        if (placed->level != VH_LEVEL_CPU)
+            continue;
+        const uint16_t *siblings = vh_topology_siblings(state->topology, (unsigned)placed->cpu, &count);
+        for (unsigned i = 0; i < count; i++)
+            vh_cpuset_add(&company.cpus, siblings[i]);
+    }
+    return company;
+}
+
+/* How contended a core is for a new anchor of `guest`; `core` is that of `cpu`. */
+static unsigned core_rank(const struct vh_place_core *core, unsigned guest, enum vh_smt smt, unsigned cpu,
+                          const struct company *company)
 {
     bool own = core->owner == (int)guest;
 
@@ -67,7 +96,10 @@ static unsigned core_rank(const struct vh_place_core *core, unsigned guest, enum
     if (smt == VH_SMT_PAIR) {
         if (core->anchors == 0)
             return 1;
-        return own ? 0 : core->anchors + 1;
+        /* The place beside a stranger is for the stranger's company. */
+        if (own && company->any && !vh_cpuset_has(&company->cpus, cpu))
+            return 2;
+        return own ? 0 : core->anchors + 2;
     }
     /* Where it must share, rather with its own guest. */
     return core->anchors == 0 ? 0 : core->anchors * 2 - own;
@@ -101,7 +133,7 @@ static struct vh_cpuset own_l3s(const struct vh_place_state *state, unsigned gue
 }
 
 static uint64_t score(const struct vh_place_state *state, unsigned guest, unsigned cpu,
-                      const struct vh_place_home *home, const struct vh_cpuset *own)
+                      const struct vh_place_home *home, const struct vh_cpuset *own, const struct company *company)
 {
     const struct vh_host_cpu *at = &state->topology->cpus[cpu];
     unsigned load = state->core_load ? state->core_load[at->core] : 0;
@@ -110,8 +142,9 @@ static uint64_t score(const struct vh_place_state *state, unsigned guest, unsign
     uint64_t result = 0;
 
     result = append(result, BITS_ANCHORS, state->cpus[cpu].anchors);
-    result = append(result, BITS_CORE,
-                    core_rank(&state->cores[at->core], guest, state->in->guests[guest].options->smt));
+    result =
+        append(result, BITS_CORE,
+               core_rank(&state->cores[at->core], guest, state->in->guests[guest].options->smt, cpu, company));
     result = append(result, BITS_BUSY, load >= 500);
     result = append(result, BITS_GROUP, group_rank(state, home, at));
     result = append(result, BITS_L3, anchors >= cores ? 2 : anchors * 2 >= cores);
@@ -122,8 +155,10 @@ static uint64_t score(const struct vh_place_state *state, unsigned guest, unsign
     return append(result, BITS_CPU, cpu);
 }
 
-int vh_place_choose(const struct vh_place_state *state, unsigned guest, const struct vh_place_home *home)
+int vh_place_choose(const struct vh_place_state *state, unsigned guest, unsigned vcpu,
+                    const struct vh_place_home *home)
 {
+    const struct company company = company_of(state, guest, vcpu);
     struct vh_cpuset candidates = state->guests[guest].usable;
     struct vh_cpuset own = own_l3s(state, guest);
     uint64_t best = UINT64_MAX;
@@ -138,7 +173,7 @@ int vh_place_choose(const struct vh_place_state *state, unsigned guest, const st
     }
     for (int cpu = vh_cpuset_next(&candidates, 0); cpu >= 0;
          cpu = vh_cpuset_next(&candidates, (unsigned)cpu + 1)) {
-        uint64_t rank = score(state, guest, (unsigned)cpu, home, &own);
+        uint64_t rank = score(state, guest, (unsigned)cpu, home, &own, &company);
 
         if (rank < best) {
             best = rank;

@@ -66,7 +66,8 @@ void vh_place_problem(struct vh_place_state *state, enum vh_reason reason, unsig
 bool vh_place_can_stay(const struct vh_place_state *state, unsigned guest, int cpu);
 void vh_place_anchor(struct vh_place_state *state, unsigned guest, unsigned thread, unsigned cpu);
 /* The best CPU for a new anchor, -1: none. `home`: its group's, NULL without. */
-int vh_place_choose(const struct vh_place_state *state, unsigned guest, const struct vh_place_home *home);
+int vh_place_choose(const struct vh_place_state *state, unsigned guest, unsigned vcpu,
+                    const struct vh_place_home *home);
 
 /* placement-group.c: the homes of all groups, those that stay first. After the anchors that stay, before the new.
  */

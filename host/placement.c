@@ -259,7 +259,7 @@ static void place_guest(struct vh_place_state *state, unsigned g)
             continue;
         int group = state->group_of[thread];
         int cpu = vh_place_choose(
-            state, g, group < 0 ? NULL : &state->homes[state->guests[g].first_group + (unsigned)group]);
+            state, g, v, group < 0 ? NULL : &state->homes[state->guests[g].first_group + (unsigned)group]);
         if (cpu < 0) /* nor for the others: all of them may use the same CPUs */
             return;
         vh_place_anchor(state, g, v, (unsigned)cpu);

@@ -28,7 +28,8 @@
 /* What else may run on the core of an anchor. */
 enum vh_smt {
     VH_SMT_AVOID,  /* no other anchor while a core of the pool is free of anchors */
-    VH_SMT_PAIR,   /* anchors of the same guest fill a core, another guest's only once no core is free */
+    VH_SMT_PAIR,   /* anchors of the same guest fill a core, those of one group with one another; another guest's
+                      only once no core is free */
     VH_SMT_IGNORE, /* its own siblings count as CPUs like any other; cores that others guard as under AVOID */
     VH_SMT_COUNT
 };

@@ -34,7 +34,8 @@ static int choose(const char *word, const char *const *words, GError **error)
 static int take_actions(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest,
                         GError **error)
 {
-    static const char *const words[] = {"pin", "group", "float", "log", "boost", "memory", "all", "none", NULL};
+    static const char *const words[] = {"pin",    "group", "float", "log",  "boost",
+                                        "memory", "near",  "all",   "none", NULL};
     g_auto(GStrv) list = vh_policy_split(value);
     unsigned actions = 0;
 

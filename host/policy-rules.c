@@ -67,20 +67,23 @@ static void fit_action(struct vh_policy_reader *reader, const struct vh_policy_s
     const struct vh_policy_entry *trial = vh_policy_entry(section, "trial");
     const struct vh_policy_entry *loss = vh_policy_entry(section, "max-loss");
     const struct vh_policy_entry *figure = vh_policy_entry(section, "figure");
-    bool tried = rule->action == VH_ACTION_PIN || rule->action == VH_ACTION_GROUP;
+    bool tried =
+        rule->action == VH_ACTION_PIN || rule->action == VH_ACTION_GROUP || rule->action == VH_ACTION_NEAR;
 
     if (rule->action == VH_ACTION_MEMORY) {
         if (loss)
-            vh_policy_refuse(reader, section, loss, "only pin, group and boost are tried at others' cost");
+            vh_policy_refuse(reader, section, loss, "only pin, group, near and boost are tried at others' cost");
         if (!trial)
             rule->trial = true;
         return;
     }
     if (rule->action != VH_ACTION_BOOST) {
         if (trial && !tried)
-            vh_policy_refuse(reader, section, trial, "only pin, group, boost and memory are tried");
+            vh_policy_refuse(reader, section, trial, "only pin, group, near, boost and memory are tried");
         if (loss && !tried)
-            vh_policy_refuse(reader, section, loss, "only pin, group and boost are tried");
+            vh_policy_refuse(reader, section, loss, "only pin, group, near and boost are tried");
+        if (rule->action == VH_ACTION_NEAR && !trial)
+            rule->trial = true;
         if (figure)
             vh_policy_refuse(reader, section, figure, "only boost and memory have a figure");
         return;
@@ -133,7 +136,7 @@ void vh_policy_read_rule(struct vh_policy_reader *reader, const struct vh_policy
         vh_policy_refuse(reader, section, NULL, "the key \"on\" is missing: which kind of hint is it about?");
     if (!rule->argument && !vh_policy_entry(section, "do"))
         vh_policy_refuse(reader, section, NULL,
-                         "the key \"do\" is missing: pin, group, float, log, boost or memory?");
+                         "the key \"do\" is missing: pin, group, float, log, boost, memory or near?");
     if (reader->policy->rules->len == VH_RULES_MAX)
         vh_policy_refuse(reader, section, NULL, "more than %u rules", VH_RULES_MAX);
     if (reader->problems->len > known) {

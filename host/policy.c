@@ -24,6 +24,7 @@ struct VhRules {
     VhMemory *memory;
     char *misfit;
     struct vh_ram_wish ram;  /* the last round's */
+    GArray *nears;           /* struct vh_near: the last round's */
     struct vh_mask anchored; /* vCPUs, by their position */
     double tokens;           /* max-hints: what is left */
     gint64 filled;           /* when they were */
@@ -46,6 +47,8 @@ struct round {
     struct vh_mask floats;
     bool float_all;
     struct vh_ram_wish ram;
+    GArray *nears;
+    uint64_t strength; /* of the fact that is looked at */
 };
 
 static const char *const verdict_texts[] = {
@@ -107,6 +110,7 @@ VhRules *vh_rules_new(void)
 
     rules->kinds = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
     rules->memory = vh_memory_new(VH_POLICY_MEMORY_MAX);
+    rules->nears = g_array_new(FALSE, FALSE, sizeof(struct vh_near));
     return rules;
 }
 
@@ -116,6 +120,7 @@ void vh_rules_free(VhRules *rules)
         return;
     g_hash_table_unref(rules->kinds);
     vh_memory_free(rules->memory);
+    g_array_unref(rules->nears);
     g_free(rules->misfit);
     g_free(rules);
 }
@@ -139,6 +144,7 @@ void vh_rules_set(VhRules *rules, const VhGuestPolicy *policy)
     g_hash_table_remove_all(rules->kinds);
     rules->last = NULL;
     rules->policy = policy;
+    g_array_set_size(rules->nears, 0);
     rules->ram = (struct vh_ram_wish){.stall = NAN, .room = -1};
     rules->tokens = policy ? policy->max_hints : 0;
 }
@@ -245,7 +251,8 @@ static enum vh_verdict read_target(const struct vh_bound_rule *bound, const uint
     memset(mask, 0, sizeof(*mask));
     if (!bound->has_target)
         return VH_VERDICT_OK;
-    if (bound->target.type == VH_FIELD_INT && bound->rule->action != VH_ACTION_GROUP) {
+    if (bound->target.type == VH_FIELD_INT && bound->rule->action != VH_ACTION_GROUP &&
+        bound->rule->action != VH_ACTION_NEAR) {
         uint64_t cpu = vh_fieldref_number(&bound->target, record);
 
         if (cpu >= VH_CPUS_MAX)
@@ -356,6 +363,18 @@ static void add_boost(struct vh_wish *wish, const struct vh_rule *rule, double f
         wish->figure = figure;
 }
 
+/* Guest CPUs become vCPUs here: those that are not there are nobody's neighbours. */
+static void add_near(struct round *round, const struct vh_rule *rule, const struct vh_mask *mask)
+{
+    struct vh_near near = {.strength = round->strength, .by = rule};
+
+    for (unsigned cpu = next_cpu(mask, 0); cpu < VH_CPUS_MAX; cpu = next_cpu(mask, cpu + 1))
+        if (wish_of(round, cpu))
+            vh_vcpuset_add(&near.vcpus, (unsigned)round->map->cpus[cpu].vcpu);
+    if (round->nears->len < VH_NEAR_MAX)
+        g_array_append_val(round->nears, near);
+}
+
 static void add_memory(struct vh_ram_wish *ram, const struct vh_rule *rule, double figure)
 {
     if (!ram->asked || strcmp(rule->name, ram->rule->name) < 0)
@@ -388,6 +407,10 @@ static void add_wish(struct round *round, const struct vh_rule *rule, const stru
         round->float_all = round->float_all || cpu == VH_CPUS_MAX;
         for (; cpu < VH_CPUS_MAX; cpu = next_cpu(mask, cpu + 1))
             mask_add(&round->floats, cpu);
+        return;
+    }
+    if (rule->action == VH_ACTION_NEAR) {
+        add_near(round, rule, mask);
         return;
     }
     if (rule->action == VH_ACTION_MEMORY) {
@@ -442,6 +465,7 @@ static void collect(VhRules *rules, const VhFacts *facts, struct round *round, g
             double figure = NAN;
             struct vh_mask mask;
 
+            round->strength = rule->has_strength ? vh_fieldref_number(&rule->strength, fact->record) : 0;
             if (rule->rule->action == VH_ACTION_MEMORY)
                 note_room(&round->ram, rule, fact->record);
             if (rule->rule->action == VH_ACTION_LOG || !vh_tests_hold(&rule->tests, fact->record) ||
@@ -489,8 +513,12 @@ static void apply_floats(struct round *round)
     for (unsigned cpu = 0; cpu < VH_CPUS_MAX; cpu++) {
         struct vh_wish *wish = round->float_all || mask_has(&round->floats, cpu) ? wish_of(round, cpu) : NULL;
 
-        if (wish)
-            *wish = (struct vh_wish){.guest_cpu = -1, .figure = NAN};
+        if (!wish)
+            continue;
+        *wish = (struct vh_wish){.guest_cpu = -1, .figure = NAN};
+        for (guint i = 0; i < round->nears->len; i++)
+            vh_vcpuset_del(&g_array_index(round->nears, struct vh_near, i).vcpus,
+                           (unsigned)round->map->cpus[cpu].vcpu);
     }
 }
 
@@ -527,15 +555,24 @@ gint64 vh_rules_wishes(VhRules *rules, const VhFacts *facts, const struct vh_cpu
 
     for (unsigned i = 0; i < count; i++)
         wishes[i] = (struct vh_wish){.guest_cpu = -1, .figure = NAN};
+    round.nears = rules->nears;
+    g_array_set_size(rules->nears, 0);
     vh_memory_begin(rules->memory);
     collect(rules, facts, &round, now);
     round.held = true;
+    round.strength = 0;
     next = vh_memory_end(rules->memory, now, add_held, &round);
     apply_groups(&round);
     apply_floats(&round);
     apply_limit(rules, &round);
     rules->ram = round.ram;
     return next;
+}
+
+const struct vh_near *vh_rules_nears(const VhRules *rules, unsigned *count)
+{
+    *count = rules->nears->len;
+    return (const struct vh_near *)(const void *)rules->nears->data;
 }
 
 const struct vh_ram_wish *vh_rules_ram(const VhRules *rules)

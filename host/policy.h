@@ -5,8 +5,9 @@
  * Rules are compiled for a kind of hint when its first hint arrives. `pin` asks for an anchor: one guest CPU's
  * vCPU gets a host CPU; `group` asks that vCPUs be close together, and groups that share a vCPU are one; `float`
  * leaves vCPUs alone whatever others ask; `boost` asks
- * that the vCPU be favoured as long as its fact holds; `memory` asks for more of it for the whole guest. A field
- * that names no CPU, or one that the guest's CPU map does not have, asks for nothing.
+ * that the vCPU be favoured as long as its fact holds; `memory` asks for more of it for the whole guest; `near`
+ * asks that vCPUs be close together as far as that goes (near.h). A field that names no CPU, or one that the
+ * guest's CPU map does not have, asks for nothing.
  *
  * A wish of a rule with `hold` outlives its fact that long; an event (a hint without key) is a fact that ends at
  * once. With `cooldown`, a wish that ended does not come again for the same CPUs before that. What they need to
@@ -14,6 +15,7 @@
 #pragma once
 
 #include "facts.h"
+#include "near.h"
 #include "policy-file.h"
 #include "vcpus.h"
 
@@ -88,6 +90,9 @@ char *vh_rules_misfit(VhRules *rules);
  * different though nothing else changes; -1: never. */
 gint64 vh_rules_wishes(VhRules *rules, const VhFacts *facts, const struct vh_cpu_map *map, gint64 now,
                        struct vh_wish *wishes, unsigned count);
+
+/* Which vCPUs (by their position) the last vh_rules_wishes found are to be near each other; `by` is the rule. */
+const struct vh_near *vh_rules_nears(const VhRules *rules, unsigned *count);
 
 /* What the last vh_rules_wishes found about the guest's memory. */
 const struct vh_ram_wish *vh_rules_ram(const VhRules *rules);

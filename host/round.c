@@ -77,6 +77,10 @@ static void survey_guest(VhRound *round, const struct vh_entry *entry)
     unsigned vhosts = 0;
     const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
 
+    struct vh_vcpuset off = {{0}};
+    unsigned near_count = 0;
+    const struct vh_near *nears = NULL;
+
     vh_helpers_count(entry->guest, &iothreads, &vhosts);
     g_array_set_size(round->wishes, count);
     g_ptr_array_set_size(round->now, (gint)count);
@@ -84,10 +88,14 @@ static void survey_guest(VhRound *round, const struct vh_entry *entry)
         memset(round->wishes->data, 0, count * sizeof(struct vh_wish));
     else
         vh_guest_wishes(entry->guest, (struct vh_wish *)(void *)round->wishes->data);
+    if (!entry->held)
+        nears = vh_guest_nears(entry->guest, &near_count);
     for (unsigned i = 0; i < count; i++) {
         round->now->pdata[i] = (gpointer)pinned_to(round, vcpus[i].thread);
-        if (off_of(entry, &vcpus[i]))
-            memset(&g_array_index(round->wishes, struct vh_wish, i), 0, sizeof(struct vh_wish));
+        if (!off_of(entry, &vcpus[i]))
+            continue;
+        memset(&g_array_index(round->wishes, struct vh_wish, i), 0, sizeof(struct vh_wish));
+        vh_vcpuset_add(&off, i);
     }
     vh_survey_add(round->survey,
                   &(struct vh_survey_guest){.name = vh_entry_name(entry),
@@ -96,6 +104,9 @@ static void survey_guest(VhRound *round, const struct vh_entry *entry)
                                             .wishes = (const struct vh_wish *)(const void *)round->wishes->data,
                                             .now = (const struct vh_cpuset *const *)round->now->pdata,
                                             .vcpus = count,
+                                            .nears = nears,
+                                            .near_count = near_count,
+                                            .off = &off,
                                             .iothreads = iothreads,
                                             .vhosts = vhosts});
 }
@@ -122,7 +133,7 @@ static struct vh_trial_options tried_by(const struct vh_rule *rule, gint64 sampl
 
     return (struct vh_trial_options){.sample_us = sample_us,
                                      .on = rule->trial,
-                                     .keep_unproven = !boost,
+                                     .keep_unproven = !boost && rule->action != VH_ACTION_NEAR,
                                      .hold_us = boost ? rule->hold_us : 0,
                                      .rest_us = boost ? rule->cooldown_us : 0,
                                      .loss = rule->loss};

@@ -9,13 +9,10 @@
 #include "wire.h"
 
 const char *const vh_action_names[] = {
-    [VH_ACTION_PIN] = "pin",
-    [VH_ACTION_GROUP] = "group",
-    [VH_ACTION_FLOAT] = "float",
-    [VH_ACTION_LOG] = "log",
-    [VH_ACTION_BOOST] = "boost",
-    [VH_ACTION_MEMORY] = "memory",
-    NULL,
+    [VH_ACTION_PIN] = "pin",     [VH_ACTION_GROUP] = "group",
+    [VH_ACTION_FLOAT] = "float", [VH_ACTION_LOG] = "log",
+    [VH_ACTION_BOOST] = "boost", [VH_ACTION_MEMORY] = "memory",
+    [VH_ACTION_NEAR] = "near",   NULL,
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(vh_action_names) == VH_ACTION_COUNT + 1);
 
@@ -69,7 +66,7 @@ int vh_rule_parse_do(const char *text, enum vh_action *action, char **argument, 
         return vh_invalid(
             error,
             "there is no action \"%s\"; did you mean \"%s\"? (pin FIELD, group FIELD, float [FIELD], "
-            "log TEXT, boost FIELD [KIND], memory [FIELD])",
+            "log TEXT, boost FIELD [KIND], memory [FIELD], near FIELD [FIELD])",
             verb, best ? best : vh_action_names[0]);
     }
     if (!*rest && found != VH_ACTION_FLOAT && found != VH_ACTION_MEMORY)
@@ -77,6 +74,16 @@ int vh_rule_parse_do(const char *text, enum vh_action *action, char **argument, 
                           verb, verb);
     if (found == VH_ACTION_BOOST && take_boost(rest, boost, error) < 0)
         return -1;
+    if (found == VH_ACTION_NEAR && strpbrk(rest, " \t")) {
+        g_auto(GStrv) fields = g_strsplit(g_strdelimit(rest, "\t", ' '), " ", 2);
+
+        g_strstrip(fields[1]);
+        if (strchr(fields[1], ' '))
+            return vh_invalid(error, "near takes one field or two, not \"%s\"", rest);
+        *action = VH_ACTION_NEAR;
+        *argument = g_strjoinv(" ", fields);
+        return 0;
+    }
     if (found != VH_ACTION_LOG && strpbrk(rest, " \t"))
         return vh_invalid(error, "%s takes one field, not \"%s\"", verb, rest);
     *action = (enum vh_action)found;
@@ -157,18 +164,30 @@ char *vh_rule_text(const struct vh_rule *rule, const struct vh_kind *kind, const
 
 /* ---- binding ---- */
 
+static int bind_strength(const char *field, const struct vh_kind *kind, struct vh_bound_rule *bound,
+                         GError **error)
+{
+    if (vh_fieldref_find(kind, field, &bound->strength, error) < 0)
+        return -1;
+    bound->has_strength = true;
+    return bound->strength.type == VH_FIELD_INT ? 0 : vh_invalid(error, "\"%s\" is no integer", field);
+}
+
 static int bind_target(const struct vh_rule *rule, const struct vh_kind *kind, struct vh_bound_rule *bound,
                        GError **error)
 {
     const struct vh_fieldref *target = &bound->target;
+    g_auto(GStrv) fields = g_strsplit(rule->argument, rule->action == VH_ACTION_NEAR ? " " : "\n", 2);
 
     if (rule->action == VH_ACTION_LOG)
         return expand(rule->argument, kind, NULL, NULL, error);
     if (!*rule->argument)
         return 0;
-    if (vh_fieldref_find(kind, rule->argument, &bound->target, error) < 0)
+    if (vh_fieldref_find(kind, *fields, &bound->target, error) < 0)
         return -1;
     bound->has_target = true;
+    if (rule->action == VH_ACTION_NEAR && fields[1] && bind_strength(fields[1], kind, bound, error) < 0)
+        return -1;
     if (target->type != VH_FIELD_INT && target->type != VH_FIELD_INTS)
         return vh_invalid(error, "\"%s\" is neither an integer nor an array of integers, so it names no CPUs",
                           rule->argument);

@@ -15,6 +15,7 @@ enum vh_action {
     VH_ACTION_LOG,
     VH_ACTION_BOOST,
     VH_ACTION_MEMORY,
+    VH_ACTION_NEAR,
     VH_ACTION_COUNT
 };
 
@@ -22,7 +23,7 @@ enum vh_action {
 #define VH_RULES_MAX 256u
 #define VH_HOLD_MAX_US ((gint64)24 * 3600 * G_USEC_PER_SEC)
 
-/* "pin", "group", "float", "log", "boost", "memory", then NULL. */
+/* "pin", "group", "float", "log", "boost", "memory", "near", then NULL. */
 extern const char *const vh_action_names[];
 
 /* Where something was written: for people. */
@@ -36,8 +37,9 @@ struct vh_rule {
     char *on;     /* name of the kind's struct */
     VhWhen *when; /* NULL: always */
     enum vh_action action;
-    char *argument; /* a field's path, "" for none; LOG: the text; MEMORY: of the MiB that the guest can spare */
-    gint64 hold_us; /* the wish outlives the fact that long; BOOST: it lasts no longer than that */
+    char *argument;     /* a field's path, "" for none; LOG: the text; MEMORY: of the MiB that the guest can spare;
+                         * NEAR: perhaps two, the second that of how strongly */
+    gint64 hold_us;     /* the wish outlives the fact that long; BOOST: it lasts no longer than that */
     gint64 cooldown_us; /* and does not come again before that */
     enum vh_boost_kind boost;
     bool trial;    /* all but FLOAT, LOG: it must prove itself */
@@ -55,13 +57,14 @@ struct vh_bound_rule {
     struct vh_tests tests;
     bool has_target;
     struct vh_fieldref target; /* an integer: a guest CPU's number (GROUP: a mask); INTS: a mask */
-    bool has_room;
-    struct vh_fieldref room;   /* MEMORY */
-    struct vh_fieldref figure; /* if the rule has one */
+    bool has_room, has_strength;
+    struct vh_fieldref room;     /* MEMORY */
+    struct vh_fieldref strength; /* NEAR: higher is stronger */
+    struct vh_fieldref figure;   /* if the rule has one */
 };
 
-/* Reads "pin FIELD", "group FIELD", "float [FIELD]", "log TEXT", "boost FIELD [KIND]" or "memory [FIELD]" into
- * `action` and `argument` (g_free), and `boost`. 0; or -1 and VH_ERROR_INVALID_ARGUMENT. */
+/* Reads "pin FIELD", "group FIELD", "float [FIELD]", "log TEXT", "boost FIELD [KIND]", "memory [FIELD]" or "near
+ * FIELD [FIELD]" into `action` and `argument` (g_free), and `boost`. 0; or -1 and VH_ERROR_INVALID_ARGUMENT. */
 int vh_rule_parse_do(const char *text, enum vh_action *action, char **argument, enum vh_boost_kind *boost,
                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

@@ -86,6 +86,35 @@ static void add_vcpu(VhSurvey *survey, const struct share *share, struct vh_vcpu
     vh_vcpuset_add(&g_array_index(survey->groups, struct vh_vcpuset, share->groups + wish->group - 1), vcpu);
 }
 
+/* Makes groups of what is to be near; a vCPU that nothing else places is placed with its. */
+static void add_nears(VhSurvey *survey, const struct share *share, const struct vh_survey_guest *guest)
+{
+    g_autofree struct vh_near *nears = g_memdup2(guest->nears, guest->near_count * sizeof(*nears));
+    unsigned room = vh_near_room(survey->topology, &guest->options->pool, survey->reserved);
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < guest->near_count; i++)
+        for (unsigned v = 0; guest->off && v < guest->vcpus; v++)
+            if (vh_vcpuset_has(guest->off, v))
+                vh_vcpuset_del(&nears[i].vcpus, v);
+    count = vh_near_join(nears, guest->near_count, room);
+    for (unsigned i = 0; i < count; i++) {
+        const struct vh_rule *rule = nears[i].by;
+
+        g_array_append_val(survey->groups, nears[i].vcpus);
+        for (unsigned v = 0; v < guest->vcpus; v++) {
+            struct vh_wish *wish = &g_array_index(survey->wishes, struct vh_wish, share->vcpus + v);
+
+            if (!vh_vcpuset_has(&nears[i].vcpus, v) || wish->kind != VH_WISH_NONE)
+                continue;
+            wish->kind = VH_WISH_GROUP;
+            wish->group = survey->groups->len - share->groups;
+            wish->rule = rule->name;
+            wish->tried = rule->trial ? rule : NULL;
+        }
+    }
+}
+
 void vh_survey_add(VhSurvey *survey, const struct vh_survey_guest *guest)
 {
     struct share share = {.vcpus = survey->wishes->len, .groups = survey->groups->len};
@@ -100,6 +129,8 @@ void vh_survey_add(VhSurvey *survey, const struct vh_survey_guest *guest)
 
     for (unsigned v = 0; v < guest->vcpus; v++)
         add_vcpu(survey, &share, &anchors, v, &guest->wishes[v], guest->now[v]);
+    if (guest->near_count)
+        add_nears(survey, &share, guest);
     entry.group_count = survey->groups->len - share.groups;
     g_array_append_val(survey->guests, entry);
     g_array_append_val(survey->shares, share);

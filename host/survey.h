@@ -14,6 +14,9 @@ struct vh_survey_guest {
     const struct vh_wish *wishes;         /* one for each vCPU; copied */
     const struct vh_cpuset *const *now;   /* what each vCPU is held to by us, NULL: nothing; copied */
     unsigned vcpus, iothreads, vhosts;
+    const struct vh_near *nears; /* `by` is the rule (struct vh_rule); copied */
+    unsigned near_count;
+    const struct vh_vcpuset *off; /* left alone whatever is wished; NULL: none */
 };
 
 VhSurvey *vh_survey_new(void);

@@ -523,6 +523,37 @@ static void test_memory(void)
     end(f);
 }
 
+static void test_near(void)
+{
+    struct fixture *f = begin("[rule affinity-group]\nenabled = no\n"
+                              "[rule close]\non = affinity\nwhen = cpus > 1\ndo = near mask pid\n"
+                              "[rule apart]\non = affinity\nwhen = pid == 99\ndo = float mask\n");
+    unsigned count = 0;
+    const struct vh_near *near = NULL;
+
+    task(f, 7, 0x3);
+    anchors(f);
+    near = vh_rules_nears(f->rules, &count);
+    g_assert_cmpuint(count, ==, 1);
+    /* Guest CPU i is served by vCPU 3 - i. */
+    g_assert_cmpuint(near->vcpus.words[0], ==, 0xc);
+    g_assert_cmpuint(near->strength, ==, 7);
+    g_assert_cmpstr(((const struct vh_rule *)near->by)->name, ==, "close");
+    g_assert_true(((const struct vh_rule *)near->by)->trial);
+    g_assert_cmpint(f->wishes[2].kind, ==, VH_WISH_NONE);
+    /* What floats by a rule is nobody's neighbour. */
+    task(f, 99, 0x1);
+    anchors(f);
+    near = vh_rules_nears(f->rules, &count);
+    g_assert_cmpuint(near[0].vcpus.words[0] & 0x8, ==, 0);
+    task(f, 7, 0);
+    task(f, 99, 0);
+    anchors(f);
+    vh_rules_nears(f->rules, &count);
+    g_assert_cmpuint(count, ==, 0);
+    end(f);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -544,5 +575,6 @@ int main(int argc, char **argv)
     g_test_add_func("/policy/max-hints", test_max_hints);
     g_test_add_func("/policy/actions", test_actions);
     g_test_add_func("/policy/memory", test_memory);
+    g_test_add_func("/policy/near", test_near);
     return g_test_run();
 }
