@@ -217,7 +217,6 @@ static void test_crash_and_orphans(struct fixture *f, G_GNUC_UNUSED gconstpointe
         g_assert_cmpint(sched_setaffinity(threads[i].tid, sizeof(*cpus), (const cpu_set_t *)(const void *)cpus),
                         ==, 0);
     }
-    g_free(hold);
     actuate =
         vh_actuate_new(f->saved, f->journal, &vh_actuator_pin); /* as the next daemon: the slot is still there */
     assert_cpus(f->victim.tid, &f->floating);
