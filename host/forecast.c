@@ -276,6 +276,9 @@ static void survey_member(VhForecast *forecast, struct member *member, gint64 no
     gint64 next =
         vh_rules_wishes(member->rules, member->facts, &member->map, now, member->wishes, told->vcpus->len);
 
+    unsigned near_count = 0;
+    const struct vh_near *nears = vh_rules_nears(member->rules, &near_count);
+
     note_misfit(member);
     if (next >= 0 && (forecast->next < 0 || next < forecast->next))
         forecast->next = next;
@@ -292,7 +295,9 @@ static void survey_member(VhForecast *forecast, struct member *member, gint64 no
                                             .memory_nodes = told->nodes_known ? &told->nodes : NULL,
                                             .wishes = member->wishes,
                                             .now = held,
-                                            .vcpus = told->vcpus->len});
+                                            .vcpus = told->vcpus->len,
+                                            .nears = nears,
+                                            .near_count = near_count});
 }
 
 static char *reason_of(const VhForecast *forecast, unsigned guest, unsigned thread, const struct vh_wish *wish)
