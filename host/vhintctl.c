@@ -40,7 +40,7 @@ static const struct command {
     {"enable", "DOMAIN", " profile connect ", 1, 1, vh_ctl_enable,
      "give a domain of libvirt's (name or UUID) vhint's channel, now and for later"},
     {"disable", "DOMAIN", " connect ", 1, 1, vh_ctl_disable,
-     "take the channel and the profile away from a domain"},
+     "take what enable added away from a domain: the channel and the profile"},
     {"policy", "check [DIR] | show GUEST", " cpus program-dir ", 1, 2, vh_ctl_policy,
      "check the policy files of DIR (/etc/vhint), or show what applies to a guest"},
 };
