@@ -14,6 +14,7 @@ struct item {
     pid_t thread;
     VhHold *hold;         /* NULL: probing failed */
     bool applied;         /* `set` is in force */
+    gint64 since;         /* applied: monotonic time, us */
     union vh_setting set; /* in force, or tried and failed */
     bool failed;          /* `set` could not be applied */
     bool barred;          /* by the thread's control group */
@@ -214,6 +215,7 @@ static struct item *learn(VhActuate *actuate, const struct vh_target *target)
     else if (actuate->actuator->found)
         item->applied = actuate->actuator->found(item->hold, &item->set);
     adopt(actuate, item);
+    item->since = g_get_monotonic_time();
     g_hash_table_insert(actuate->items, GINT_TO_POINTER(target->thread), item);
     return item;
 }
@@ -293,6 +295,7 @@ static bool carry_out(VhActuate *actuate, struct item *item, bool quiet)
         return g_error_matches(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT);
     }
     item->applied = true;
+    item->since = g_get_monotonic_time();
     item->failed = false;
     item->barred = false;
     g_clear_pointer(&item->problem, g_free);
@@ -392,4 +395,11 @@ void vh_actuate_describe(const VhActuate *actuate, pid_t thread, char **former, 
 
     *former = item && item->hold ? actuate->actuator->former(item->hold) : g_strdup("");
     *problem = item && item->problem ? item->problem : "";
+}
+
+gint64 vh_actuate_age(const VhActuate *actuate, pid_t thread)
+{
+    const struct item *item = find(actuate, thread);
+
+    return item && item->applied ? g_get_monotonic_time() - item->since : -1;
 }

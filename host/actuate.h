@@ -56,3 +56,6 @@ const union vh_setting *vh_actuate_barred(const VhActuate *actuate, pid_t thread
 
 /* For people: the former state ("" if unchanged) and the last failure ("" if none). g_free() `*former`. */
 void vh_actuate_describe(const VhActuate *actuate, pid_t thread, char **former, const char **problem);
+/* For how many microseconds what is in force has been; -1: nothing is. What was found in force counts from then.
+ */
+gint64 vh_actuate_age(const VhActuate *actuate, pid_t thread);

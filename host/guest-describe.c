@@ -99,6 +99,15 @@ static int by_text(gconstpointer a, gconstpointer b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+static char *fact_json(const VhGuest *guest, const struct vh_fact *fact)
+{
+    const struct vh_managed *managed = vh_programs_by_id(guest->programs, fact->program);
+    GString *line = g_string_new(NULL);
+
+    vh_hint_json(line, guest->config->name, managed ? managed->name : "", fact->kind, fact->record, -1);
+    return g_string_free(line, FALSE);
+}
+
 char **vh_guest_describe_facts(const VhGuest *guest)
 {
     GPtrArray *lines = g_ptr_array_new();
@@ -106,14 +115,37 @@ char **vh_guest_describe_facts(const VhGuest *guest)
     const struct vh_fact *fact = NULL;
 
     vh_facts_iter_init(&iter, guest->facts);
-    while ((fact = vh_facts_iter_next(&iter))) {
-        const struct vh_managed *managed = vh_programs_by_id(guest->programs, fact->program);
-        GString *line = g_string_new(NULL);
-
-        vh_hint_json(line, guest->config->name, managed ? managed->name : "", fact->kind, fact->record, -1);
-        g_ptr_array_add(lines, g_string_free(line, FALSE));
-    }
+    while ((fact = vh_facts_iter_next(&iter)))
+        g_ptr_array_add(lines, fact_json(guest, fact));
     g_ptr_array_sort(lines, by_text);
     g_ptr_array_add(lines, NULL);
     return (char **)g_ptr_array_free(lines, FALSE);
+}
+
+struct behind {
+    const VhGuest *guest;
+    unsigned actions;
+    GPtrArray *lines;
+};
+
+static void note_behind(const struct vh_rule *rule, const struct vh_fact *fact, gpointer data)
+{
+    const struct behind *behind = data;
+
+    if (behind->actions >> rule->action & 1)
+        g_ptr_array_add(behind->lines, fact_json(behind->guest, fact));
+}
+
+char **vh_guest_describe_behind(VhGuest *guest, unsigned position, unsigned actions, unsigned max, unsigned *count)
+{
+    struct behind behind = {.guest = guest, .actions = actions, .lines = g_ptr_array_new_with_free_func(g_free)};
+
+    vh_rules_behind(guest->rules, guest->facts, &guest->map, position, note_behind, &behind);
+    *count = behind.lines->len;
+    g_ptr_array_sort(behind.lines, by_text);
+    if (behind.lines->len > max)
+        g_ptr_array_set_size(behind.lines, (gint)max);
+    g_ptr_array_set_free_func(behind.lines, NULL);
+    g_ptr_array_add(behind.lines, NULL);
+    return (char **)g_ptr_array_free(behind.lines, FALSE);
 }

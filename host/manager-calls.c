@@ -57,7 +57,9 @@ GVariant *vh_manager_guest(VhManager *manager, const char *guest, GError **error
 
 GVariant *vh_manager_explain(VhManager *manager, const char *guest, GError **error)
 {
-    return vh_manager_find(manager, guest, error) ? vh_round_explain(manager->round, guest) : NULL;
+    const struct vh_entry *entry = vh_manager_find(manager, guest, error);
+
+    return entry ? vh_round_explain(manager->round, entry) : NULL;
 }
 
 GVariant *vh_manager_programs(VhManager *manager, const char *guest, GError **error)

@@ -595,3 +595,27 @@ gint64 vh_rules_admit(VhRules *rules, unsigned hints, gint64 now)
     rules->tokens = MAX(rules->tokens, -rate);
     return rules->tokens >= 0 ? 0 : (gint64)(-rules->tokens / rate * G_USEC_PER_SEC) + 1;
 }
+
+/* ---- what is behind a wish ---- */
+
+void vh_rules_behind(VhRules *rules, const VhFacts *facts, const struct vh_cpu_map *map, unsigned vcpu,
+                     VhBehindFunc func, gpointer data)
+{
+    int cpu = vh_cpu_map_find(map, vcpu);
+    VhFactsIter iter;
+    const struct vh_fact *fact = NULL;
+
+    vh_facts_iter_init(&iter, facts);
+    while (cpu >= 0 && (fact = vh_facts_iter_next(&iter))) {
+        const struct bound_kind *bound = bound_of(rules, fact->kind);
+
+        for (unsigned i = 0; i < bound->count; i++) {
+            const struct vh_bound_rule *rule = &bound->rules[i];
+            struct vh_mask mask;
+
+            if (rule->rule->action != VH_ACTION_LOG && vh_tests_hold(&rule->tests, fact->record) &&
+                read_target(rule, fact->record, map, &mask) == VH_VERDICT_OK && mask_has(&mask, (unsigned)cpu))
+                func(rule->rule, fact, data);
+        }
+    }
+}

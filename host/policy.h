@@ -99,3 +99,8 @@ const struct vh_ram_wish *vh_rules_ram(const VhRules *rules);
 
 /* max-hints: counts `hints` that arrived at `now`. 0: act upon them now; else the microseconds after which to. */
 gint64 vh_rules_admit(VhRules *rules, unsigned hints, gint64 now);
+
+/* The facts that ask for something for the vCPU at position `vcpu`, each with the rule that says so. */
+typedef void (*VhBehindFunc)(const struct vh_rule *rule, const struct vh_fact *fact, gpointer data);
+void vh_rules_behind(VhRules *rules, const VhFacts *facts, const struct vh_cpu_map *map, unsigned vcpu,
+                     VhBehindFunc func, gpointer data);

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "explain.h"
 #include "helpers.h"
 #include "hotplug.h"
 #include "load.h"
@@ -501,20 +502,19 @@ GVariant *vh_round_memory(const VhRound *round, const struct vh_entry *entry)
     return vh_ram_describe(round->ram, vh_entry_name(entry));
 }
 
-GVariant *vh_round_explain(const VhRound *round, const char *guest)
+GVariant *vh_round_explain(VhRound *round, const struct vh_entry *entry)
 {
-    g_autoptr(GVariant) actions = g_variant_ref_sink(vh_trials_describe(round->trials, guest));
-    GVariant *memory = vh_ram_explain(round->ram, guest);
-    g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
+    guint number = 0;
 
-    for (gsize i = 0; i < g_variant_n_children(actions); i++) {
-        g_autoptr(GVariant) action = g_variant_get_child_value(actions, i);
-
-        g_variant_builder_add_value(&builder, action);
-    }
-    if (memory)
-        g_variant_builder_add_value(&builder, memory);
-    return g_variant_builder_end(&builder);
+    g_ptr_array_find((GPtrArray *)round->entries, entry, &number);
+    return vh_explain(&(struct vh_explain){.entry = entry,
+                                           .number = number,
+                                           .plan = plan(round),
+                                           .survey = round->survey,
+                                           .pins = round->actuate,
+                                           .boosts = round->boosts,
+                                           .trials = round->trials,
+                                           .ram = round->ram});
 }
 
 VhRound *vh_round_new(const GPtrArray *entries, VhPolicyStore *policy, VhSaved *saved, VhJournal *journal,

@@ -68,4 +68,4 @@ void vh_round_describe(VhRound *round, const struct vh_entry *entry, GVariant **
 /* GetGuest's a{sv} of its memory, floating; NULL: no rule has to do with it. */
 GVariant *vh_round_memory(const VhRound *round, const struct vh_entry *entry);
 /* Explain's aa{sv}, floating. */
-GVariant *vh_round_explain(const VhRound *round, const char *guest);
+GVariant *vh_round_explain(VhRound *round, const struct vh_entry *entry);

@@ -56,12 +56,6 @@ static const struct column program_columns[] = {
     {0},
 };
 
-static const struct column action_columns[] = {
-    {"VCPU", "vcpu", PLAIN},     {"ACTION", "action", PLAIN},   {"RULE", "rule", PLAIN},
-    {"STATE", "state", PLAIN},   {"VERDICT", "verdict", PLAIN}, {"REASON", "reason", PLAIN},
-    {"FOUND", "numbers", PLAIN}, {"PROBLEM", "problem", PLAIN}, {0},
-};
-
 /* ---- printing ---- */
 
 /* A value as people read it; "-" for what is not there, unknown or empty. */
@@ -296,12 +290,6 @@ int vh_ctl_programs(struct vh_ctl *ctl, GError **error)
 {
     g_autoptr(GVariant) programs = list(ctl, "ListPrograms", g_variant_new("(s)", ctl->args[0]), error);
     return programs ? show(ctl, programs, program_columns, "no programs") : -1;
-}
-
-int vh_ctl_why(struct vh_ctl *ctl, GError **error)
-{
-    g_autoptr(GVariant) actions = list(ctl, "Explain", g_variant_new("(s)", ctl->args[0]), error);
-    return actions ? show(ctl, actions, action_columns, "nothing is, or was, on trial") : -1;
 }
 
 int vh_ctl_hints(struct vh_ctl *ctl, GError **error)

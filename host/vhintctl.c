@@ -21,7 +21,7 @@ static const struct command {
      "the daemon, and each guest's vCPUs: where they may run and why"},
     {"guests", "", "", 0, 0, vh_ctl_guests, "list the guests"},
     {"why", "GUEST", "", 1, 1, vh_ctl_why,
-     "what is done for a guest's vCPUs on trial, and what it was found to be worth"},
+     "each action for a guest: the hint, rule and limits behind it, what it replaced, since when"},
     {"map", "", " topology svg policy replay program-dir vcpus ", 0, 0, vh_ctl_map,
      "the host's sockets, caches and cores, and what is placed where, or would be"},
     {"plan", "", " policy topology replay steps program-dir vcpus ", 0, 0, vh_ctl_plan,

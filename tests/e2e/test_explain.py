@@ -78,6 +78,44 @@ class Explain(unittest.TestCase):
             "{http://www.w3.org/2000/svg}text")}
         self.assertIn("fake/1", texts)
 
+    def why(self):
+        """The pins, by vCPU. (The default rules boost, too.)"""
+        return {action["vcpu"]: action for action in self.json("why", "fake") if action["action"] == "pin"}
+
+    def test_why(self):
+        """The hint, the rule, the limits, what it replaced, since when; also for what is wished and cannot be."""
+        self.assertIn("nothing is done for it", self.call("why", "fake").stdout)
+        for pid in range(1, 7):
+            self.ask(1, pid=pid)
+        self.guest.wait_pinned(1)
+        action, = self.why().values()
+        self.assertEqual((action["vcpu"], action["action"], action["state"], action["in_force"]),
+                         (1, "pin", "applied", True))
+        self.assertEqual(action["host_cpus"], str(self.guest.pinned()[1]))
+        self.assertEqual(action["former"], vhtest.format_cpus(self.guest.floating))
+        self.assertEqual(action["rule"], "affinity-pin")
+        self.assertRegex(action["rule_from"], "00-affinity.conf:[0-9]+$")
+        self.assertIn("when cpus == 1", action["rule_text"])
+        self.assertEqual(action["hint_count"], 6)
+        self.assertEqual({json.loads(hint)["fields"]["pid"] for hint in action["hints"]}, set(range(1, 7)))
+        self.assertIn("6 hints pin guest CPU 1", action["why"])
+        self.assertRegex(action["limits"], r"pool [-0-9,]+ \(.*vhint.conf:[0-9]+\)")
+        self.assertIn("max-pins 512 (default)", action["limits"])
+        older = wait_for(lambda: self.why()[1]["age"], 5, "it gets older")
+        wait_for(lambda: self.why()[1]["age"] > older + 0.01, 5, "it gets older")
+        text = self.call("why", "fake").stdout
+        self.assertRegex(text, r"^vCPU 1: pin to CPUs [0-9]+: applied, for [0-9.]+ s \(since 2")
+        self.assertIn("\n  hint     fake affinity/affinity pid=1 ", text)
+        # A wish beyond what there is room for.
+        room = len(self.guest.floating)
+        if room < self.guest.cpus:
+            for cpu in range(room + 1):
+                self.ask(cpu, pid=cpu + 1)
+            refused = wait_for(lambda: [a for a in self.why().values() if not a["in_force"]], 5, "one is not pinned")
+            self.assertEqual(len(refused), 1)
+            self.assertEqual((refused[0]["state"], refused[0]["age"], refused[0]["hint_count"]), ("wanted", -1, 1))
+            self.assertIn("enlarge it or allow overcommit", refused[0]["why"])
+
     def test_plan_of_what_is(self):
         """Another policy, beside the one in force: what would it do? Nothing is done."""
         self.ask(1)

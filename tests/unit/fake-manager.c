@@ -79,9 +79,17 @@ GVariant *vh_manager_explain(G_GNUC_UNUSED VhManager *manager, const char *guest
 {
     if (!known(guest, error))
         return NULL;
-    return g_variant_new_parsed("@aa{sv} [{'vcpu': <uint32 2>, 'action': <'boost by nice'>, 'rule': <'urgent'>, "
-                                "'state': <'kept'>, 'verdict': <'kept'>, 'reason': <'it waits less than before'>, "
-                                "'numbers': <'waits 65.2% -> 2.8%'>, 'before': <0.625>, 'problem': <''>}]");
+    return g_variant_new_parsed(
+        "@aa{sv} [{'vcpu': <uint32 1>, 'action': <'pin'>, 'rule': <'affinity-pin'>, 'state': <'applied'>, "
+        "'rule_from': <'00-affinity.conf:5'>, 'rule_text': <'on affinity when cpus == 1 do pin mask'>, "
+        "'in_force': <true>, 'host_cpus': <'5'>, 'former': <'0-7'>, 'age': <3725.5>, "
+        "'why': <'4 hints pin guest CPU 1 (rule affinity-pin); CPU 5 of NUMA node 0'>, "
+        "'limits': <'pool 2-5 (10-web.conf:3), max-pins 512 (default)'>, 'verdict': <''>, "
+        "'hints': <['{\"guest\":\"web\",\"program\":\"affinity\",\"kind\":\"affinity\",\"fields\":{\"pid\":812,"
+        "\"comm\":\"x \\\\u001b\"}}']>, 'hint_count': <uint32 4>}, "
+        "{'vcpu': <uint32 2>, 'reverts': <uint32 1>, 'action': <'boost by nice'>, 'rule': <'urgent'>, "
+        "'state': <'kept'>, 'verdict': <'kept'>, 'reason': <'it waits less than before'>, "
+        "'numbers': <'waits 65.2% -> 2.8%'>, 'before': <0.625>, 'problem': <''>}]");
 }
 
 GVariant *vh_manager_policy(G_GNUC_UNUSED VhManager *manager, const char *guest, GError **error)

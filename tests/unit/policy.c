@@ -161,6 +161,34 @@ static void test_affinity(void)
     end(f);
 }
 
+static void note_behind(const struct vh_rule *rule, const struct vh_fact *fact, gpointer data)
+{
+    const struct fake_affinity *affinity = (const void *)fact->record;
+
+    g_string_append_printf(data, "%s:%u ", rule->name, affinity->pid);
+}
+
+/* What is behind the wishes of one vCPU, and of no other. VCPUS - 1 - N serves guest CPU N. */
+static void test_behind(void)
+{
+    struct fixture *f = begin("[rule affinity-boost]\nenabled = no\n");
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    task(f, 10, 1 << 2);
+    task(f, 12, 1 << 0 | 1 << 1);
+    vh_rules_behind(f->rules, f->facts, &f->map, VCPUS - 1 - 2, note_behind, text);
+    g_assert_cmpstr(text->str, ==, "affinity-pin:10 ");
+    g_string_truncate(text, 0);
+    vh_rules_behind(f->rules, f->facts, &f->map, VCPUS - 1 - 1, note_behind, text);
+    g_assert_cmpstr(text->str, ==, "affinity-group:12 ");
+    g_string_truncate(text, 0);
+    task(f, 12, 0);
+    vh_rules_behind(f->rules, f->facts, &f->map, VCPUS - 1 - 1, note_behind, text);
+    vh_rules_behind(f->rules, f->facts, &f->map, VCPUS, note_behind, text);
+    g_assert_cmpstr(text->str, ==, "");
+    end(f);
+}
+
 static void test_groups(void)
 {
     struct fixture *f = begin("");
@@ -558,6 +586,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/policy/affinity", test_affinity);
+    g_test_add_func("/policy/behind", test_behind);
     g_test_add_func("/policy/groups", test_groups);
     g_test_add_func("/policy/verdicts", test_verdicts);
     g_test_add_func("/policy/stranger/pins", test_stranger_pins);
