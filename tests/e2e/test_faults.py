@@ -275,14 +275,20 @@ class Cpus(Faults):
 
     def test_pinned_vcpu_is_plugged_and_unplugged(self):
         guest = self.guest
+        if guest.output("cat /sys/devices/system/cpu/possible") == "0-5":
+            # Seen with 6.12 and 7.2 under TCG: "Allowing 6 present CPUs plus 0 hotplug CPUs".
+            self.skipTest("this guest's kernel allows no CPU beyond those that it booted with")
         free = next(slot for slot in guest.qmp.call("query-hotpluggable-cpus") if "qom-path" not in slot)
         guest.qmp.call("device_add", id="extra", driver=free["type"], **free["props"])
-        guest.run("for i in $(seq 100); do [ -e /sys/devices/system/cpu/cpu6 ] && break; sleep 0.1; done; "
-                  "grep -q 1 /sys/devices/system/cpu/cpu6/online || echo 1 >/sys/devices/system/cpu/cpu6/online")
+        # Older kernels number it as the next one, newer ones gave each possible CPU its number at boot.
+        plugged = "cd /sys/devices/system/cpu && ls -d cpu[0-9]* | grep -v '^cpu[0-5]$' | cut -c 4-; true"
+        number = int(wait_for(lambda: guest.output(plugged), 10, "the guest has its new CPU"))
+        online = f"/sys/devices/system/cpu/cpu{number}/online"
+        guest.run(f"grep -q 1 {online} || echo 1 >{online}")
         guest._threads = guest._apic = None
-        self.sleeper(guest, 6)
-        self.wait_pinned(guest, 6, within=5)
-        thread = guest.thread(6)
+        self.sleeper(guest, number)
+        self.wait_pinned(guest, number, within=5)
+        thread = guest.thread(number)
         guest.qmp.call("device_del", id="extra")
         guest.qmp.wait_event("DEVICE_DELETED", 30)
         guest._threads = guest._apic = None

@@ -311,6 +311,35 @@ class Injector(unittest.TestCase):
                 self.assertEqual(self.guest.output(switches), before)
         self.connect()
 
+    def test_a_port_that_comes_late(self):
+        """Hot-plugged after the injector started, pulled out, and plugged in again."""
+        path, call = self.guest.path("late"), self.guest.qmp.call
+        late = self.guest.start_command("exec vhint-injector --port org.vhint.late --verbose 2>/tmp/late")
+        self.addCleanup(lambda: late.result or late.kill())
+
+        def says(words):
+            wait_for(lambda: words in self.guest.output("cat /tmp/late"), 20, f"the injector says {words}")
+
+        says("waiting for one")
+        call("chardev-add", id="late", backend={"type": "socket", "data": {
+            "addr": {"type": "unix", "data": {"path": path}}, "server": True, "wait": False}})
+        self.addCleanup(call, "chardev-remove", id="late")
+        for expected in ([], ["affinity"]):
+            call("device_add", driver="virtserialport", id="late-port", chardev="late", name="org.vhint.late")
+            other = channel.Channel(path)
+            self.addCleanup(other.close)
+            self.assertEqual(list(other.start()), expected)
+            if not expected:
+                self.assertEqual(other.load("affinity", self.affinity).error, 0)
+            task = self.guest.start_command("exec taskset 2 sleep 1000")
+            wait_for(lambda: task.pid in channel.apply_hints({}, other.drain(0.1)), 5, "a hint through the late port")
+            task.kill()
+            other.close()
+            self.guest.run(">/tmp/late")
+            call("device_del", id="late-port")
+            self.guest.qmp.wait_event("DEVICE_DELETED")
+            says("the port has gone")
+
     def test_usage(self):
         self.assertEqual(self.guest.run("vhint-injector --nonsense", check=False).code, 64)
         self.assertEqual(self.guest.run("vhint-injector more", check=False).code, 64)
@@ -319,3 +348,35 @@ class Injector(unittest.TestCase):
         result = self.guest.run("vhint-injector --port-path /none", check=False)
         self.assertNotEqual(result.code, 0)
         self.assertIn("/none", result.output)
+
+
+class Lockdown(unittest.TestCase):
+    """A kernel that keeps its memory from root: what the affinity program does is allowed there, a kprobe is not."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.guest = cls.enterClassContext(vhtest.Guest(append="lockdown=confidentiality"))
+        cls.channel = channel.Channel(cls.guest.channel_path)
+        cls.addClassCleanup(cls.channel.close)
+        cls.channel.start()
+
+    def test_affinity(self):
+        self.assertIn("[confidentiality]", self.guest.output("cat /sys/kernel/security/lockdown"))
+        older = self.guest.start_command("exec taskset 1 sleep 1000")
+        wait_for(lambda: "1" in self.guest.output("walk").split(), 5, "a task older than the program")
+        answer = self.channel.load("affinity", read(AFFINITY))
+        self.assertEqual(answer.error, 0, answer.text + answer.log)
+        task = self.guest.start_command("exec taskset 4 sleep 1000")
+        facts = {}
+        wait_for(lambda: channel.apply_hints(facts, self.channel.drain(0.1)) == {older.pid: 1, task.pid: 4}, 5,
+                 "hints of both tasks")
+        task.kill()
+        records = self.channel.snapshot()[answer.program]
+        self.assertEqual([(hint.pid, hint.mask) for hint in map(channel.Affinity, records)], [(older.pid, 1)])
+
+    def test_a_kprobe_is_refused(self):
+        directory = vhtest.temporary_directory()
+        source = os.path.join(HERE, "programs/kprobe.bpf.c")
+        answer = self.channel.load("kprobe", read(compile_bpf(source, os.path.join(directory, "kprobe.o"))))
+        self.assertEqual(answer.error, errno.EPERM, answer.text)
+        self.assertIn("kprobe/do_task_dead", answer.text)
