@@ -8,6 +8,7 @@
  * and exit, to be started again. After SECONDS "holding N" is printed and the N workers do nothing until churn
  * gets SIGTERM, which ends them all. */
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -199,18 +200,22 @@ static bool start_worker(int number, unsigned int *seed)
     return pid > 0;
 }
 
-/* Starts again the workers that ended. */
-static void reap(unsigned int *seed)
+/* Starts again the workers that ended; the number of them. On a slow machine as many may end meanwhile: hence
+ * `end`. */
+static int reap(time_t end, unsigned int *seed)
 {
+    int started = 0;
     pid_t pid;
 
-    while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
+    while (time(NULL) < end && (pid = waitpid(-1, NULL, WNOHANG)) > 0) {
         for (int i = 0; i < shared->workers; i++) {
             if (atomic_load(&shared->worker[i].pid) != pid)
                 continue;
             start_worker(i, seed);
+            started++;
         }
     }
+    return started;
 }
 
 static bool all_hold(void)
@@ -222,10 +227,14 @@ static bool all_hold(void)
     return true;
 }
 
+#define NEVER ((time_t)INT_MAX)
+
 static int churn(int workers, int seconds, unsigned int seed)
 {
-    time_t end = time(NULL) + seconds;
     bool holding = false;
+    int started = 0;
+    time_t begin;
+    time_t stopped;
     sigset_t set;
     int got;
 
@@ -238,18 +247,22 @@ static int churn(int workers, int seconds, unsigned int seed)
         if (!start_worker(i, &seed))
             return 1;
     }
-    while (time(NULL) < end) {
-        reap(&seed);
+    begin = time(NULL);
+    while (time(NULL) < begin + seconds) {
+        started += reap(begin + seconds, &seed);
         pause_ms(5);
     }
     atomic_store(&shared->stop, 1);
+    stopped = time(NULL);
     for (int waited = 0; !holding && waited < 30000; waited += 20) {
         pause_ms(20);
-        reap(&seed);
+        started += reap(NEVER, &seed);
         holding = all_hold();
     }
     pause_ms(300);
-    printf(holding ? "holding %d\n" : "of %d workers some do not end\n", workers);
+    printf(holding ? "holding %d" : "of %d workers some do not end", workers);
+    printf("; stopped after %ld s, %ld s more to hold; %d workers started again\n", (long)(stopped - begin),
+           (long)(time(NULL) - stopped), started);
     fflush(stdout);
     sigwait(&set, &got);
     for (int i = 0; i < workers; i++) {
