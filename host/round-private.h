@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What round.c, round-plan.c and round-boost.c share. */
+#pragma once
+
+#include "hotplug.h"
+#include "load.h"
+#include "ram.h"
+#include "round.h"
+
+struct VhRound {
+    const GPtrArray *entries; /* struct vh_entry */
+    VhPolicyStore *policy;
+    VhSaved *saved;
+    VhJournal *journal;
+    VhActuate *actuate;
+    VhActuate *boosts;
+    VhTrials *trials;
+    VhRam *ram;
+    guint unboosted; /* by the last run */
+    VhHotplug *hotplug;
+    struct vh_topology *topology;
+    VhLoad *load;
+    VhSurvey *survey; /* all guests, in the order of entries */
+    GArray *wishes;   /* struct vh_wish, scratch of plan */
+    GPtrArray *now;   /* struct vh_cpuset, scratch of plan */
+};
+
+/* ---- round.c ---- */
+
+/* Why the vCPU is not ours to place; NULL: it is. */
+const char *vh_round_off(const struct vh_entry *entry, const struct vh_vcpu *vcpu);
+/* What the thread is pinned to by us; NULL: nothing. */
+const struct vh_cpuset *vh_round_pin(const VhRound *round, pid_t thread);
+
+/* ---- round-plan.c ---- */
+
+/* The plan for what is wished now; the survey's. */
+const struct vh_plan *vh_round_plan(VhRound *round);
+/* Keeps what the plan cannot do for whole guests with them, and tells the journal once. */
+void vh_round_note(VhRound *round, const struct vh_plan *made);
+
+/* ---- round-boost.c ---- */
+
+/* Asks whether what is wished for a vCPU may be in force yet, or still. Returns whether a pin may.
+ * `planned`: the plan has one. */
+bool vh_round_ask(VhRound *round, const struct vh_target *target, const struct vh_wish *wish, bool planned);
+/* For struct vh_trials_funcs: boosts what is to be boosted now. */
+void vh_round_boost(const char *why, gpointer round);
