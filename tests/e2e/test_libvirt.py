@@ -400,12 +400,17 @@ class Machine(LibvirtCase):
             wait_for(lambda: self.memory(guest) == 192, 20, "put back through libvirt")
 
     def test_virtio_mem(self):
-        with Domain(self.libvirt, fresh=True, memory=192, extra="<maxMemory slots='2' unit='MiB'>1024</maxMemory>",
+        with Domain(self.libvirt, fresh=True, memory=192, append="memhp_default_state=online_movable",
+                    extra="<maxMemory slots='2' unit='MiB'>1024</maxMemory>",
                     cpu="<numa><cell id='0' cpus='0-1' memory='192' unit='MiB'/></numa>",
                     devices="<memballoon model='none'/><memory model='virtio-mem'><target><size unit='MiB'>256</size>"
                             "<node>0</node><block unit='MiB'>2</block><requested unit='MiB'>0</requested></target>"
                             "</memory>") as guest:
+            def total():
+                return int(guest.output("awk '/MemTotal/ { print $2 }' /proc/meminfo")) >> 10
+
             self.daemon.wait_ready()
+            before = total()
             self.grow()
             pin(guest)
 
@@ -413,8 +418,10 @@ class Machine(LibvirtCase):
                 return int(re.search(r"<requested unit='KiB'>(\d+)<", self.libvirt.virsh("dumpxml", guest.uuid))[1]) >> 10
             wait_for(lambda: requested() == 128, 20, "libvirt knows what is requested")
             self.assertEqual(guest.monitor("query-memory-devices")[0]["data"]["requested-size"], 128 << 20)
+            wait_for(lambda: total() >= before + 100, 30, "the guest has it")
             self.daemon.ctl("release", "guest")
             wait_for(lambda: requested() == 0, 20, "put back through libvirt")
+            wait_for(lambda: total() <= before + 10, 30, "the guest has given it back")
 
     def test_destroyed_while_programs_load(self):
         with Domain(self.libvirt) as guest:
