@@ -97,6 +97,7 @@ static void test_busiest(void)
         g_test_skip(vh_sample_missing("/proc"));
         return;
     }
+    g_assert_true(vh_sample_is_runnable("/proc", getpid()));
     thread = g_thread_new("spin", spin, &end);
     found = vh_sample_busiest("/proc", none, 50000);
     for (guint i = 0; i < found->len && !seen; i++) {

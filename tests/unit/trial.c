@@ -169,6 +169,41 @@ static void test_guest_figure_worse(void)
     assert_verdict(vh_trial_judge(&before, &after, LOSS), VH_TRIAL_REVERTED, "guest's own");
 }
 
+/* Who takes CPU time makes more of the others runnable: that is no reason to doubt what was gained. Anything that
+ * more, or less, load may explain is one. */
+static void test_load_changes(void)
+{
+    static const struct {
+        const double *before, *after;
+        double loads[2];
+        enum vh_trial_verdict verdict;
+    } cases[] = {
+        {contended, boosted, {10, 20}, VH_TRIAL_KEPT},
+        {contended, boosted, {20, 8}, VH_TRIAL_INCONCLUSIVE},
+        {boosted, contended, {10, 20}, VH_TRIAL_INCONCLUSIVE},
+        {boosted, contended, {20, 8}, VH_TRIAL_INCONCLUSIVE},
+        {boosted, contended, {10, 10}, VH_TRIAL_REVERTED},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        struct vh_trial_series before;
+        struct vh_trial_series after;
+
+        fill(&before, cases[i].before, NULL, cases[i].loads[0]);
+        fill(&after, cases[i].after, NULL, cases[i].loads[1]);
+        g_assert_cmpint(vh_trial_judge(&before, &after, LOSS).verdict, ==, cases[i].verdict);
+    }
+    /* But not at the others' expense beyond what they may lose. */
+    {
+        struct vh_trial_series before;
+        struct vh_trial_series after;
+
+        fill(&before, contended, quiet, 10);
+        fill(&after, boosted, contended, 20);
+        g_assert_cmpint(vh_trial_judge(&before, &after, 20).verdict, ==, VH_TRIAL_INCONCLUSIVE);
+    }
+}
+
 /* Whatever is measured, there is a verdict and numbers. */
 static void test_any_numbers(void)
 {
@@ -449,6 +484,7 @@ int main(int argc, char **argv)
     g_test_add_func("/trial/missing", test_missing);
     g_test_add_func("/trial/guest-games-its-figure", test_guest_games_its_figure);
     g_test_add_func("/trial/guest-figure-worse", test_guest_figure_worse);
+    g_test_add_func("/trial/load-changes", test_load_changes);
     g_test_add_func("/trial/any-numbers", test_any_numbers);
     g_test_add_func("/trial/kept", test_kept);
     g_test_add_func("/trial/back-off", test_back_off);

@@ -23,6 +23,7 @@ struct fixture {
     guint64 ran, waited;      /* ns, as the files say */
     double wait_off, wait_on; /* shares, without and with the boost */
     bool boosted;
+    enum vh_boost_kind kind;      /* the last */
     guint boosts, quiet, replans; /* calls */
 };
 
@@ -58,8 +59,11 @@ static gboolean on_write(gpointer data)
 
 static void on_each(G_GNUC_UNUSED const struct vh_target *target, enum vh_boost_kind boost, gpointer data)
 {
-    g_assert_cmpint(boost, ==, VH_BOOST_NICE);
-    ((struct fixture *)data)->boosted = true;
+    struct fixture *f = data;
+
+    g_assert_true(boost == VH_BOOST_NICE || f->ask.boost == VH_BOOST_AUTO);
+    f->boosted = true;
+    f->kind = boost;
 }
 
 static void on_boost(const char *why, gpointer data)
@@ -251,6 +255,30 @@ static void test_failed(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_true(wait_for(f, "state", "barred", 1));
 }
 
+/* Real-time, and by nice where that is refused; the next time it is asked for, real-time again. */
+static void test_auto(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    f->ask.boost = VH_BOOST_AUTO;
+    f->ask.options.on = false;
+    f->ask.options.rest_us = 0;
+    for (int i = 0; i < 2; i++) {
+        gint64 until = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
+
+        g_assert_true(round_with(f, true));
+        g_assert_cmpint(f->kind, ==, VH_BOOST_RR);
+        vh_trials_tell(f->trials, f->victim.tid, VH_TRIALS_BOOST, "real-time threads are not throttled");
+        while (f->kind != VH_BOOST_NICE) {
+            g_assert_cmpint(g_get_monotonic_time(), <, until);
+            g_main_context_iteration(NULL, TRUE);
+        }
+        g_assert_true(f->boosted);
+        vh_trials_tell(f->trials, f->victim.tid, VH_TRIALS_BOOST, "");
+        g_assert_false(round_with(f, false));
+        g_assert_false(f->boosted);
+        g_usleep(1000);
+    }
+}
+
 static gpointer spin(gpointer data)
 {
     gint *spinning = data;
@@ -342,6 +370,7 @@ int main(int argc, char **argv)
     ADD("schedstat-missing", test_schedstat_missing);
     ADD("interrupted", test_interrupted);
     ADD("failed", test_failed);
+    ADD("auto", test_auto);
     ADD("boost-for-ever", test_boost_for_ever);
     ADD("flapping", test_flapping);
     ADD("thread-reused", test_thread_reused);
