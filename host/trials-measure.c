@@ -101,18 +101,28 @@ void vh_trials_mark_own(const VhTrials *trials, Item *item)
     vh_sample_thread(trials->proc, item->thread, &item->run);
 }
 
+/* Reads what a thread got since `then`. The kernel counts a wait when it is over: who did not run and is in the
+ * queue has waited since the mark; of a wait that is over, what was before the mark belonged to former looks. 0,
+ * or -1. */
+static int look_since(const VhTrials *trials, const Item *item, pid_t thread, const struct vh_run *then,
+                      struct vh_run *now)
+{
+    guint64 past_ns = (guint64)MAX(g_get_monotonic_time() - item->marked, 0) * 1000;
+
+    if (!then->ran || vh_sample_thread(trials->proc, thread, now) < 0 || now->ran < then->ran ||
+        now->waited < then->waited)
+        return -1;
+    if (now->ran == then->ran && now->waited == then->waited && vh_sample_is_runnable(trials->proc, thread))
+        now->waited += past_ns;
+    now->waited = MIN(now->waited, then->waited + past_ns);
+    return 0;
+}
+
 double vh_trials_look_wait(const VhTrials *trials, const Item *item)
 {
-    struct vh_run run;
-    double share = NAN;
+    struct vh_run now;
 
-    if (!item->run.ran || vh_sample_thread(trials->proc, item->thread, &run) < 0)
-        return NAN;
-    share = vh_sample_share(&item->run, &run);
-    /* A wait is counted when it is over: who did not run and is in the queue has waited all the time. */
-    if (isnan(share) && run.ran == item->run.ran && vh_sample_is_runnable(trials->proc, item->thread))
-        return 1;
-    return share;
+    return look_since(trials, item, item->thread, &item->run, &now) < 0 ? NAN : vh_sample_share(&item->run, &now);
 }
 
 void vh_trials_mark(const VhTrials *trials, Item *item)
@@ -129,7 +139,6 @@ void vh_trials_mark(const VhTrials *trials, Item *item)
 /* All neighbours together; those that are gone do not count. */
 static double look_at_neighbours(const VhTrials *trials, const Item *item)
 {
-    guint64 past_ns = (guint64)MAX(g_get_monotonic_time() - item->marked, 0) * 1000;
     struct vh_run before = {0};
     struct vh_run after = {0};
 
@@ -138,13 +147,8 @@ static double look_at_neighbours(const VhTrials *trials, const Item *item)
             &g_array_index(item->neighbours, struct vh_trials_neighbour, i);
         struct vh_run now;
 
-        if (!neighbour->run.ran || vh_sample_thread(trials->proc, neighbour->thread, &now) < 0 ||
-            now.ran < neighbour->run.ran)
+        if (look_since(trials, item, neighbour->thread, &neighbour->run, &now) < 0)
             continue;
-        /* As with its own: a wait that is not over is not counted yet. */
-        if (now.ran == neighbour->run.ran && now.waited == neighbour->run.waited &&
-            vh_sample_is_runnable(trials->proc, neighbour->thread))
-            now.waited += past_ns;
         before.ran += neighbour->run.ran;
         before.waited += neighbour->run.waited;
         after.ran += now.ran;

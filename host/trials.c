@@ -295,7 +295,9 @@ bool vh_trials_ask(VhTrials *trials, const struct vh_target *target, const struc
         item->rule = g_strdup(ask->rule);
     }
     vh_trial_want(&item->trial, &ask->options, now);
-    follow(trials, item, now);
+    /* A boost's files are read once the round's pins are in force, which must not wait for them. */
+    if (item->what == VH_TRIALS_PIN)
+        follow(trials, item, now);
     return in_force(item);
 }
 
@@ -319,6 +321,8 @@ void vh_trials_end(VhTrials *trials, const char *why)
 
         if (!item->asked)
             drop(trials, item, now);
+        else if (item->what == VH_TRIALS_BOOST)
+            follow(trials, item, now);
         if (!item->named)
             g_hash_table_remove(trials->items[item->what], GINT_TO_POINTER(item->thread));
     }

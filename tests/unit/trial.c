@@ -174,7 +174,7 @@ static void test_guest_figure_worse(void)
 static void test_load_changes(void)
 {
     static const struct {
-        const double *before, *after;
+        const int *before, *after;
         double loads[2];
         enum vh_trial_verdict verdict;
     } cases[] = {
