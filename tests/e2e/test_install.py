@@ -9,7 +9,7 @@ import vhtest
 from vhtest import process
 from vhtest.daemon import VHINTCTL
 
-# Beside programs for guests, of which there may be more.
+# Beside programs for guests, and rules for them.
 INSTALLED = """
 /etc/vhint/vhint.conf
 /lib/systemd/system/vhint-injector.service
@@ -31,7 +31,6 @@ PREFIX/share/man/man8/vhint-injector.8
 PREFIX/share/man/man8/vhint-libvirt-hook.8
 PREFIX/share/man/man8/vhintd.8
 PREFIX/share/vhint/grafana-dashboard.json
-PREFIX/share/vhint/policy.d/00-affinity.conf
 """.split()
 EXECUTABLE = ("/bin/", "/sbin/", "/libexec/", "/initramfs-tools/")
 
@@ -54,7 +53,9 @@ class Install(unittest.TestCase):
     def test_what_is_where(self):
         expected = sorted(path.replace("PREFIX", self.prefix) for path in INSTALLED)
         programs = [path for path in self.paths if path.endswith(".bpf.o")]
-        self.assertEqual([path for path in self.paths if path not in programs], expected)
+        rules = [path for path in self.paths if "/share/vhint/policy.d/" in path]
+        self.assertEqual([path for path in self.paths if path not in programs + rules], expected)
+        self.assertEqual([os.path.basename(path) for path in rules], sorted(os.listdir(os.path.join(vhtest.TOP, "policy.d"))))
         self.assertIn("affinity.bpf.o", [os.path.basename(path) for path in programs])
         self.assertTrue(all("/vhint/programs/" in path for path in programs))
         for path in self.paths:
