@@ -67,8 +67,10 @@ struct counts {
     __u64 swapins;
 };
 
-static struct counts seen;   /* since the load, by all CPUs */
-static struct counts closed; /* of these, what former windows had */
+/* Not static: of a static struct the compiler makes variables that it describes as the whole, which no kernel
+ * takes. */
+struct counts seen;   /* since the load, by all CPUs */
+struct counts closed; /* of these, what former windows had */
 static __u64 window_start;
 static __u32 calmer;                     /* windows in a row that speak for a lower level */
 static enum pressure_level calmer_level; /* the highest of theirs */

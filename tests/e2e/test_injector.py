@@ -380,3 +380,15 @@ class Lockdown(unittest.TestCase):
         answer = self.channel.load("kprobe", read(compile_bpf(source, os.path.join(directory, "kprobe.o"))))
         self.assertEqual(answer.error, errno.EPERM, answer.text)
         self.assertIn("kprobe/do_task_dead", answer.text)
+
+    def test_the_programs_that_come_with_vhint(self):
+        """All of them load; pressure does once it is told not to read kernel memory."""
+        for name, tunables in (("comm", {}), ("sched", {}), ("pressure", {"totals": "false"})):
+            with self.subTest(name):
+                path = os.path.join(vhtest.BUILD, f"guest-bpf/{name}.bpf.o")
+                answer = self.channel.load(name, read(path), tunables=tunables)
+                self.assertEqual(answer.error, 0, answer.text + answer.log)
+        answer = self.channel.load("pressure", read(os.path.join(vhtest.BUILD, "guest-bpf/pressure.bpf.o")), replace=True)
+        self.assertEqual(answer.error, errno.EINVAL, answer.text)
+        self.assertIn("bpf_probe_read", answer.log)
+        self.assertNotIn("Error loading .BTF", answer.log)
