@@ -14,9 +14,12 @@
 
 #include "service.h"
 
+#define RETRY_US (G_USEC_PER_SEC / 2)
+
 /* One step, or, without `what`, the service manager's status line; without `why` either, the thread's end. */
 struct step {
-    gint64 time; /* us since 1970 */
+    gint64 time;      /* us since 1970, for people */
+    gint64 monotonic; /* us, for order: no clock that is set moves it */
     char *guest, *what, *why, *before, *after;
 };
 
@@ -26,9 +29,12 @@ struct VhJournal {
     GThread *thread;
     char *path;
     int fd;
-    off_t size;
-    gint dropped; /* since the journal last told; atomic */
-    gint lost;    /* in all; atomic */
+    bool torn; /* the file may end in the middle of a line */
+    gint64 last_time,
+        last_monotonic; /* of the step before, written or lost; the order of lines is that of times */
+    int error;          /* errno of the last loss; 0: the queue was full */
+    gint dropped;       /* since the journal last told; atomic */
+    gint lost;          /* in all; atomic */
 };
 
 static void note_lost(VhJournal *journal)
@@ -62,40 +68,72 @@ void vh_json_append_string(GString *out, const char *text, gssize len)
     g_string_append_c(out, '"');
 }
 
+static int open_file(const char *path)
+{
+    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+}
+
+/* Goes on in the file that is at the path now, whoever has put it there. */
 static void reopen(VhJournal *journal)
 {
-    g_autofree char *old = g_strconcat(journal->path, ".1", NULL);
-    int fd = -1;
+    int fd = open_file(journal->path);
 
-    if (g_rename(journal->path, old) < 0)
-        return;
-    fd = open(journal->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
     if (fd < 0)
         return;
     close(journal->fd);
     journal->fd = fd;
-    journal->size = 0;
+    journal->torn = false;
 }
 
-static void write_line(VhJournal *journal, const char *line)
+/* Has somebody moved or removed the file? Has it grown too large? What was truncated is found out by its size. */
+static void look_after(VhJournal *journal)
+{
+    struct stat ours;
+    struct stat theirs;
+
+    if (fstat(journal->fd, &ours) < 0)
+        return;
+    if (stat(journal->path, &theirs) < 0 || theirs.st_ino != ours.st_ino || theirs.st_dev != ours.st_dev) {
+        reopen(journal);
+    } else if (ours.st_size > VH_JOURNAL_SIZE) {
+        g_autofree char *old = g_strconcat(journal->path, ".1", NULL);
+
+        if (g_rename(journal->path, old) == 0)
+            reopen(journal);
+    }
+}
+
+/* Takes a line back of which only `written` bytes had room. */
+static void take_back(VhJournal *journal, size_t written)
+{
+    struct stat st;
+
+    journal->torn = written && (fstat(journal->fd, &st) < 0 || st.st_size < (off_t)written ||
+                                ftruncate(journal->fd, st.st_size - (off_t)written) < 0);
+}
+
+/* All of the line or, told by false, nothing of it. */
+static bool write_line(VhJournal *journal, const char *line)
 {
     size_t len = strlen(line);
+    size_t written = 0;
 
-    while (len) {
-        ssize_t done = write(journal->fd, line, len);
+    look_after(journal);
+    if (journal->torn && write(journal->fd, "\n", 1) == 1)
+        journal->torn = false;
+    while (written < len) {
+        ssize_t done = write(journal->fd, line + written, len - written);
 
         if (done < 0 && errno == EINTR)
             continue;
         if (done < 0) {
-            note_lost(journal);
-            return;
+            journal->error = errno;
+            take_back(journal, written);
+            return false;
         }
-        line += done;
-        len -= (size_t)done;
-        journal->size += done;
+        written += (size_t)done;
     }
-    if (journal->size > VH_JOURNAL_SIZE)
-        reopen(journal);
+    return true;
 }
 
 static void step_free(gpointer data)
@@ -118,19 +156,51 @@ static void append_field(GString *line, const char *name, const char *value)
     vh_json_append_string(line, value, -1);
 }
 
+static void append_times(GString *line, gint64 time, gint64 monotonic)
+{
+    g_string_append_printf(line, "{\"time\":%" G_GINT64_FORMAT ".%06d,\"monotonic\":%" G_GINT64_FORMAT ".%06d",
+                           time / G_USEC_PER_SEC, (int)(time % G_USEC_PER_SEC), monotonic / G_USEC_PER_SEC,
+                           (int)(monotonic % G_USEC_PER_SEC));
+}
+
 static void write_step(VhJournal *journal, const struct step *step)
 {
     g_autoptr(GString) line = g_string_sized_new(192);
 
-    g_string_append_printf(line, "{\"time\":%" G_GINT64_FORMAT ".%06d", step->time / G_USEC_PER_SEC,
-                           (int)(step->time % G_USEC_PER_SEC));
+    journal->last_time = step->time;
+    journal->last_monotonic = step->monotonic;
+    append_times(line, step->time, step->monotonic);
     append_field(line, "guest", *step->guest ? step->guest : NULL);
     append_field(line, "what", step->what);
     append_field(line, "why", step->why);
     append_field(line, "before", step->before);
     append_field(line, "after", step->after);
     g_string_append(line, "}\n");
-    write_line(journal, line->str);
+    if (!write_line(journal, line->str))
+        note_lost(journal);
+}
+
+/* Says how many lines were lost where they would have been; if that cannot be written either, they stay counted.
+ */
+static void tell_dropped(VhJournal *journal)
+{
+    int dropped = g_atomic_int_get(&journal->dropped);
+    g_autoptr(GString) line = NULL;
+    g_autofree char *why = NULL;
+
+    if (!dropped)
+        return;
+    line = g_string_new(NULL);
+    why = g_strdup_printf("%d lines were lost: %s", dropped,
+                          journal->error ? g_strerror(journal->error) : "the disk was too slow");
+    append_times(line, journal->last_time, journal->last_monotonic);
+    append_field(line, "what", "journal");
+    append_field(line, "why", why);
+    g_string_append_printf(line, ",\"dropped\":%d}\n", dropped);
+    if (!write_line(journal, line->str))
+        return;
+    journal->error = 0;
+    g_atomic_int_add(&journal->dropped, -dropped);
 }
 
 static void add_systemd(GArray *fields, GPtrArray *texts, const char *name, const char *value)
@@ -163,39 +233,46 @@ static void tell_systemd(const struct step *step)
     sd_journal_sendv((const struct iovec *)(gpointer)fields->data, (int)fields->len);
 }
 
+/* Returns whether it was the last. */
+static bool take_step(VhJournal *journal, struct step *step)
+{
+    bool last = !step->what && !step->why;
+
+    tell_dropped(journal);
+    if (step->what) {
+        write_step(journal, step);
+        if (journal->tells_systemd)
+            tell_systemd(step);
+    } else if (!last) {
+        vh_service_status(step->why);
+    }
+    step_free(step);
+    return last;
+}
+
+/* While lines are lost it looks by itself whether there is room again. */
 static gpointer writer(gpointer data)
 {
     VhJournal *journal = data;
+    bool last = false;
 
-    for (;;) {
-        struct step *step = g_async_queue_pop(journal->queue);
-        int dropped = g_atomic_int_get(&journal->dropped);
-        bool last = !step->what && !step->why;
+    while (!last) {
+        struct step *step = g_atomic_int_get(&journal->dropped)
+                                ? g_async_queue_timeout_pop(journal->queue, RETRY_US)
+                                : g_async_queue_pop(journal->queue);
 
-        if (dropped) {
-            g_autofree char *told = g_strdup_printf("{\"what\":\"journal\",\"dropped\":%d}\n", dropped);
-
-            g_atomic_int_add(&journal->dropped, -dropped);
-            write_line(journal, told);
-        }
-        if (step->what) {
-            write_step(journal, step);
-            if (journal->tells_systemd)
-                tell_systemd(step);
-        } else if (!last) {
-            vh_service_status(step->why);
-        }
-        step_free(step);
-        if (last)
-            return NULL;
+        if (step)
+            last = take_step(journal, step);
+        else
+            tell_dropped(journal);
     }
+    return NULL;
 }
 
 VhJournal *vh_journal_new(const char *path, GError **error)
 {
     VhJournal *journal = NULL;
-    struct stat st = {0};
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    int fd = open_file(path);
 
     if (fd < 0) {
         g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "journal %s: %s", path,
@@ -206,7 +283,6 @@ VhJournal *vh_journal_new(const char *path, GError **error)
     journal->queue = g_async_queue_new_full(step_free);
     journal->path = g_strdup(path);
     journal->fd = fd;
-    journal->size = fstat(fd, &st) == 0 ? st.st_size : 0;
     /* Set where the service manager has given us its journal for stderr. */
     journal->tells_systemd = g_getenv("JOURNAL_STREAM") != NULL;
     journal->thread = g_thread_new("journal", writer, journal);
@@ -238,6 +314,7 @@ void vh_journal_step(VhJournal *journal, const char *guest, const char *what, co
     }
     step = g_new0(struct step, 1);
     step->time = g_get_real_time();
+    step->monotonic = g_get_monotonic_time();
     step->guest = g_strdup(guest);
     step->what = g_strdup(what);
     step->why = g_strdup(why);

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The journal: one line of JSON per step taken, saying what, why, before and after.
  *
- * A thread of its own writes, so that a slow disk never delays the hint path. When it falls VH_JOURNAL_QUEUE lines
- * behind, further ones are dropped and counted in a line of their own. A file over VH_JOURNAL_SIZE bytes is
- * renamed to FILE.1 and begun anew. Under systemd its journal gets the same steps, as fields VHINT_GUEST,
- * VHINT_WHAT, VHINT_WHY, VHINT_BEFORE and VHINT_AFTER. */
+ * A thread of its own writes, so that neither a slow nor a full disk delays the hint path. When it falls
+ * VH_JOURNAL_QUEUE lines behind, or a line cannot be written, lines are lost; how many is told in a line of its
+ * own as soon as one can be written again. No line is ever written in part. The file is only appended to: one that
+ * somebody truncates is gone on with, one that somebody moves away or removes is begun anew, as is, once it has
+ * grown beyond VH_JOURNAL_SIZE bytes, one of ours, after it was renamed to FILE.1. Each line has the time of day
+ * for people, and `monotonic` for its order, which no setting of the clock disturbs. Under systemd its journal
+ * gets the same steps, as fields VHINT_GUEST, VHINT_WHAT, VHINT_WHY, VHINT_BEFORE and VHINT_AFTER. */
 #pragma once
 
 #include <glib.h>

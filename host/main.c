@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <glib-unix.h>
 #include <locale.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,6 +117,8 @@ int main(int argc, char **argv)
         return EXIT_SUCCESS;
     }
     raise_descriptors();
+    /* A file that may not grow is told as any other that cannot be written. */
+    (void)signal(SIGXFSZ, SIG_IGN);
     /* A worker that has nothing to do would wake up once more to end itself. */
     g_thread_pool_set_max_unused_threads(0);
     /* Objects that are no good are reported in our own words. */

@@ -217,5 +217,44 @@ class Explain(unittest.TestCase):
         self.assertIn("cannot write", result.stderr)
 
 
+@unittest.skipUnless(os.geteuid() == 0, "mounting needs root")
+class FullDisk(unittest.TestCase):
+    """The journal's disk is full, and is not any more: guests are served all the time, and the loss is told."""
+
+    def test_full_disk(self):
+        guest = self.enterContext(FakeGuest())
+        disk = vhtest.temporary_directory()
+        self.addCleanup(vhtest.process.remove_directory, disk)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", disk], check=True)
+        self.addCleanup(subprocess.run, ["umount", disk], check=True)
+        daemon = vhtest.Daemon(guest)
+        self.addCleanup(daemon.close)  # before the disk goes
+        os.makedirs(daemon.path("run"))
+        os.symlink(f"{disk}/journal", daemon.path("run/journal"))
+        daemon.start(wait=False)
+        guest.start()
+        with open(f"{disk}/fill", "wb", buffering=0) as file:
+            with self.assertRaises(OSError):
+                while True:
+                    file.write(bytes(1024))
+        # As many steps as there is not room for in what its last page has left.
+        for _ in range(40):
+            guest.hint(guest.record(pid=1, mask=[1]))
+            guest.wait_pinned(1)
+            guest.hint(guest.record(pid=1, flags=1))
+            guest.wait_pinned()
+        os.unlink(f"{disk}/fill")
+
+        def steps():
+            with open(f"{disk}/journal") as file:
+                return [json.loads(line) for line in file.read().rpartition("\n")[0].splitlines()]
+        told = wait_for(lambda: [step for step in steps() if step.get("dropped")], 10, "the loss is told")
+        self.assertIn("No space left on device", told[0]["why"])
+        guest.hint(guest.record(pid=1, mask=[1]))
+        wait_for(lambda: steps()[-1]["what"] in ("pin vCPU 1", "boost vCPU 1"), 10, "the journal goes on")
+        times = [step["monotonic"] for step in steps()]
+        self.assertEqual(times, sorted(times))
+
+
 if __name__ == "__main__":
     unittest.main()
