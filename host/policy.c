@@ -3,10 +3,9 @@
 #include "policy.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "policy-memory.h"
+#include "policy-wishes.h"
 
 #define KINDS_MAX 4096u /* compiled for one guest; then they are compiled anew */
 
@@ -28,27 +27,6 @@ struct VhRules {
     struct vh_mask anchored; /* vCPUs, by their position */
     double tokens;           /* max-hints: what is left */
     gint64 filled;           /* when they were */
-};
-
-struct group {
-    struct vh_mask mask;
-    const char *rule;
-    const struct vh_rule *tried; /* as struct vh_wish's */
-};
-
-/* Wishes in the making. */
-struct round {
-    struct vh_wish *wishes;
-    unsigned count;
-    const struct vh_cpu_map *map;
-    struct group groups[VH_CPUS_MAX / 2 + 1]; /* disjoint, of two CPUs or more each */
-    unsigned group_count;
-    bool held; /* no fact asks for what is added now */
-    struct vh_mask floats;
-    bool float_all;
-    struct vh_ram_wish ram;
-    GArray *nears;
-    uint64_t strength; /* of the fact that is looked at */
 };
 
 static const char *const verdict_texts[] = {
@@ -191,57 +169,6 @@ static const struct bound_kind *bound_of(VhRules *rules, const struct vh_kind *k
     return bound;
 }
 
-/* ---- masks of guest CPUs ---- */
-
-static unsigned weight(const struct vh_mask *mask)
-{
-    unsigned count = 0;
-
-    for (unsigned i = 0; i < VH_MASK_WORDS; i++)
-        count += (unsigned)__builtin_popcountll(mask->words[i]);
-    return count;
-}
-
-/* The first CPU of the mask that is `from` or higher; VH_CPUS_MAX: none. */
-static unsigned next_cpu(const struct vh_mask *mask, unsigned from)
-{
-    for (unsigned i = from / 64; i < VH_MASK_WORDS; i++) {
-        uint64_t bits = mask->words[i];
-
-        if (i == from / 64)
-            bits &= ~(uint64_t)0 << (from % 64);
-        if (bits)
-            return i * 64 + (unsigned)__builtin_ctzll(bits);
-    }
-    return VH_CPUS_MAX;
-}
-
-static bool mask_has(const struct vh_mask *mask, unsigned cpu)
-{
-    return cpu < VH_CPUS_MAX && (mask->words[cpu / 64] >> (cpu % 64) & 1);
-}
-
-static void mask_add(struct vh_mask *mask, unsigned cpu)
-{
-    if (cpu < VH_CPUS_MAX)
-        mask->words[cpu / 64] |= (uint64_t)1 << (cpu % 64);
-}
-
-static enum vh_verdict judge(const struct vh_mask *mask, const struct vh_cpu_map *map)
-{
-    enum vh_verdict verdict = VH_VERDICT_EMPTY;
-
-    for (unsigned cpu = next_cpu(mask, 0); cpu < VH_CPUS_MAX; cpu = next_cpu(mask, cpu + 1)) {
-        if (!map->cpus[cpu].known)
-            return VH_VERDICT_BEYOND;
-        /* A CPU that is not plugged in has no vCPU: tasks may still be allowed on it. */
-        if (map->cpus[cpu].vcpu < 0 && map->cpus[cpu].online)
-            return VH_VERDICT_NO_VCPU;
-        verdict = VH_VERDICT_OK;
-    }
-    return verdict;
-}
-
 /* The guest CPUs that a record asks an action for, by a rule whose condition holds. Without a target: none. */
 static enum vh_verdict read_target(const struct vh_bound_rule *bound, const uint8_t *record,
                                    const struct vh_cpu_map *map, struct vh_mask *mask)
@@ -257,12 +184,12 @@ static enum vh_verdict read_target(const struct vh_bound_rule *bound, const uint
 
         if (cpu >= VH_CPUS_MAX)
             return VH_VERDICT_BEYOND;
-        mask_add(mask, (unsigned)cpu);
+        vh_mask_add(mask, (unsigned)cpu);
     } else {
         vh_fieldref_mask(&bound->target, record, mask->words, VH_MASK_WORDS);
     }
-    verdict = judge(mask, map);
-    if (verdict == VH_VERDICT_OK && bound->rule->action == VH_ACTION_PIN && weight(mask) > 1)
+    verdict = vh_mask_judge(mask, map);
+    if (verdict == VH_VERDICT_OK && bound->rule->action == VH_ACTION_PIN && vh_mask_weight(mask) > 1)
         return VH_VERDICT_SEVERAL;
     return verdict;
 }
@@ -304,151 +231,18 @@ enum vh_verdict vh_rules_see(VhRules *rules, const struct vh_kind *kind, const u
 
 /* ---- wishes ---- */
 
-static void note_tried(const struct vh_rule **tried, const struct vh_rule *rule)
-{
-    if (rule->trial && (!*tried || strcmp(rule->name, (*tried)->name) < 0))
-        *tried = rule;
-}
-
-/* Merges `mask` with all groups that it touches. */
-static void add_group(struct round *round, struct vh_mask mask, const struct vh_rule *rule)
-{
-    const struct vh_rule *tried = rule->trial ? rule : NULL;
-    const char *name = rule->name;
-
-    for (unsigned i = 0; i < round->group_count;) {
-        struct group *group = &round->groups[i];
-        uint64_t common = 0;
-
-        for (unsigned word = 0; word < VH_MASK_WORDS; word++)
-            common |= group->mask.words[word] & mask.words[word];
-        if (!common) {
-            i++;
-            continue;
-        }
-        for (unsigned word = 0; word < VH_MASK_WORDS; word++)
-            mask.words[word] |= group->mask.words[word];
-        if (strcmp(group->rule, name) < 0)
-            name = group->rule;
-        if (group->tried)
-            note_tried(&tried, group->tried);
-        *group = round->groups[--round->group_count];
-    }
-    round->groups[round->group_count++] = (struct group){mask, name, tried};
-}
-
-/* The wish of the vCPU that serves guest CPU `cpu`; NULL: none does now. */
-static struct vh_wish *wish_of(const struct round *round, unsigned cpu)
-{
-    int vcpu = round->map->cpus[cpu].vcpu;
-
-    return vcpu >= 0 && (unsigned)vcpu < round->count && round->map->cpus[cpu].online ? &round->wishes[vcpu]
-                                                                                      : NULL;
-}
-
-/* The lower name, so that it does not depend on the order of facts. */
-static void note_rule(struct vh_wish *wish, const char *rule)
-{
-    if (!wish->rule || strcmp(rule, wish->rule) < 0)
-        wish->rule = rule;
-}
-
-static void add_boost(struct vh_wish *wish, const struct vh_rule *rule, double figure)
-{
-    if (!wish)
-        return;
-    if (!wish->boost || rule->order > wish->boost->order)
-        wish->boost = rule;
-    if (isnan(wish->figure) || figure > wish->figure)
-        wish->figure = figure;
-}
-
-/* Guest CPUs become vCPUs here: those that are not there are nobody's neighbours. */
-static void add_near(struct round *round, const struct vh_rule *rule, const struct vh_mask *mask)
-{
-    struct vh_near near = {.strength = round->strength, .by = rule};
-
-    for (unsigned cpu = next_cpu(mask, 0); cpu < VH_CPUS_MAX; cpu = next_cpu(mask, cpu + 1))
-        if (wish_of(round, cpu))
-            vh_vcpuset_add(&near.vcpus, (unsigned)round->map->cpus[cpu].vcpu);
-    if (round->nears->len < VH_NEAR_MAX)
-        g_array_append_val(round->nears, near);
-}
-
-static void add_memory(struct vh_ram_wish *ram, const struct vh_rule *rule, double figure)
-{
-    if (!ram->asked || strcmp(rule->name, ram->rule->name) < 0)
-        ram->rule = rule;
-    ram->asked = true;
-    if (isnan(ram->stall) || figure > ram->stall)
-        ram->stall = figure;
-}
-
-/* A fact that a memory rule is about, whether its condition holds or not. */
-static void note_room(struct vh_ram_wish *ram, const struct vh_bound_rule *bound, const uint8_t *record)
-{
-    gint64 room = -1;
-
-    if (!ram->rule)
-        ram->rule = bound->rule;
-    if (bound->has_room)
-        room = (gint64)(MIN(vh_fieldref_number(&bound->room, record), (uint64_t)G_MAXINT64 >> 20) << 20);
-    if (room >= 0 && (ram->room < 0 || room < ram->room))
-        ram->room = room;
-}
-
-/* `figure`: NAN for none. */
-static void add_wish(struct round *round, const struct vh_rule *rule, const struct vh_mask *mask, double figure)
-{
-    unsigned cpu = next_cpu(mask, 0);
-    struct vh_wish *wish = NULL;
-
-    if (rule->action == VH_ACTION_FLOAT) {
-        round->float_all = round->float_all || cpu == VH_CPUS_MAX;
-        for (; cpu < VH_CPUS_MAX; cpu = next_cpu(mask, cpu + 1))
-            mask_add(&round->floats, cpu);
-        return;
-    }
-    if (rule->action == VH_ACTION_NEAR) {
-        add_near(round, rule, mask);
-        return;
-    }
-    if (rule->action == VH_ACTION_MEMORY) {
-        add_memory(&round->ram, rule, figure);
-        return;
-    }
-    if (rule->action == VH_ACTION_GROUP) {
-        if (weight(mask) > 1)
-            add_group(round, *mask, rule);
-        return;
-    }
-    if (rule->action == VH_ACTION_BOOST) {
-        for (; cpu < VH_CPUS_MAX; cpu = next_cpu(mask, cpu + 1))
-            add_boost(wish_of(round, cpu), rule, figure);
-        return;
-    }
-    wish = wish_of(round, cpu);
-    if (!wish)
-        return;
-    note_tried(&wish->tried, rule);
-    wish->kind = VH_WISH_ANCHOR;
-    wish->guest_cpu = (int)cpu;
-    wish->tasks += !round->held;
-    note_rule(wish, rule->name);
-}
-
 /* The CPU map may have changed since a held wish was made. */
 static void add_held(const struct vh_rule *rule, const struct vh_mask *mask, gpointer data)
 {
-    struct round *round = data;
-    bool all = next_cpu(mask, 0) == VH_CPUS_MAX;
+    struct vh_wish_round *round = data;
+    bool all = vh_mask_next(mask, 0) == VH_CPUS_MAX;
 
     if (all ? rule->action == VH_ACTION_FLOAT || rule->action == VH_ACTION_MEMORY
-            : judge(mask, round->map) == VH_VERDICT_OK)
-        add_wish(round, rule, mask, NAN);
+            : vh_mask_judge(mask, round->map) == VH_VERDICT_OK)
+        vh_wish_round_add(round, rule, mask, NAN);
 }
 
-static void collect(VhRules *rules, const VhFacts *facts, struct round *round, gint64 now)
+static void collect(VhRules *rules, const VhFacts *facts, struct vh_wish_round *round, gint64 now)
 {
     VhFactsIter iter;
     const struct vh_fact *fact = NULL;
@@ -467,90 +261,22 @@ static void collect(VhRules *rules, const VhFacts *facts, struct round *round, g
 
             round->strength = rule->has_strength ? vh_fieldref_number(&rule->strength, fact->record) : 0;
             if (rule->rule->action == VH_ACTION_MEMORY)
-                note_room(&round->ram, rule, fact->record);
+                vh_wish_round_note_room(round, rule, fact->record);
             if (rule->rule->action == VH_ACTION_LOG || !vh_tests_hold(&rule->tests, fact->record) ||
                 read_target(rule, fact->record, round->map, &mask) != VH_VERDICT_OK)
                 continue;
             if (rule->rule->figure)
                 figure = (double)vh_fieldref_number(&rule->figure, fact->record);
             if (!remembers || vh_memory_wish(rules->memory, rule->rule, &mask, now))
-                add_wish(round, rule->rule, &mask, figure);
+                vh_wish_round_add(round, rule->rule, &mask, figure);
         }
     }
-}
-
-static int by_lowest_cpu(gconstpointer a, gconstpointer b)
-{
-    return (int)next_cpu(&((const struct group *)a)->mask, 0) - (int)next_cpu(&((const struct group *)b)->mask, 0);
-}
-
-/* Groups' numbers follow their lowest CPU, so that they do not depend on the order of facts either. */
-static void apply_groups(struct round *round)
-{
-    qsort(round->groups, round->group_count, sizeof(round->groups[0]), by_lowest_cpu);
-    for (unsigned i = 0; i < round->group_count; i++) {
-        const struct group *group = &round->groups[i];
-
-        for (unsigned cpu = next_cpu(&group->mask, 0); cpu < VH_CPUS_MAX; cpu = next_cpu(&group->mask, cpu + 1)) {
-            struct vh_wish *wish = wish_of(round, cpu);
-
-            if (!wish)
-                continue;
-            wish->group = i + 1;
-            if (wish->kind == VH_WISH_NONE) {
-                wish->kind = VH_WISH_GROUP;
-                wish->rule = group->rule;
-                wish->tried = group->tried;
-            }
-        }
-    }
-}
-
-static void apply_floats(struct round *round)
-{
-    if (!round->float_all && !weight(&round->floats))
-        return;
-    for (unsigned cpu = 0; cpu < VH_CPUS_MAX; cpu++) {
-        struct vh_wish *wish = round->float_all || mask_has(&round->floats, cpu) ? wish_of(round, cpu) : NULL;
-
-        if (!wish)
-            continue;
-        *wish = (struct vh_wish){.guest_cpu = -1, .figure = NAN};
-        for (guint i = 0; i < round->nears->len; i++)
-            vh_vcpuset_del(&g_array_index(round->nears, struct vh_near, i).vcpus,
-                           (unsigned)round->map->cpus[cpu].vcpu);
-    }
-}
-
-/* At most max-pins anchors: those that were there before, then those of the lowest vCPUs. */
-static void apply_limit(VhRules *rules, struct round *round)
-{
-    unsigned left = rules->policy ? rules->policy->max_pins : VH_GUEST_PINS_MAX;
-    struct vh_mask granted = {0};
-
-    for (int before = 1; before >= 0; before--) {
-        for (unsigned i = 0; i < round->count && left; i++) {
-            if (round->wishes[i].kind != VH_WISH_ANCHOR || mask_has(&rules->anchored, i) != (before == 1))
-                continue;
-            mask_add(&granted, i);
-            left--;
-        }
-    }
-    for (unsigned i = 0; i < round->count; i++) {
-        struct vh_wish *wish = &round->wishes[i];
-
-        if (wish->kind != VH_WISH_ANCHOR || mask_has(&granted, i))
-            continue;
-        wish->kind = wish->group ? VH_WISH_GROUP : VH_WISH_NONE;
-        wish->over_limit = true;
-    }
-    rules->anchored = granted;
 }
 
 gint64 vh_rules_wishes(VhRules *rules, const VhFacts *facts, const struct vh_cpu_map *map, gint64 now,
                        struct vh_wish *wishes, unsigned count)
 {
-    struct round round = {.wishes = wishes, .count = count, .map = map, .ram = {.stall = NAN, .room = -1}};
+    struct vh_wish_round round = {.wishes = wishes, .count = count, .map = map, .ram = {.stall = NAN, .room = -1}};
     gint64 next = -1;
 
     for (unsigned i = 0; i < count; i++)
@@ -562,9 +288,7 @@ gint64 vh_rules_wishes(VhRules *rules, const VhFacts *facts, const struct vh_cpu
     round.held = true;
     round.strength = 0;
     next = vh_memory_end(rules->memory, now, add_held, &round);
-    apply_groups(&round);
-    apply_floats(&round);
-    apply_limit(rules, &round);
+    vh_wish_round_end(&round, rules->policy ? rules->policy->max_pins : VH_GUEST_PINS_MAX, &rules->anchored);
     rules->ram = round.ram;
     return next;
 }
@@ -614,7 +338,7 @@ void vh_rules_behind(VhRules *rules, const VhFacts *facts, const struct vh_cpu_m
             struct vh_mask mask;
 
             if (rule->rule->action != VH_ACTION_LOG && vh_tests_hold(&rule->tests, fact->record) &&
-                read_target(rule, fact->record, map, &mask) == VH_VERDICT_OK && mask_has(&mask, (unsigned)cpu))
+                read_target(rule, fact->record, map, &mask) == VH_VERDICT_OK && vh_mask_has(&mask, (unsigned)cpu))
                 func(rule->rule, fact, data);
         }
     }
