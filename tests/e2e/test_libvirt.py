@@ -282,6 +282,7 @@ class Restarts(LibvirtCase):
                 os.kill(self.libvirt.daemon.pid, signal.SIGCONT)
             self.assert_floats(guest)
             daemon.start()
+            daemon.wait_ready()
             self.assert_pinned(guest)
 
     def test_idle_costs_no_wakeups(self):
