@@ -26,6 +26,8 @@ static const struct command {
      "the host's sockets, caches and cores, and what is placed where, or would be"},
     {"plan", "", " policy topology replay steps program-dir vcpus ", 0, 0, vh_ctl_plan,
      "what a policy would do to the guests there are, or to recorded ones; does nothing"},
+    {"top", "", " batch interval ", 0, 0, vh_ctl_top,
+     "a live view of the guests' vCPUs: where they run, how long they wait, and why they are there"},
     {"record", "FILE [GUEST]", " count ", 1, 2, vh_ctl_record,
      "record guests and their hints into FILE, for plan --replay, until interrupted"},
     {"programs", "GUEST", "", 1, 1, vh_ctl_programs, "list the programs of a guest"},
@@ -196,7 +198,7 @@ static int run_command(struct vh_ctl *ctl, const GOptionEntry *global, const GOp
 int main(int argc, char **argv)
 {
     setlocale(LC_ALL, "");
-    struct vh_ctl ctl = {.count = -1, .vcpus = 1};
+    struct vh_ctl ctl = {.count = -1, .vcpus = 1, .interval = 1};
     const GOptionEntry global[] = {
         {"socket", 0, 0, G_OPTION_ARG_FILENAME, &ctl.socket,
          "the daemon's socket (" VH_CONTROL_PATH ", or $VHINT_SOCKET)", "PATH"},
@@ -222,6 +224,8 @@ int main(int argc, char **argv)
         {"replay", 0, 0, G_OPTION_ARG_FILENAME, &ctl.replay, "plan for the guests and hints of a recording",
          "FILE"},
         {"steps", 0, 0, G_OPTION_ARG_NONE, &ctl.steps, "show what each recorded hint changes", NULL},
+        {"batch", 0, 0, G_OPTION_ARG_NONE, &ctl.batch, "print it once, after half a second", NULL},
+        {"interval", 0, 0, G_OPTION_ARG_DOUBLE, &ctl.interval, "look that often (1)", "SECONDS"},
         {"vcpus", 0, 0, G_OPTION_ARG_INT, &ctl.vcpus, "vCPUs of guests that only the configuration knows (1)",
          "N"},
         {"svg", 0, 0, G_OPTION_ARG_FILENAME, &ctl.svg, "draw it into a file", "FILE"},

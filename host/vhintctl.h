@@ -39,6 +39,8 @@ struct vh_ctl {
     char *policy;      /* map, plan --policy; NULL: VH_POLICY_DIR */
     char *replay;      /* map, plan --replay; NULL: no recording */
     gboolean steps;    /* plan --steps */
+    gboolean batch;    /* top --batch */
+    double interval;   /* top --interval, seconds */
     int vcpus;         /* plan --vcpus */
     char *svg;         /* map --svg */
     char **args;       /* the command's own arguments, NULL-terminated */
@@ -87,6 +89,8 @@ int vh_ctl_plan(struct vh_ctl *ctl, GError **error);
 /* Draws what is planned. An exit code, or -1 and an error. */
 int vh_ctl_plan_into(struct vh_ctl *ctl, struct vh_topology *topology, VhMap *map, GError **error);
 int vh_ctl_record(struct vh_ctl *ctl, GError **error);
+/* vhintctl-top.c */
+int vh_ctl_top(struct vh_ctl *ctl, GError **error);
 /* From GetGuest's dictionary; vh_forecast_guest_free() it. */
 struct vh_forecast_guest *vh_ctl_told_guest(GVariant *details);
 /* ListHints' "(as)"; NULL and an error. */

@@ -171,6 +171,22 @@ static void test_people(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_cmpstr(f->out, ==, "ejected made from web\n");
 }
 
+static void test_top(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    RUN(f, "top", "--batch");
+    g_assert_cmpint(f->code, ==, 0);
+    assert_has(f->out, "GUEST  VCPU  ON");
+    assert_has(f->out, "task 812 (nginx)\n");
+    assert_has(f->out, "web    1     -   floats   -     -      0.0      \n");
+    RUN(f, "top");
+    g_assert_cmpint(f->code, ==, 2);
+    assert_has(f->err, "top needs a terminal");
+    RUN(f, "top", "--interval", "0");
+    g_assert_cmpint(f->code, ==, 2);
+    RUN(f, "top", "--socket", "/nowhere");
+    g_assert_cmpint(f->code, ==, 3);
+}
+
 static void test_map(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     g_autofree char *svg = g_build_filename(f->directory, "map.svg", NULL);
@@ -457,6 +473,7 @@ int main(int argc, char **argv)
         {"/vhintctl/people", test_people},
         {"/vhintctl/json", test_json},
         {"/vhintctl/map", test_map},
+        {"/vhintctl/top", test_top},
         {"/vhintctl/inject", test_inject},
         {"/vhintctl/inject-files", test_inject_files},
         {"/vhintctl/usage", test_usage},
