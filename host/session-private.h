@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What session.c and session-requests.c share. */
+/* What session*.c share. */
 #pragma once
 
 #include "session.h"
@@ -52,6 +52,17 @@ struct VhSession {
     VhScratch *scratch;
     uint8_t *partial; /* the decoder's, while a frame has begun and not ended; else NULL */
 };
+
+/* session-room.c: what all sessions of a thread share. */
+struct VhScratch {
+    uint8_t *input; /* VH_DECODER_BUFFER; NULL: a session has taken it */
+    uint8_t output[VH_SESSION_SEND_MAX];
+};
+
+/* Gives the decoder room, in which half a frame may be. */
+void vh_session_take_room(VhSession *session);
+/* Keeps the room only if there is half a frame in it. */
+void vh_session_leave_room(VhSession *session);
 
 /* session.c: sends one frame; false: no room for it now. */
 bool vh_session_send(VhSession *session, enum vh_type type, uint32_t id, const struct iovec *parts, int count);

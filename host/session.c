@@ -9,48 +9,6 @@
 
 #define CREDIT_STEP (VH_CREDIT_INITIAL / 4)
 
-struct VhScratch {
-    uint8_t *input; /* VH_DECODER_BUFFER; NULL: a session has taken it */
-    uint8_t output[VH_SESSION_SEND_MAX];
-};
-
-VhScratch *vh_scratch_new(void)
-{
-    return g_new0(VhScratch, 1);
-}
-
-void vh_scratch_free(VhScratch *scratch)
-{
-    if (!scratch)
-        return;
-    g_free(scratch->input);
-    g_free(scratch);
-}
-
-/* Room for the decoder, which may hold half a frame. */
-static void take_room(VhSession *session)
-{
-    VhScratch *scratch = session->scratch;
-
-    if (!session->partial && !scratch->input)
-        scratch->input = g_malloc(VH_DECODER_BUFFER);
-    session->decoder.buffer = session->partial ? session->partial : scratch->input;
-}
-
-/* Keeps the room only if there is half a frame in it. */
-static void leave_room(VhSession *session)
-{
-    VhScratch *scratch = session->scratch;
-    bool half = session->decoder.used > 0;
-
-    if (half && !session->partial) {
-        session->partial = g_steal_pointer(&scratch->input);
-    } else if (!half && session->partial) {
-        g_free(scratch->input);
-        scratch->input = g_steal_pointer(&session->partial);
-    }
-}
-
 VhSession *vh_session_new(uint64_t number, VhScratch *scratch, const struct vh_session_funcs *funcs, gpointer data)
 {
     VhSession *session = g_new0(VhSession, 1);
@@ -192,7 +150,7 @@ void vh_session_restart(VhSession *session, uint64_t number, const char *why)
     session->number = number;
     session->opened = false;
     vh_decoder_reset(&session->decoder);
-    leave_room(session);
+    vh_session_leave_room(session);
     vh_session_hello(session);
 }
 
@@ -443,12 +401,12 @@ void vh_session_receive(VhSession *session, const uint8_t *bytes, size_t len)
 {
     struct vh_frame frame;
 
-    take_room(session);
+    vh_session_take_room(session);
     while (vh_decoder_feed(&session->decoder, &bytes, &len, &frame) == 1) {
         note_broken(session);
         take_frame(session, &frame);
     }
     note_broken(session);
-    leave_room(session);
+    vh_session_leave_room(session);
     vh_session_flush(session);
 }
