@@ -24,14 +24,15 @@ _vhintctl()
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         case $word in
-        --socket | --name | --set | --count | --profile | --connect | --cpus | --program-dir) i=$((i + 1)) ;;
+        --socket | --name | --set | --count | --profile | --connect | --cpus | --program-dir | --topology | --svg | --policy | \
+            --replay | --vcpus | --interval) i=$((i + 1)) ;;
         -*) ;;
         *) if [ -z "$command" ]; then command=$word; else guest=$word; fi ;;
         esac
     done
     COMPREPLY=()
     case $previous in
-    --socket | --program-dir)
+    --socket | --program-dir | --svg | --policy | --replay)
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         return
@@ -45,7 +46,8 @@ _vhintctl()
     esac
     case $command:$guest in
     :*) mapfile -t COMPREPLY < <(compgen -W "$(_vhintctl_commands)" -- "$current") ;;
-    inject:?*)
+    map:* | plan:* | top:*) ;;
+    record: | inject:?*)
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         ;;

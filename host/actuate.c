@@ -1,41 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Carries plans out, one actuator's actions per thread.
-#include "actuate.h"
+#include "actuate-private.h"
 
 #include <string.h>
 
 #include "error.h"
 #include "orphans.h"
-
-/* One thread. */
-struct item {
-    char *guest;
-    unsigned vcpu; /* as vh_target's */
-    pid_t thread;
-    VhHold *hold;         /* NULL: probing failed */
-    bool applied;         /* `set` is in force */
-    gint64 since;         /* applied: monotonic time, us */
-    union vh_setting set; /* in force, or tried and failed */
-    bool failed;          /* `set` could not be applied */
-    bool barred;          /* by the thread's control group */
-    bool drifted;         /* somebody else has changed what we applied */
-    char *problem;        /* of the last failure */
-    bool named;           /* in this round */
-    bool wanted;          /* in this round, with `wish` */
-    const char *why;      /* of this round; NULL: as all */
-    union vh_setting wish;
-    unsigned plan_guest, plan_vcpu;
-};
-
-struct VhActuate {
-    VhSaved *saved;
-    VhJournal *journal;
-    const struct vh_actuator *actuator;
-    GHashTable *items;      /* thread -> struct item */
-    VhActuateReason reason; /* of this round */
-    gpointer reason_data;
-    const char *why; /* of the wishes that follow */
-};
 
 static void item_free(gpointer data)
 {
@@ -164,11 +134,6 @@ void vh_actuate_begin(VhActuate *actuate, VhActuateReason reason, gpointer data)
     }
 }
 
-static struct item *find(const VhActuate *actuate, pid_t thread)
-{
-    return g_hash_table_lookup(actuate->items, GINT_TO_POINTER(thread));
-}
-
 static void complain(VhActuate *actuate, struct item *item, GError *error)
 {
     g_autofree char *what = step_name(actuate, "", item->vcpu, item->thread);
@@ -223,7 +188,7 @@ static struct item *learn(VhActuate *actuate, const struct vh_target *target)
 void vh_actuate_want(VhActuate *actuate, const struct vh_target *target, unsigned guest, unsigned vcpu,
                      const union vh_setting *setting)
 {
-    struct item *item = find(actuate, target->thread);
+    struct item *item = vh_actuate_find(actuate, target->thread);
 
     if (!item)
         item = learn(actuate, target);
@@ -239,7 +204,7 @@ void vh_actuate_want(VhActuate *actuate, const struct vh_target *target, unsigne
 
 void vh_actuate_assume(VhActuate *actuate, pid_t thread, const struct vh_cpuset *usual)
 {
-    const struct item *item = find(actuate, thread);
+    const struct item *item = vh_actuate_find(actuate, thread);
 
     if (item && item->hold && item->wanted && !item->applied && actuate->actuator->assume)
         actuate->actuator->assume(item->hold, usual);
@@ -366,40 +331,11 @@ bool vh_actuate_check(VhActuate *actuate, const char *guest)
 
 void vh_actuate_yield(VhActuate *actuate, pid_t thread)
 {
-    struct item *item = find(actuate, thread);
+    struct item *item = vh_actuate_find(actuate, thread);
 
     if (!item)
         return;
     if (item->hold)
         actuate->actuator->forget(item->hold);
     g_hash_table_remove(actuate->items, GINT_TO_POINTER(thread));
-}
-
-const union vh_setting *vh_actuate_setting(const VhActuate *actuate, pid_t thread)
-{
-    const struct item *item = find(actuate, thread);
-
-    return item && item->applied ? &item->set : NULL;
-}
-
-const union vh_setting *vh_actuate_barred(const VhActuate *actuate, pid_t thread)
-{
-    const struct item *item = find(actuate, thread);
-
-    return item && item->barred ? &item->set : NULL;
-}
-
-void vh_actuate_describe(const VhActuate *actuate, pid_t thread, char **former, const char **problem)
-{
-    const struct item *item = find(actuate, thread);
-
-    *former = item && item->hold ? actuate->actuator->former(item->hold) : g_strdup("");
-    *problem = item && item->problem ? item->problem : "";
-}
-
-gint64 vh_actuate_age(const VhActuate *actuate, pid_t thread)
-{
-    const struct item *item = find(actuate, thread);
-
-    return item && item->applied ? g_get_monotonic_time() - item->since : -1;
 }

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What actuate.c and actuate-describe.c share. */
+#pragma once
+
+#include "actuate.h"
+
+/* One thread. */
+struct item {
+    char *guest;
+    unsigned vcpu; /* as vh_target's */
+    pid_t thread;
+    VhHold *hold;         /* NULL: probing failed */
+    bool applied;         /* `set` is in force */
+    gint64 since;         /* applied: monotonic time, us */
+    union vh_setting set; /* in force, or tried and failed */
+    bool failed;          /* `set` could not be applied */
+    bool barred;          /* by the thread's control group */
+    bool drifted;         /* somebody else has changed what we applied */
+    char *problem;        /* of the last failure */
+    bool named;           /* in this round */
+    bool wanted;          /* in this round, with `wish` */
+    const char *why;      /* of this round; NULL: as all */
+    union vh_setting wish;
+    unsigned plan_guest, plan_vcpu;
+};
+
+struct VhActuate {
+    VhSaved *saved;
+    VhJournal *journal;
+    const struct vh_actuator *actuator;
+    GHashTable *items;      /* thread -> struct item */
+    VhActuateReason reason; /* of this round */
+    gpointer reason_data;
+    const char *why; /* of the wishes that follow */
+};
+
+/* NULL: it is not known. */
+static inline struct item *vh_actuate_find(const VhActuate *actuate, pid_t thread)
+{
+    return g_hash_table_lookup(actuate->items, GINT_TO_POINTER(thread));
+}
