@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Recordings of hints: files of JSON lines that `vhintctl record` writes and `vhintctl plan --replay` reads.
- * docs/explain.md is the format's reference. */
+ * docs/recording.md is the format's reference. */
 #pragma once
 
 #include "forecast.h"

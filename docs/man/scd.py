@@ -42,7 +42,8 @@ def page(template, program):
     return re.sub(r"^@commands@$", lambda match: commands_of(program), text, flags=re.M)
 
 
-PAGES = {"config.md": "vhint.conf(5)", "policy.md": "vhint-policy(5)"}
+PAGES = {"config.md": "vhint.conf(5)", "policy.md": "vhint-policy(5)",
+         "recording.md": "vhint-recording(5)"}
 
 
 def link(match):

@@ -197,7 +197,7 @@ class Explain(unittest.TestCase):
 
     def test_plan_unmet(self):
         """The documentation's recording, on a host with one CPU: the second pin finds none."""
-        docs = os.path.join(vhtest.TOP, "docs/explain.md")
+        docs = os.path.join(vhtest.TOP, "docs/recording.md")
         with open(docs) as file, open(self.path("docs.rec"), "w") as out:
             out.write(file.read().partition("```json\n")[2].partition("```")[0])
         directory = self.policy("[guest *]\nprograms=affinity\n")

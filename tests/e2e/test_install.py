@@ -26,6 +26,7 @@ PREFIX/share/initramfs-tools/hooks/vhint-injector
 PREFIX/share/initramfs-tools/scripts/init-premount/vhint-injector
 PREFIX/share/man/man1/vhintctl.1
 PREFIX/share/man/man5/vhint-policy.5
+PREFIX/share/man/man5/vhint-recording.5
 PREFIX/share/man/man5/vhint.conf.5
 PREFIX/share/man/man8/vhint-injector.8
 PREFIX/share/man/man8/vhint-libvirt-hook.8
