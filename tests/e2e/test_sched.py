@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The sched program: a level for each guest CPU that is not calm, one hint for each change of it."""
 import os
+import subprocess
 import time
 import unittest
 
@@ -98,6 +99,28 @@ class Sched(unittest.TestCase):
         self.wait(lambda facts: facts.get(3, {}).get("urgent"), "it runs", 5)
         time.sleep(3)  # swept meanwhile
         self.assertTrue(self.facts()[3]["urgent"])
+
+    def real_time(self, *threads):
+        return [os.sched_getscheduler(thread) & 0xff == os.SCHED_RR for thread in threads]
+
+    def test_boosts_by_default(self):
+        """Whom an urgent task runs on, and, without KVM, QEMU's first thread, which runs its timers; but for the trial."""
+        with open("/proc/sys/kernel/sched_rt_runtime_us") as file:
+            throttled = not file.read().startswith("-")
+        if not throttled or subprocess.run(["chrt", "-r", "1", "true"], stderr=subprocess.DEVNULL).returncode:
+            self.skipTest("this host does not allow real-time threads, or does not throttle them")
+        os.makedirs(self.daemon.path("policy.d"), exist_ok=True)
+        path = self.daemon.path("policy.d/50-boost.conf")
+        with open(path, "w") as file:
+            file.write("[rule sched-urgent]\ntrial = off\n")
+        threads = [self.guest.thread(1), self.guest.thread(2), self.guest.qemu.pid]
+        emulated = "kvm" not in vhtest.accelerator()
+        task = self.start("exec cyclic {cpu} fifo:10 2000 0", 1)
+        # A boost is paused now and then.
+        wait_for(lambda: self.real_time(*threads) == [True, False, emulated], 10, "boosted")
+        self.end(task)
+        wait_for(lambda: not any(self.real_time(*threads)), 20, "no more, once nothing is urgent")
+        os.unlink(path)
 
     def test_tunables(self):
         self.start("exec cyclic 2 nice:-10 0 0", 2, 4)
