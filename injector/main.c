@@ -187,12 +187,17 @@ static bool flush(struct vh_agent *in)
 /* One round of the pipeline; true when it moved something, so that another may. */
 static bool serve(struct vh_agent *in)
 {
+    bool relayed;
+    bool moved;
+
     if (in->host)
         take_input(in);
     vh_session_pump(&in->session);
-    if (vh_programs_relay(&in->programs, &in->session))
-        vh_agent_stir(in);
-    return flush(in);
+    relayed = vh_programs_relay(&in->programs, &in->session);
+    moved = flush(in);
+    if (relayed)
+        vh_agent_stir(in); /* reads the clock: hints go first */
+    return moved;
 }
 
 /* How long to wait for an event, in ms; -1: for ever. */
