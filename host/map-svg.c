@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Draws a map as SVG. Sockets one below the other, in them boxes for L3 caches, in these cores, in these CPUs.
 #include <math.h>
+#include <string.h>
 
 #include "map-private.h"
 #include "vhintctl.h"
@@ -17,13 +18,14 @@ enum {
     MARGIN = 24,
     SOCKET_HEAD = 30,
     HEAD = 70,
-    LEGEND_W = 400,
+    LEGEND_W = 488,
     LEGEND_H = 20,
     CORES_IN_LINE = 8,
     LINE_W = 1500, /* a socket's boxes break beyond that */
     STRIPES = 6    /* guests that share a CPU; further ones are told in its tooltip */
 };
 #define CHARS_IN_TILE 10
+#define NAME_IN_LEGEND 18
 
 static void append_text(GString *out, const char *class, int x, int y, const char *text)
 {
@@ -258,7 +260,9 @@ static void append_legend(GString *out, const VhMap *map, int width, int *height
         int x = MARGIN + (int)(i % in_line) * LEGEND_W;
         int y = *height + (int)(i / in_line) * LEGEND_H;
         g_autofree char *text = vh_map_guest_text(guest);
-        g_autofree char *name = g_utf8_substring(guest->name, 0, MIN(g_utf8_strlen(guest->name, -1), 24));
+        g_autofree char *head =
+            g_utf8_substring(guest->name, 0, MIN(g_utf8_strlen(guest->name, -1), NAME_IN_LEGEND));
+        g_autofree char *name = g_strconcat(head, strlen(head) < strlen(guest->name) ? "…" : "", NULL);
         g_autofree char *line = g_strdup_printf("%s: %s", name, text);
 
         g_string_append_printf(out,
