@@ -170,7 +170,9 @@ void vh_trial_watch(struct vh_trial *trial, double wait, gint64 now)
     trial->sampled = now;
     if (!vh_trial_is_watched(trial) || !vh_trial_is_calm(wait))
         return;
-    trial->bar_until = now + VH_TRIAL_WATCH_US;
+    /* Who sleeps is left to sleep. */
+    trial->retries = isnan(wait) ? MIN(trial->retries + 1, VH_TRIAL_WATCH_MAX) : 0;
+    trial->bar_until = now + doubled(VH_TRIAL_WATCH_US, trial->retries, VH_TRIAL_WATCH_MAX);
 }
 
 static bool conclude(struct vh_trial *trial, gint64 now)

@@ -8,7 +8,7 @@
  *
  * A BASELINE that hardly waits, or hardly runs, ends in a verdict at once: an action that is kept only if it helps
  * is not taken where there is nothing to gain. It is BARRED then and watched: one look each VH_TRIAL_WATCH_US,
- * until it waits.
+ * fewer while it sleeps, until it waits.
  *
  * The action is in force in WINDOW, KEPT and OPEN. A short ask does not lose its samples: the next one within
  * VH_TRIAL_AGE_US goes on. What was found lasts over asks: a kept action comes at once for VH_TRIAL_TRUST_US, and
@@ -29,6 +29,7 @@
 #define VH_TRIAL_RETRY_US ((gint64)5000000)    /* after the first inconclusive window; doubles, too, up to */
 #define VH_TRIAL_RETRY_MAX 4u                  /* doublings */
 #define VH_TRIAL_WATCH_US ((gint64)1000000)    /* between looks at whether there is anything to gain by now */
+#define VH_TRIAL_WATCH_MAX 3u                  /* doublings of that, while the thread does not run */
 #define VH_TRIAL_LOSS 75u                      /* percent of their progress that neighbours may lose */
 
 /* What one look says. A share is of the time a thread wanted to run: 0 never waited, 1 only waited. NAN: not

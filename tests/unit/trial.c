@@ -345,8 +345,15 @@ static void test_watched(void)
         g_assert_true(vh_trial_is_watched(&trial));
         g_assert_cmpint(vh_trial_next(&trial) - now, ==, VH_TRIAL_WATCH_US);
         now = vh_trial_next(&trial);
-        vh_trial_watch(&trial, i % 2 ? 0.01 : NAN, now);
+        vh_trial_watch(&trial, 0.01, now);
         g_assert_false(vh_trial_tick(&trial, now));
+    }
+    /* Fewer looks at one that sleeps. */
+    for (unsigned i = 1; i < 20; i++) {
+        now = vh_trial_next(&trial);
+        vh_trial_watch(&trial, NAN, now);
+        g_assert_false(vh_trial_tick(&trial, now));
+        g_assert_cmpint(vh_trial_next(&trial) - now, ==, VH_TRIAL_WATCH_US << MIN(i, VH_TRIAL_WATCH_MAX));
     }
     now = vh_trial_next(&trial);
     vh_trial_watch(&trial, 0.4, now);
