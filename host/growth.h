@@ -17,7 +17,7 @@
 #include <stdbool.h>
 
 #define VH_GROWTH_SETTLE_US ((gint64)3 * G_USEC_PER_SEC)   /* from a step to the next one up */
-#define VH_GROWTH_LINGER_US ((gint64)5 * G_USEC_PER_SEC)   /* from a change to a step back, at first */
+#define VH_GROWTH_LINGER_US ((gint64)5 * G_USEC_PER_SEC)   /* where policy says nothing of linger */
 #define VH_GROWTH_DUMB_FACTOR 6                            /* so much longer if the guest does not tell its room */
 #define VH_GROWTH_RELAPSE_US ((gint64)30 * G_USEC_PER_SEC) /* a step back is blamed for what comes within that */
 #define VH_GROWTH_JUDGE_US ((gint64)30 * G_USEC_PER_SEC)   /* at the limit, before the verdict */
@@ -28,9 +28,10 @@
 
 /* In bytes, of all the guest's memory. */
 struct vh_growth_limits {
-    guint64 min;  /* steps back end here, if not before, at what it had */
-    guint64 max;  /* 0: nothing is done */
-    guint64 step; /* more than 0 */
+    guint64 min;   /* steps back end here, if not before, at what it had */
+    guint64 max;   /* 0: nothing is done */
+    guint64 step;  /* more than 0 */
+    gint64 linger; /* us from a change to a step back, at first; more than 0 */
 };
 
 /* What is known at this moment. */

@@ -222,6 +222,20 @@ static int take_memory_step(const char *value, const struct vh_policy_world *wor
     return take_size(value, VH_GROWTH_STEP_MIN, &guest->memory.step, error);
 }
 
+static int take_memory_linger(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest,
+                              GError **error)
+{
+    gint64 linger = 0;
+
+    (void)world;
+    if (vh_duration_parse(value, &linger, error) < 0)
+        return -1;
+    if (linger < G_USEC_PER_SEC / 10 || linger > 3600 * (gint64)G_USEC_PER_SEC)
+        return vh_invalid(error, "\"%s\" is not from 100ms to 1h", value);
+    guest->memory.linger = linger;
+    return 0;
+}
+
 static int take_programs(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest,
                          GError **error)
 {
@@ -275,14 +289,30 @@ const struct vh_policy_key vh_policy_keys[VH_POLICY_KEYS] = {
     {"iothreads", "free", take_iothreads},     {"vhost", "free", take_vhost},
     {"max-pins", "512", take_max_pins},        {"max-hints", "unlimited", take_max_hints},
     {"memory-min", "none", take_memory_min},   {"memory-max", "none", take_memory_max},
-    {"memory-step", "256M", take_memory_step},
+    {"memory-step", "256M", take_memory_step}, {"memory-linger", "5s", take_memory_linger},
 };
 G_STATIC_ASSERT(VH_GUEST_PINS_MAX == 512);
 
 const char *const vh_policy_guest_keys[] = {
-    "programs",   "rules",     "actions",     "pool",       "sharing",     "smt",
-    "overcommit", "floating",  "off-anchors", "emulator",   "iothreads",   "vhost",
-    "max-pins",   "max-hints", "memory-min",  "memory-max", "memory-step", VH_POLICY_SET "PROGRAM.TUNABLE",
+    "programs",
+    "rules",
+    "actions",
+    "pool",
+    "sharing",
+    "smt",
+    "overcommit",
+    "floating",
+    "off-anchors",
+    "emulator",
+    "iothreads",
+    "vhost",
+    "max-pins",
+    "max-hints",
+    "memory-min",
+    "memory-max",
+    "memory-step",
+    "memory-linger",
+    VH_POLICY_SET "PROGRAM.TUNABLE",
     NULL,
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(vh_policy_guest_keys) == VH_POLICY_KEYS + 2);

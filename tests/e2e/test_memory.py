@@ -18,6 +18,7 @@ do = memory tgid
 [guest *]
 memory-max = {most}M
 memory-step = 64M
+memory-linger = 1s
 """
 
 
@@ -136,7 +137,7 @@ class Memory(unittest.TestCase):
         self.ask()
         self.wait_memory(192)
         self.guest.channel.close()
-        wait_for(lambda: self.memory()["state"] == "growing" and self.daemon.ctl("why", "fake")[-1]["next"] > 6, 5,
+        wait_for(lambda: self.memory()["state"] == "growing" and self.daemon.ctl("why", "fake")[-1]["next"] > 2, 5,
                  "a step back that is far off")
         self.wait_memory(128, timeout=60)
 
@@ -180,7 +181,7 @@ class Pressure(unittest.TestCase):
         os.makedirs(cls.daemon.path("policy.d"))
         with open(cls.daemon.path("policy.d/50-memory.conf"), "w") as file:
             file.write("[rule more]\non = pressure\nwhen = level >= SOME\ndo = memory available_mib\nfigure = stall\n"
-                       "[guest *]\nmemory-max = 256M\nmemory-step = 32M\n")
+                       "[guest *]\nmemory-max = 256M\nmemory-step = 32M\nmemory-linger = 1s\n")
         cls.daemon.start()
 
     @classmethod

@@ -7,7 +7,7 @@
 #define MIB ((guint64)1 << 20)
 #define S ((gint64)G_USEC_PER_SEC)
 
-static const struct vh_growth_limits limits = {.max = 512 * MIB, .step = 128 * MIB};
+static const struct vh_growth_limits limits = {.max = 512 * MIB, .step = 128 * MIB, .linger = VH_GROWTH_LINGER_US};
 
 struct fixture {
     struct vh_growth growth;
