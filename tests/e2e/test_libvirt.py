@@ -531,6 +531,7 @@ class Pins(LibvirtCase):
             for _ in range(20):  # faster than libvirt follows: the last word wins
                 task.kill()
                 task = pin(guest)
+            self.assert_pinned(guest)
             self.assert_truthful(guest)
             self.assertEqual(len(self.libvirt_pins(guest)[0]), 1)
             task.kill()
