@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What guest.c, guest-monitor.c and guest-describe.c share. */
+/* What the guest*.c files share. */
 #pragma once
 
 #include "guest.h"
@@ -60,14 +60,35 @@ struct VhGuest {
 };
 
 /* guest.c */
-void vh_guest_restart_session(VhGuest *guest, const char *why);
-/* The guest's side of the port was opened: says HELLO if nobody has answered yet. */
-void vh_guest_greet(VhGuest *guest);
+/* Remembers that wishes may have changed, because of `why` (static); settle tells, once the turn's work is done.
+ */
+void vh_guest_touch_facts(VhGuest *guest, const char *why);
+/* The same, and not only by facts. */
+void vh_guest_touch(VhGuest *guest, const char *why);
+void vh_guest_settle(VhGuest *guest);
+/* Joins what the injector and the monitor say of CPUs. */
+void vh_guest_join_cpus(VhGuest *guest);
+/* Why the session is not up; "": it is. */
+void vh_guest_set_problem(VhGuest *guest, const char *text);
+/* One line for the journal, of which a guest gets so many a second. */
+void vh_guest_complain(VhGuest *guest, const char *what, const char *why);
 /* Takes `vcpus` over, whose threads are all of `process` (0: there are none). */
 void vh_guest_set_vcpus(VhGuest *guest, GArray *vcpus, pid_t process, const char *why);
 
 /* The same where the threads are known. */
 void vh_guest_take_vcpus(VhGuest *guest, GArray *vcpus, const char *why);
+
+/* guest-channel.c */
+extern const struct vh_programs_funcs vh_guest_programs_funcs;
+void vh_guest_on_channel(int fd, gpointer data);
+void vh_guest_close_channel(VhGuest *guest);
+void vh_guest_restart_session(VhGuest *guest, const char *why);
+/* The guest's side of the port was opened: says HELLO if nobody has answered yet. */
+void vh_guest_greet(VhGuest *guest);
+
+/* guest-hints.c: of struct vh_session_funcs. */
+void vh_guest_on_hints(const struct vh_batch *batch, struct vh_records records, gpointer data);
+void vh_guest_on_snapshot(const struct vh_batch *batch, struct vh_records records, gpointer data);
 
 /* guest-monitor.c */
 void vh_guest_on_monitor(int fd, gpointer data);

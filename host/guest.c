@@ -3,13 +3,12 @@
 #include "guest.h"
 
 #include <errno.h>
-#include <sodium.h>
 #include <string.h>
 
 #include "guest-private.h"
 #include "hint.h"
 
-static void complain(VhGuest *guest, const char *what, const char *why)
+void vh_guest_complain(VhGuest *guest, const char *what, const char *why)
 {
     vh_journal_complaint(guest->journal, &guest->limit, guest->config->name, what, why);
 }
@@ -17,20 +16,18 @@ static void complain(VhGuest *guest, const char *what, const char *why)
 /* ---- what changes ---- */
 
 /* Remembers that wishes may have changed; settle tells, once the turn's work is done. */
-static void touch_facts(VhGuest *guest, const char *why)
+void vh_guest_touch_facts(VhGuest *guest, const char *why)
 {
     guest->dirty = why;
     guest->wishes_hold = false;
 }
 
 /* The same, and not only by facts. */
-static void touch(VhGuest *guest, const char *why)
+void vh_guest_touch(VhGuest *guest, const char *why)
 {
-    touch_facts(guest, why);
+    vh_guest_touch_facts(guest, why);
     guest->moved = true;
 }
-
-static void settle(VhGuest *guest);
 
 static gboolean on_timer(gpointer data)
 {
@@ -38,8 +35,8 @@ static gboolean on_timer(gpointer data)
 
     guest->timer = 0;
     guest->deferred = 0;
-    touch(guest, "it was due now");
-    settle(guest);
+    vh_guest_touch(guest, "it was due now");
+    vh_guest_settle(guest);
     return G_SOURCE_REMOVE;
 }
 
@@ -80,7 +77,7 @@ static bool renew_wishes(VhGuest *guest)
     return !known || !g_bytes_equal(nears, nears_now) || !vh_ram_wish_equal(vh_rules_ram(guest->rules), &ram);
 }
 
-static void settle(VhGuest *guest)
+void vh_guest_settle(VhGuest *guest)
 {
     const char *why = guest->dirty;
     gint64 now = why ? g_get_monotonic_time() : 0;
@@ -91,7 +88,7 @@ static void settle(VhGuest *guest)
     wait = guest->batch ? vh_rules_admit(guest->rules, guest->batch, now) : 0;
     guest->batch = 0;
     if (wait) {
-        complain(guest, "hints deferred", "more of them came than max-hints allows");
+        vh_guest_complain(guest, "hints deferred", "more of them came than max-hints allows");
         guest->deferred = now + wait;
         set_timer(guest, guest->deferred);
         return;
@@ -106,306 +103,20 @@ static void settle(VhGuest *guest)
 
 static void on_ram(gpointer data)
 {
-    touch(data, "its memory device has answered");
-    settle(data);
+    vh_guest_touch(data, "its memory device has answered");
+    vh_guest_settle(data);
 }
 
-static void join_cpus(VhGuest *guest)
+void vh_guest_join_cpus(VhGuest *guest)
 {
     vh_cpu_map_join(&guest->map, guest->cpus, guest->cpu_count, (const struct vh_vcpu *)(void *)guest->vcpus->data,
                     guest->vcpus->len);
 }
 
-static void set_problem(VhGuest *guest, const char *text)
+void vh_guest_set_problem(VhGuest *guest, const char *text)
 {
     g_free(guest->problem);
     guest->problem = g_strdup(text);
-}
-
-static uint64_t new_number(void)
-{
-    uint64_t number = 0;
-
-    while (!number)
-        randombytes_buf(&number, sizeof(number));
-    return number;
-}
-
-/* ---- the session ---- */
-
-static size_t on_room(gpointer data)
-{
-    return vh_port_room(((VhGuest *)data)->port);
-}
-
-static void on_send(const uint8_t *bytes, size_t len, gpointer data)
-{
-    vh_port_send(((VhGuest *)data)->port, bytes, len);
-}
-
-static void on_up(const struct vh_hello *hello, gpointer data)
-{
-    VhGuest *guest = data;
-
-    guest->hello = *hello;
-    guest->hints = 0;
-    guest->lost = 0;
-    set_problem(guest, "");
-    vh_journal_step(guest->journal, guest->config->name, "connect", "the injector has answered", NULL,
-                    hello->release);
-    vh_programs_up(guest->programs, guest->session, hello->boot_id);
-}
-
-static void on_down(const char *why, gpointer data)
-{
-    VhGuest *guest = data;
-
-    vh_programs_down(guest->programs);
-    vh_facts_clear(guest->facts);
-    guest->cpu_count = 0;
-    guest->batch = 0;
-    guest->deferred = 0;
-    join_cpus(guest);
-    set_problem(guest, why);
-    vh_journal_step(guest->journal, guest->config->name, "disconnect", why, NULL, NULL);
-    touch(guest, "the guest's injector is not connected any longer");
-}
-
-/* A CPU that QEMU has not told of may have been plugged in since. */
-static bool unknown_cpu(const VhGuest *guest)
-{
-    for (uint32_t cpu = 0; cpu < guest->map.count; cpu++)
-        if (guest->map.cpus[cpu].online && guest->map.cpus[cpu].vcpu < 0)
-            return true;
-    return false;
-}
-
-static void on_cpus(const struct vh_cpu *cpus, uint32_t count, gpointer data)
-{
-    VhGuest *guest = data;
-
-    memcpy(guest->cpus, cpus, count * sizeof(cpus[0]));
-    guest->cpu_count = count;
-    join_cpus(guest);
-    if (guest->monitor_ready && unknown_cpu(guest))
-        vh_guest_query_vcpus(guest);
-    touch(guest, "the guest's CPUs have changed");
-}
-
-static void on_programs(const struct vh_program *programs, uint32_t count, gpointer data)
-{
-    VhGuest *guest = data;
-
-    guest->lost = 0;
-    for (uint32_t i = 0; i < count; i++)
-        guest->lost += programs[i].lost;
-    vh_programs_report(guest->programs, programs, count);
-}
-
-static void on_gone(uint32_t id, gpointer data)
-{
-    VhGuest *guest = data;
-
-    if (vh_facts_drop(guest->facts, id))
-        touch(guest, "the program that said so is gone");
-}
-
-static void on_step(const char *what, const char *why, gpointer data)
-{
-    const VhGuest *guest = data;
-
-    vh_journal_step(guest->journal, guest->config->name, what, why, NULL, NULL);
-}
-
-static void on_rule_log(const struct vh_rule *rule, const char *text, gpointer data)
-{
-    VhGuest *guest = data;
-    g_autofree char *what = g_strdup_printf("rule %s", rule->name);
-
-    complain(guest, what, text);
-}
-
-/* What the rules say of one record, which is a fact now if it has a key. */
-static void see_record(VhGuest *guest, const struct vh_kind *kind, const struct vh_hint *hint,
-                       const uint8_t *record, int result)
-{
-    bool event = false;
-    g_autofree char *misfit = NULL;
-    enum vh_verdict verdict = vh_rules_see(guest->rules, kind, record, result > 0 || !hint->key_size, &guest->map,
-                                           g_get_monotonic_time(), &event, on_rule_log, guest);
-
-    /* Before QEMU has told of its vCPUs there is nothing to judge by; policy looks again once it has. */
-    if (verdict > VH_VERDICT_OTHER && guest->vcpus->len) {
-        guest->bad_hints++;
-        complain(guest, "hint not acted upon", vh_verdict_text(verdict));
-    }
-    if (event)
-        touch_facts(guest, "an event asks for it");
-    misfit = vh_rules_misfit(guest->rules);
-    if (misfit)
-        complain(guest, "rule not used", misfit);
-}
-
-/* One record of a batch: decoded by nobody yet, only matched with its kind and taken for a fact. */
-static void take_record(VhGuest *guest, struct vh_managed *managed, const struct vh_hint *hint,
-                        const uint8_t *record)
-{
-    const struct vh_kind *kind = vh_object_kind(managed->object, hint->kind);
-    int result = 0;
-
-    if (!kind || !vh_hint_fits(kind, hint)) {
-        guest->bad_hints++;
-        complain(guest, "hint refused",
-                 kind ? "its size is not its kind's" : "the program's manifest has no such kind");
-        return;
-    }
-    result = vh_facts_take(guest->facts, managed->id, kind, hint, record);
-    if (result > 0)
-        touch_facts(guest,
-                    hint->flags & VH_HINT_GONE ? "the hint that asked for it is gone" : "a hint has changed");
-    else if (result < 0)
-        complain(guest, "fact refused", "the guest has more facts than are kept");
-    if (!(hint->flags & VH_HINT_GONE))
-        see_record(guest, kind, hint, record, result);
-}
-
-static void tell_watchers(VhGuest *guest, const struct vh_managed *managed, const struct vh_batch *batch,
-                          struct vh_records records)
-{
-    struct vh_hint hint;
-    const uint8_t *record = NULL;
-    gint64 seq = (gint64)batch->seq;
-
-    while ((record = vh_records_next(&records, &hint))) {
-        const struct vh_kind *kind = vh_object_kind(managed->object, hint.kind);
-        g_autoptr(GString) line = NULL;
-
-        seq++;
-        if (!kind || !vh_hint_fits(kind, &hint))
-            continue;
-        line = g_string_sized_new(512);
-        vh_hint_json(line, guest->config->name, managed->name, kind, record, seq - 1);
-        guest->funcs->watch(guest, line, guest->data);
-    }
-}
-
-static void on_hints(const struct vh_batch *batch, struct vh_records records, gpointer data)
-{
-    VhGuest *guest = data;
-    struct vh_managed *managed = vh_programs_by_id(guest->programs, batch->program);
-    struct vh_records again = records;
-    struct vh_hint hint;
-    const uint8_t *record = NULL;
-
-    guest->hints += batch->count;
-    guest->batch += batch->count;
-    if (!managed)
-        return;
-    managed->hints += batch->count;
-    if (batch->lost > managed->lost)
-        guest->lost += batch->lost - managed->lost;
-    managed->lost = batch->lost;
-    while ((record = vh_records_next(&records, &hint)))
-        take_record(guest, managed, &hint, record);
-    if (guest->funcs->watched(guest, guest->data))
-        tell_watchers(guest, managed, batch, again);
-}
-
-static void on_snapshot(const struct vh_batch *batch, struct vh_records records, gpointer data)
-{
-    VhGuest *guest = data;
-    struct vh_managed *managed = vh_programs_by_id(guest->programs, batch->program);
-    struct vh_hint hint;
-    const uint8_t *record = NULL;
-
-    if (!managed)
-        return;
-    if (batch->flags & VH_SNAPSHOT_FIRST)
-        vh_facts_begin(guest->facts, managed->id);
-    while ((record = vh_records_next(&records, &hint)))
-        take_record(guest, managed, &hint, record);
-    if ((batch->flags & VH_SNAPSHOT_LAST) && vh_facts_end(guest->facts, managed->id))
-        touch(guest, "a snapshot did not confirm it");
-}
-
-static void on_complaint(const char *text, gpointer data)
-{
-    VhGuest *guest = data;
-
-    complain(guest, "protocol", text);
-    if (!vh_session_is_up(guest->session))
-        set_problem(guest, text);
-}
-
-static const struct vh_session_funcs session_funcs = {
-    .room = on_room,
-    .send = on_send,
-    .up = on_up,
-    .down = on_down,
-    .cpus = on_cpus,
-    .programs = on_programs,
-    .hints = on_hints,
-    .snapshot = on_snapshot,
-    .complaint = on_complaint,
-};
-
-static const struct vh_programs_funcs programs_funcs = {.gone = on_gone, .step = on_step};
-
-/* ---- the channel ---- */
-
-static void on_received(const uint8_t *bytes, size_t len, gpointer data)
-{
-    VhGuest *guest = data;
-
-    vh_session_receive(guest->session, bytes, len);
-    settle(guest);
-}
-
-static void on_writable(gpointer data)
-{
-    vh_session_flush(((VhGuest *)data)->session);
-}
-
-static void close_channel(VhGuest *guest)
-{
-    vh_session_free(guest->session);
-    guest->session = NULL;
-    g_clear_pointer(&guest->port, vh_port_free);
-}
-
-static void on_channel_closed(gpointer data)
-{
-    VhGuest *guest = data;
-
-    close_channel(guest);
-    settle(guest);
-    vh_link_seek(guest->channel_link);
-}
-
-static const struct vh_port_funcs port_funcs = {
-    .received = on_received, .writable = on_writable, .closed = on_channel_closed};
-
-static void on_channel(int fd, gpointer data)
-{
-    VhGuest *guest = data;
-
-    guest->port = vh_port_new(guest->turn, fd, &port_funcs, guest);
-    guest->session = vh_session_new(new_number(), guest->scratch, &session_funcs, guest);
-    set_problem(guest, "no injector has answered yet: start vhint-injector in the guest");
-    vh_session_hello(guest->session);
-}
-
-void vh_guest_restart_session(VhGuest *guest, const char *why)
-{
-    if (guest->session)
-        vh_session_restart(guest->session, new_number(), why);
-    settle(guest);
-}
-
-void vh_guest_greet(VhGuest *guest)
-{
-    if (guest->session && !vh_session_is_up(guest->session))
-        vh_session_hello(guest->session);
 }
 
 void vh_guest_take_vcpus(VhGuest *guest, GArray *vcpus, const char *why)
@@ -413,9 +124,9 @@ void vh_guest_take_vcpus(VhGuest *guest, GArray *vcpus, const char *why)
     if (guest->vcpus != vcpus)
         g_array_unref(guest->vcpus);
     guest->vcpus = vcpus;
-    join_cpus(guest);
-    touch(guest, why);
-    settle(guest);
+    vh_guest_join_cpus(guest);
+    vh_guest_touch(guest, why);
+    vh_guest_settle(guest);
 }
 
 void vh_guest_set_vcpus(VhGuest *guest, GArray *vcpus, pid_t process, const char *why)
@@ -452,9 +163,9 @@ VhGuest *vh_guest_new(const struct vh_config_guest *config, const char *state_di
     guest->iothreads = g_array_new(FALSE, TRUE, sizeof(struct vh_thread));
     guest->threads = g_array_new(FALSE, TRUE, sizeof(struct vh_thread));
     guest->helpers = g_array_new(FALSE, TRUE, sizeof(struct vh_thread));
-    guest->programs = vh_programs_new(directory, &programs_funcs, guest);
+    guest->programs = vh_programs_new(directory, &vh_guest_programs_funcs, guest);
     if (config->channel)
-        guest->channel_link = vh_link_new(watch, config->channel, on_channel, guest);
+        guest->channel_link = vh_link_new(watch, config->channel, vh_guest_on_channel, guest);
     if (config->qmp)
         guest->monitor_link = vh_link_new(watch, config->qmp, vh_guest_on_monitor, guest);
     return guest;
@@ -477,7 +188,7 @@ void vh_guest_free(VhGuest *guest)
     vh_ram_device_leave(guest->ram);
     g_clear_pointer(&guest->monitor, vh_qmp_free);
     vh_ram_device_unref(guest->ram);
-    close_channel(guest);
+    vh_guest_close_channel(guest);
     vh_programs_free(guest->programs);
     g_clear_handle_id(&guest->timer, g_source_remove);
     vh_rules_free(guest->rules);
@@ -594,8 +305,8 @@ void vh_guest_set_policy(VhGuest *guest, VhGuestPolicy *policy)
     guest->policy = policy;
     vh_rules_set(guest->rules, policy);
     want_programs(guest);
-    touch(guest, "the policy has changed");
-    settle(guest);
+    vh_guest_touch(guest, "the policy has changed");
+    vh_guest_settle(guest);
 }
 
 const VhGuestPolicy *vh_guest_policy(const VhGuest *guest)
