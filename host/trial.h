@@ -29,7 +29,7 @@
 #define VH_TRIAL_RETRY_US ((gint64)5000000)    /* after the first inconclusive window; doubles, too, up to */
 #define VH_TRIAL_RETRY_MAX 4u                  /* doublings */
 #define VH_TRIAL_WATCH_US ((gint64)1000000)    /* between looks at whether there is anything to gain by now */
-#define VH_TRIAL_WATCH_MAX 3u                  /* doublings of that, while the thread does not run */
+#define VH_TRIAL_WATCH_MAX 5u                  /* doublings of that, while the thread does not run */
 #define VH_TRIAL_LOSS 75u                      /* percent of their progress that neighbours may lose */
 
 /* What one look says. A share is of the time a thread wanted to run: 0 never waited, 1 only waited. NAN: not

@@ -121,8 +121,14 @@ static int look_since(const VhTrials *trials, const Item *item, pid_t thread, co
 double vh_trials_look_wait(const VhTrials *trials, const Item *item)
 {
     struct vh_run now;
+    gint64 past_us = g_get_monotonic_time() - item->marked;
 
-    return look_since(trials, item, item->thread, &item->run, &now) < 0 ? NAN : vh_sample_share(&item->run, &now);
+    if (look_since(trials, item, item->thread, &item->run, &now) < 0)
+        return NAN;
+    /* A vCPU whose guest is idle runs now and then, and may wait for that, too. */
+    if ((now.ran - item->run.ran + now.waited - item->run.waited) / 1000 < (guint64)past_us / VH_TRIALS_ASLEEP)
+        return NAN;
+    return vh_sample_share(&item->run, &now);
 }
 
 void vh_trials_mark(const VhTrials *trials, Item *item)

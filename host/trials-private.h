@@ -6,6 +6,9 @@
 #include "sample.h"
 #include "trials.h"
 
+/* Who wants less than this part of a CPU is taken for one who sleeps. */
+#define VH_TRIALS_ASLEEP 50u
+
 /* One action upon one thread. */
 struct vh_trials_item {
     char *guest;
