@@ -62,7 +62,7 @@ class Boot(unittest.TestCase):
     def test_commands_run_side_by_side(self):
         sleeper = self.guest.start_command("exec sleep 1000")
         self.assertEqual(self.guest.output("echo $((6 * 7))"), "42")
-        self.assertIn("sleep", self.guest.output(f"cat /proc/{sleeper.pid}/comm"))
+        vhtest.wait_for(lambda: "sleep" in self.guest.output(f"cat /proc/{sleeper.pid}/comm"), 10, "the sleeper runs")
         self.assertEqual(sleeper.kill().code, 128 + 9)
 
     def test_ports_have_their_names(self):

@@ -641,6 +641,7 @@ class Pins(LibvirtCase):
             self.assertNotIn("somebody else", self.reason(daemon))
             self.assert_pinned(guest)
             task.kill()
+            wait_for(lambda: guest.host_cpus(0) == {first}, 5, "the former pin")
             vhtest.stays(lambda: guest.host_cpus(0) == {first}, 0.5, "the former pin")
 
 

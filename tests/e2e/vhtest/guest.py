@@ -19,6 +19,9 @@ KERNEL = os.environ.get("VH_KERNEL", "bookworm")
 # physically; the logical way QEMU 7.2 loses them under TCG where APIC ids have gaps.
 SPARSE_APIC_IDS = "6,sockets=3,cores=3,maxcpus=9"
 
+# Without no_timer_check a kernel on a starved host takes late timer interrupts for a broken timer.
+CMDLINE = "console=ttyS0 quiet panic=0 no_timer_check"
+
 
 class Panic(Failure):
     """The guest's kernel, not the system under test."""
@@ -110,8 +113,7 @@ class Guest:
         argv = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-machine", "q35", *accelerator(),
                 "-smp", self.smp, "-m", str(self.memory), "-display", "none",
                 "-kernel", f"{self.image}/vmlinuz", "-initrd", f"{self.image}/initrd",
-                # Without no_timer_check a kernel on a starved host takes late timer interrupts for a broken timer.
-                "-append", f"console=ttyS0 quiet panic=0 no_timer_check {self.append}".strip(),
+                "-append", f"{CMDLINE} {self.append}".strip(),
                 "-serial", f"file:{self.path('serial')}",
                 "-qmp", f"unix:{self.path('qmp')},server=on,wait=off",
                 "-qmp", f"unix:{self.path('test-qmp')},server=on,wait=off",

@@ -13,7 +13,7 @@ from xml.sax.saxutils import quoteattr
 from . import process, states
 from .agent import Agent
 from .daemon import ENVIRONMENT, HOST_BUILD, VHINTCTL, Daemon
-from .guest import BUILD, Guest
+from .guest import BUILD, CMDLINE, Guest
 from .process import Failure, Process, tail, wait_for
 
 HOOK = os.path.join(HOST_BUILD, "host/vhint-libvirt-hook")
@@ -207,7 +207,7 @@ class Domain(Guest):
   {self.extra}
   <os><type arch='x86_64' machine='q35'>hvm</type>
     <kernel>{self.image}/vmlinuz</kernel><initrd>{self.image}/initrd</initrd>
-    <cmdline>console=ttyS0 quiet panic=0 {self.append}</cmdline></os>
+    <cmdline>{CMDLINE} {self.append}</cmdline></os>
   <features><acpi/></features>
   {cpu}
   <devices><emulator>/usr/bin/qemu-system-x86_64</emulator>
@@ -222,7 +222,7 @@ class Domain(Guest):
 """
 
     def _machine(self):
-        return [str(what) for what in (self.cpus, self.maxcpus, self.memory, self.iothreads, self.append)]
+        return [str(what) for what in (self.cpus, self.maxcpus, self.memory, self.iothreads, f"{CMDLINE} {self.append}")]
 
     def _state(self):
         """The saved state of such a machine; None: it boots."""
