@@ -23,7 +23,7 @@ class Daemon:
         self.directory = process.temporary_directory()
         self.guests = {guest.name: guest for guest in guests}
         self.programs = programs
-        self.pool = pool or format_cpus(os.sched_getaffinity(0))
+        self.pool = format_cpus(os.sched_getaffinity(0)) if pool is None else pool
         self.process = None
         self.watches = 0
         self.prefix = []  # of vhintd's command line

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A guest that is none: its monitor, its channel and the threads of its "vCPUs" belong to the test's own process, so
 that a test can say to vhintd what no injector would."""
+import contextlib
 import json
 import os
 import select
@@ -39,6 +40,7 @@ class FakeGuest:
         self.tids = []
         self.session = int.from_bytes(os.urandom(7), "little") + 1
         self.channel = None
+        self.monitor = None
         self.buffer = b""
         self.host = 0
         self.digest = bytes(32)
@@ -63,14 +65,20 @@ class FakeGuest:
             for path in (self.qmp_path, self.channel_path):
                 os.chmod(path, 0o600)
                 os.chown(path, self.user, -1)
-        threading.Thread(target=self._serve_monitor, daemon=True).start()
+        self.server = threading.Thread(target=self._serve_monitor, daemon=True)
+        self.server.start()
         return self
 
     def __exit__(self, *_):
         self.over.set()
-        for sock in (self.qmp_listener, self.channel_listener, self.channel):
-            if sock:
-                sock.close()
+        sockets = [sock for sock in (self.qmp_listener, self.monitor, self.channel_listener, self.channel) if sock]
+        for sock in sockets:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        # Before its sockets' numbers are the next guest's, whom it would answer for.
+        self.server.join(10)
+        for sock in sockets:
+            sock.close()
         process.remove_directory(self.directory)
 
     # the monitor
@@ -90,13 +98,14 @@ class FakeGuest:
             except OSError:
                 return
             self.monitor = client
-            client.sendall(b'{"QMP": {"version": {}, "capabilities": []}}\n')
             self._serve_client(client)
+            client.close()
 
     def _serve_client(self, client):
         decoder = json.JSONDecoder()
         text = ""
         try:
+            client.sendall(b'{"QMP": {"version": {}, "capabilities": []}}\n')
             while data := client.recv(65536):
                 text += data.decode()
                 while text:
