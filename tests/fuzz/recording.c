@@ -7,29 +7,6 @@
 
 #include "../unit/fake-object.h"
 
-static const char rules[] = "[rule pin]\non = affinity\nwhen = cpus == 1\ndo = pin mask\n"
-                            "[rule group]\non = affinity\nwhen = cpus > 1\ndo = group mask\n"
-                            "[rule kept]\non = stranger\ndo = pin home\nhold = 2s\n";
-
-static VhObject *read_object(const char *name, const char *path, gpointer data, GError **error)
-{
-    (void)path;
-    (void)data;
-    if (g_str_equal(name, "affinity"))
-        return fake_object_affinity();
-    if (g_str_equal(name, "stranger"))
-        return fake_object_stranger();
-    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "no such program");
-    return NULL;
-}
-
-static void list_objects(GPtrArray *names, gpointer data)
-{
-    (void)data;
-    g_ptr_array_add(names, g_strdup("affinity"));
-    g_ptr_array_add(names, g_strdup("stranger"));
-}
-
 static void take(VhForecast *forecast, const struct vh_event *event)
 {
     switch (event->kind) {
@@ -70,13 +47,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (!policy) {
         g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
-        const struct vh_policy_text texts[] = {{"10.conf", rules, strlen(rules), false}};
+        const struct vh_policy_text texts[] = {{"10.conf", fake_rules, strlen(fake_rules), false}};
 
         topology = vh_topology_synthetic("l3:2 core:2 pu:2", NULL);
         policy = vh_policy_parse(texts, 1,
                                  &(struct vh_policy_world){.cpus = &topology->online,
-                                                           .read_object = read_object,
-                                                           .list_objects = list_objects},
+                                                           .read_object = fake_object_read,
+                                                           .list_objects = fake_object_list},
                                  problems);
     }
     forecast = vh_forecast_new(policy, topology);

@@ -13,6 +13,7 @@
 #include "actuate.h"
 #include "boost-cgroup.h"
 #include "error.h"
+#include "scratch.h"
 #include "victim.h"
 
 #define MS ((guint64)1000000) /* in ns */
@@ -49,13 +50,10 @@ static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 
 static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    g_autofree char *remove = g_strdup_printf("rm -r %s", f->directory);
-
     victim_end(&f->victim);
     vh_saved_close(f->saved);
     vh_journal_free(f->journal);
-    g_assert_cmpint(system(remove), ==, 0);
-    g_free(f->directory);
+    scratch_remove(f->directory);
     g_free(f->path);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Cpusets of both kinds of control groups, laid out in a directory. */
 #include "cgroup.h"
+#include "scratch.h"
 
 #include <glib/gstdio.h>
 
@@ -25,21 +26,9 @@ static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     f->cgroup = g_build_filename(f->directory, "cgroup", NULL);
 }
 
-static void remove_tree(const char *path)
-{
-    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-    const char *name;
-    while (dir && (name = g_dir_read_name(dir))) {
-        g_autofree char *child = g_build_filename(path, name, NULL);
-        remove_tree(child);
-    }
-    g_remove(path);
-}
-
 static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    remove_tree(f->directory);
-    g_free(f->directory);
+    scratch_remove(f->directory);
     g_free(f->proc);
     g_free(f->cgroup);
 }

@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "error.h"
+
 static VhObject *object_new(const char *name, struct btf *btf)
 {
     VhObject *object = g_atomic_rc_box_new0(VhObject);
@@ -125,3 +127,26 @@ struct vh_hint fake_hint(gsize size, guint16 kind, guint16 key_size)
 {
     return (struct vh_hint){.size = (guint16)size, .kind = kind, .key_size = key_size};
 }
+
+VhObject *fake_object_read(const char *name, const char *path, gpointer data, GError **error)
+{
+    (void)path;
+    (void)data;
+    if (g_str_equal(name, "affinity"))
+        return fake_object_affinity();
+    if (g_str_equal(name, "stranger"))
+        return fake_object_stranger();
+    g_set_error(error, VH_ERROR, VH_ERROR_INVALID_OBJECT, "program %s: no such file", name);
+    return NULL;
+}
+
+void fake_object_list(GPtrArray *names, gpointer data)
+{
+    (void)data;
+    g_ptr_array_add(names, g_strdup("affinity"));
+    g_ptr_array_add(names, g_strdup("stranger"));
+}
+
+const char fake_rules[] = "[rule pin]\non = affinity\nwhen = cpus == 1\ndo = pin mask\n"
+                          "[rule group]\non = affinity\nwhen = cpus > 1\ndo = group mask\n"
+                          "[rule kept]\non = stranger\ndo = pin home\nhold = 2s\n";

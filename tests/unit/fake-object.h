@@ -42,5 +42,12 @@ struct fake_stranger {
 VhObject *fake_object_affinity(void);
 VhObject *fake_object_stranger(void);
 
+/* For struct vh_policy_world: both programs, and no other. */
+VhObject *fake_object_read(const char *name, const char *path, gpointer data, GError **error);
+void fake_object_list(GPtrArray *names, gpointer data);
+
+/* Policy for both: affinity's facts pin or group, the stranger's pin for 2 s more. */
+extern const char fake_rules[];
+
 /* Heads a record: its whole size, its key's. */
 struct vh_hint fake_hint(gsize size, guint16 kind, guint16 key_size);

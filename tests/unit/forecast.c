@@ -7,29 +7,6 @@
 #include "error.h"
 #include "fake-object.h"
 
-static const char rules[] = "[rule pin]\non = affinity\nwhen = cpus == 1\ndo = pin mask\n"
-                            "[rule group]\non = affinity\nwhen = cpus > 1\ndo = group mask\n"
-                            "[rule kept]\non = stranger\ndo = pin home\nhold = 2s\n";
-
-static VhObject *read_object(const char *name, const char *path, gpointer data, GError **error)
-{
-    (void)path;
-    (void)data;
-    if (g_str_equal(name, "affinity"))
-        return fake_object_affinity();
-    if (g_str_equal(name, "stranger"))
-        return fake_object_stranger();
-    g_set_error(error, VH_ERROR, VH_ERROR_INVALID_OBJECT, "program %s: no such file", name);
-    return NULL;
-}
-
-static void list_objects(GPtrArray *names, gpointer data)
-{
-    (void)data;
-    g_ptr_array_add(names, g_strdup("affinity"));
-    g_ptr_array_add(names, g_strdup("stranger"));
-}
-
 struct world {
     struct vh_topology *topology;
     VhForecast *forecast;
@@ -39,15 +16,15 @@ static void begin(struct world *world, const char *host, const char *text)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
-    g_autofree char *all = g_strconcat(rules, text, NULL);
+    g_autofree char *all = g_strconcat(fake_rules, text, NULL);
     const struct vh_policy_text texts[] = {{"10.conf", all, strlen(all), false}};
 
     world->topology = vh_topology_synthetic(host, &error);
     g_assert_no_error(error);
     g_autoptr(VhPolicy) policy = vh_policy_parse(texts, 1,
                                                  &(struct vh_policy_world){.cpus = &world->topology->online,
-                                                                           .read_object = read_object,
-                                                                           .list_objects = list_objects},
+                                                                           .read_object = fake_object_read,
+                                                                           .list_objects = fake_object_list},
                                                  problems);
     if (!policy)
         g_error("%s", (const char *)g_ptr_array_index(problems, 0));

@@ -14,21 +14,6 @@ static const char defaults[] =
 #include "policy-default.inc"
     ;
 
-static VhObject *read_object(const char *name, const char *path, gpointer data, GError **error)
-{
-    (void)path;
-    (void)data;
-    (void)error;
-    return g_str_equal(name, "affinity") ? fake_object_affinity() : fake_object_stranger();
-}
-
-static void list_objects(GPtrArray *names, gpointer data)
-{
-    (void)data;
-    g_ptr_array_add(names, g_strdup("affinity"));
-    g_ptr_array_add(names, g_strdup("stranger"));
-}
-
 /* A guest of four vCPUs: guest CPU i is served by vCPU 3 - i. */
 struct fixture {
     VhPolicy *policy;
@@ -44,7 +29,7 @@ struct fixture {
 
 static VhGuestPolicy *parse(const char *text, VhPolicy **policy)
 {
-    const struct vh_policy_world world = {.read_object = read_object, .list_objects = list_objects};
+    const struct vh_policy_world world = {.read_object = fake_object_read, .list_objects = fake_object_list};
     const struct vh_policy_text texts[] = {{"default", defaults, sizeof(defaults) - 1, false},
                                            {"test", text, strlen(text), false}};
     g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);

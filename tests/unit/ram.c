@@ -6,6 +6,7 @@
 
 #include "actuate.h"
 #include "error.h"
+#include "scratch.h"
 #include "victim.h"
 
 #define MIB ((guint64)1 << 20)
@@ -151,15 +152,12 @@ static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 
 static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    g_autofree char *remove = g_strdup_printf("rm -r %s", f->directory);
-
     close_device(f);
     victim_end(&f->victim);
     vh_saved_close(f->saved);
     vh_journal_free(f->journal);
-    g_assert_cmpint(system(remove), ==, 0);
+    scratch_remove(f->directory);
     g_ptr_array_unref(f->unanswered);
-    g_free(f->directory);
     g_free(f->path);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* host/sample.c, on the test's own threads and on files that look like /proc. */
 #include "sample.h"
+#include "scratch.h"
 
 #include <glib/gstdio.h>
 #include <math.h>
@@ -62,8 +63,7 @@ static void write_file(const char *directory, const char *path, const char *text
 
 static void test_missing(void)
 {
-    g_autofree char *directory = g_dir_make_tmp("vhint-XXXXXX", NULL);
-    g_autofree char *remove = g_strdup_printf("rm -r %s", directory);
+    char *directory = g_dir_make_tmp("vhint-XXXXXX", NULL);
 
     g_assert_nonnull(strstr(vh_sample_missing(directory), "no /proc/PID/schedstat"));
     write_file(directory, "self/schedstat", "0 0 0\n");
@@ -73,7 +73,7 @@ static void test_missing(void)
     g_assert_true(isnan(vh_sample_load(directory)));
     write_file(directory, "loadavg", "0.00 0.01 0.05 7/402 1234\n");
     g_assert_cmpfloat(vh_sample_load(directory), ==, 7);
-    g_assert_cmpint(system(remove), ==, 0);
+    scratch_remove(directory);
 }
 
 static gpointer spin(gpointer data)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The threads of a QEMU, in a /proc laid out in a directory. */
 #include "threads.h"
+#include "scratch.h"
 
 #include <glib/gstdio.h>
 
@@ -23,21 +24,9 @@ static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     f->proc = g_dir_make_tmp("vhint-threads-XXXXXX", NULL);
 }
 
-static void remove_tree(const char *path)
-{
-    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-    const char *name;
-    while (dir && (name = g_dir_read_name(dir))) {
-        g_autofree char *child = g_build_filename(path, name, NULL);
-        remove_tree(child);
-    }
-    g_remove(path);
-}
-
 static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    remove_tree(f->proc);
-    g_free(f->proc);
+    scratch_remove(f->proc);
 }
 
 static void test_list(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
@@ -113,10 +102,10 @@ static void test_update(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_false(vh_threads_update(threads, f->proc, 100));
     put(f, "100/task/100/comm", "IO iothread7\n", -1);
     put(f, "100/task/99/comm", "IO iothread1\n", -1);
-    remove_tree(gone);
+    scratch_remove(g_steal_pointer(&gone));
     g_assert_true(vh_threads_update(threads, f->proc, 100));
     assert_numbers(threads, "55:vhost:vhost-100 99:iothread:IO iothread1 100:emulator:qemu ");
-    remove_tree(process);
+    scratch_remove(g_steal_pointer(&process));
     g_assert_true(vh_threads_update(threads, f->proc, 100));
     assert_numbers(threads, "");
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "scratch.h"
 #include "victim.h"
 
 struct fixture {
@@ -106,8 +107,6 @@ static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 
 static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    g_autofree char *remove = g_strdup_printf("rm -r %s", f->directory);
-
     g_source_remove(f->writer);
     vh_trials_free(f->trials);
     victim_end(&f->victim);
@@ -115,8 +114,7 @@ static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     /* Searches that were cancelled end. */
     while (g_main_context_iteration(NULL, FALSE))
         ;
-    g_assert_cmpint(system(remove), ==, 0);
-    g_free(f->directory);
+    scratch_remove(f->directory);
     g_free(f->journal_path);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A QEMU that libvirt starts, in a /proc laid out in a directory. */
 #include "virt-early.h"
+#include "scratch.h"
 
 #include <glib/gstdio.h>
 #include <stdbool.h>
@@ -54,24 +55,10 @@ static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     f->early = vh_early_new(f->directory, f->pid_file, "guest", UUID, on_look, f);
 }
 
-static void remove_tree(const char *path)
-{
-    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-    const char *name;
-
-    while (dir && (name = g_dir_read_name(dir))) {
-        g_autofree char *child = g_build_filename(path, name, NULL);
-
-        remove_tree(child);
-    }
-    g_remove(path);
-}
-
 static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     vh_early_free(f->early);
-    remove_tree(f->directory);
-    g_free(f->directory);
+    scratch_remove(f->directory);
     g_free(f->pid_file);
 }
 

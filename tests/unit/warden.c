@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "actuate.h"
+#include "scratch.h"
 #include "tid.h"
 
 #define DEADLINE_US ((gint64)20 * G_USEC_PER_SEC)
@@ -99,12 +100,9 @@ static void end(pid_t *process)
 
 static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    g_autofree char *remove = g_strdup_printf("rm -r %s", f->directory);
-
     end(&f->owner);
     end(&f->busy);
-    g_assert_cmpint(system(remove), ==, 0);
-    g_free(f->directory);
+    scratch_remove(f->directory);
     g_free(f->path);
 }
 
