@@ -336,13 +336,10 @@ static char *text(const union vh_setting *setting)
 static int recover(VhSaved *saved, struct vh_saved_slot *slot, GError **error)
 {
     struct vh_saved_boost boost = slot->boost;
-    uint64_t start = 0;
     pid_t thread = slot->thread;
-    int result = boost.kind == VH_BOOST_WEIGHT ? 0 : vh_tid_start(thread, &start);
+    int result = boost.kind == VH_BOOST_WEIGHT ? 0 : vh_tid_check(thread, slot->start);
 
     boost.weight_file[sizeof(boost.weight_file) - 1] = 0;
-    if (result == 0 && boost.kind != VH_BOOST_WEIGHT && start != slot->start)
-        result = -ESRCH;
     if (result == 0)
         result = restore(thread, &boost);
     vh_saved_free_slot(saved, slot);

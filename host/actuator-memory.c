@@ -207,12 +207,10 @@ static char *text(const union vh_setting *setting)
 /* The guest's monitor is needed for it: left on record for probe, as long as QEMU lives. */
 static int recover(VhSaved *saved, struct vh_saved_slot *slot, GError **error)
 {
-    uint64_t start = 0;
     int thread = slot->thread;
-    int result = vh_tid_start(thread, &start);
 
     slot->memory.owner = 0;
-    if (result == 0 && start == slot->start)
+    if (vh_tid_check(thread, slot->start) == 0)
         return 1;
     vh_saved_free_slot(saved, slot);
     return vh_tid_fail(error, ESRCH, "putting its memory back", thread);

@@ -201,12 +201,9 @@ static char *former(const VhHold *hold)
 
 static int recover(VhSaved *saved, struct vh_saved_slot *slot, GError **error)
 {
-    uint64_t start = 0;
     pid_t thread = slot->thread;
-    int result = vh_tid_start(thread, &start);
+    int result = vh_tid_check(thread, slot->start);
 
-    if (result == 0 && start != slot->start)
-        result = -ESRCH;
     if (result == 0)
         result = set_mask(thread, &slot->former);
     vh_saved_free_slot(saved, slot);

@@ -43,10 +43,8 @@ VhOrphans *vh_orphans_new(VhSaved *saved)
     orphans->makers = g_array_new(FALSE, TRUE, sizeof(struct maker));
     while ((slot = vh_saved_next(saved, VH_SAVED_MASK, slot))) {
         struct maker maker = {.thread = slot->thread, .vcpu = slot->vcpu, .former = slot->former};
-        uint64_t start = 0;
 
-        if (vh_tid_start(slot->thread, &start) < 0 || start != slot->start ||
-            !vh_thread_cpus(slot->thread, &maker.held))
+        if (vh_tid_check(slot->thread, slot->start) < 0 || !vh_thread_cpus(slot->thread, &maker.held))
             continue;
         maker.process = process_of(slot->thread);
         memcpy(maker.guest, slot->guest, sizeof(maker.guest));

@@ -68,6 +68,14 @@ int vh_tid_start(pid_t thread, uint64_t *start)
     return read_stat(thread, 22, start);
 }
 
+int vh_tid_check(pid_t thread, uint64_t start)
+{
+    uint64_t now = 0;
+    int result = vh_tid_start(thread, &now);
+
+    return result == 0 && now != start ? -ESRCH : result;
+}
+
 int vh_tid_cpu(pid_t thread)
 {
     uint64_t cpu = 0;

@@ -92,10 +92,9 @@ static bool is_so_still(const struct ward *ward, const struct vh_saved_slot *slo
 static void resume_boost(const struct ward *ward, struct vh_saved_slot *slot)
 {
     struct vh_saved_boost boost = slot->boost;
-    uint64_t start = 0;
 
     /* The thread's number may be another's by now. */
-    if (vh_tid_start(ward->thread, &start) < 0 || start != ward->start || !is_so_still(ward, slot))
+    if (vh_tid_check(ward->thread, ward->start) < 0 || !is_so_still(ward, slot))
         return;
     set_policy(ward->thread, SCHED_RR | SCHED_RESET_ON_FORK, 1);
     __atomic_fetch_and(&slot->boost.flags, ~VH_SAVED_PAUSED, __ATOMIC_SEQ_CST);
