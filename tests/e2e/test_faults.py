@@ -35,6 +35,8 @@ class Faults(unittest.TestCase):
 class Daemon(Faults):
     """vhintd dies or stops; the guest goes on."""
 
+    sanitized = True
+
     @classmethod
     def setUpClass(cls):
         cls.guest = cls.enterClassContext(vhtest.Guest(smp=vhtest.SPARSE_APIC_IDS))
@@ -99,6 +101,8 @@ class Daemon(Faults):
 
 class Injector(Faults):
     """The injector dies in a guest that goes on."""
+
+    sanitized = True
 
     @classmethod
     def setUpClass(cls):
@@ -231,6 +235,8 @@ class GuestGoes(Faults):
 
 class Sockets(Faults):
     """The monitor's or the channel's socket goes away under a guest that goes on."""
+
+    sanitized = True
 
     @classmethod
     def setUpClass(cls):

@@ -12,6 +12,7 @@ SOON = 2  # s, until the host has followed the guest
 
 class Pin(unittest.TestCase):
     every_kernel = True
+    sanitized = True
 
     @classmethod
     def setUpClass(cls):

@@ -23,6 +23,8 @@ def compile_bpf(source, target, *arguments):
 
 
 class Programs(unittest.TestCase):
+    sanitized = True
+
     @classmethod
     def setUpClass(cls):
         cls.directory = vhtest.temporary_directory()
