@@ -73,7 +73,7 @@ class Sched(unittest.TestCase):
         before = self.seen()
         time.sleep(2)  # twenty windows
         # Other CPUs may do what they like for a moment: the host's load shows in a guest, too.
-        self.assertLessEqual(self.seen() - before, 2)
+        self.assertLess(self.seen() - before, 10)
 
     def test_one_task_is_no_pressure(self):
         self.start(SPIN, 3)
@@ -86,7 +86,7 @@ class Sched(unittest.TestCase):
         before = self.seen()
         time.sleep(2)
         self.assertTrue(self.facts()[1]["urgent"])
-        self.assertLessEqual(self.seen() - before, 2)
+        self.assertLess(self.seen() - before, 10, "not one for each of twenty windows")
         self.end(task)
         self.wait(lambda facts: not facts.get(1, {}).get("urgent"), "none does any more")
 
