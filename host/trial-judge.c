@@ -26,10 +26,10 @@ struct values {
     double at[VH_TRIAL_SAMPLES];
 };
 
-/* Median and the standard error of it, by the median's absolute deviation: one wild sample moves neither. */
+/* What a series says, and the standard error of that. */
 struct summary {
     unsigned count;
-    double median, error;
+    double middle, error;
 };
 
 static int by_value(const void *a, const void *b)
@@ -52,18 +52,38 @@ static double median(const double *values, unsigned count)
     return count % 2 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;
 }
 
+/* By the median, and its error by the median's absolute deviation: one wild sample moves neither. */
 static struct summary summarize(const double *values, unsigned count)
 {
-    struct summary made = {.count = count, .median = median(values, count), .error = NAN};
+    struct summary made = {.count = count, .middle = median(values, count), .error = NAN};
     double deviations[VH_TRIAL_SAMPLES];
 
     if (!count)
         return made;
     for (unsigned i = 0; i < count; i++)
-        deviations[i] = fabs(values[i] - made.median);
+        deviations[i] = fabs(values[i] - made.middle);
     /* 1.4826: a normal distribution's deviation by its median's; 1.2533: the error of its median by that of its
      * mean. */
     made.error = 1.4826 * 1.2533 * median(deviations, count) / sqrt(count);
+    return made;
+}
+
+/* By the mean: what neighbours got in all is what counts. Beside a boost that is paused where its budget is spent
+ * they get it by turns, and a median is that of one turn or of the other. */
+static struct summary average(const double *values, unsigned count)
+{
+    struct summary made = {.count = count, .middle = NAN, .error = NAN};
+    double sum = 0;
+    double squares = 0;
+
+    if (!count)
+        return made;
+    for (unsigned i = 0; i < count; i++)
+        sum += values[i];
+    made.middle = sum / count;
+    for (unsigned i = 0; i < count; i++)
+        squares += (values[i] - made.middle) * (values[i] - made.middle);
+    made.error = count > 1 ? sqrt(squares / (count - 1) / count) : NAN;
     return made;
 }
 
@@ -113,34 +133,34 @@ static bool was_improving(const struct values *before, double gain)
     unsigned half = before->count / 2;
     struct summary first = summarize(before->at, half);
     struct summary second = summarize(before->at + before->count - half, half);
-    double trend = first.median - second.median;
+    double trend = first.middle - second.middle;
 
     return trend > noise_of(&first, &second) && trend > GAIN_LEAST && trend * 2 >= gain;
 }
 
 static bool load_changed(const struct summary *before, const struct summary *after)
 {
-    double change = fabs(after->median - before->median);
+    double change = fabs(after->middle - before->middle);
 
     return before->count >= VH_TRIAL_ENOUGH && after->count >= VH_TRIAL_ENOUGH &&
-           change > LOAD_CHANGE * before->median && change >= LOAD_LEAST && change > noise_of(before, after);
+           change > LOAD_CHANGE * before->middle && change >= LOAD_LEAST && change > noise_of(before, after);
 }
 
 /* What a thread gets of what it wants is 1 less its waits. */
 static bool are_robbed(const struct summary *before, const struct summary *after, unsigned loss)
 {
-    double left = (1 - after->median) / MAX(1 - before->median, 0.001);
+    double left = (1 - after->middle) / MAX(1 - before->middle, 0.001);
 
     return before->count >= VH_TRIAL_ENOUGH && after->count >= VH_TRIAL_ENOUGH &&
-           after->median - before->median > MAX(noise_of(before, after), GAIN_LEAST) && left < 1 - loss / 100.0;
+           after->middle - before->middle > MAX(noise_of(before, after), GAIN_LEAST) && left < 1 - loss / 100.0;
 }
 
 static bool figure_is_worse(const struct summary *before, const struct summary *after)
 {
-    double more = after->median - before->median;
+    double more = after->middle - before->middle;
 
     return before->count >= VH_TRIAL_ENOUGH && after->count >= VH_TRIAL_ENOUGH && more > noise_of(before, after) &&
-           more > FIGURE_WORSE * before->median;
+           more > FIGURE_WORSE * before->middle;
 }
 
 bool vh_trial_is_calm(double wait)
@@ -168,17 +188,18 @@ struct vh_trial_result vh_trial_judge(const struct vh_trial_series *before, cons
         series[0][column] = pick(before, column);
         series[1][column] = pick(after, column);
         for (unsigned i = 0; i < 2; i++)
-            sums[i][column] = summarize(series[i][column].at, series[i][column].count);
+            sums[i][column] = column == NEIGHBOURS ? average(series[i][column].at, series[i][column].count)
+                                                   : summarize(series[i][column].at, series[i][column].count);
     }
-    result.before = sums[0][WAIT].median;
-    result.after = sums[1][WAIT].median;
+    result.before = sums[0][WAIT].middle;
+    result.after = sums[1][WAIT].middle;
     result.noise = noise_of(&sums[0][WAIT], &sums[1][WAIT]);
-    result.neighbours_before = sums[0][NEIGHBOURS].median;
-    result.neighbours_after = sums[1][NEIGHBOURS].median;
-    result.load_before = sums[0][LOAD].median;
-    result.load_after = sums[1][LOAD].median;
-    result.figure_before = sums[0][FIGURE].median;
-    result.figure_after = sums[1][FIGURE].median;
+    result.neighbours_before = sums[0][NEIGHBOURS].middle;
+    result.neighbours_after = sums[1][NEIGHBOURS].middle;
+    result.load_before = sums[0][LOAD].middle;
+    result.load_after = sums[1][LOAD].middle;
+    result.figure_before = sums[0][FIGURE].middle;
+    result.figure_after = sums[1][FIGURE].middle;
     gain = result.before - result.after;
     robbed = are_robbed(&sums[0][NEIGHBOURS], &sums[1][NEIGHBOURS], loss);
     /* More load explains a loss, but never a gain; who takes CPU time from others makes more of them runnable. */

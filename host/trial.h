@@ -56,7 +56,7 @@ enum vh_trial_verdict {
 /* "", "kept", "reverted", "inconclusive" */
 const char *vh_trial_verdict_text(enum vh_trial_verdict verdict);
 
-/* Medians, NAN where there are none. */
+/* Medians, of neighbours means; NAN where there are none. */
 struct vh_trial_result {
     enum vh_trial_verdict verdict;
     const char *reason;          /* static */

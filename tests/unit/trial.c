@@ -17,6 +17,8 @@ static record contended = {612, 664, 581, 702, 655, 640, 598, 671, 688, 623, 649
 static record boosted = {31, 12, 44, 27, 160, 19, 38, 22, 25, 41, 30, 18};
 static record robbed = {940, 951, 938, 949, 961, 944, 952, 940, 947, 950, 939, 955};
 static record paying = {870, 855, 861, 880, 872, 859, 866, 868, 874, 861, 858, 869};
+/* Beside a boost whose budget is spent for a third of the time. */
+static record by_turns = {995, 990, 610, 998, 994, 580, 991, 660, 996, 992, 997, 640};
 /* An idle host. */
 static record quiet = {2, 0, 4, 1, 0, 0, 3, 2, 0, 1, 0, 2};
 /* One busy neighbour that comes and goes. */
@@ -104,6 +106,8 @@ static void test_neighbours(void)
     fill(&after, boosted, paying, 6);
     assert_verdict(vh_trial_judge(&before, &after, LOSS), VH_TRIAL_KEPT, "less");
     assert_verdict(vh_trial_judge(&before, &after, 20), VH_TRIAL_REVERTED, "robs");
+    fill(&after, boosted, by_turns, 6);
+    assert_verdict(vh_trial_judge(&before, &after, LOSS), VH_TRIAL_KEPT, "less");
     /* All they had of an idle host. */
     fill(&before, contended, quiet, 6);
     fill(&after, boosted, robbed, 6);
