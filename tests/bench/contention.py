@@ -83,6 +83,11 @@ class Mode:
         """What vhintd did, for people."""
         return self.daemon.call("why", self.guest.name).stdout if self.daemon else ""
 
+    def verdicts(self):
+        """Of the boosts' last trials."""
+        actions = self.daemon.ctl("why", self.guest.name) if self.daemon else []
+        return [action["verdict"] or "none" for action in actions if action["action"].startswith("boost")]
+
 
 class Together(threading.Thread):
     """Holds all vCPUs on one host CPU for `share` of the next `seconds`, beginning at a random moment: what a scheduler
