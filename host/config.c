@@ -20,10 +20,10 @@ struct source {
     GError **error;
 };
 
-static const char *const daemon_keys[] = {"run-dir",    "state-dir", "control", "program-dir",
-                                          "policy-dir", "journal",   "metrics", NULL};
+static const char *const daemon_keys[] = {"run-dir", "state-dir", "control",  "program-dir", "policy-dir",
+                                          "journal", "metrics",   "injector", NULL};
 static const char *const libvirt_keys[] = {"uri", "hook", NULL};
-const char *const vh_config_guest_keys[] = {"qmp", "channel", "uuid", "profile", NULL};
+const char *const vh_config_guest_keys[] = {"qmp", "channel", "agent", "uuid", "profile", NULL};
 
 static void guest_free(gpointer data)
 {
@@ -34,6 +34,7 @@ static void guest_free(gpointer data)
     g_free(guest->profile);
     g_free(guest->qmp);
     g_free(guest->channel);
+    g_free(guest->agent);
     g_free(guest);
 }
 
@@ -48,6 +49,7 @@ void vh_config_free(VhConfig *config)
     g_free(config->program_dir);
     g_free(config->policy_dir);
     g_free(config->journal);
+    g_free(config->injector);
     g_free(config->metrics);
     g_free(config->libvirt);
     g_free(config->hook);
@@ -163,7 +165,8 @@ static int read_daemon(struct source *source)
     config->journal = config->control ? get_path(source, "daemon", "journal", journal, 0) : NULL;
     config->policy_dir = config->journal ? get_path(source, "daemon", "policy-dir", policy, 0) : NULL;
     config->program_dir = config->policy_dir ? get_path(source, "daemon", "program-dir", VH_PROGRAM_DIR, 0) : NULL;
-    return config->program_dir ? read_metrics(source) : -1;
+    config->injector = config->program_dir ? get_path(source, "daemon", "injector", VH_GUEST_INJECTOR, 0) : NULL;
+    return config->injector ? read_metrics(source) : -1;
 }
 
 static int read_libvirt(struct source *source)
@@ -207,7 +210,9 @@ static int read_guest(struct source *source, const char *section)
     guest->profile = g_strdup(get(source, section, "profile", ""));
     guest->qmp = get_path(source, section, "qmp", NULL, SOCKET_PATH_SIZE);
     guest->channel = guest->qmp ? get_path(source, section, "channel", NULL, SOCKET_PATH_SIZE) : NULL;
-    return guest->channel ? 0 : -1;
+    if (guest->channel && find(source, section, "agent"))
+        guest->agent = get_path(source, section, "agent", NULL, SOCKET_PATH_SIZE);
+    return guest->channel && (guest->agent || !find(source, section, "agent")) ? 0 : -1;
 }
 
 /* Two guests on one socket would each take half of what it says. */
@@ -223,6 +228,8 @@ static int check_sockets(const struct source *source)
             return refuse(source, section, "qmp", "%s serves another guest already", guest->qmp);
         if (!g_hash_table_add(seen, guest->channel))
             return refuse(source, section, "channel", "%s is used already", guest->channel);
+        if (guest->agent && !g_hash_table_add(seen, guest->agent))
+            return refuse(source, section, "agent", "%s is used already", guest->agent);
     }
     return 0;
 }

@@ -9,11 +9,13 @@
  *   program-dir=DIR   where programs named without a path are found, as NAME.bpf.o; default: as installed
  *   policy-dir=DIR    the policy files beside vhint.conf; default: policy.d beside it
  *   journal=FILE      default RUN-DIR/journal
+ *   injector=FILE     the static injector that vhintctl bootstrap brings into guests; default: as installed
  *   metrics=ADDRESS   where figures are served to Prometheus, an address of this machine only and a port, as
  *                     127.0.0.1:9477; default: nowhere
  *   [guest NAME]      with these keys: a guest that is not libvirt's
  *   qmp=SOCKET        QEMU's monitor; vhintd is its only client
  *   channel=SOCKET    the chardev of the port org.vhint.0; QEMU listens
+ *   agent=SOCKET      the chardev of the QEMU guest agent's port; QEMU listens, vhintd is its only client
  *   uuid=UUID         shown, and matched by policy
  *   profile=NAME      matched by policy
  *   [libvirt]         its presence makes vhintd look after the domains of libvirt's that policy matches
@@ -28,9 +30,15 @@
 #include "seat.h"
 
 struct vh_qmp_funcs; /* qmp.h */
+struct vh_qga_job;   /* qga.h */
+struct _GCancellable;
 
 #ifndef VH_PROGRAM_DIR
 #define VH_PROGRAM_DIR "/usr/lib/vhint/programs"
+#endif
+
+#ifndef VH_GUEST_INJECTOR
+#define VH_GUEST_INJECTOR "/usr/libexec/vhint/guest/vhint-injector"
 #endif
 
 typedef struct VhConfig VhConfig;
@@ -42,6 +50,7 @@ struct vh_config_guest {
     char *profile; /* "" if it has none */
     char *qmp;     /* NULL: see open_monitor */
     char *channel; /* NULL: it has none */
+    char *agent;   /* NULL: see use_agent */
     char *cpus;    /* what its threads may use by its maker's word where nobody pins them, in the list format of
                       cpuset(7); NULL: every CPU, or not known */
     char *nodes;   /* NUMA nodes of its memory, in the list format of cpuset(7); NULL: not known */
@@ -54,6 +63,9 @@ struct vh_config_guest {
      * called once, later, with what went wrong, else NULL. NULL: through the monitor. */
     void (*set_memory)(const struct vh_config_guest *guest, const char *name, guint64 bytes,
                        void (*done)(const char *problem, void *data), void *data);
+    /* As vh_qga_use_socket, by the inventory's own road. Returns NULL, or (borrowed) why it cannot now. */
+    const char *(*use_agent)(const struct vh_config_guest *guest, struct _GCancellable *cancellable,
+                             const struct vh_qga_job *job, void *data);
     /* Seats that hands were held off are ours again. NULL where mirror is. */
     void (*retake)(const struct vh_config_guest *guest);
     void *owner;
@@ -67,6 +79,7 @@ struct VhConfig {
     char *program_dir;
     char *policy_dir;
     char *journal;
+    char *injector;
     char *metrics; /* NULL: not served */
     char *libvirt; /* URI; NULL: do not look there */
     char *hook;

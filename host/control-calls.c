@@ -91,13 +91,18 @@ static gboolean on_list_hints(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMetho
     return TRUE;
 }
 
+/* What a call that took its time has come to: a dictionary. */
+static void return_finished(GDBusMethodInvocation *invocation, GAsyncResult *result,
+                            GVariant *(*finish)(VhManager *manager, GAsyncResult *result, GError **error))
+{
+    GError *error = NULL;
+    GVariant *value = finish(g_object_get_data(G_OBJECT(invocation), "manager"), result, &error);
+    return_value(invocation, "(@a{sv})", value, error);
+}
+
 static void on_injected(G_GNUC_UNUSED GObject *source, GAsyncResult *result, gpointer data)
 {
-    GDBusMethodInvocation *invocation = data;
-    VhManager *manager = g_object_get_data(G_OBJECT(invocation), "manager");
-    GError *error = NULL;
-    GVariant *program = vh_manager_inject_finish(manager, result, &error);
-    return_value(invocation, "(@a{sv})", program, error);
+    return_finished(data, result, vh_manager_inject_finish);
 }
 
 static gboolean on_inject(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMethodInvocation *invocation,
@@ -134,6 +139,19 @@ static gboolean on_eject(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMethodInvo
 {
     g_object_set_data(G_OBJECT(invocation), "manager", calls->manager);
     vh_manager_eject(calls->manager, guest, program, NULL, on_ejected, invocation);
+    return TRUE;
+}
+
+static void on_bootstrapped(G_GNUC_UNUSED GObject *source, GAsyncResult *result, gpointer data)
+{
+    return_finished(data, result, vh_manager_bootstrap_finish);
+}
+
+static gboolean on_bootstrap(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMethodInvocation *invocation,
+                             const char *guest, VhCalls *calls)
+{
+    g_object_set_data(G_OBJECT(invocation), "manager", calls->manager);
+    vh_manager_bootstrap(calls->manager, guest, NULL, on_bootstrapped, invocation);
     return TRUE;
 }
 
@@ -237,6 +255,7 @@ static VhDbusManager1 *skeleton_new(VhCalls *calls)
         {"handle-list-programs", G_CALLBACK(on_list_programs)},
         {"handle-inject", G_CALLBACK(on_inject)},
         {"handle-eject", G_CALLBACK(on_eject)},
+        {"handle-bootstrap", G_CALLBACK(on_bootstrap)},
         {"handle-explain", G_CALLBACK(on_explain)},
         {"handle-list-hints", G_CALLBACK(on_list_hints)},
         {"handle-get-policy", G_CALLBACK(on_get_policy)},

@@ -23,6 +23,7 @@ struct VhManager {
     GPtrArray *entries; /* struct vh_entry, the older first */
     VhInventory *inventories[VH_MANAGER_INVENTORIES];
     GPtrArray *watchers; /* struct watcher, of manager-watch.c */
+    GPtrArray *attempts; /* struct attempt, of manager-bootstrap.c */
     guint last_watcher;
     bool reloading; /* the service manager waits for the end of it */
     bool closing;   /* no guest is taken any more */
@@ -47,6 +48,9 @@ void vh_manager_refresh_threads(const VhManager *manager);
 /* manager-due.c, for struct vh_guest_funcs and the turn. The guest's data is its struct vh_entry. */
 void vh_manager_on_changed(VhGuest *guest, const char *why, gpointer entry);
 void vh_manager_on_turn_end(gpointer manager);
+
+/* Ends all that manager-bootstrap.c is about, with an error to whoever waits. */
+void vh_manager_give_up(VhManager *manager);
 
 /* Frees what manager-watch.c keeps in `watchers`. */
 void vh_manager_watcher_free(gpointer watcher);

@@ -238,6 +238,7 @@ VhManager *vh_manager_new(const VhConfig *config, GError **error)
     manager->config = config;
     manager->entries = g_ptr_array_new_with_free_func(entry_free);
     manager->watchers = g_ptr_array_new_with_free_func(vh_manager_watcher_free);
+    manager->attempts = g_ptr_array_new();
     if (open_all(manager, error) < 0)
         return NULL;
     for (guint i = 0; i < INVENTORIES; i++) {
@@ -285,6 +286,7 @@ void vh_manager_free(VhManager *manager)
     /* First the masks: what follows may take a while. Inventories turn the main loop while they close, so what
      * comes then must find no guests, but nothing freed either. */
     manager->closing = true;
+    vh_manager_give_up(manager);
     if (manager->round)
         vh_round_undo(manager->round, "vhintd stops");
     wait_for_memory(manager);
@@ -302,5 +304,6 @@ void vh_manager_free(VhManager *manager)
     vh_journal_free(manager->journal);
     vh_policy_store_free(manager->policy);
     g_ptr_array_unref(manager->watchers);
+    g_ptr_array_unref(manager->attempts);
     g_free(manager);
 }

@@ -54,6 +54,14 @@ void vh_manager_eject(VhManager *manager, const char *guest, const char *program
                       GAsyncReadyCallback callback, gpointer data);
 int vh_manager_eject_finish(VhManager *manager, GAsyncResult *result, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Bootstrap: brings the injector into `guest`, which must not have it, through its agent, and waits until it
+ * answers. As inject. finish: Bootstrap's dictionary, or NULL and NO_SUCH_GUEST, REFUSED, NOT_CONNECTED, BUSY or
+ * TIMED_OUT. */
+void vh_manager_bootstrap(VhManager *manager, const char *guest, GCancellable *cancellable,
+                          GAsyncReadyCallback callback, gpointer data);
+GVariant *vh_manager_bootstrap_finish(VhManager *manager, GAsyncResult *result,
+                                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* Release: undoes every action for `guest` ("" for all) and takes none until resume. Returns how many actions
  * were undone, or -1 and VH_ERROR_NO_SUCH_GUEST. */
 int vh_manager_release(VhManager *manager, const char *guest, GError **error) G_GNUC_WARN_UNUSED_RESULT;

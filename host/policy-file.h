@@ -105,6 +105,7 @@ struct VhGuestPolicy {
     unsigned actions;   /* bits 1 << enum vh_action: what hints may cause */
     unsigned max_pins;  /* vCPUs pinned at a time */
     unsigned max_hints; /* hints acted upon per second; 0: no limit */
+    bool bootstrap;     /* may the injector be brought in through the guest's agent? */
     GPtrArray *lines;   /* struct vh_policy_line *: every key and every rule */
 };
 

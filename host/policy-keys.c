@@ -261,6 +261,13 @@ static int take_programs(const char *value, const struct vh_policy_world *world,
     return 0;
 }
 
+static int take_bootstrap(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest,
+                          GError **error)
+{
+    (void)world;
+    return vh_policy_bool(value, &guest->bootstrap, error);
+}
+
 static int take_rules(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest, GError **error)
 {
     g_auto(GStrv) words = vh_policy_split(value);
@@ -290,29 +297,15 @@ const struct vh_policy_key vh_policy_keys[VH_POLICY_KEYS] = {
     {"max-pins", "512", take_max_pins},        {"max-hints", "unlimited", take_max_hints},
     {"memory-min", "none", take_memory_min},   {"memory-max", "none", take_memory_max},
     {"memory-step", "256M", take_memory_step}, {"memory-linger", "5s", take_memory_linger},
+    {"bootstrap", "no", take_bootstrap},
 };
 G_STATIC_ASSERT(VH_GUEST_PINS_MAX == 512);
 
 const char *const vh_policy_guest_keys[] = {
-    "programs",
-    "rules",
-    "actions",
-    "pool",
-    "sharing",
-    "smt",
-    "overcommit",
-    "floating",
-    "off-anchors",
-    "emulator",
-    "iothreads",
-    "vhost",
-    "max-pins",
-    "max-hints",
-    "memory-min",
-    "memory-max",
-    "memory-step",
-    "memory-linger",
-    VH_POLICY_SET "PROGRAM.TUNABLE",
+    "programs",   "rules",       "actions",       "pool",        "sharing",
+    "smt",        "overcommit",  "floating",      "off-anchors", "emulator",
+    "iothreads",  "vhost",       "max-pins",      "max-hints",   "memory-min",
+    "memory-max", "memory-step", "memory-linger", "bootstrap",   VH_POLICY_SET "PROGRAM.TUNABLE",
     NULL,
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(vh_policy_guest_keys) == VH_POLICY_KEYS + 2);

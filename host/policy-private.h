@@ -65,7 +65,7 @@ struct vh_policy_key {
     const char *fallback;
     int (*take)(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest, GError **error);
 };
-#define VH_POLICY_KEYS 18u
+#define VH_POLICY_KEYS 19u
 extern const struct vh_policy_key vh_policy_keys[VH_POLICY_KEYS];
 const struct vh_policy_key *vh_policy_key(const char *name);
 /* The words of a list, without empty ones; g_strfreev() them. */

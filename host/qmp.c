@@ -286,6 +286,18 @@ static void on_ready(uint32_t ready, gpointer data)
         on_readable(qmp);
 }
 
+char *vh_qmp_command_text(const char *name, JsonObject *arguments)
+{
+    g_autoptr(JsonObject) object = json_object_new();
+    g_autoptr(JsonNode) node = json_node_alloc();
+
+    json_object_set_string_member(object, "execute", name);
+    if (arguments)
+        json_object_set_object_member(object, "arguments", arguments);
+    json_node_init_object(node, object);
+    return json_to_string(node, FALSE);
+}
+
 VhQmp *vh_qmp_new_over(const struct vh_qmp_road *road, gpointer data)
 {
     VhQmp *qmp = g_new0(VhQmp, 1);

@@ -45,6 +45,9 @@ VhQmp *vh_qmp_new_over(const struct vh_qmp_road *road, gpointer data);
 /* Reads one JSON object of a monitor's, within VH_QMP_DEPTH_MAX. NULL and why not; else json_node_unref() it. */
 JsonNode *vh_qmp_parse(const char *text, gsize len, const char **problem);
 
+/* A command as JSON; `arguments` are taken over, NULL for none. g_free() it. */
+char *vh_qmp_command_text(const char *name, JsonObject *arguments);
+
 /* Takes `fd` (a connected non-blocking stream socket) over. `turn` and `funcs` are borrowed. */
 VhQmp *vh_qmp_new(VhTurn *turn, int fd, const struct vh_qmp_funcs *funcs, gpointer data);
 

@@ -34,6 +34,8 @@ static const struct command {
     {"inject", "GUEST FILE", " name set replace ", 2, 2, vh_ctl_inject,
      "load a BPF object into a guest and keep it there until eject"},
     {"eject", "GUEST PROGRAM", "", 2, 2, vh_ctl_eject, "unload an injected program"},
+    {"bootstrap", "GUEST", "", 1, 1, vh_ctl_bootstrap,
+     "bring the injector into a running guest that lacks it, through its QEMU guest agent"},
     {"hints", "GUEST", "", 1, 1, vh_ctl_hints, "list the facts that hold now"},
     {"watch", "[GUEST]", " count ", 0, 1, vh_ctl_watch, "print hints as they come, of one guest or of all"},
     {"release", "[GUEST]", "", 0, 1, vh_ctl_release,

@@ -55,6 +55,7 @@ int vh_ctl_programs(struct vh_ctl *ctl, GError **error);
 int vh_ctl_why(struct vh_ctl *ctl, GError **error);
 int vh_ctl_inject(struct vh_ctl *ctl, GError **error);
 int vh_ctl_eject(struct vh_ctl *ctl, GError **error);
+int vh_ctl_bootstrap(struct vh_ctl *ctl, GError **error);
 int vh_ctl_hints(struct vh_ctl *ctl, GError **error);
 int vh_ctl_watch(struct vh_ctl *ctl, GError **error);
 int vh_ctl_release(struct vh_ctl *ctl, GError **error);

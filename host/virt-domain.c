@@ -2,6 +2,7 @@
 /* Reports domains of libvirt's as guests. */
 #include "virt-inventory.h"
 #include "virt-memory.h"
+#include "virt-qga.h"
 
 static bool wanted(const VhInventory *inventory, const struct vh_domain *xml)
 {
@@ -60,6 +61,18 @@ static void set_memory(const struct vh_config_guest *guest, const char *name, gu
     const struct vh_virt_domain *domain = guest->owner;
 
     vh_virt_memory_set(domain->inventory->virt, domain->uuid, name, bytes, done, data);
+}
+
+static const char *use_agent(const struct vh_config_guest *guest, GCancellable *cancellable,
+                             const struct vh_qga_job *job, void *data)
+{
+    const struct vh_virt_domain *domain = guest->owner;
+    VhVirt *virt = domain->inventory->virt;
+
+    if (*vh_virt_problem(virt))
+        return vh_virt_problem(virt);
+    vh_virt_qga_use(virt, domain->uuid, cancellable, job, data);
+    return NULL;
 }
 
 static void retake(const struct vh_config_guest *guest)
@@ -135,6 +148,7 @@ static void report(struct vh_virt_domain *domain, const struct vh_domain *xml)
                                              .open_monitor = open_monitor,
                                              .mirror = mirror,
                                              .set_memory = set_memory,
+                                             .use_agent = use_agent,
                                              .retake = retake,
                                              .owner = domain};
     domain->reported = true;

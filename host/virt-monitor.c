@@ -95,23 +95,11 @@ static void done(gpointer data)
 
 static const struct vh_virt_job command_job = {.work = work, .done = done, .free = command_free};
 
-static char *command_text(const char *name, JsonObject *arguments)
-{
-    g_autoptr(JsonObject) object = json_object_new();
-    g_autoptr(JsonNode) node = json_node_alloc();
-
-    json_object_set_string_member(object, "execute", name);
-    if (arguments)
-        json_object_set_object_member(object, "arguments", arguments);
-    json_node_init_object(node, object);
-    return json_to_string(node, FALSE);
-}
-
 static void give_command(gpointer data, const char *name, JsonObject *arguments, VhQmpReply reply,
                          gpointer reply_data)
 {
     VhVirtMonitor *monitor = data;
-    g_autofree char *text = command_text(name, arguments);
+    g_autofree char *text = vh_qmp_command_text(name, arguments);
     struct command *command;
 
     if (monitor->closed || monitor->awaited->len >= AWAITED_MAX) {

@@ -18,6 +18,7 @@ INSTALLED = """
 /lib/udev/rules.d/60-vhint-injector.rules
 PREFIX/bin/vhintctl
 PREFIX/lib/sysusers.d/vhint.conf
+PREFIX/libexec/vhint/guest/vhint-injector
 PREFIX/libexec/vhint/vhint-injector
 PREFIX/libexec/vhint/vhint-libvirt-hook
 PREFIX/sbin/vhintd

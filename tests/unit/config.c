@@ -37,6 +37,8 @@ static void test_whole(void)
                                       "programs=affinity\n"
                                       "uuid=5c2b3f0e-7a11-4d6e-9d3c-0c1f7f6f8a10\n"
                                       "profile=front\n"
+                                      "agent=/tmp/web.agent\n"
+                                      "bootstrap=yes\n"
                                       "pool=0\n"
                                       "[guest db]\n"
                                       "qmp=/tmp/db.qmp\n"
@@ -62,6 +64,9 @@ static void test_whole(void)
     g_assert_cmpstr(web->qmp, ==, "/tmp/web.qmp");
     g_assert_cmpstr(web->uuid, ==, "5c2b3f0e-7a11-4d6e-9d3c-0c1f7f6f8a10");
     g_assert_cmpstr(web->profile, ==, "front");
+    g_assert_cmpstr(web->agent, ==, "/tmp/web.agent");
+    g_assert_null(db->agent);
+    g_assert_true(g_str_has_suffix(config->injector, "/vhint-injector"));
     g_assert_cmpstr(db->name, ==, "db");
     g_assert_cmpstr(db->profile, ==, "");
     g_assert_cmpstr(config->libvirt, ==, "qemu:///system");
@@ -84,6 +89,9 @@ static const struct {
     {GUEST GUEST, ":4: [guest g] is there twice (first in line 1)"},
     {GUEST "qmp=/other\n", ":4: [guest g] qmp is there twice (first in line 2)"},
     {GUEST "[guest h]\nqmp=/q\nchannel=/d\n", ":5: [guest h] qmp: /q serves another guest already"},
+    {GUEST "agent=/c\n", ":4: [guest g] agent: /c is used already"},
+    {GUEST "agent=a\n", ":4: [guest g] agent: \"a\" is not an absolute path"},
+    {"[daemon]\ninjector=i\n", ":2: [daemon] injector: \"i\" is not an absolute path"},
     {"[guest a/b]\nqmp=/q\nchannel=/c\n", ":1: [guest a/b]: a guest's name has"},
     {"[libvirt]\nurl=qemu:///system\n", ":2: [libvirt] url: unknown key; did you mean \"uri\"?"},
     {"[libvirt]\nuri=xen:///system\n", ":2: [libvirt] uri: \"xen:///system\" is not libvirt's QEMU"},

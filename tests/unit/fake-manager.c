@@ -184,6 +184,28 @@ int vh_manager_resume(G_GNUC_UNUSED VhManager *manager, const char *guest, GErro
     return known(guest, error) ? 0 : -1;
 }
 
+void vh_manager_bootstrap(G_GNUC_UNUSED VhManager *manager, const char *guest, GCancellable *cancellable,
+                          GAsyncReadyCallback callback, gpointer data)
+{
+    g_autoptr(GTask) task = g_task_new(NULL, cancellable, callback, data);
+    GError *error = NULL;
+
+    if (!known(guest, &error))
+        g_task_return_error(task, error);
+    else
+        g_task_return_pointer(
+            task,
+            g_variant_new_parsed(
+                "@a{sv} {'already': <false>, 'path': <'/run/vhint-injector/vhint-injector'>, 'how': <'systemd'>, "
+                "'injector': <'vhint-injector 0.1'>, 'release': <'6.1\\u001b[2J'>}"),
+            (GDestroyNotify)g_variant_unref);
+}
+
+GVariant *vh_manager_bootstrap_finish(G_GNUC_UNUSED VhManager *manager, GAsyncResult *result, GError **error)
+{
+    return g_task_propagate_pointer(G_TASK(result), error);
+}
+
 guint vh_manager_watch(VhManager *manager, const char *guest, VhWatchFunc func, gpointer data, GError **error)
 {
     if (guest[0] != '\0' && !known(guest, error))

@@ -167,6 +167,10 @@ static void test_people(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_cmpstr(f->out, ==, "released all guests: 2 actions undone\n");
     RUN(f, "resume", "web");
     g_assert_cmpstr(f->out, ==, "resumed web\n");
+    RUN(f, "bootstrap", "web");
+    g_assert_cmpstr(f->out, ==,
+                    "web: vhint-injector 0.1 answers, kernel 6.1\\x1b[2J; it is in "
+                    "/run/vhint-injector/vhint-injector, until the guest's next boot, and systemd restarts it\n");
     RUN(f, "eject", "web", "made");
     g_assert_cmpstr(f->out, ==, "ejected made from web\n");
 }
@@ -234,6 +238,7 @@ static void test_json(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
          "$.policy.problems[0]",
          "[\"10-web.conf:3: [guest web] pol: unknown key\\u001b[2J\"]"},
         {{"--json", "eject", "web", "made"}, "$.ejected", "[\"made\"]"},
+        {{"--json", "bootstrap", "web"}, "$.how", "[\"systemd\"]"},
         {{"--json", "release", "web"}, "$.undone", "[2]"},
         {{"--json", "resume", "web"}, "$.resumed", "[\"web\"]"},
         {{"--json", "hints", "ghost"}, "$.error.name", "[\"org.vhint.Error.NoSuchGuest\"]"},
@@ -360,9 +365,9 @@ static void test_usage(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 static void test_not_found(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     static const char *const cases[][4] = {
-        {"status", "ghost"},   {"programs", "ghost"},  {"hints", "ghost"},   {"policy", "show", "ghost"},
-        {"why", "ghost"},      {"watch", "ghost"},     {"release", "ghost"}, {"resume", "ghost"},
-        {"eject", "web", "x"}, {"eject", "ghost", "x"}};
+        {"status", "ghost"},   {"programs", "ghost"},   {"hints", "ghost"},    {"policy", "show", "ghost"},
+        {"why", "ghost"},      {"watch", "ghost"},      {"release", "ghost"},  {"resume", "ghost"},
+        {"eject", "web", "x"}, {"eject", "ghost", "x"}, {"bootstrap", "ghost"}};
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
         run(f, cases[i]);
         g_assert_cmpint(f->code, ==, 4);

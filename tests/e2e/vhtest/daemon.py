@@ -5,7 +5,7 @@ import os
 import subprocess
 
 from . import process
-from .guest import BUILD
+from .guest import BUILD, INJECTOR
 from .process import Failure, Process, format_cpus, tail, wait_for
 
 # Where vhintd and vhintctl come from: another build than the guest's programs for a run under sanitizers.
@@ -58,7 +58,7 @@ class Daemon:
             os.makedirs(self.path(name), exist_ok=True)
         with open(self.config, "w") as file:
             file.write(f"[daemon]\nrun-dir={self.path('run')}\nstate-dir={self.path('state')}\n"
-                       f"control={self.control}\nprogram-dir={os.path.join(BUILD, 'guest-bpf')}\n")
+                       f"control={self.control}\nprogram-dir={os.path.join(BUILD, 'guest-bpf')}\ninjector={INJECTOR}\n")
             self.write_guests(file)
             file.write(self.sections)
 

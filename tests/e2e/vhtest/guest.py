@@ -14,6 +14,7 @@ from .qmp import Qmp
 TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), "../../.."))
 BUILD = os.path.realpath(os.environ.get("VH_BUILD", os.path.join(TOP, "build")))
 KERNEL = os.environ.get("VH_KERNEL", "bookworm")
+INJECTOR = os.path.join(BUILD, "injector/vhint-injector")
 
 # Guest CPUs 0 to 5 with APIC ids 0, 1, 2, 4, 5, 6. More than 8 possible CPUs make the guest's kernel address interrupts
 # physically; the logical way QEMU 7.2 loses them under TCG where APIC ids have gaps.
@@ -39,13 +40,14 @@ def accelerator():
     return ["-accel", "tcg,thread=multi", "-cpu", "max,-la57,-cx16"]
 
 
-def build_image(kernel=KERNEL, out=None, quiet=True, add=()):
-    """Builds the image of this kernel with all that tests need in a guest, and with the files `add` in /bin; returns
-    its directory."""
+def build_image(kernel=KERNEL, out=None, quiet=True, add=(), injector=True):
+    """Builds the image of this kernel with all that tests need in a guest, and with the files `add` ("FILE:DEST", or in
+    /bin); returns its directory."""
     out = out or os.path.join(BUILD, "images", kernel)
-    argv = [os.path.join(TOP, "images/build"), "--kernel", kernel, "--out", out, "--injector",
-            os.path.join(BUILD, "injector/vhint-injector"), "--add",
+    argv = [os.path.join(TOP, "images/build"), "--kernel", kernel, "--out", out, "--add",
             os.path.join(BUILD, "tests/guest/agent") + ":/bin/vhint-test-agent"]
+    if injector:
+        argv += ["--injector", INJECTOR]
     for name in sorted(os.listdir(os.path.join(BUILD, "tests/guest"))):
         path = os.path.join(BUILD, "tests/guest", name)
         if name != "agent" and os.path.isfile(path) and os.access(path, os.X_OK):
@@ -60,18 +62,19 @@ def build_image(kernel=KERNEL, out=None, quiet=True, add=()):
 
 class Guest:
     """A guest; a context manager. `qmp_path` and `channel_path` are for vhintd, `qmp` is the test's own monitor. With
-    `proxies`, both paths can be cut: proxies["qmp"], proxies["channel"]. Goes on from a saved state where there are
-    such (states.py); `fresh` boots."""
+    `proxies`, both paths can be cut: proxies["qmp"], proxies["channel"]. `ports` are the names of further ports; the
+    socket of each is path(NAME). Goes on from a saved state where there are such (states.py); `fresh` boots."""
     channel_label = "org.vhint.0"  # QEMU's name for the channel
 
     def __init__(self, cpus=4, smp=None, memory=256, image=None, append="", arguments=(), name="guest",
-                 proxies=False, fresh=False):
+                 proxies=False, fresh=False, ports=()):
         self.name = name
         self.smp = smp or str(cpus)
         self.memory = memory
         self.image = image or os.path.join(BUILD, "images", KERNEL)
         self.append = append
         self.arguments = list(arguments)
+        self.ports = ports
         self.directory = process.temporary_directory()
         self.qmp_path = self.path("qmp")
         self.channel_path = self.path("channel")
@@ -119,7 +122,7 @@ class Guest:
                 "-qmp", f"unix:{self.path('test-qmp')},server=on,wait=off",
                 "-device", "virtio-serial-pci"]
         for port, path in (("org.vhint.0", self.path("channel")), ("org.vhint.test", self.path("test")),
-                           ("org.vhint.bench", self.bench_path)):
+                           ("org.vhint.bench", self.bench_path), *((port, self.path(port)) for port in self.ports)):
             argv += ["-chardev", f"socket,id={port},path={path},server=on,wait=off",
                      "-device", f"virtserialport,id={port},chardev={port},name={port}"]
         return argv + self.arguments
@@ -180,7 +183,7 @@ class Guest:
         with states.locked(state):
             if not os.path.exists(state):
                 with Guest(smp=self.smp, memory=self.memory, image=self.image, append=self.append,
-                           arguments=self.arguments, name=self.name, fresh=True) as model:
+                           arguments=self.arguments, name=self.name, ports=self.ports, fresh=True) as model:
                     model.save(model.qmp.call, state)
         self._launch(self._argv() + states.arguments(self.path("state")))
         states.load(state, self.path("state"))
