@@ -125,14 +125,6 @@ static void look_process(const char *proc, const char *name, GArray *found)
     }
 }
 
-static bool is_own(const GArray *own, pid_t thread)
-{
-    for (guint i = 0; i < own->len; i++)
-        if (g_array_index(own, pid_t, i) == thread)
-            return true;
-    return false;
-}
-
 static int by_wanted(gconstpointer a, gconstpointer b)
 {
     guint64 x = ((const struct busy *)a)->wanted;
@@ -141,7 +133,7 @@ static int by_wanted(gconstpointer a, gconstpointer b)
     return (x < y) - (x > y);
 }
 
-GArray *vh_sample_busiest(const char *proc, const GArray *own, gulong gap_us)
+GArray *vh_sample_busiest(const char *proc, gulong gap_us)
 {
     GArray *result = g_array_new(FALSE, FALSE, sizeof(pid_t));
     g_autoptr(GArray) found = g_array_new(FALSE, FALSE, sizeof(struct busy));
@@ -156,14 +148,16 @@ GArray *vh_sample_busiest(const char *proc, const GArray *own, gulong gap_us)
         struct busy *busy = &g_array_index(found, struct busy, i);
         struct vh_run now;
 
-        if (vh_sample_thread(proc, busy->thread, &now) == 0)
+        /* It may be another thread's number by now. */
+        if (vh_sample_thread(proc, busy->thread, &now) == 0 && now.ran >= busy->run.ran &&
+            now.waited >= busy->run.waited)
             busy->wanted = now.ran + now.waited - busy->run.ran - busy->run.waited;
     }
     g_array_sort(found, by_wanted);
-    for (guint i = 0; i < found->len && result->len < VH_SAMPLE_NEIGHBOURS; i++) {
+    for (guint i = 0; i < found->len && result->len < VH_SAMPLE_BUSIEST_MAX; i++) {
         const struct busy *busy = &g_array_index(found, struct busy, i);
 
-        if (busy->wanted >= VH_SAMPLE_DEMAND_NS && !is_own(own, busy->thread))
+        if (busy->wanted >= VH_SAMPLE_DEMAND_NS)
             g_array_append_val(result, busy->thread);
     }
     return result;

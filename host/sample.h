@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#define VH_SAMPLE_NEIGHBOURS 32u   /* threads watched beside an action's own */
-#define VH_SAMPLE_SCAN_MAX 8192u   /* threads looked at to find them */
+#define VH_SAMPLE_SCAN_MAX 8192u /* threads looked at to find the busiest */
+#define VH_SAMPLE_BUSIEST_MAX 1024u
 #define VH_SAMPLE_DEMAND_NS 20000u /* a thread that wanted less than this did not want to run */
 
 /* Both in nanoseconds, since the thread began. */
@@ -36,7 +36,6 @@ double vh_sample_share(const struct vh_run *before, const struct vh_run *after);
 /* Threads that are runnable on this host now; NAN: not known. */
 double vh_sample_load(const char *proc);
 
-/* The other threads of the host that want to run most, by two looks `gap_us` apart: it sleeps, and reads much of
- * /proc, so it belongs on a thread of its own. Those in `own` (pid_t) are left out. Returns pid_t, at most
- * VH_SAMPLE_NEIGHBOURS. */
-GArray *vh_sample_busiest(const char *proc, const GArray *own, gulong gap_us);
+/* The threads of the host that want to run most, these first, by two looks `gap_us` apart: it sleeps, and reads
+ * much of /proc, so it belongs on a thread of its own. Returns pid_t, at most VH_SAMPLE_BUSIEST_MAX. */
+GArray *vh_sample_busiest(const char *proc, gulong gap_us);

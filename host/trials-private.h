@@ -3,7 +3,7 @@
 #pragma once
 
 #include "boost.h"
-#include "sample.h"
+#include "crowd.h"
 #include "trials.h"
 
 /* Who wants less than this part of a CPU is taken for one who sleeps. */
@@ -25,18 +25,20 @@ struct vh_trials_item {
     struct vh_budget budget; /* BOOST */
     gint64 marked;           /* when `run` was read */
     struct vh_run run;       /* then; ran 0: could not be read */
-    GArray *neighbours;      /* struct vh_trials_neighbour; NULL: not found yet */
-    gint64 found;            /* when */
-    GCancellable *searching; /* NULL: nobody is */
+    gint64 looked;           /* when `seen` was read, which was for a look */
+    struct vh_run seen;
+    GArray *neighbours; /* struct vh_trials_neighbour; NULL: not known yet */
+    gint64 met;         /* when they were chosen */
 };
 
 struct vh_trials_neighbour {
     pid_t thread;
-    struct vh_run run; /* when marked */
+    struct vh_crowd_reading then; /* when marked */
 };
 
 struct VhTrials {
     char *proc;
+    VhCrowd *crowd;
     VhJournal *journal;
     const struct vh_trials_funcs *funcs;
     gpointer data;
@@ -45,7 +47,9 @@ struct VhTrials {
     bool told_missing;                  /* that there is no schedstat */
     struct vh_budget_limits limits;
     bool warded;
-    bool again; /* the timer applies boosts anew */
+    bool again;    /* the timer applies boosts anew */
+    gint64 turned; /* when looks were last taken */
+    guint first;   /* whose turn it is: a place in the list of items */
 };
 
 /* All items, of whatever kind: g_ptr_array_unref() the array. */
@@ -53,15 +57,22 @@ GPtrArray *vh_trials_list(const VhTrials *trials);
 /* NULL: there is none. */
 struct vh_trials_item *vh_trials_find(const VhTrials *trials, pid_t thread, enum vh_trials_what what);
 
+/* ---- trials-budget.c ---- */
+
+/* What the boost is, or would be now: AUTO has been decided. */
+enum vh_boost_kind vh_trials_kind(const struct vh_trials_item *item);
+/* Looks at all boosts. Returns when to again; -1: never. */
+gint64 vh_trials_spend(VhTrials *trials, gint64 now);
+
 /* ---- trials-measure.c ---- */
 
-/* Looks for the item's neighbours, on a thread of its own, unless they are known. */
-void vh_trials_search(VhTrials *trials, struct vh_trials_item *item, gint64 now);
+/* Chooses the item's neighbours, as soon as it is known who is busy, unless it has some. */
+void vh_trials_meet(const VhTrials *trials, struct vh_trials_item *item, gint64 now);
 /* From here on the next look counts. */
 void vh_trials_mark(const VhTrials *trials, struct vh_trials_item *item);
 /* The thread alone, without its neighbours. */
 void vh_trials_mark_own(const VhTrials *trials, struct vh_trials_item *item);
 /* The share of its wanted time that it waited since; NAN: not known. */
-double vh_trials_look_wait(const VhTrials *trials, const struct vh_trials_item *item);
+double vh_trials_look_wait(const VhTrials *trials, struct vh_trials_item *item, gint64 now);
 /* What was between mark and now. */
-struct vh_trial_sample vh_trials_look(const VhTrials *trials, const struct vh_trials_item *item);
+struct vh_trial_sample vh_trials_look(const VhTrials *trials, struct vh_trials_item *item, gint64 now);

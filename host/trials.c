@@ -3,12 +3,11 @@
 #include "trials.h"
 
 #include <math.h>
-#include <string.h>
 
-#include "tid.h"
 #include "trials-private.h"
 
-#define PARTIAL_US 5000 /* a stretch shorter than this says nothing */
+#define PARTIAL_US 5000   /* a stretch shorter than this says nothing */
+#define TURN_MOST_US 1000 /* looks hold up the main loop for no longer; the others come next time around */
 
 typedef struct vh_trials_item Item;
 
@@ -22,9 +21,6 @@ static void item_free(gpointer data)
 {
     Item *item = data;
 
-    if (item->searching)
-        g_cancellable_cancel(item->searching);
-    g_clear_object(&item->searching);
     g_clear_pointer(&item->neighbours, g_array_unref);
     g_free(item->guest);
     g_free(item->rule);
@@ -46,6 +42,7 @@ VhTrials *vh_trials_new(const char *proc, VhJournal *journal, const struct vh_tr
     VhTrials *trials = g_new0(VhTrials, 1);
 
     trials->proc = g_strdup(proc);
+    trials->crowd = vh_crowd_new(proc);
     trials->journal = journal;
     trials->funcs = funcs;
     trials->data = data;
@@ -66,6 +63,7 @@ void vh_trials_free(VhTrials *trials)
     g_source_unref(trials->timer);
     for (guint i = 0; i < VH_TRIALS_COUNT; i++)
         g_hash_table_unref(trials->items[i]);
+    vh_crowd_free(trials->crowd);
     g_free(trials->proc);
     g_free(trials);
 }
@@ -107,7 +105,7 @@ static void tell_verdict(VhTrials *trials, Item *item)
 
 static void sample(VhTrials *trials, Item *item, gint64 now)
 {
-    struct vh_trial_sample taken = vh_trials_look(trials, item);
+    struct vh_trial_sample taken = vh_trials_look(trials, item, now);
 
     if (vh_trial_take(&item->trial, &taken, now))
         tell_verdict(trials, item);
@@ -125,7 +123,7 @@ static void follow(VhTrials *trials, Item *item, gint64 now)
     if (!vh_trial_is_measuring(&item->trial))
         return;
     if (item->trial.state == VH_TRIAL_BASELINE && !item->trial.before.count)
-        missing = vh_sample_missing(trials->proc);
+        missing = vh_crowd_missing(trials->crowd);
     if (missing) {
         vh_trial_give_up(&item->trial, missing, now);
         if (!trials->told_missing)
@@ -133,58 +131,17 @@ static void follow(VhTrials *trials, Item *item, gint64 now)
         trials->told_missing = true;
         return;
     }
-    vh_trials_search(trials, item, now);
+    vh_trials_meet(trials, item, now);
     vh_trials_mark(trials, item);
-}
-
-/* ---- budgets ---- */
-
-static enum vh_boost_kind kind_of(const Item *item)
-{
-    if (item->boost != VH_BOOST_AUTO)
-        return item->boost;
-    return item->mild ? VH_BOOST_NICE : VH_BOOST_RR;
-}
-
-void vh_trials_limit(VhTrials *trials, const struct vh_budget_limits *limits, bool warded)
-{
-    trials->limits = *limits;
-    trials->warded = warded;
-}
-
-/* Looks at all boosts. Returns when to again; -1: never. */
-static gint64 spend(VhTrials *trials, gint64 now)
-{
-    g_autoptr(GPtrArray) budgets = g_ptr_array_new();
-    GHashTableIter iter;
-    gpointer value = NULL;
-
-    g_hash_table_iter_init(&iter, trials->items[VH_TRIALS_BOOST]);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        Item *item = value;
-
-        if (!item->asked || !vh_trial_in_force(&item->trial)) {
-            memset(&item->budget, 0, sizeof(item->budget));
-            item->mild = false;
-            continue;
-        }
-        if (trials->warded && kind_of(item) == VH_BOOST_RR) {
-            memset(&item->budget, 0, sizeof(item->budget));
-            continue;
-        }
-        vh_budget_look(&item->budget, vh_tid_cpu_time(item->thread), vh_tid_cpu(item->thread), &trials->limits,
-                       now);
-        g_ptr_array_add(budgets, &item->budget);
-    }
-    return vh_budget_settle((struct vh_budget *const *)budgets->pdata, budgets->len, &trials->limits, now);
 }
 
 /* ---- the timer ---- */
 
+/* Looks that are due within one turn are taken together. */
 static void arm(VhTrials *trials, gint64 now, gint64 budget)
 {
     g_autoptr(GPtrArray) items = vh_trials_list(trials);
-    gint64 next = budget;
+    gint64 next = -1;
 
     for (guint i = 0; i < items->len; i++) {
         const Item *item = g_ptr_array_index(items, i);
@@ -193,6 +150,10 @@ static void arm(VhTrials *trials, gint64 now, gint64 budget)
         if (when >= 0 && (next < 0 || when < next))
             next = when;
     }
+    if (next >= 0)
+        next = MAX(next, trials->turned + VH_CROWD_TURN_US);
+    if (budget >= 0 && (next < 0 || budget < next))
+        next = budget;
     g_source_set_ready_time(trials->timer, next < 0 ? -1 : MAX(next, now + 1));
 }
 
@@ -204,11 +165,35 @@ static bool pass_time(VhTrials *trials, Item *item, gint64 now)
     if (vh_trial_is_measuring(&item->trial) && now >= item->trial.sampled + vh_trial_sample_us(&item->trial))
         sample(trials, item, now);
     if (vh_trial_is_watched(&item->trial) && now >= item->trial.bar_until)
-        vh_trial_watch(&item->trial, vh_trials_look_wait(trials, item), now);
+        vh_trial_watch(&item->trial, vh_trials_look_wait(trials, item, now), now);
     if (vh_trial_tick(&item->trial, now))
         tell_verdict(trials, item);
     follow(trials, item, now);
     return was != vh_trial_in_force(&item->trial);
+}
+
+/* Looks at what is due, from where the last turn ended, for no longer than a turn may take. Sets `changed` of the
+ * kinds of which an action is to be in force and was not, or the other way round. */
+static void look_at_all(VhTrials *trials, const GPtrArray *items, gint64 now, bool changed[VH_TRIALS_COUNT])
+{
+    for (guint i = 0; i < items->len; i++) {
+        guint at = (trials->first + i) % items->len;
+        Item *item = g_ptr_array_index(items, at);
+        gint64 next = item->asked ? vh_trial_next(&item->trial) : -1;
+
+        if (!item->asked)
+            continue;
+        if (pass_time(trials, item, now))
+            changed[item->what] = true;
+        if (next < 0 || next > now)
+            continue;
+        trials->turned = now;
+        if (i + 1 < items->len && g_get_monotonic_time() - now > TURN_MOST_US) {
+            trials->first = at + 1;
+            trials->turned = 0;
+            return;
+        }
+    }
 }
 
 static gboolean on_timer(gpointer data)
@@ -217,26 +202,21 @@ static gboolean on_timer(gpointer data)
     g_autoptr(GPtrArray) items = vh_trials_list(trials);
     g_autofree bool *former = g_new0(bool, items->len + 1);
     gint64 now = g_get_monotonic_time();
-    bool pins = false, boosts = false, budgets = trials->again;
+    bool changed[VH_TRIALS_COUNT] = {false};
+    bool budgets = trials->again;
 
     trials->again = false;
-    for (guint i = 0; i < items->len; i++) {
-        Item *item = g_ptr_array_index(items, i);
-
-        former[i] = in_force(item);
-        if (!item->asked)
-            continue;
-        if (pass_time(trials, item, now))
-            *(item->what == VH_TRIALS_PIN ? &pins : &boosts) = true;
-    }
-    arm(trials, now, spend(trials, now));
+    for (guint i = 0; i < items->len; i++)
+        former[i] = in_force(g_ptr_array_index(items, i));
+    look_at_all(trials, items, now, changed);
+    arm(trials, now, vh_trials_spend(trials, now));
     for (guint i = 0; i < items->len; i++)
         budgets = budgets || former[i] != in_force(g_ptr_array_index(items, i));
     /* A replan makes a round, which ends with the boosts. */
-    if (pins)
+    if (changed[VH_TRIALS_PIN])
         trials->funcs->replan("a trial went on", trials->data);
-    else if (boosts || budgets)
-        trials->funcs->boost(boosts ? "its trial went on" : NULL, trials->data);
+    else if (changed[VH_TRIALS_BOOST] || budgets)
+        trials->funcs->boost(changed[VH_TRIALS_BOOST] ? "its trial went on" : NULL, trials->data);
     return G_SOURCE_CONTINUE;
 }
 
@@ -326,7 +306,7 @@ void vh_trials_end(VhTrials *trials, const char *why)
         if (!item->named)
             g_hash_table_remove(trials->items[item->what], GINT_TO_POINTER(item->thread));
     }
-    arm(trials, now, spend(trials, now));
+    arm(trials, now, vh_trials_spend(trials, now));
     trials->funcs->boost(why, trials->data);
 }
 
@@ -341,7 +321,7 @@ void vh_trials_boosts(VhTrials *trials, VhTrialsBoostFunc func, gpointer data)
         struct vh_target target = {.guest = item->guest, .vcpu = item->vcpu, .thread = item->thread};
 
         if (in_force(item))
-            func(&target, kind_of(item), data);
+            func(&target, vh_trials_kind(item), data);
     }
 }
 
@@ -355,7 +335,7 @@ void vh_trials_tell(VhTrials *trials, pid_t thread, enum vh_trials_what what, co
     g_free(item->problem);
     item->problem = *problem ? g_strdup(problem) : NULL;
     /* Refused as real-time: next time by nice, which the timer sees to at once. */
-    if (item->problem && kind_of(item) == VH_BOOST_RR && item->boost == VH_BOOST_AUTO) {
+    if (item->problem && vh_trials_kind(item) == VH_BOOST_RR && item->boost == VH_BOOST_AUTO) {
         item->mild = trials->again = true;
         g_source_set_ready_time(trials->timer, 0);
         return;
@@ -365,7 +345,7 @@ void vh_trials_tell(VhTrials *trials, pid_t thread, enum vh_trials_what what, co
     now = g_get_monotonic_time();
     vh_trial_give_up(&item->trial, "it could not be applied", now);
     tell_verdict(trials, item);
-    arm(trials, now, spend(trials, now));
+    arm(trials, now, vh_trials_spend(trials, now));
 }
 
 char *vh_trials_reason(const VhTrials *trials, pid_t thread, enum vh_trials_what what)

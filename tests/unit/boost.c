@@ -265,16 +265,13 @@ static void test_thread_gone(struct fixture *f, G_GNUC_UNUSED gconstpointer data
 static void write_at(const struct fixture *f, const char *path, const char *format, ...) G_GNUC_PRINTF(3, 4);
 static void write_at(const struct fixture *f, const char *path, const char *format, ...)
 {
-    g_autofree char *full = g_build_filename(f->directory, path, NULL);
-    g_autofree char *directory = g_path_get_dirname(full);
     g_autofree char *text = NULL;
     va_list args;
 
     va_start(args, format);
     text = g_strdup_vprintf(format, args);
     va_end(args);
-    g_assert_cmpint(g_mkdir_with_parents(directory, 0755), ==, 0);
-    g_assert_true(g_file_set_contents(full, text, -1, NULL));
+    scratch_write(f->directory, path, text);
 }
 
 static void mount_both(const struct fixture *f)

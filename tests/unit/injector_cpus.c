@@ -5,19 +5,11 @@
 #include <glib/gstdio.h>
 
 #include "cpus.h"
+#include "scratch.h"
 
 struct files {
     char *top;
 };
-
-static void write_file(struct files *files, const char *path, const char *text)
-{
-    g_autofree char *full = g_build_filename(files->top, path, NULL);
-    g_autofree char *directory = g_path_get_dirname(full);
-
-    g_assert_cmpint(g_mkdir_with_parents(directory, 0700), ==, 0);
-    g_assert_true(g_file_set_contents(full, text, -1, NULL));
-}
 
 static void files_new(struct files *files)
 {
@@ -60,10 +52,10 @@ static void test_map(void)
     struct vh_cpu cpus[VH_CPUS_MAX];
 
     files_new(&files);
-    write_file(&files, "devices/system/cpu/possible", "0-3\n");
-    write_file(&files, "cpuinfo",
-               "processor\t: 0\nmodel name\t: x\napicid\t\t: 0\ninitial apicid\t: 9\n\n"
-               "processor\t: 2\napicid\t\t: 6\n\n");
+    scratch_write(files.top, "devices/system/cpu/possible", "0-3\n");
+    scratch_write(files.top, "cpuinfo",
+                  "processor\t: 0\nmodel name\t: x\napicid\t\t: 0\ninitial apicid\t: 9\n\n"
+                  "processor\t: 2\napicid\t\t: 6\n\n");
     g_assert_cmpint(read_map(&files, &map), ==, 0);
     g_assert_cmpuint(vh_cpus_list(&map, cpus), ==, 4);
     g_assert_cmpuint(cpus[0].apic_id, ==, 0);
@@ -74,7 +66,7 @@ static void test_map(void)
     g_assert_cmpuint(cpus[2].flags, ==, VH_CPU_ONLINE);
 
     /* 2 goes, 1 comes: 2 keeps the id it was seen with */
-    write_file(&files, "cpuinfo", "processor\t: 0\napicid\t\t: 0\n\nprocessor\t: 1\napicid\t\t: 2\n");
+    scratch_write(files.top, "cpuinfo", "processor\t: 0\napicid\t\t: 0\n\nprocessor\t: 1\napicid\t\t: 2\n");
     g_assert_cmpint(read_map(&files, &map), ==, 0);
     g_assert_cmpuint(vh_cpus_list(&map, cpus), ==, 4);
     g_assert_cmpuint(cpus[1].apic_id, ==, 2);
@@ -90,11 +82,11 @@ static void test_bounds(void)
 
     files_new(&files);
     g_assert_cmpint(read_map(&files, &map), ==, -ENOENT);
-    write_file(&files, "devices/system/cpu/possible", "nonsense\n");
+    scratch_write(files.top, "devices/system/cpu/possible", "nonsense\n");
     g_assert_cmpint(read_map(&files, &map), ==, -EBADMSG);
     g_assert_cmpuint(map.possible, ==, 0);
-    write_file(&files, "devices/system/cpu/possible", "0-8191\n");
-    write_file(&files, "cpuinfo", "processor : 600\napicid : 3\nprocessor : 511\napicid : 7\n");
+    scratch_write(files.top, "devices/system/cpu/possible", "0-8191\n");
+    scratch_write(files.top, "cpuinfo", "processor : 600\napicid : 3\nprocessor : 511\napicid : 7\n");
     g_assert_cmpint(read_map(&files, &map), ==, 0);
     g_assert_cmpuint(map.possible, ==, VH_CPUS_MAX);
     g_assert_cmpuint(map.apic_id[511], ==, 7);

@@ -23,3 +23,15 @@ void scratch_remove(char *directory)
     remove_tree(directory);
     g_free(directory);
 }
+
+void scratch_write(const char *directory, const char *path, const char *text)
+{
+    g_autofree char *full = g_build_filename(directory, path, NULL);
+    g_autofree char *parent = g_path_get_dirname(full);
+    g_autofree char *fresh = g_strconcat(full, ".new", NULL);
+
+    g_assert_cmpint(g_mkdir_with_parents(parent, 0755), ==, 0);
+    /* Not GLib's own way to replace a file, which waits for the disk. */
+    g_assert_true(g_file_set_contents_full(fresh, text, -1, G_FILE_SET_CONTENTS_NONE, 0644, NULL));
+    g_assert_cmpint(g_rename(fresh, full), ==, 0);
+}

@@ -8,8 +8,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "crowd.h"
+#include "opens.h"
 #include "scratch.h"
 #include "victim.h"
+
+/* Numbers that no thread has. */
+#define HOG "6000000"
+#define FIRST 5000000u
+#define MANY 300u
 
 struct fixture {
     char *directory;
@@ -28,27 +35,29 @@ struct fixture {
     guint boosts, quiet, replans; /* calls */
 };
 
-static void write_file(const struct fixture *f, const char *path, const char *text)
-{
-    g_autofree char *full = g_build_filename(f->directory, path, NULL);
-    g_autofree char *parent = g_path_get_dirname(full);
-
-    g_assert_cmpint(g_mkdir_with_parents(parent, 0755), ==, 0);
-    g_assert_true(g_file_set_contents_full(full, text, -1, G_FILE_SET_CONTENTS_NONE, 0644, NULL));
-}
-
 static void write_run(struct fixture *f)
 {
     g_autofree char *path = g_strdup_printf("%d/schedstat", f->victim.tid);
     g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " 1\n", f->ran, f->waited);
 
-    write_file(f, path, text);
+    scratch_write(f->directory, path, text);
+}
+
+/* Another process's thread, which waits a quarter of the time. */
+static void write_hog(struct fixture *f)
+{
+    g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " 1\n",
+                                            f->ticks * (guint64)6000000, f->ticks * (guint64)2000000);
+
+    scratch_write(f->directory, HOG "/schedstat", text);
 }
 
 /* What the scheduler would count, every 5 ms. */
 static gboolean on_write(gpointer data)
 {
     struct fixture *f = data;
+
+    write_hog(f);
     double share = f->boosted ? f->wait_on : f->wait_off;
     double wanted = 5e6 * (1 + 0.02 * (f->ticks++ % 5));
 
@@ -99,8 +108,8 @@ static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
         .options = {.on = true, .hold_us = 10 * G_USEC_PER_SEC, .rest_us = G_USEC_PER_SEC, .loss = VH_TRIAL_LOSS},
         .figure = NAN};
     f->ran = f->waited = 1000;
-    write_file(f, "loadavg", "0.00 0.01 0.05 4/402 1234\n");
-    write_file(f, "self/schedstat", "17 0 1\n");
+    scratch_write(f->directory, "loadavg", "0.00 0.01 0.05 4/402 1234\n");
+    scratch_write(f->directory, "self/schedstat", "17 0 1\n");
     write_run(f);
     f->writer = g_timeout_add(5, on_write, f);
 }
@@ -358,6 +367,119 @@ static void test_thread_reused(struct fixture *f, G_GNUC_UNUSED gconstpointer da
     f->target.guest = "guest";
 }
 
+/* All vCPUs' files are the victim's. */
+static void make_threads(const struct fixture *f, unsigned count)
+{
+    g_autofree char *victim = g_strdup_printf("../%d/schedstat", f->victim.tid);
+
+    scratch_write(f->directory, HOG "/task/" HOG "/comm", "hog\n");
+    for (unsigned i = 0; i < count; i++) {
+        g_autofree char *path = g_strdup_printf("%s/%u/schedstat", f->directory, FIRST + i);
+        g_autofree char *task = g_strdup_printf("%u/task/%u/comm", FIRST + i, FIRST + i);
+
+        scratch_write(f->directory, task, "CPU\n");
+        g_assert_cmpint(symlink(victim, path), ==, 0);
+    }
+}
+
+/* One round that asks for a boost of all of them, each of a guest of its own or all of one. */
+static void ask_for_many(struct fixture *f, unsigned count, bool one_guest)
+{
+    f->ask.options.sample_us = 20000;
+    vh_trials_begin(f->trials);
+    for (unsigned i = 0; i < count; i++) {
+        g_autofree char *name = g_strdup_printf("guest%u", one_guest ? 0 : i);
+        struct vh_target target = {.guest = name, .vcpu = i, .thread = (pid_t)(FIRST + i)};
+
+        vh_trials_name(f->trials, &target);
+        vh_trials_ask(f->trials, &target, &f->ask);
+    }
+    vh_trials_end(f->trials, "test");
+}
+
+/* `key` of the first action of each guest that has it. */
+static GArray *numbers_of(const struct fixture *f, const char *key, unsigned guests)
+{
+    GArray *numbers = g_array_new(FALSE, FALSE, sizeof(double));
+
+    for (unsigned i = 0; i < guests; i++) {
+        g_autofree char *name = g_strdup_printf("guest%u", i);
+        g_autoptr(GVariant) all = g_variant_ref_sink(vh_trials_describe(f->trials, name));
+        g_autoptr(GVariant) first = g_variant_get_child_value(all, 0);
+        double number = 0;
+
+        if (g_variant_lookup(first, key, "d", &number))
+            g_array_append_val(numbers, number);
+    }
+    return numbers;
+}
+
+static GArray *wait_for_numbers(const struct fixture *f, const char *key, unsigned guests)
+{
+    gint64 end = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
+    GArray *numbers = numbers_of(f, key, guests);
+
+    while (numbers->len < guests) {
+        gint64 next = g_get_monotonic_time() + 100000;
+
+        g_assert_cmpint(next, <, end);
+        while (g_get_monotonic_time() < next)
+            g_main_context_iteration(NULL, TRUE);
+        g_array_unref(numbers);
+        numbers = numbers_of(f, key, guests);
+    }
+    return numbers;
+}
+
+/* Hundreds of trials at once: each has its samples, of itself and of the neighbours, but /proc is searched once,
+ * and a neighbour is looked at once for all. */
+static void test_many(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autofree char *hog = g_strdup_printf("%s/%s", f->directory, HOG);
+    struct opens searches, looks;
+    gint64 begin = g_get_monotonic_time();
+    g_autoptr(GArray) before = NULL;
+    gint64 passed = 0;
+
+    make_threads(f, MANY);
+    searches = opens_of(f->directory);
+    looks = opens_of(hog);
+    f->wait_off = f->wait_on = 0.4;
+    ask_for_many(f, MANY, false);
+    before = wait_for_numbers(f, "neighbours_before", MANY);
+    passed = g_get_monotonic_time() - begin;
+    g_assert_cmpuint(before->len, ==, MANY);
+    /* One, and again after two seconds for those that begin so late. */
+    g_assert_cmpuint(opens_count(&searches, ""), <=, 1 + (guint)(passed / VH_CROWD_AGE_US));
+    g_assert_cmpuint(opens_count(&looks, "schedstat"), <=, (guint)(passed / VH_CROWD_TURN_US) + 20);
+    opens_end(&searches);
+    opens_end(&looks);
+}
+
+/* What the vCPUs of the same guest wait is no neighbour's. */
+static void test_own_vcpus_are_no_neighbours(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(GArray) before = NULL;
+
+    f->wait_off = f->wait_on = 0.9;
+    make_threads(f, 40);
+    ask_for_many(f, 40, true);
+    before = wait_for_numbers(f, "neighbours_before", 1);
+    g_assert_cmpfloat(fabs(g_array_index(before, double, 0) - 0.25), <, 0.01);
+}
+
+/* Those of others are. */
+static void test_others_vcpus_are(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(GArray) before = NULL;
+
+    f->wait_off = f->wait_on = 0.9;
+    make_threads(f, 40);
+    ask_for_many(f, 40, false);
+    before = wait_for_numbers(f, "neighbours_before", 1);
+    g_assert_cmpfloat(g_array_index(before, double, 0), >, 0.5);
+}
+
 #define ADD(name, func) g_test_add("/trials/" name, struct fixture, NULL, set_up, func, tear_down)
 
 int main(int argc, char **argv)
@@ -372,5 +494,8 @@ int main(int argc, char **argv)
     ADD("boost-for-ever", test_boost_for_ever);
     ADD("flapping", test_flapping);
     ADD("thread-reused", test_thread_reused);
+    ADD("many", test_many);
+    ADD("own-vcpus-are-no-neighbours", test_own_vcpus_are_no_neighbours);
+    ADD("others-vcpus-are", test_others_vcpus_are);
     return g_test_run();
 }
