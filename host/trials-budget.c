@@ -11,7 +11,7 @@ enum vh_boost_kind vh_trials_kind(const Item *item)
 {
     if (item->boost != VH_BOOST_AUTO)
         return item->boost;
-    return item->mild ? VH_BOOST_NICE : VH_BOOST_RR;
+    return item->refused ? VH_BOOST_NICE : VH_BOOST_RR;
 }
 
 void vh_trials_limit(VhTrials *trials, const struct vh_budget_limits *limits, bool warded)
@@ -32,7 +32,7 @@ gint64 vh_trials_spend(VhTrials *trials, gint64 now)
 
         if (!item->asked || !vh_trial_in_force(&item->trial)) {
             memset(&item->budget, 0, sizeof(item->budget));
-            item->mild = false;
+            g_clear_pointer(&item->refused, g_free);
             continue;
         }
         if (trials->warded && vh_trials_kind(item) == VH_BOOST_RR) {

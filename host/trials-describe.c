@@ -32,23 +32,46 @@ static void insert_result(GVariantDict *dict, const struct vh_trial_result *resu
     insert_number(dict, "figure_after", result->figure_after);
 }
 
-static GVariant *describe(const struct vh_trials_item *item)
+/* Why the boost is of this kind. g_free() it. */
+static char *choice_text(const VhTrials *trials, const struct vh_trials_item *item, bool in_force)
+{
+    if (item->boost != VH_BOOST_AUTO)
+        return g_strdup_printf("the rule says by %s", vh_boost_names[item->boost]);
+    if (item->refused)
+        return g_strdup_printf("auto: by nice, since real-time was refused: %s", item->refused);
+    if (!in_force)
+        return g_strdup("auto: real-time where this host allows it, else by nice");
+    return g_strdup_printf("auto: real-time, since this host throttles such threads and %s",
+                           trials->warded ? "the warden keeps their budgets" : "leaves vhintd a CPU without them");
+}
+
+static void insert_action(GVariantDict *dict, const VhTrials *trials, const struct vh_trials_item *item)
+{
+    bool in_force = item->asked && vh_trial_in_force(&item->trial) && !item->problem;
+    g_autofree char *action = NULL;
+    g_autofree char *why = NULL;
+
+    if (item->what == VH_TRIALS_BOOST) {
+        action = g_strdup_printf("boost by %s", vh_boost_names[in_force ? vh_trials_kind(item) : item->boost]);
+        why = choice_text(trials, item, in_force);
+        g_variant_dict_insert(dict, "why", "s", why);
+    }
+    g_variant_dict_insert(dict, "action", "s", action ? action : "pin");
+    g_variant_dict_insert(dict, "in_force", "b", (gboolean)in_force);
+}
+
+static GVariant *describe(const VhTrials *trials, const struct vh_trials_item *item)
 {
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
     gint64 next = item->asked ? vh_trial_next(&item->trial) : -1;
     gint64 now = g_get_monotonic_time();
-    g_autofree char *action = item->what == VH_TRIALS_PIN
-                                  ? g_strdup("pin")
-                                  : g_strdup_printf("boost by %s", vh_boost_names[item->boost]);
 
     g_variant_dict_insert(&dict, "vcpu", "u", item->vcpu);
     g_variant_dict_insert(&dict, "thread", "i", (gint32)item->thread);
-    g_variant_dict_insert(&dict, "action", "s", action);
+    insert_action(&dict, trials, item);
     g_variant_dict_insert(&dict, "rule", "s", item->rule);
     g_variant_dict_insert(&dict, "trial", "b", (gboolean)item->trial.options.on);
     g_variant_dict_insert(&dict, "state", "s", vh_trial_state_text(item->trial.state));
-    g_variant_dict_insert(&dict, "in_force", "b",
-                          (gboolean)(item->asked && vh_trial_in_force(&item->trial) && !item->problem));
     g_variant_dict_insert(&dict, "next", "d", next < 0 ? -1.0 : (double)MAX(next - now, 0) / G_USEC_PER_SEC);
     g_variant_dict_insert(&dict, "reverts", "u", item->trial.reverts);
     g_variant_dict_insert(&dict, "problem", "s", item->problem ? item->problem : "");
@@ -79,6 +102,6 @@ GVariant *vh_trials_describe(const VhTrials *trials, const char *guest)
     }
     g_ptr_array_sort(items, by_vcpu);
     for (guint i = 0; i < items->len; i++)
-        g_variant_builder_add_value(&builder, describe(g_ptr_array_index(items, i)));
+        g_variant_builder_add_value(&builder, describe(trials, g_ptr_array_index(items, i)));
     return g_variant_builder_end(&builder);
 }

@@ -21,7 +21,7 @@ struct vh_trials_item {
     double figure;
     bool asked, named;       /* in this round */
     char *problem;           /* it could not be applied; NULL: it could */
-    bool mild;               /* AUTO: by nice, since real-time was refused */
+    char *refused;           /* AUTO: by nice, since real-time was, and why; NULL: it was not */
     struct vh_budget budget; /* BOOST */
     gint64 marked;           /* when `run` was read */
     struct vh_run run;       /* then; ran 0: could not be read */

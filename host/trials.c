@@ -25,6 +25,7 @@ static void item_free(gpointer data)
     g_free(item->guest);
     g_free(item->rule);
     g_free(item->problem);
+    g_free(item->refused);
     g_free(item);
 }
 
@@ -336,7 +337,9 @@ void vh_trials_tell(VhTrials *trials, pid_t thread, enum vh_trials_what what, co
     item->problem = *problem ? g_strdup(problem) : NULL;
     /* Refused as real-time: next time by nice, which the timer sees to at once. */
     if (item->problem && vh_trials_kind(item) == VH_BOOST_RR && item->boost == VH_BOOST_AUTO) {
-        item->mild = trials->again = true;
+        g_free(item->refused);
+        item->refused = g_strdup(problem);
+        trials->again = true;
         g_source_set_ready_time(trials->timer, 0);
         return;
     }

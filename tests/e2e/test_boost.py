@@ -69,7 +69,7 @@ class Boost(unittest.TestCase):
         action = self.why()[2]
         self.assertEqual((action["action"], action["rule"], action["state"], action["in_force"]),
                          ("boost by nice", "urgent", "unproven", True))
-        self.assertIn("urgent", self.daemon.call("why", "fake").stdout)
+        self.assertRegex(self.daemon.call("why", "fake").stdout, "(?s)boost by nice: unproven.*the rule says by nice")
         self.end()
         self.wait_boosted()
         self.assertEqual({self.nice(cpu) for cpu in range(4)}, {0})
@@ -221,10 +221,16 @@ class Boost(unittest.TestCase):
         self.ask(1)
         if self.real_time_is_allowed():
             wait_for(lambda: self.real_time() == [self.guest.tids[1]], 2, "real-time")
+            self.assertEqual((self.why()[1]["action"], self.why()[1]["why"]),
+                             ("boost by rr", "auto: real-time, since this host throttles such threads and the warden "
+                                             "keeps their budgets"))
         else:
             self.wait_boosted(1, timeout=2)
+            self.assertEqual(self.why()[1]["action"], "boost by nice")
+            self.assertIn("real-time was refused", self.why()[1]["why"])
         self.end()
         wait_for(lambda: not self.real_time() and not self.boosted(), 1, "no boost")
+        self.assertEqual(self.why()[1]["action"], "boost by auto")
 
     def test_real_time_without_a_warden(self):
         """Then vhintd keeps a CPU for itself; what it refuses so, auto does by nice."""
@@ -244,6 +250,8 @@ class Boost(unittest.TestCase):
         with open(self.daemon.path("policy.d/50-boost.conf"), "w") as file:
             file.write(RULE.format(trial="no", hold="10s", cooldown="100ms", kind="auto"))
         wait_for(lambda: len(self.boosted()) + len(self.real_time()) == self.guest.cpus, 5, "the others by nice")
+        for cpu in self.boosted():
+            self.assertRegex(self.why()[cpu]["why"], "real-time was refused: .*(vhintd itself|not throttled|not permitted)")
         for cpu in range(self.guest.cpus):
             self.end(pid=2000 + cpu)
         wait_for(lambda: {os.sched_getscheduler(tid) for tid in self.guest.tids} == {os.SCHED_OTHER}, 1, "none is")

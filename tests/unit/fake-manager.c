@@ -88,7 +88,8 @@ GVariant *vh_manager_explain(G_GNUC_UNUSED VhManager *manager, const char *guest
         "'hints': <['{\"guest\":\"web\",\"program\":\"affinity\",\"kind\":\"affinity\",\"fields\":{\"pid\":812,"
         "\"comm\":\"x \\\\u001b\"}}']>, 'hint_count': <uint32 4>}, "
         "{'vcpu': <uint32 2>, 'reverts': <uint32 1>, 'action': <'boost by nice'>, 'rule': <'urgent'>, "
-        "'state': <'kept'>, 'verdict': <'kept'>, 'reason': <'it waits less than before'>, "
+        "'state': <'kept'>, 'why': <'the rule says by nice'>, 'verdict': <'kept'>, 'reason': <'it waits less than "
+        "before'>, "
         "'numbers': <'waits 65.2% -> 2.8%'>, 'before': <0.625>, 'problem': <''>}]");
 }
 

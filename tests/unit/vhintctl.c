@@ -149,6 +149,7 @@ static void test_people(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
                        "  before   0-7\n\n"
                        "vCPU 2: boost by nice: kept, not in force\n"
                        "  rule     urgent\n"
+                       "  why      the rule says by nice\n"
                        "  trial    kept: it waits less than before; waits 65.2% -> 2.8%\n"
                        "           taken back 1 time\n");
     g_assert_null(strchr(f->out, '\033'));
