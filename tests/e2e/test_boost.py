@@ -21,6 +21,8 @@ do = boost mask {kind}
 trial = {trial}
 hold = {hold}
 cooldown = {cooldown}
+[host]
+trial-window = {window}
 """
 
 
@@ -33,10 +35,10 @@ class Boost(unittest.TestCase):
         self.daemon = vhtest.Daemon(guest)
         self.addCleanup(self.daemon.close)
 
-    def start(self, trial="no", hold="10s", cooldown="100ms", kind=""):
+    def start(self, trial="no", hold="10s", cooldown="100ms", kind="", window="600ms"):
         os.makedirs(self.daemon.path("policy.d"))
         with open(self.daemon.path("policy.d/50-boost.conf"), "w") as file:
-            file.write(RULE.format(trial=trial, hold=hold, cooldown=cooldown, kind=kind))
+            file.write(RULE.format(trial=trial, hold=hold, cooldown=cooldown, kind=kind, window=window))
         self.daemon.start(wait=False)
         self.guest.start()
 
@@ -113,7 +115,7 @@ class Boost(unittest.TestCase):
                                 stdin=subprocess.PIPE)
         self.addCleanup(lambda: (hogs.stdin.close(), hogs.wait()))
         self.serve(FakeGuest(cpus=1, busy=True))
-        self.start(trial="yes")
+        self.start(trial="yes", window="2s")  # not over before the test has seen it
         self.ask(0)
         wait_for(lambda: self.why().get(0, {}).get("state") == "trial", 30, "the trial window")
 
@@ -248,7 +250,7 @@ class Boost(unittest.TestCase):
         self.assertEqual(len(refused), self.guest.cpus - len(real_time))
         self.assertRegex(refused[0]["problem"], "vhintd itself|not throttled|not permitted")
         with open(self.daemon.path("policy.d/50-boost.conf"), "w") as file:
-            file.write(RULE.format(trial="no", hold="10s", cooldown="100ms", kind="auto"))
+            file.write(RULE.format(trial="no", hold="10s", cooldown="100ms", kind="auto", window="600ms"))
         wait_for(lambda: len(self.boosted()) + len(self.real_time()) == self.guest.cpus, 5, "the others by nice")
         for cpu in self.boosted():
             self.assertRegex(self.why()[cpu]["why"], "real-time was refused: .*(vhintd itself|not throttled|not permitted)")

@@ -16,6 +16,16 @@ VHINTCTL = os.path.join(HOST_BUILD, "host/vhintctl")
 ENVIRONMENT = dict(os.environ, ASAN_OPTIONS="abort_on_error=1", UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1")
 
 
+# The shell becomes vhintd, so its /proc/$$ is vhintd's.
+MOUNT = """while [ "$1" != -- ]; do
+    case $2 in /proc/self/*) at=/proc/$$/${2#/proc/self/} ;; *) at=$2 ;; esac
+    mount --bind "$1" "$at" || exit 1
+    shift 2
+done
+shift
+exec "$@\""""
+
+
 class Daemon:
     """vhintd with a configuration of its own; a context manager. State outlives stop() and kill() until close()."""
 
@@ -27,6 +37,7 @@ class Daemon:
         self.process = None
         self.watches = 0
         self.prefix = []  # of vhintd's command line
+        self.mounts = {}  # path -> the file that vhintd sees there; /proc/self is its own
         self.environment = dict(ENVIRONMENT)
         self.sections = ""  # of its configuration, more than the tests' own
         self.control = self.path("control")
@@ -74,12 +85,16 @@ class Daemon:
         if self not in process.witnesses:
             process.witnesses.append(self)
         self.write_config()
-        self.process = Process(self.prefix + [VHINTD, "--config", self.config], self.log, self.environment)
+        self.process = Process(self.prefix + self._mounting() + [VHINTD, "--config", self.config], self.log, self.environment)
         wait_for(self._answers, 15, "vhintd answers on its control socket")
         if wait:
             for name in self.guests:
                 self.wait_ready(name)
         return self
+
+    def _mounting(self):
+        argv = [word for path, file in self.mounts.items() for word in (file, path)]
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", MOUNT, "sh", *argv, "--"] if argv else []
 
     def _answers(self):
         if not self.process.alive():
