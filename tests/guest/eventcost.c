@@ -3,10 +3,12 @@
  *
  * usage: eventcost EVENT COUNT
  * EVENT is mask (a thread's mask changes), switch (two threads of one CPU wake each other: one switch and one
- * wake-up), fork (a process is made, ends and is waited for) or fault (a page is touched for the first time).
+ * wake-up), wake (two threads of two CPUs do), fork (a process is made, ends and is waited for), fault (a page is
+ * touched for the first time) or swapin (a page is touched that has been swapped out).
  * Prints the ns of one, of the quietest of BATCHES times COUNT. */
 #include <pthread.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +22,8 @@
 #define PAGE 4096
 
 static int pipes[2][2];
+static size_t answerer; /* the CPU of the other thread */
+static char *swapped;   /* pages */
 
 static void bind_to(size_t first, size_t last)
 {
@@ -50,6 +54,7 @@ static void pass(int from, int to)
 
 static void *answer(void *unused)
 {
+    bind_to(answerer, answerer);
     for (;;)
         pass(pipes[0][0], pipes[1][1]);
     return unused;
@@ -77,17 +82,71 @@ static void forks(long count)
     }
 }
 
-static void faults(long count)
+static char *map(size_t size)
 {
-    size_t size = (size_t)count * PAGE;
     char *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (pages == MAP_FAILED)
         exit(1);
     madvise(pages, size, MADV_NOHUGEPAGE);
+    return pages;
+}
+
+static void touch(char *pages, size_t size)
+{
     for (size_t i = 0; i < size; i += PAGE)
-        ((volatile char *)pages)[i] = 1;
+        ((volatile char *)pages)[i]++;
+}
+
+static void faults(long count)
+{
+    size_t size = (size_t)count * PAGE;
+    char *pages = map(size);
+
+    touch(pages, size);
     munmap(pages, size);
+}
+
+static bool is_any_resident(char *pages, size_t size)
+{
+    unsigned char resident = 0;
+
+    for (size_t i = 0; i < size && !(resident & 1); i += PAGE)
+        if (mincore(pages + i, PAGE, &resident))
+            exit(1);
+    return resident & 1;
+}
+
+static void read_all(const char *pages, size_t size)
+{
+    for (size_t i = 0; i < size; i += PAGE)
+        (void)((const volatile char *)pages)[i];
+}
+
+/* A page that had to be written first stays in memory; one that is only read again after that is let go of. */
+static void swap_out(long count)
+{
+    size_t size = (size_t)count * PAGE;
+
+    if (!swapped) {
+        swapped = map(size);
+        touch(swapped, size);
+    }
+    for (int tries = 0; tries < 1000; tries++) {
+        if (madvise(swapped, size, MADV_PAGEOUT))
+            break;
+        if (!is_any_resident(swapped, size))
+            return;
+        usleep(10000);
+        read_all(swapped, size);
+    }
+    fprintf(stderr, "eventcost: pages are not swapped out: is there a swap device?\n");
+    exit(1);
+}
+
+static void swap_in(long count)
+{
+    read_all(swapped, (size_t)count * PAGE);
 }
 
 static uint64_t now_ns(void)
@@ -101,7 +160,10 @@ static uint64_t now_ns(void)
 static const struct {
     const char *name;
     void (*run)(long count);
-} events[] = {{"mask", masks}, {"switch", switches}, {"fork", forks}, {"fault", faults}};
+    void (*prepare)(long count); /* is not timed; NULL: there is nothing to do */
+    size_t answerer;
+} events[] = {{"mask", masks, NULL, 0}, {"switch", switches, NULL, 0}, {"wake", switches, NULL, 1},
+              {"fork", forks, NULL, 0}, {"fault", faults, NULL, 0},    {"swapin", swap_in, swap_out, 0}};
 
 int main(int argc, char **argv)
 {
@@ -113,15 +175,19 @@ int main(int argc, char **argv)
     while (argc == 3 && event < sizeof(events) / sizeof(events[0]) && strcmp(events[event].name, argv[1]) != 0)
         event++;
     if (argc != 3 || event == sizeof(events) / sizeof(events[0]) || count < 2) {
-        fprintf(stderr, "usage: eventcost mask|switch|fork|fault COUNT\n");
+        fprintf(stderr, "usage: eventcost mask|switch|wake|fork|fault|swapin COUNT\n");
         return 2;
     }
     bind_to(0, 0);
+    answerer = events[event].answerer;
     if (pipe(pipes[0]) || pipe(pipes[1]) || pthread_create(&thread, NULL, answer, NULL))
         return 1;
     for (int i = 0; i < BATCHES; i++) {
-        uint64_t begin = now_ns();
+        uint64_t begin = 0;
 
+        if (events[event].prepare)
+            events[event].prepare(count);
+        begin = now_ns();
         events[event].run(count);
         if (now_ns() - begin < best)
             best = now_ns() - begin;
