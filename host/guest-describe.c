@@ -19,6 +19,8 @@ static const char *problem_of(const VhGuest *guest)
     if (!guest->monitor_ready)
         return guest->monitor_link && *vh_link_problem(guest->monitor_link) ? vh_link_problem(guest->monitor_link)
                                                                             : guest->monitor_problem;
+    if (guest->away)
+        return "it has migrated, or was saved: QEMU has handed it over";
     if (!guest->channel_link)
         return "it has no channel: give it one with vhintctl enable";
     if (!guest->session)

@@ -14,7 +14,7 @@ static void on_vcpus(GArray *vcpus, pid_t process, const char *error, gpointer d
 {
     VhGuest *guest = data;
 
-    if (!guest->monitor_ready) {
+    if (!guest->monitor_ready || guest->away) {
         if (vcpus)
             g_array_unref(vcpus);
         return;
@@ -29,6 +29,8 @@ static void on_vcpus(GArray *vcpus, pid_t process, const char *error, gpointer d
 
 void vh_guest_query_vcpus(VhGuest *guest)
 {
+    if (guest->away)
+        return;
     vh_guest_query_iothreads(guest);
     vh_guest_query_kvm(guest);
     vh_vcpus_query(guest->monitor, on_vcpus, guest);
@@ -124,6 +126,8 @@ static void on_event(const char *name, JsonObject *details, gpointer data)
 {
     VhGuest *guest = data;
 
+    if (vh_guest_take_run_event(guest, name, details))
+        return;
     if (g_str_equal(name, "VSERPORT_CHANGE"))
         on_port_change(guest, details);
     else if (g_str_equal(name, "RESET")) {
@@ -142,6 +146,7 @@ static void on_ready(gpointer data)
     guest->monitor_ready = true;
     vh_ram_device_monitor(guest->ram, guest->monitor);
     set_problem(guest, "");
+    vh_guest_follow_run(guest);
     find_port(guest);
     vh_guest_query_vcpus(guest);
 }
@@ -151,6 +156,7 @@ static void on_closed(const char *why, gpointer data)
     VhGuest *guest = data;
 
     guest->monitor_ready = false;
+    vh_guest_forget_run(guest);
     vh_ram_device_monitor(guest->ram, NULL);
     g_clear_pointer(&guest->monitor, vh_qmp_free);
     g_clear_pointer(&guest->port_device, g_free);

@@ -55,6 +55,15 @@ struct VhGuest {
     char *port_device; /* QEMU's id of our port; NULL: not known */
     char *monitor_problem;
 
+    /* guest-run.c: as the monitor says, false as long as it has not */
+    bool away;        /* the guest has migrated: another QEMU has it */
+    bool still;       /* its vCPUs do not run */
+    bool migrating;   /* it is being copied, from here or to here */
+    bool postcopy;    /* and runs there already */
+    guint run_number; /* of the last question */
+    guint run_timer;  /* asks again */
+    guint run_wait;   /* ms */
+
     struct vh_cpu_map map; /* cpus and vcpus joined */
     VhRamDevice *ram;
 };
@@ -95,6 +104,15 @@ void vh_guest_on_monitor(int fd, gpointer data);
 /* Seeks it, or takes the one that the inventory has. */
 void vh_guest_open_monitor(VhGuest *guest);
 void vh_guest_query_vcpus(VhGuest *guest);
+
+/* guest-run.c */
+/* The monitor is there: asks whether the guest runs, and keeps following. */
+void vh_guest_follow_run(VhGuest *guest);
+/* The monitor is gone. */
+void vh_guest_forget_run(VhGuest *guest);
+void vh_guest_query_run(VhGuest *guest);
+/* Returns whether it was one that this file takes. */
+bool vh_guest_take_run_event(VhGuest *guest, const char *name, JsonObject *details);
 
 /* guest-threads.c */
 /* Before the vCPUs are asked for. */

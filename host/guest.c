@@ -191,6 +191,7 @@ void vh_guest_free(VhGuest *guest)
     vh_guest_close_channel(guest);
     vh_programs_free(guest->programs);
     g_clear_handle_id(&guest->timer, g_source_remove);
+    g_clear_handle_id(&guest->run_timer, g_source_remove);
     vh_rules_free(guest->rules);
     vh_guest_policy_free(guest->policy);
     vh_facts_free(guest->facts);

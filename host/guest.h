@@ -44,6 +44,8 @@ const struct vh_cpu_map *vh_guest_cpus(const VhGuest *guest);
 
 /* Is there a session with its injector? */
 bool vh_guest_is_connected(const VhGuest *guest);
+/* Why what is measured of it now says nothing (static): it stands still, or is being migrated. NULL: it does. */
+const char *vh_guest_unsteady(const VhGuest *guest);
 /* Does its channel flood us? */
 bool vh_guest_is_heavy(const VhGuest *guest);
 /* Charges its channel what it caused elsewhere. */

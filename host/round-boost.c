@@ -17,8 +17,10 @@ static struct vh_trial_options tried_by(const struct vh_rule *rule, gint64 sampl
                                      .loss = rule->loss};
 }
 
-bool vh_round_ask(VhRound *round, const struct vh_target *target, const struct vh_wish *wish, bool planned)
+bool vh_round_ask(VhRound *round, const struct vh_entry *entry, const struct vh_target *target,
+                  const struct vh_wish *wish, bool planned)
 {
+    const char *unsteady = vh_guest_unsteady(entry->guest);
     gint64 sample_us = vh_policy_store_get(round->policy)->trial_window_us / VH_TRIAL_SAMPLES;
     bool pin = true;
 
@@ -28,14 +30,16 @@ bool vh_round_ask(VhRound *round, const struct vh_target *target, const struct v
                             &(struct vh_trials_ask){.what = VH_TRIALS_PIN,
                                                     .rule = wish->tried->name,
                                                     .options = tried_by(wish->tried, sample_us),
-                                                    .figure = NAN});
+                                                    .figure = NAN,
+                                                    .unsteady = unsteady});
     if (wish->boost)
         vh_trials_ask(round->trials, target,
                       &(struct vh_trials_ask){.what = VH_TRIALS_BOOST,
                                               .boost = wish->boost->boost,
                                               .rule = wish->boost->name,
                                               .options = tried_by(wish->boost, sample_us),
-                                              .figure = wish->figure});
+                                              .figure = wish->figure,
+                                              .unsteady = unsteady});
     return pin;
 }
 

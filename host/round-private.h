@@ -41,8 +41,9 @@ void vh_round_note(VhRound *round, const struct vh_plan *made);
 
 /* ---- round-boost.c ---- */
 
-/* Asks whether what is wished for a vCPU may be in force yet, or still. Returns whether a pin may.
+/* Asks whether what is wished for a vCPU of `entry` may be in force yet, or still. Returns whether a pin may.
  * `planned`: the plan has one. */
-bool vh_round_ask(VhRound *round, const struct vh_target *target, const struct vh_wish *wish, bool planned);
+bool vh_round_ask(VhRound *round, const struct vh_entry *entry, const struct vh_target *target,
+                  const struct vh_wish *wish, bool planned);
 /* For struct vh_trials_funcs: boosts what is to be boosted now. */
 void vh_round_boost(const char *why, gpointer round);

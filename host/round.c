@@ -103,7 +103,7 @@ static guint act(VhRound *round, const char *why, bool *retry)
                                                : vh_plan_set(made, vh_plan_thread(made, i, j));
             union vh_setting setting;
 
-            if (!vh_round_ask(round, &target, vh_survey_wish(round->survey, i, j), cpus))
+            if (!vh_round_ask(round, entry, &target, vh_survey_wish(round->survey, i, j), cpus))
                 cpus = NULL;
             if (cpus)
                 setting.cpus = *cpus;

@@ -207,13 +207,12 @@ bool vh_trial_interrupt(struct vh_trial *trial, const char *why, gint64 now)
     if (!measuring && !any)
         return false;
     clear(trial);
-    if (!any)
-        return false;
-    trial->result = unmeasured(why);
     /* Nothing was found, so nothing is barred: it is measured again from the start. */
     if (measuring)
         enter(trial, VH_TRIAL_BASELINE, now);
-    return true;
+    if (any)
+        trial->result = unmeasured(why);
+    return any;
 }
 
 /* Is the window full, or its time up? */

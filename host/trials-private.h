@@ -19,6 +19,7 @@ struct vh_trials_item {
     char *rule;
     struct vh_trial trial;
     double figure;
+    const char *unsteady;    /* why a sample would say nothing; NULL: it says something */
     bool asked, named;       /* in this round */
     char *problem;           /* it could not be applied; NULL: it could */
     char *refused;           /* AUTO: by nice, since real-time was, and why; NULL: it was not */

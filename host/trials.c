@@ -104,10 +104,20 @@ static void tell_verdict(VhTrials *trials, Item *item)
     vh_journal_step(trials->journal, item->guest, what, why, before, after);
 }
 
+static void interrupt(VhTrials *trials, Item *item, const char *why, gint64 now)
+{
+    if (vh_trial_interrupt(&item->trial, why, now))
+        tell_verdict(trials, item);
+}
+
 static void sample(VhTrials *trials, Item *item, gint64 now)
 {
     struct vh_trial_sample taken = vh_trials_look(trials, item, now);
 
+    if (item->unsteady) {
+        interrupt(trials, item, item->unsteady, now);
+        return;
+    }
     if (vh_trial_take(&item->trial, &taken, now))
         tell_verdict(trials, item);
 }
@@ -268,6 +278,10 @@ bool vh_trials_ask(VhTrials *trials, const struct vh_target *target, const struc
     Item *item = learn(trials, target, ask->what);
     gint64 now = g_get_monotonic_time();
 
+    /* What was begun before it got so, or before it was over, is void too. */
+    if (item->unsteady || ask->unsteady)
+        interrupt(trials, item, ask->unsteady ? ask->unsteady : item->unsteady, now);
+    item->unsteady = ask->unsteady;
     item->asked = true;
     item->figure = ask->figure;
     item->boost = ask->boost;
@@ -368,7 +382,7 @@ void vh_trials_interrupt(VhTrials *trials, const char *guest, const char *why)
     for (guint i = 0; i < items->len; i++) {
         Item *item = g_ptr_array_index(items, i);
 
-        if ((!guest || g_str_equal(item->guest, guest)) && vh_trial_interrupt(&item->trial, why, now))
-            tell_verdict(trials, item);
+        if (!guest || g_str_equal(item->guest, guest))
+            interrupt(trials, item, why, now);
     }
 }

@@ -37,7 +37,8 @@ struct vh_trials_ask {
     enum vh_boost_kind boost; /* BOOST */
     const char *rule;         /* copied */
     struct vh_trial_options options;
-    double figure; /* the guest's; NAN: none */
+    double figure;        /* the guest's; NAN: none */
+    const char *unsteady; /* why what is measured now is void, static; NULL: it is not */
 };
 
 void vh_trials_begin(VhTrials *trials);

@@ -457,7 +457,9 @@ static void test_interrupted(void)
     gint64 now = 0;
 
     vh_trial_want(&trial, &boost, now);
+    now += 10 * G_USEC_PER_SEC;
     g_assert_false(vh_trial_interrupt(&trial, "a host CPU went offline", now));
+    g_assert_cmpint(trial.began, ==, now); /* time that was void is not time without samples */
     play(&trial, contended, &now);
     g_assert_true(vh_trial_in_force(&trial));
     g_assert_true(vh_trial_interrupt(&trial, "a host CPU went offline", now));

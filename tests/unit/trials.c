@@ -250,6 +250,28 @@ static void test_interrupted(struct fixture *f, G_GNUC_UNUSED gconstpointer data
     g_assert_false(round_with(f, true));
 }
 
+/* What is measured while the guest stands still or is being migrated is void, and no verdict comes of it. */
+static void test_unsteady(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autofree char *reason = NULL;
+
+    f->wait_off = 0.6;
+    f->ask.options.sample_us = 20000;
+    round_with(f, true);
+    g_assert_true(wait_for(f, "state", "trial", 10));
+    f->ask.unsteady = "the guest was being migrated meanwhile";
+    g_assert_false(round_with(f, true));
+    g_assert_true(wait_for(f, "verdict", "inconclusive", 1));
+    reason = get(f, "reason");
+    g_assert_cmpstr(reason, ==, f->ask.unsteady);
+    g_assert_false(wait_for(f, "state", "trial", 1)); /* it never gets anywhere */
+    g_assert_true(wait_for(f, "state", "baseline", 1));
+    f->ask.unsteady = NULL;
+    g_assert_false(round_with(f, true));
+    g_assert_true(wait_for(f, "state", "trial", 10));
+    g_assert_true(wait_for(f, "verdict", "kept", 10));
+}
+
 /* It could not be applied: nothing is measured then. */
 static void test_failed(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
@@ -489,6 +511,7 @@ int main(int argc, char **argv)
     ADD("reverted", test_reverted);
     ADD("schedstat-missing", test_schedstat_missing);
     ADD("interrupted", test_interrupted);
+    ADD("unsteady", test_unsteady);
     ADD("failed", test_failed);
     ADD("auto", test_auto);
     ADD("boost-for-ever", test_boost_for_ever);

@@ -44,6 +44,7 @@ class FakeGuest:
         self.buffer = b""
         self.host = 0
         self.digest = bytes(32)
+        self.run_state = "running"
 
     def __enter__(self):
         ready = threading.Barrier(self.cpus + 1)
@@ -89,7 +90,13 @@ class FakeGuest:
                     for index, tid in enumerate(self.tids)]
         if command == "qom-get" and arguments.get("property") == "apic-id":
             return 2 * int(arguments["path"].rpartition("/")[2]) + 2
+        if command == "query-status":
+            return {"status": self.run_state, "running": self.run_state == "running"}
         return []
+
+    def event(self, name, **details):
+        """The monitor tells of something by itself."""
+        self.monitor.sendall(json.dumps({"event": name, "data": details, "timestamp": {}}).encode() + b"\r\n")
 
     def _serve_monitor(self):
         while True:

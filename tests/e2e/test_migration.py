@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Guests that migrate while a task in them is bound, from one vhintd to another: two QEMUs and two daemons on one
+machine stand for two hosts."""
+import json
+import os
+import struct
+import unittest
+
+import vhtest
+from vhtest import process, wait_for
+from vhtest.fake_guest import FakeGuest
+
+SOON = 5  # s
+FORGOTTEN = 1  # s, from the end of a migration to the source's having undone all
+MACHINE = {"cpus": 2, "memory": 192}
+# Slower than any guest needs to be done: what it limits is under way until it is ended.
+CRAWL = 1 << 20  # bytes a second
+
+# A bound task that goes on counting wherever it is.
+WORK = "exec taskset -c 1 sh -c 'i=0; while :; do i=$((i+1)); echo $i >/tmp/count; sleep 0.05; done'"
+
+
+class Arriving(vhtest.Guest):
+    """A QEMU that waits for a guest like `MACHINE`."""
+
+    def start(self, wait=False):
+        process.witnesses.append(self)
+        self._launch(self._argv() + ["-incoming", f"unix:{self.incoming}"])
+        return self
+
+    @property
+    def incoming(self):
+        return self.path("incoming")
+
+
+def applied(daemon):
+    """How many slots of the file of former states say that something is to be put back."""
+    with open(daemon.path("run/saved/masks"), "rb") as file:
+        data = file.read()
+    size, _, used = struct.unpack_from("<III", data, 8)
+    return sum(struct.unpack_from("<I", data, 64 + slot * size)[0] == 2 for slot in range(used))
+
+
+def journal(daemon, what=""):
+    with open(daemon.path("run/journal")) as file:
+        return [step for step in map(json.loads, file) if step["what"].startswith(what)]
+
+
+def seconds(event):
+    return event["timestamp"]["seconds"] + event["timestamp"]["microseconds"] / 1e6
+
+
+def loaded(guest):
+    """All that the injector has in the guest's kernel: no number is given twice in one boot, so what is loaded anew shows."""
+    return guest.output("cat /proc/$(pidof vhint-injector)/fdinfo/* | grep -E '^(prog|map)_id' | sort -u")
+
+
+class Migration(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        if len(os.sched_getaffinity(0)) < 2:
+            raise unittest.SkipTest("this host has one CPU: pinned and floating look alike")
+
+    def setUp(self):
+        self.floating = vhtest.thread_cpus("self")
+        self.source = self.enterContext(vhtest.Guest(**MACHINE))
+        self.here = self.enterContext(vhtest.Daemon(self.source))
+        self.source.start_command(WORK)
+        self.wait_pinned(self.source, 1)
+        self.loaded = loaded(self.source)
+        self.qmp = self.source.qmp
+        self.qmp.call("migrate-set-parameters", **{"max-bandwidth": 1 << 40})
+
+    def wait_pinned(self, guest, *cpus):
+        wait_for(lambda: {cpu for cpu, mask in guest.all_host_cpus().items() if len(mask) == 1} == set(cpus), SOON,
+                 f"guest CPUs {cpus} of {guest.name} are pinned and no others")
+
+    def count(self, guest):
+        return int(guest.output("cat /tmp/count") or 0)
+
+    def assert_alive(self, guest):
+        before = self.count(guest)
+        wait_for(lambda: self.count(guest) > before, SOON, "the bound task goes on")
+
+    def assert_untouched(self, guest, daemon):
+        """Nothing was loaded into the guest but what was before."""
+        self.assertEqual(loaded(guest), self.loaded)
+        self.assertEqual(daemon.program("affinity")["state"], "running")
+
+    def floats(self, guest):
+        return all(vhtest.thread_cpus(tid) == self.floating for tid in guest.threads().values())
+
+    def target(self):
+        """A QEMU that waits, and a vhintd beside it that has never heard of the guest."""
+        target = self.enterContext(Arriving(**MACHINE))
+        there = vhtest.Daemon(target)
+        self.addCleanup(there.close, True)
+        there.start(wait=False)
+        wait_for(lambda: there.guest()["vcpus"] == MACHINE["cpus"], SOON, "vhintd there knows the vCPUs")
+        return target, there
+
+    def migrate(self, to):
+        self.qmp.call("migrate", uri=f"unix:{to}")
+
+    def status(self):
+        return self.qmp.call("query-migrate").get("status")
+
+    def wait_status(self, *statuses):
+        wait_for(lambda: self.status() in statuses, 20, f"the migration is {' or '.join(statuses)}")
+
+    def wait_midway(self):
+        def midway():
+            told = self.qmp.call("query-migrate")
+            ram = told.get("ram", {})
+            self.assertIn(told["status"], ("setup", "active"))
+            return told["status"] == "active" and ram["transferred"] > 0 and ram["remaining"] > CRAWL
+        wait_for(midway, 20, "the migration is midway")
+
+    def test_there(self):
+        target, there = self.target()
+        self.migrate(target.incoming)
+        self.wait_status("completed")
+        gone = self.qmp.wait_event("STOP")
+        self.wait_pinned(target, 1)
+        self.assert_alive(target)
+        self.assert_untouched(target, there)
+        self.assertEqual([step["what"] for step in journal(there, "load") + journal(there, "unload")], [])
+        wait_for(lambda: self.here.guest()["vcpus"] == 0, SOON, "vhintd here has forgotten the guest")
+        undone = wait_for(lambda: journal(self.here, "unpin vCPU"), SOON, "the journal has it")[-1]["time"]
+        forgotten = undone - seconds(gone)
+        print(f"forgotten {1000 * forgotten:.0f} ms after its last instruction here")
+        self.assertLess(forgotten, FORGOTTEN * process.SLOWNESS)
+        self.assertTrue(self.floats(self.source))
+        self.assertEqual(applied(self.here), 0)
+        self.assertGreater(applied(there), 0)
+        told = self.here.guest()
+        self.assertFalse(told["connected"])
+        self.assertIn("migrated", told["problem"])
+        # It is that host's alone: what ends there, ends there.
+        target.run("killall -9 sh sleep", check=False)
+        self.wait_pinned(target)
+        self.source.qemu.end(sig=9)
+        wait_for(lambda: "migrated" not in self.here.guest()["problem"], SOON, "a QEMU that ends has no guest elsewhere")
+
+    def test_there_and_back(self):
+        target, there = self.target()
+        self.migrate(target.incoming)
+        self.wait_pinned(target, 1)
+        self.source.stop()
+        back = self.enterContext(Arriving(**MACHINE))
+        self.here.guests["guest"] = back
+        self.here.stop()
+        self.here.start(wait=False)
+        wait_for(lambda: self.here.guest()["vcpus"] == MACHINE["cpus"], SOON, "vhintd knows the vCPUs")
+        target.qmp.call("migrate-set-parameters", **{"max-bandwidth": 1 << 40})
+        target.qmp.call("migrate", uri=f"unix:{back.incoming}")
+        self.wait_pinned(back, 1)
+        self.assert_alive(back)
+        self.assert_untouched(back, self.here)
+        wait_for(lambda: there.guest()["vcpus"] == 0 and applied(there) == 0, SOON, "forgotten there")
+
+    def test_cancelled_midway(self):
+        target, there = self.target()
+        before = len(journal(self.here))
+        self.qmp.call("migrate-set-parameters", **{"max-bandwidth": CRAWL})
+        self.migrate(target.incoming)
+        self.wait_midway()
+        self.assertFalse(there.guest()["connected"])
+        self.qmp.call("migrate_cancel")
+        self.wait_status("cancelled")
+        self.assert_alive(self.source)
+        self.assert_stayed(before)
+        self.assertEqual(applied(there), 0)
+
+    def test_target_dies_midway(self):
+        target, there = self.target()
+        before = len(journal(self.here))
+        self.qmp.call("migrate-set-parameters", **{"max-bandwidth": CRAWL})
+        self.migrate(target.incoming)
+        self.wait_midway()
+        target.qemu.end(sig=9)
+        self.wait_status("failed")
+        self.assert_alive(self.source)
+        self.assert_stayed(before)
+        self.assertEqual(applied(there), 0)
+
+    def test_nobody_is_there(self):
+        before = len(journal(self.here))
+        self.migrate(self.source.path("nobody"))
+        self.wait_status("failed")
+        self.assert_alive(self.source)
+        self.assert_stayed(before)
+
+    def assert_stayed(self, before):
+        """The pin was never lifted, the session never broken, and what comes after is acted upon."""
+        self.wait_pinned(self.source, 1)
+        self.assert_untouched(self.source, self.here)
+        steps = [step["what"] for step in journal(self.here)[before:]]
+        self.assertEqual([what for what in steps if what.startswith(("unpin", "pin", "load", "unload", "connect",
+                                                                     "disconnect", "leave"))], [])
+        task = self.source.start_command("exec taskset -c 0 sleep 1000")
+        self.wait_pinned(self.source, 0, 1)
+        task.kill()
+        self.wait_pinned(self.source, 1)
+
+    def test_target_dies_after_the_end(self):
+        """QEMU has handed the guest over, and somebody lets it go on here, since nothing came of the other."""
+        target, _ = self.target()
+        self.migrate(target.incoming)
+        self.wait_status("completed")
+        target.qemu.end(sig=9)
+        wait_for(lambda: self.here.guest()["vcpus"] == 0, SOON, "forgotten")
+        self.assertTrue(self.floats(self.source))
+        self.qmp.call("cont")
+        self.wait_pinned(self.source, 1)
+        self.assert_alive(self.source)
+        self.assert_untouched(self.source, self.here)
+
+    def test_daemon_comes_after_the_guest(self):
+        """vhintd starts beside a guest that has arrived already, and beside one that has left."""
+        target = self.enterContext(Arriving(**MACHINE))
+        self.here.kill()
+        self.migrate(target.incoming)
+        self.wait_status("completed")
+        self.here.start(wait=False)
+        wait_for(lambda: "migrated" in self.here.guest()["problem"], SOON, "vhintd here sees that it has left")
+        self.assertTrue(self.floats(self.source))
+        self.assertEqual(applied(self.here), 0)
+        there = self.enterContext(vhtest.Daemon(target))
+        self.wait_pinned(target, 1)
+        self.assert_untouched(target, there)
+
+
+class Words(unittest.TestCase):
+    """What no QEMU can be made to say at a given moment; by a monitor that is none."""
+
+    def setUp(self):
+        self.guest = self.enterContext(FakeGuest())
+        if len(self.guest.floating) < 2:
+            self.skipTest("this host has one CPU: pinned and floating look alike")
+        self.daemon = vhtest.Daemon(self.guest)
+        self.addCleanup(self.daemon.close, True)
+        self.daemon.start(wait=False)
+        self.guest.start()
+        self.guest.hint(self.guest.record(pid=1, mask=[1]))
+        wait_for(self.is_pinned, SOON, "pinned")
+
+    def is_pinned(self):
+        return set(self.guest.pinned()) == {1}
+
+    def say(self, run_state, event, **details):
+        """`run_state` is what a question gets from now on."""
+        self.guest.run_state = run_state
+        self.guest.event(event, **details)
+
+    def test_undecided(self):
+        """Between the CPUs' stop and the word that the other side has them the pin stays; without a word, too."""
+        self.say("finish-migrate", "STOP")
+        vhtest.stays(self.is_pinned, 0.3, "the pin of a guest that may go on")
+        self.guest.run_state = "postmigrate"
+        wait_for(lambda: not self.guest.pinned(), SOON, "nobody says so, and it is noticed")
+
+    def test_cancelled_in_the_last_moment(self):
+        self.say("finish-migrate", "STOP")
+        self.say("running", "RESUME")
+        vhtest.stays(self.is_pinned, 0.3, "the pin of a guest that goes on")
+
+    def test_postcopy(self):
+        """It runs there while its memory is still on its way: the source's work is over."""
+        self.say("running", "MIGRATION", status="active")
+        self.say("finish-migrate", "STOP")
+        self.guest.event("MIGRATION", status="postcopy-active")
+        wait_for(lambda: not self.guest.pinned(), SOON, "it runs elsewhere")
+        self.assertEqual(self.daemon.guest("fake")["vcpus"], 0)
+
+    def test_paused_is_not_gone(self):
+        self.say("paused", "STOP")
+        vhtest.stays(self.is_pinned, 0.3, "the pin of a guest that is paused")
+        self.say("running", "RESUME")
+        vhtest.stays(self.is_pinned, 0.2, "the pin of a guest that goes on")
