@@ -54,6 +54,7 @@ struct vh_config_guest {
     char *cpus;    /* what its threads may use by its maker's word where nobody pins them, in the list format of
                       cpuset(7); NULL: every CPU, or not known */
     char *nodes;   /* NUMA nodes of its memory, in the list format of cpuset(7); NULL: not known */
+    char *travels; /* what it has brought along (travel.h); NULL: nothing */
     /* Opens the monitor where it is no socket of its own; `owner` is the inventory's. */
     struct VhQmp *(*open_monitor)(const struct vh_config_guest *guest, const struct vh_qmp_funcs *funcs,
                                   void *data);
@@ -66,6 +67,8 @@ struct vh_config_guest {
     /* As vh_qga_use_socket, by the inventory's own road. Returns NULL, or (borrowed) why it cannot now. */
     const char *(*use_agent)(const struct vh_config_guest *guest, struct _GCancellable *cancellable,
                              const struct vh_qga_job *job, void *data);
+    /* Notes what goes with the guest wherever it migrates (copied). NULL: there is no place for it. */
+    void (*carry)(const struct vh_config_guest *guest, const char *text);
     /* Seats that hands were held off are ours again. NULL where mirror is. */
     void (*retake)(const struct vh_config_guest *guest);
     void *owner;

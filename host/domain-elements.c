@@ -96,6 +96,16 @@ static void begin_added(struct vh_domain_parse *p)
     p->domain->channel_added = true;
 }
 
+static void end_pins(struct vh_domain_parse *p)
+{
+    set(&p->domain->pins_ours, g_strdup(p->text->str));
+}
+
+static void end_wishes(struct vh_domain_parse *p)
+{
+    set(&p->domain->wishes, g_strdup(p->text->str));
+}
+
 static void begin_vcpu(struct vh_domain_parse *p)
 {
     g_autofree char *now = attribute(p, "current");
@@ -195,21 +205,23 @@ static void end_channel(struct vh_domain_parse *p)
 }
 
 static const struct vh_domain_element elements[] = {
-    {"/domain", begin_domain, NULL, false},
-    {"/domain/name", NULL, end_name, true},
-    {"/domain/uuid", NULL, end_uuid, true},
-    {"/domain/metadata/{" VH_DOMAIN_NAMESPACE "}profile", NULL, end_profile, true},
-    {"/domain/metadata/{" VH_DOMAIN_CHANNEL_NAMESPACE "}added", begin_added, NULL, false},
-    {"/domain/vcpu", begin_vcpu, end_vcpu, true},
-    {"/domain/iothreads", NULL, end_iothreads, true},
-    {"/domain/numatune/memory", begin_memory, NULL, false},
-    {"/domain/cputune/vcpupin", begin_vcpupin, NULL, false},
-    {"/domain/cputune/emulatorpin", begin_emulatorpin, NULL, false},
-    {"/domain/cputune/iothreadpin", begin_iothreadpin, NULL, false},
-    {"/domain/devices/controller", begin_controller, NULL, false},
-    {"/domain/devices/channel", begin_channel, end_channel, false},
-    {"/domain/devices/channel/source", begin_channel_source, NULL, false},
-    {"/domain/devices/channel/target", begin_channel_target, NULL, false},
+    {"/domain", begin_domain, NULL, 0},
+    {"/domain/name", NULL, end_name, VH_DOMAIN_TEXT_MAX},
+    {"/domain/uuid", NULL, end_uuid, VH_DOMAIN_TEXT_MAX},
+    {"/domain/metadata/{" VH_DOMAIN_NAMESPACE "}profile", NULL, end_profile, VH_DOMAIN_TEXT_MAX},
+    {"/domain/metadata/{" VH_DOMAIN_CHANNEL_NAMESPACE "}added", begin_added, NULL, 0},
+    {"/domain/metadata/{" VH_DOMAIN_PINS_NAMESPACE "}pins", NULL, end_pins, VH_DOMAIN_NOTE_MAX},
+    {"/domain/metadata/{" VH_DOMAIN_WISHES_NAMESPACE "}wishes", NULL, end_wishes, VH_DOMAIN_NOTE_MAX},
+    {"/domain/vcpu", begin_vcpu, end_vcpu, VH_DOMAIN_TEXT_MAX},
+    {"/domain/iothreads", NULL, end_iothreads, VH_DOMAIN_TEXT_MAX},
+    {"/domain/numatune/memory", begin_memory, NULL, 0},
+    {"/domain/cputune/vcpupin", begin_vcpupin, NULL, 0},
+    {"/domain/cputune/emulatorpin", begin_emulatorpin, NULL, 0},
+    {"/domain/cputune/iothreadpin", begin_iothreadpin, NULL, 0},
+    {"/domain/devices/controller", begin_controller, NULL, 0},
+    {"/domain/devices/channel", begin_channel, end_channel, 0},
+    {"/domain/devices/channel/source", begin_channel_source, NULL, 0},
+    {"/domain/devices/channel/target", begin_channel_target, NULL, 0},
 };
 
 const struct vh_domain_element *vh_domain_element_find(const char *path)

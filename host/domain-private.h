@@ -34,7 +34,7 @@ struct vh_domain_element {
     const char *path;
     void (*begin)(struct vh_domain_parse *p);
     void (*end)(struct vh_domain_parse *p);
-    bool text;
+    gsize text; /* bytes of it at most; 0: nobody wants it */
 };
 
 /* NULL: nobody looks at what has this path. */

@@ -84,8 +84,8 @@ static void take_text(struct vh_domain_parse *p)
 
     if (!element || !element->text || !text)
         return;
-    if (p->text->len + strlen(text) > VH_DOMAIN_TEXT_MAX)
-        vh_domain_refuse(p, "%s: its text has over %u bytes", p->path->str, VH_DOMAIN_TEXT_MAX);
+    if (p->text->len + strlen(text) > element->text)
+        vh_domain_refuse(p, "%s: its text has over %zu bytes", p->path->str, element->text);
     else
         g_string_append(p->text, text);
 }
@@ -202,6 +202,8 @@ void vh_domain_free(struct vh_domain *domain)
     g_free(domain->cpus);
     g_free(domain->nodes);
     g_free(domain->emulator);
+    g_free(domain->pins_ours);
+    g_free(domain->wishes);
     g_array_unref(domain->vcpu_pins);
     g_array_unref(domain->iothread_pins);
     g_free(domain);

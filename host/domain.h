@@ -10,9 +10,10 @@
 
 #define VH_DOMAIN_XML_MAX (4u << 20)
 #define VH_DOMAIN_DEPTH_MAX 64
-#define VH_DOMAIN_TEXT_MAX 4096u  /* bytes of an attribute or text that is looked at */
-#define VH_DOMAIN_VCPUS_MAX 4096u /* also: pins, IOThreads */
-#define VH_DOMAIN_NAME_MAX 99     /* characters of a guest's or profile's name */
+#define VH_DOMAIN_TEXT_MAX 4096u        /* bytes of an attribute or text that is looked at */
+#define VH_DOMAIN_NOTE_MAX (512u << 10) /* bytes of what vhintd itself notes */
+#define VH_DOMAIN_VCPUS_MAX 4096u       /* also: pins, IOThreads */
+#define VH_DOMAIN_NAME_MAX 99           /* characters of a guest's or profile's name */
 
 /* The element <profile> of this namespace in the domain's <metadata> names its profile. */
 #define VH_DOMAIN_NAMESPACE "urn:vhint:domain:1"
@@ -21,6 +22,13 @@
  * namespace. */
 #define VH_DOMAIN_CHANNEL_NAMESPACE "urn:vhint:channel:1"
 #define VH_DOMAIN_CHANNEL_PREFIX "vhint-channel"
+/* The element <pins> of this one says which of the domain's pins are vhintd's, in the words of virt-pins-sync.h.
+ */
+#define VH_DOMAIN_PINS_NAMESPACE "urn:vhint:pins:1"
+#define VH_DOMAIN_PINS_PREFIX "vhint-pins"
+/* The element <wishes> of this one is what goes with the domain wherever it migrates (travel.h). */
+#define VH_DOMAIN_WISHES_NAMESPACE "urn:vhint:wishes:1"
+#define VH_DOMAIN_WISHES_PREFIX "vhint-wishes"
 
 enum vh_domain_channel {
     VH_DOMAIN_CHANNEL_NONE,         /* no port org.vhint.0 */
@@ -57,6 +65,8 @@ struct vh_domain {
     char *emulator;    /* <emulatorpin cpuset> */
     GArray *vcpu_pins; /* struct vh_domain_pin */
     GArray *iothread_pins;
+    char *pins_ours; /* NULL: none are said to be vhintd's */
+    char *wishes;    /* NULL: none */
 };
 
 /* NULL and VH_ERROR_INVALID_ARGUMENT that says what is wrong, or what the limit is. */

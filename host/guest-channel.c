@@ -100,6 +100,13 @@ static void on_step(const char *what, const char *why, gpointer data)
     vh_journal_step(guest->journal, guest->config->name, what, why, NULL, NULL);
 }
 
+static void on_injected(gpointer data)
+{
+    VhGuest *guest = data;
+
+    guest->funcs->injected(guest, guest->data);
+}
+
 static void on_complaint(const char *text, gpointer data)
 {
     VhGuest *guest = data;
@@ -121,7 +128,8 @@ static const struct vh_session_funcs session_funcs = {
     .complaint = on_complaint,
 };
 
-const struct vh_programs_funcs vh_guest_programs_funcs = {.gone = on_gone, .step = on_step};
+const struct vh_programs_funcs vh_guest_programs_funcs = {
+    .gone = on_gone, .step = on_step, .injected = on_injected};
 
 /* ---- the channel ---- */
 

@@ -23,6 +23,8 @@ typedef struct VhGuest VhGuest;
 struct vh_guest_funcs {
     /* What the guest wishes may have changed, because of `why`. */
     void (*changed)(VhGuest *guest, const char *why, gpointer data);
+    /* What is injected by hand has changed. */
+    void (*injected)(VhGuest *guest, gpointer data);
     /* Does anybody watch? Only then is watch called: with a hint as one JSON object. */
     bool (*watched)(VhGuest *guest, gpointer data);
     void (*watch)(VhGuest *guest, const GString *line, gpointer data);

@@ -40,6 +40,11 @@ static void on_lifecycle(const char *uuid, int event, G_GNUC_UNUSED int detail, 
         domain->suspect = true; /* while it starts, libvirt may keep commands waiting for too long */
         vh_virt_look(domain);
         break;
+    case VIR_DOMAIN_EVENT_SUSPENDED: /* also how a paused one ends its arrival */
+        domain = g_hash_table_lookup(inventory->domains, uuid);
+        if (domain && !domain->running)
+            vh_virt_look(domain);
+        break;
     case VIR_DOMAIN_EVENT_STOPPED:
         vh_virt_domain_stopped(inventory, uuid);
         break;

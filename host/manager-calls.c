@@ -208,6 +208,7 @@ static int set_held(VhManager *manager, const char *guest, bool held, GError **e
             vh_journal_step(manager->journal, vh_entry_name(entry), held ? "release" : "resume",
                             "asked for by hand", NULL, NULL);
         entry->held = held;
+        vh_manager_note_travel(entry);
         if (!held && g_hash_table_size(entry->off)) {
             const struct vh_config_guest *config = vh_guest_config(entry->guest);
 

@@ -12,6 +12,7 @@
 
 struct VhManager {
     const VhConfig *config;
+    char *host; /* what we are called where guests come from and go to */
     VhJournal *journal;
     VhSaved *saved;
     VhWarden *warden;
@@ -51,6 +52,12 @@ void vh_manager_on_turn_end(gpointer manager);
 
 /* Ends all that manager-bootstrap.c is about, with an error to whoever waits. */
 void vh_manager_give_up(VhManager *manager);
+
+/* manager-travel.c */
+/* Takes over what the guest brings along; before its policy. */
+void vh_manager_take_travel(struct vh_entry *entry);
+/* What goes with it may have changed. */
+void vh_manager_note_travel(struct vh_entry *entry);
 
 /* Frees what manager-watch.c keeps in `watchers`. */
 void vh_manager_watcher_free(gpointer watcher);

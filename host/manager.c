@@ -5,6 +5,7 @@
 
 #include "manager-state.h"
 #include "service.h"
+#include "travel.h"
 
 static const struct vh_inventory_kind *const inventory_kinds[] = {&vh_inventory_static, &vh_inventory_libvirt};
 #define MEMORY_MS 2000 /* for QEMU to take memory back when the daemon stops */
@@ -32,8 +33,16 @@ void vh_manager_refresh_threads(const VhManager *manager)
 
 /* ---- guests come and go ---- */
 
-static const struct vh_guest_funcs guest_funcs = {
-    .changed = vh_manager_on_changed, .watched = vh_manager_is_watched, .watch = vh_manager_tell};
+static void on_injected(VhGuest *guest, gpointer entry)
+{
+    (void)guest;
+    vh_manager_note_travel(entry);
+}
+
+static const struct vh_guest_funcs guest_funcs = {.changed = vh_manager_on_changed,
+                                                  .injected = on_injected,
+                                                  .watched = vh_manager_is_watched,
+                                                  .watch = vh_manager_tell};
 
 static void apply_policy(VhManager *manager, struct vh_entry *entry)
 {
@@ -67,6 +76,7 @@ static void on_added(const struct vh_config_guest *config, gpointer data)
     entry->off = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     entry->nodes_known = config->nodes && vh_cpuset_parse(&entry->nodes, config->nodes, NULL) == 0;
     g_ptr_array_add(manager->entries, entry);
+    vh_manager_take_travel(entry);
     apply_policy(manager, entry);
     vh_guest_start(entry->guest);
 }
@@ -217,7 +227,8 @@ static int open_all(VhManager *manager, GError **error)
     if (make_directory(config->run_dir, 0755, error) < 0 || make_directory(saved_dir, 0700, error) < 0 ||
         make_directory(config->state_dir, 0700, error) < 0)
         return -1;
-    manager->journal = vh_journal_new(config->journal, error);
+    manager->host = vh_travel_host(config->state_dir, error);
+    manager->journal = manager->host ? vh_journal_new(config->journal, error) : NULL;
     manager->saved = manager->journal ? vh_saved_open(saved, error) : NULL;
     manager->warden = manager->saved ? vh_warden_new(manager->saved, error) : NULL;
     manager->path_watch = manager->warden ? vh_path_watch_new(error) : NULL;
@@ -305,5 +316,6 @@ void vh_manager_free(VhManager *manager)
     vh_policy_store_free(manager->policy);
     g_ptr_array_unref(manager->watchers);
     g_ptr_array_unref(manager->attempts);
+    g_free(manager->host);
     g_free(manager);
 }

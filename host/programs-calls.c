@@ -6,6 +6,7 @@
 #include "injected.h"
 #include "programs-private.h"
 #include "reconcile.h"
+#include "travel.h"
 
 void vh_call_free(struct vh_call *call)
 {
@@ -110,6 +111,7 @@ static void commit(struct vh_call *call, uint32_t id)
     if (managed->id && managed->id != id)
         programs->funcs->gone(managed->id, programs->data);
     g_ptr_array_add(programs->managed, managed);
+    programs->funcs->injected(programs->data);
     vh_programs_note_running(programs, managed, id);
     programs->funcs->step(what, "injected by hand", programs->data);
     vh_injected_write(programs->directory, managed->object, managed->tunables, on_written, call);
@@ -184,6 +186,37 @@ static void on_ejected(const struct vh_answer *answer, const char *text, const c
     vh_call_free(call);
 }
 
+static void on_kept(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    (void)source;
+    (void)data;
+    if (vh_injected_write_finish(result, &error) < 0)
+        g_warning("a program that came with its guest is not kept for the next start: %s", error->message);
+}
+
+void vh_programs_replace_injected(VhPrograms *programs, const GPtrArray *list)
+{
+    for (guint i = programs->managed->len; i > 0; i--) {
+        struct vh_managed *managed = g_ptr_array_index(programs->managed, i - 1);
+
+        if (!managed->injected)
+            continue;
+        vh_injected_remove(programs->directory, managed->name);
+        vh_programs_drop(programs, managed);
+    }
+    for (guint i = 0; i < list->len && programs->managed->len < VH_PROGRAMS_MAX; i++) {
+        const struct vh_travel_program *program = g_ptr_array_index(list, i);
+
+        if (vh_programs_find(programs, program->object->name))
+            continue;
+        g_ptr_array_add(programs->managed,
+                        vh_managed_new(vh_object_ref(program->object), g_bytes_ref(program->tunables), true));
+        vh_injected_write(programs->directory, program->object, program->tunables, on_kept, NULL);
+    }
+}
+
 void vh_programs_eject(VhPrograms *programs, const char *name, GTask *task)
 {
     struct vh_managed *managed = vh_programs_find(programs, name);
@@ -209,6 +242,7 @@ void vh_programs_eject(VhPrograms *programs, const char *name, GTask *task)
         return;
     }
     managed->ejected = true;
+    programs->funcs->injected(programs->data);
     call = call_new(programs, name, task);
     call->request = vh_session_unload(programs->session, name, on_ejected, call);
 }

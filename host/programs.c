@@ -64,11 +64,15 @@ struct vh_call *vh_programs_find_call(const VhPrograms *programs, const char *na
 /* Forgets a program; its facts refer to its object, so they go first. */
 void vh_programs_drop(VhPrograms *programs, struct vh_managed *managed)
 {
+    bool injected = managed->injected;
+
     if (managed->id)
         programs->funcs->gone(managed->id, programs->data);
     if (managed->load)
         managed->load->managed = NULL;
     g_ptr_array_remove(programs->managed, managed);
+    if (injected)
+        programs->funcs->injected(programs->data);
 }
 
 static void on_read(VhObject *object, GBytes *tunables, gpointer data)

@@ -20,6 +20,8 @@ struct vh_programs_funcs {
     void (*gone)(uint32_t id, gpointer data);
     /* A step was taken or failed, for the journal. */
     void (*step)(const char *what, const char *why, gpointer data);
+    /* What is injected by hand has changed. */
+    void (*injected)(gpointer data);
 };
 
 /* What runs, or should. */
@@ -53,6 +55,10 @@ struct vh_program_wish {
 /* From now on policy wants these (borrowed), and none that it wanted before: what runs already goes on, another
  * object or other tunables replace it, the rest is unloaded. An injected program gives way to one of its name. */
 void vh_programs_want(VhPrograms *programs, const struct vh_program_wish *wishes, uint32_t count);
+
+/* From now on these (struct vh_travel_program, borrowed) are the programs injected by hand, here and on disk;
+ * before the first session. */
+void vh_programs_replace_injected(VhPrograms *programs, const GPtrArray *list);
 
 /* The session (borrowed) is up, with a guest that booted as `boot_id`. */
 void vh_programs_up(VhPrograms *programs, VhSession *session, const uint8_t boot_id[16]);

@@ -20,6 +20,7 @@ struct vh_entry {
     VhGuest *guest;
     const char *why; /* its wishes may have changed since the last run, static; NULL: they have not */
     bool held;       /* released by hand: no action until resume */
+    bool travels;    /* its maker has a note of what goes with it */
     GHashTable *off; /* vh_seat_key -> why that seat is not ours to place */
     bool nodes_known;
     struct vh_cpuset nodes; /* NUMA nodes of its memory */

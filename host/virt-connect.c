@@ -3,9 +3,10 @@
 #include <libvirt/libvirt-qemu.h>
 #include <string.h>
 
+#include "domain.h"
 #include "virt-private.h"
 
-#define MONITOR_EVENTS "^(VSERPORT_CHANGE|RESET|SHUTDOWN|DEVICE_DELETED|ACPI_DEVICE_OST)$"
+#define MONITOR_EVENTS "^(VSERPORT_CHANGE|RESET|SHUTDOWN|DEVICE_DELETED|ACPI_DEVICE_OST|STOP|RESUME|MIGRATION)$"
 
 static void connect_later(VhVirt *virt);
 
@@ -59,10 +60,12 @@ static void on_device(G_GNUC_UNUSED virConnectPtr connection, virDomainPtr domai
     vh_virt_post(domain_message(data, domain, tell_changed));
 }
 
+/* What we note ourselves is no news. */
 static void on_metadata(G_GNUC_UNUSED virConnectPtr connection, virDomainPtr domain, G_GNUC_UNUSED int type,
-                        G_GNUC_UNUSED const char *space, void *data)
+                        const char *space, void *data)
 {
-    vh_virt_post(domain_message(data, domain, tell_changed));
+    if (g_strcmp0(space, VH_DOMAIN_PINS_NAMESPACE) != 0 && g_strcmp0(space, VH_DOMAIN_WISHES_NAMESPACE) != 0)
+        vh_virt_post(domain_message(data, domain, tell_changed));
 }
 
 static void on_tunable(G_GNUC_UNUSED virConnectPtr connection, virDomainPtr domain, virTypedParameterPtr params,

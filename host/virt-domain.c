@@ -75,6 +75,15 @@ static const char *use_agent(const struct vh_config_guest *guest, GCancellable *
     return NULL;
 }
 
+static void carry(const struct vh_config_guest *guest, const char *text)
+{
+    struct vh_virt_domain *domain = guest->owner;
+
+    g_free(domain->carry);
+    domain->carry = g_strdup(text);
+    vh_virt_carry(domain);
+}
+
 static void retake(const struct vh_config_guest *guest)
 {
     const struct vh_virt_domain *domain = guest->owner;
@@ -91,6 +100,9 @@ static void clear_guest(struct vh_virt_domain *domain)
     g_clear_pointer(&domain->guest.channel, g_free);
     g_clear_pointer(&domain->guest.nodes, g_free);
     g_clear_pointer(&domain->guest.cpus, g_free);
+    g_clear_pointer(&domain->guest.travels, g_free);
+    g_clear_pointer(&domain->carry, g_free);
+    g_clear_pointer(&domain->carried, g_free);
     domain->reported = false;
     domain->running = false;
 }
@@ -145,13 +157,16 @@ static void report(struct vh_virt_domain *domain, const struct vh_domain *xml)
                                              .profile = g_strdup(xml->profile ? xml->profile : ""),
                                              .nodes = g_strdup(xml->nodes),
                                              .cpus = g_strdup(xml->cpus),
+                                             .travels = g_strdup(xml->wishes),
                                              .open_monitor = open_monitor,
                                              .mirror = mirror,
                                              .set_memory = set_memory,
                                              .use_agent = use_agent,
+                                             .carry = carry,
                                              .retake = retake,
                                              .owner = domain};
     domain->reported = true;
+    domain->carried = g_strdup(xml->wishes);
     inventory->events->added(&domain->guest, inventory->data);
     domain->pins = vh_virt_pins_new(inventory->virt, xml, record, on_foreign, on_synced, domain);
 }
@@ -190,9 +205,13 @@ void vh_virt_domain_starts(struct vh_virt_domain *domain, const struct vh_domain
         domain->early = vh_early_new("/proc", NULL, xml->name, xml->uuid, on_early, domain);
 }
 
-void vh_virt_domain_runs(struct vh_virt_domain *domain)
+void vh_virt_domain_started(struct vh_virt_domain *domain)
 {
     g_clear_pointer(&domain->early, vh_early_free);
+}
+
+void vh_virt_domain_runs(struct vh_virt_domain *domain)
+{
     if (domain->pins)
         vh_virt_pins_go(domain->pins);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What inventory-libvirt.c, virt-domain.c and virt-look.c share. Main loop only, but for what is said to be in a
- * worker.
+/* What inventory-libvirt.c, virt-carry.c, virt-domain.c and virt-look.c share. Main loop only, but for what is
+ * said to be in a worker.
  *
  * Invariants:
  *  1. A domain is reported at most once at a time, and what was reported is not changed until it is taken back.
@@ -40,6 +40,9 @@ struct vh_virt_domain {
     bool running;           /* the monitor was told */
     VhVirtPins *pins;       /* while it is reported */
     VhEarly *early;         /* while libvirt starts it */
+    char *carry;            /* what its metadata is to say of our wishes; NULL: as it does */
+    char *carried;          /* what it says */
+    bool carrying;          /* libvirt is being told */
 };
 
 /* ---- virt-domain.c: what is reported ---- */
@@ -54,9 +57,17 @@ void vh_virt_domain_apply(struct vh_virt_domain *domain, const struct vh_domain 
 void vh_virt_domain_take_back(struct vh_virt_domain *domain, bool gone);
 /* libvirt is about to start what `xml` says: its threads are placed as soon as there are any. */
 void vh_virt_domain_starts(struct vh_virt_domain *domain, const struct vh_domain *xml);
-/* libvirt says that it runs: from here on its monitor tells of its threads, and libvirt can be told of pins. */
+/* libvirt has started it: its threads are there, and libvirt sets their masks no more. */
+void vh_virt_domain_started(struct vh_virt_domain *domain);
+/* libvirt says that it runs: from here on its monitor tells of its threads, and libvirt can be told of pins. One
+ * that arrives by migration does so only once it is there. */
 void vh_virt_domain_runs(struct vh_virt_domain *domain);
 void vh_virt_domain_stopped(VhInventory *inventory, const char *uuid);
+
+/* ---- virt-carry.c ---- */
+
+/* Tells libvirt what is to go with the domain, once it runs and if that has changed. */
+void vh_virt_carry(struct vh_virt_domain *domain);
 
 /* ---- virt-look.c: asking libvirt ---- */
 

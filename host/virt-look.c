@@ -15,6 +15,7 @@ struct look {
     guint generation;
     struct vh_domain *xml; /* the result; NULL: it does not run, or problem */
     pid_t process;
+    bool arriving; /* by migration */
     char *problem;
 };
 
@@ -37,6 +38,16 @@ static void parse(struct look *look, const char *text, gsize len)
         look->problem = g_strdup(error->message);
 }
 
+/* Its CPUs wait for its memory; until that is there libvirt answers no questions about it. */
+static bool is_arriving(virDomainPtr domain)
+{
+    int state = VIR_DOMAIN_NOSTATE;
+    int reason = 0;
+
+    return virDomainGetState(domain, &state, &reason, 0) == 0 && state == VIR_DOMAIN_PAUSED &&
+           reason == VIR_DOMAIN_PAUSED_MIGRATION;
+}
+
 /* In a worker. */
 static bool look_work(virConnectPtr connection, gpointer data)
 {
@@ -54,6 +65,7 @@ static bool look_work(virConnectPtr connection, gpointer data)
         g_clear_pointer(&look->xml, vh_domain_free);
     if (look->xml)
         look->process = vh_threads_find_process("/proc", look->xml->name, look->xml->uuid);
+    look->arriving = look->xml && is_arriving(domain);
     free(text);
     if (domain)
         virDomainFree(domain);
@@ -73,6 +85,7 @@ static void tell_monitor(struct vh_virt_domain *domain, const struct look *look)
         return;
     }
     domain->running = true;
+    vh_virt_carry(domain);
     vh_virt_monitor_ready(domain->monitor, look->process);
     /* Its end may have been missed. */
     if (domain->missed && look->xml->channel == VH_DOMAIN_CHANNEL_DISCONNECTED)
@@ -95,9 +108,12 @@ static void look_done(gpointer data)
         g_warning("libvirt: domain %s: %s", look->uuid, look->problem);
     if (look->xml) {
         vh_virt_domain_apply(domain, look->xml);
-        vh_virt_domain_runs(domain);
-        tell_monitor(domain, look);
-        domain->suspect = domain->missed = false;
+        vh_virt_domain_started(domain);
+        if (!look->arriving) {
+            vh_virt_domain_runs(domain);
+            tell_monitor(domain, look);
+            domain->suspect = domain->missed = false;
+        }
     } else if (!look->problem) {
         vh_virt_domain_take_back(domain, true);
     }

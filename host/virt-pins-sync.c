@@ -5,9 +5,13 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-#define MAP_LEN ((int)sizeof(struct vh_cpuset))
+#include "domain.h"
 
-struct vh_pin_sync *vh_pin_sync_new(const char *uuid, int id, const char *record)
+#define MAP_LEN ((int)sizeof(struct vh_cpuset))
+#define ANY "*"
+
+struct vh_pin_sync *vh_pin_sync_new(const char *uuid, int id, const char *record, const char *carried,
+                                    const struct vh_cpuset *all)
 {
     struct vh_pin_sync *sync = g_new0(struct vh_pin_sync, 1);
 
@@ -16,6 +20,9 @@ struct vh_pin_sync *vh_pin_sync_new(const char *uuid, int id, const char *record
     sync->record = g_strdup(record);
     sync->changes = g_array_new(FALSE, TRUE, sizeof(struct vh_pin_change));
     sync->kept = g_string_new(NULL);
+    sync->kept_carried = g_string_new(NULL);
+    sync->carried = g_strdup(carried);
+    sync->all = *all;
     return sync;
 }
 
@@ -23,6 +30,8 @@ void vh_pin_sync_free(struct vh_pin_sync *sync)
 {
     g_array_unref(sync->changes);
     g_string_free(sync->kept, TRUE);
+    g_string_free(sync->kept_carried, TRUE);
+    g_free(sync->carried);
     g_free(sync->uuid);
     g_free(sync->record);
     g_free(sync->problem);
@@ -31,36 +40,32 @@ void vh_pin_sync_free(struct vh_pin_sync *sync)
 
 /* ---- the record ---- */
 
-static void add_line(GString *text, struct vh_seat seat, const struct vh_cpuset *former,
-                     const struct vh_cpuset *ours)
+/* For the file, and for the metadata. */
+static void add_line(const struct vh_pin_sync *sync, GString *file, GString *carried, struct vh_seat seat,
+                     const struct vh_cpuset *former, const struct vh_cpuset *ours)
 {
     g_autofree char *name = vh_seat_pin_name(seat);
     g_autofree char *former_text = vh_cpuset_format(former);
     g_autofree char *ours_text = vh_cpuset_format(ours);
+    struct vh_cpuset missing = sync->all;
 
-    g_string_append_printf(text, "%s %s %s\n", name, former_text, ours_text);
+    vh_cpuset_sub(&missing, former);
+    g_string_append_printf(file, "%s %s %s\n", name, former_text, ours_text);
+    g_string_append_printf(carried, "%s%s %s %s", carried->len ? ";" : "", name,
+                           vh_cpuset_empty(&missing) ? ANY : former_text, ours_text);
 }
 
 void vh_pin_sync_keep(struct vh_pin_sync *sync, struct vh_seat seat, const struct vh_cpuset *former,
                       const struct vh_cpuset *ours)
 {
-    add_line(sync->kept, seat, former, ours);
+    add_line(sync, sync->kept, sync->kept_carried, seat, former, ours);
 }
 
-static void write_record(struct vh_pin_sync *sync, bool after)
+static void write_file(struct vh_pin_sync *sync, GString *text)
 {
-    g_autoptr(GString) text = g_string_new(sync->kept->str);
     g_autofree char *instance = g_strdup_printf("%d\n", sync->id);
     g_autoptr(GError) error = NULL;
 
-    for (guint i = 0; i < sync->changes->len; i++) {
-        const struct vh_pin_change *change = &g_array_index(sync->changes, struct vh_pin_change, i);
-
-        /* What failed without a former pin was never told. */
-        if ((change->failed && !change->know_former) || (after && change->done && !change->ours))
-            continue;
-        add_line(text, change->seat, &change->former, &change->cpus);
-    }
     if (!text->len) {
         g_unlink(sync->record);
         return;
@@ -70,25 +75,72 @@ static void write_record(struct vh_pin_sync *sync, bool after)
         sync->problem = g_strdup(error->message);
 }
 
-void vh_pin_record_read(const char *record, int id, VhPinRecordFunc func, gpointer data)
+/* What libvirt does not take is tried again with the next change; the pins themselves do not depend on it. */
+static void write_metadata(virDomainPtr domain, struct vh_pin_sync *sync, const char *text)
+{
+    g_autofree char *xml = *text ? g_strdup_printf("<pins>%s</pins>", text) : NULL;
+
+    if (g_str_equal(text, sync->carried) ||
+        virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, xml, xml ? VH_DOMAIN_PINS_PREFIX : NULL,
+                             VH_DOMAIN_PINS_NAMESPACE, VIR_DOMAIN_AFFECT_LIVE) < 0)
+        return;
+    g_free(sync->carried);
+    sync->carried = g_strdup(text);
+}
+
+/* `domain` NULL: it is gone, and its metadata with it. */
+static void write_record(virDomainPtr domain, struct vh_pin_sync *sync, bool after)
+{
+    g_autoptr(GString) file = g_string_new(sync->kept->str);
+    g_autoptr(GString) carried = g_string_new(sync->kept_carried->str);
+
+    for (guint i = 0; i < sync->changes->len; i++) {
+        const struct vh_pin_change *change = &g_array_index(sync->changes, struct vh_pin_change, i);
+
+        /* What failed without a former pin was never told. */
+        if ((change->failed && !change->know_former) || (after && change->done && !change->ours))
+            continue;
+        add_line(sync, file, carried, change->seat, &change->former, &change->cpus);
+    }
+    write_file(sync, file);
+    if (domain)
+        write_metadata(domain, sync, carried->str);
+}
+
+static void read_line(const char *line, VhPinRecordFunc func, gpointer data)
+{
+    g_auto(GStrv) words = g_strsplit(line, " ", 3);
+    bool known = g_strv_length(words) == 3;
+    bool any = known && g_str_equal(words[1], ANY);
+    struct vh_seat seat;
+    struct vh_cpuset former, ours;
+
+    if (known && vh_seat_parse(words[0], &seat) && (any || vh_cpuset_parse(&former, words[1], NULL) == 0) &&
+        vh_cpuset_parse(&ours, words[2], NULL) == 0)
+        func(seat, any ? NULL : &former, &ours, data);
+}
+
+bool vh_pin_record_read(const char *record, int id, VhPinRecordFunc func, gpointer data)
 {
     g_autofree char *text = NULL;
     g_auto(GStrv) lines = NULL;
 
     if (!g_file_get_contents(record, &text, NULL, NULL))
-        return;
+        return false;
     lines = g_strsplit(text, "\n", -1);
     if (!lines[0] || g_ascii_strtoll(lines[0], NULL, 10) != id)
-        return;
-    for (guint i = 1; lines[i]; i++) {
-        g_auto(GStrv) words = g_strsplit(lines[i], " ", 3);
-        struct vh_seat seat;
-        struct vh_cpuset former, ours;
+        return false;
+    for (guint i = 1; lines[i]; i++)
+        read_line(lines[i], func, data);
+    return true;
+}
 
-        if (g_strv_length(words) == 3 && vh_seat_parse(words[0], &seat) &&
-            vh_cpuset_parse(&former, words[1], NULL) == 0 && vh_cpuset_parse(&ours, words[2], NULL) == 0)
-            func(seat, &former, &ours, data);
-    }
+void vh_pin_record_parse(const char *carried, VhPinRecordFunc func, gpointer data)
+{
+    g_auto(GStrv) lines = g_strsplit(carried, ";", -1);
+
+    for (guint i = 0; lines[i]; i++)
+        read_line(lines[i], func, data);
 }
 
 /* ---- what libvirt says, and is told ---- */
@@ -168,13 +220,14 @@ bool vh_pin_sync_work(virConnectPtr connection, struct vh_pin_sync *sync)
 {
     virDomainPtr domain = virDomainLookupByUUIDString(connection, sync->uuid);
     bool there = domain && virDomainGetID(domain) == (unsigned)sync->id;
+    bool lost = false;
 
     g_clear_pointer(&sync->problem, g_free); /* of a former run, when the connection was lost */
     for (guint i = 0; i < sync->changes->len; i++)
         change_at(sync, i)->failed = !there;
     if (there) {
         read_formers(domain, sync);
-        write_record(sync, false);
+        write_record(domain, sync, false);
     } else {
         sync->problem = g_strdup("the domain is gone");
     }
@@ -187,10 +240,10 @@ bool vh_pin_sync_work(virConnectPtr connection, struct vh_pin_sync *sync)
         if (!change->done)
             note_failure(sync, change);
     }
+    lost = sync->problem && vh_virt_lost(connection);
+    if (!lost)
+        write_record(there ? domain : NULL, sync, true);
     if (domain)
         virDomainFree(domain);
-    if (sync->problem && vh_virt_lost(connection))
-        return false;
-    write_record(sync, true);
-    return true;
+    return !lost;
 }

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* One job that tells libvirt of a domain's pins, and the file that says which of them are ours (virt-pins.h). */
+/* One job that tells libvirt of a domain's pins, and the record that says which of them are ours (virt-pins.h).
+ *
+ * The record is a file, for the next daemon, and an element of the domain's metadata, which goes with the domain:
+ * libvirt takes our pins along to where it migrates to, or into a saved image, and nobody there could tell that
+ * they were ours. The file has the instance's id in its first line and then a line for each pin, "NAME FORMER
+ * OURS"; the element has the latter, separated by semicolons, and "*" for a former pin to every CPU of the host,
+ * for the next host has others. */
 #pragma once
 
 #include "cpuset.h"
@@ -20,13 +26,17 @@ struct vh_pin_sync {
     char *uuid;
     int id; /* of the instance: another one is left alone */
     char *record;
-    GArray *changes; /* struct vh_pin_change */
-    GString *kept;   /* of the record: lines for pins that stay as they are */
-    char *problem;   /* what libvirt says; NULL: all is done */
+    GArray *changes;       /* struct vh_pin_change */
+    GString *kept;         /* of the record: lines for pins that stay as they are */
+    GString *kept_carried; /* the same for the metadata */
+    char *carried;         /* what the metadata has; "": nothing */
+    struct vh_cpuset all;  /* every host CPU that is online */
+    char *problem;         /* what libvirt says; NULL: all is done */
 };
 
-/* All are copied. */
-struct vh_pin_sync *vh_pin_sync_new(const char *uuid, int id, const char *record);
+/* All are copied. `carried`: what the metadata has. */
+struct vh_pin_sync *vh_pin_sync_new(const char *uuid, int id, const char *record, const char *carried,
+                                    const struct vh_cpuset *all);
 void vh_pin_sync_free(struct vh_pin_sync *sync);
 
 /* For pins that stay as they are. */
@@ -36,7 +46,10 @@ void vh_pin_sync_keep(struct vh_pin_sync *sync, struct vh_seat seat, const struc
  * told. */
 bool vh_pin_sync_work(virConnectPtr connection, struct vh_pin_sync *sync);
 
-/* What is on record for instance `id`: calls `func` for each pin of ours. */
+/* A pin of ours; `former` NULL: to every CPU. */
 typedef void (*VhPinRecordFunc)(struct vh_seat seat, const struct vh_cpuset *former, const struct vh_cpuset *ours,
                                 gpointer data);
-void vh_pin_record_read(const char *record, int id, VhPinRecordFunc func, gpointer data);
+/* Calls `func` for each pin that the file has for instance `id`. Returns whether it has one for it. */
+bool vh_pin_record_read(const char *record, int id, VhPinRecordFunc func, gpointer data);
+/* The same for what the metadata has. */
+void vh_pin_record_parse(const char *carried, VhPinRecordFunc func, gpointer data);

@@ -30,6 +30,7 @@ struct VhVirtPins {
     VhVirtPinsForeign foreign;
     VhVirtPinsSynced synced;
     gpointer data;
+    char *carried;          /* what the domain's metadata has of the record; "": nothing */
     GHashTable *pins;       /* vh_seat_key -> struct pin */
     struct vh_cpuset all;   /* host CPUs that are online */
     struct vh_cpuset usual; /* <vcpu cpuset>, else `all` */
@@ -67,6 +68,7 @@ static void pins_unref(VhVirtPins *pins)
     g_ptr_array_unref(pins->unheard);
     g_free(pins->uuid);
     g_free(pins->record);
+    g_free(pins->carried);
     g_free(pins);
 }
 
@@ -107,6 +109,8 @@ static void job_done(gpointer data)
     }
     if (job->sync->problem)
         g_message("libvirt does not take the pins of domain %s: %s", pins->uuid, job->sync->problem);
+    g_free(pins->carried);
+    pins->carried = g_strdup(job->sync->carried);
     for (guint i = 0; i < job->sync->changes->len; i++) {
         const struct vh_pin_change *change = &g_array_index(job->sync->changes, struct vh_pin_change, i);
         struct pin *pin = pin_of(pins, change->seat);
@@ -159,7 +163,7 @@ static void begin_sync(VhVirtPins *pins)
 
     if (pins->busy || pins->closed || !pins->going)
         return;
-    sync = vh_pin_sync_new(pins->uuid, pins->id, pins->record);
+    sync = vh_pin_sync_new(pins->uuid, pins->id, pins->record, pins->carried, &pins->all);
     g_hash_table_iter_init(&iter, pins->pins);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         struct pin *pin = value;
@@ -277,7 +281,8 @@ void vh_virt_pins_set_none(VhVirtPins *pins)
 
 /* ---- at the start ---- */
 
-/* A pin that a former daemon set for this very instance: libvirt is to be told the former one. */
+/* A pin that a former daemon set for this very instance, or one on the host that it comes from: libvirt is to be
+ * told the former one. */
 static void on_record(struct vh_seat seat, const struct vh_cpuset *former, const struct vh_cpuset *ours,
                       gpointer data)
 {
@@ -285,7 +290,8 @@ static void on_record(struct vh_seat seat, const struct vh_cpuset *former, const
 
     pin->told = true;
     pin->told_cpus = *ours;
-    pin->former = *former;
+    if (former)
+        pin->former = *former;
 }
 
 static void read_pin(VhVirtPins *pins, struct vh_seat seat, const char *list)
@@ -337,7 +343,9 @@ VhVirtPins *vh_virt_pins_new(VhVirt *virt, const struct vh_domain *xml, const ch
     if (!xml->cpus || vh_cpuset_parse(&pins->usual, xml->cpus, NULL) < 0)
         pins->usual = pins->all;
     pins->automatic = xml->cpus_auto;
-    vh_pin_record_read(record, xml->id, on_record, pins);
+    pins->carried = g_strdup(xml->pins_ours ? xml->pins_ours : "");
+    if (!vh_pin_record_read(record, xml->id, on_record, pins))
+        vh_pin_record_parse(pins->carried, on_record, pins);
     read_pins(pins, xml);
     return pins;
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """vhintd with a real libvirtd, real domains and the real hook."""
+import base64
 import json
 import os
 import pathlib
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import time
 import unittest
+import zlib
 
 import vhtest
 from vhtest.libvirt import HOOK, Domain, Libvirt, LibvirtDaemon, missing
@@ -330,6 +332,8 @@ class Machine(LibvirtCase):
             self.daemon.wait_ready()
             self.assertEqual(guest.output("pidof sleep") != "", True)  # the very same guest, its task still bound
             self.assert_pinned(guest)
+            # libvirt has kept the pins with the guest: they are still known for ours.
+            self.assertNotIn("somebody else", str(self.daemon.ctl("status", "guest")))
             guest.destroy()
             self.libvirt.virsh("domrename", guest.name, "renamed")
             guest.name = "renamed"
@@ -692,3 +696,116 @@ class PinsInControlGroups(Pins):
         with open(f"/proc/{guest.thread(0)}/cgroup") as file:
             path = next(line.split(":")[2].strip() for line in file if ":cpuset:" in line)
         return pathlib.Path("/sys/fs/cgroup/cpuset" + path)
+
+
+class Migration(LibvirtCase):
+    """Between two libvirtds, each with a vhintd of its own."""
+
+    def setUp(self):
+        super().setUp()
+        if len(self.all) < 2:
+            self.skipTest("needs two host CPUs")
+        self.there = self.enterContext(Libvirt())
+        self.daemon = self.enterContext(LibvirtDaemon(self.libvirt, {"profile:web": {"pool": min(self.all)}}))
+        self.target = self.enterContext(LibvirtDaemon(self.there, {"profile:web": {"pool": max(self.all)}}))
+        self.guest = self.enterContext(Domain(self.libvirt, fresh=True, profile="web"))
+        self.daemon.wait_ready()
+        self.daemon.ctl("inject", "guest", os.path.join(vhtest.BUILD, "guest-bpf/pressure.bpf.o"), "--set", "window_ms=2000")
+        self.task = pin(self.guest, 1)
+        self.assert_on(self.guest, min(self.all))
+        self.loaded = self.load_ids(self.guest)
+
+    def assert_on(self, guest, cpu):
+        """Both truths."""
+        def pinned():
+            told = guest.libvirt.virsh("vcpupin", guest.uuid).splitlines()
+            return guest.host_cpus(1) == {cpu} and vhtest.parse_cpus(told[1].split()[-1]) == {cpu}
+        wait_for(pinned, 10, f"guest CPU 1 is pinned to host CPU {cpu}, and libvirt knows")
+
+    def load_ids(self, guest):
+        return guest.output("cat /proc/$(pidof vhint-injector)/fdinfo/* | grep -E '^(prog|map)_id' | sort -u")
+
+    def steps(self, libvirt, *kinds):
+        with open(libvirt.path("run/vhint/journal")) as file:
+            return [step["what"] for step in map(json.loads, file) if step["what"].startswith(kinds)]
+
+    def wait_midway(self, migration):
+        def midway():
+            self.assertTrue(migration.alive(), vhtest.tail(migration.log))
+            told = self.guest.monitor("query-migrate")
+            return told.get("status") == "active" and told["ram"]["transferred"] > 0
+        wait_for(midway, 30, "the migration is midway")
+
+    def assert_stayed(self, migration, before):
+        """Nothing has been done to the guest, `before` is all that was undone ever, and hints are acted upon as before."""
+        wait_for(lambda: not migration.alive(), 30, "virsh says how it went")
+        self.assertNotEqual(migration.popen.returncode, 0)
+        self.target.wait_known()
+        self.assertEqual(self.steps(self.libvirt, "unpin", "leave", "disconnect"), before)
+        self.assertEqual(self.load_ids(self.guest), self.loaded)
+        self.task.kill()
+        self.assert_floats(self.guest, 1)
+        self.task = pin(self.guest, 1)
+        self.assert_on(self.guest, min(self.all))
+
+    def test_cancelled_failed_done(self):
+        self.libvirt.virsh("migrate-setspeed", self.guest.uuid, 1)  # MiB/s: it would take minutes
+        migration = self.guest.migrate(self.there)
+        self.wait_midway(migration)
+        self.libvirt.virsh("domjobabort", self.guest.uuid)
+        self.assert_stayed(migration, [])
+
+        migration = self.guest.migrate(self.there)
+        self.wait_midway(migration)
+        with open(self.there.path(f"run/libvirt/qemu/{self.guest.name}.pid")) as file:
+            os.kill(int(file.read()), 9)
+        self.assert_stayed(migration, ["unpin vCPU 1"])
+
+        self.libvirt.virsh("migrate-setspeed", self.guest.uuid, 10000)
+        migration = self.guest.migrate(self.there)
+        wait_for(lambda: not migration.alive(), 60, "virsh migrate ends")
+        self.assertEqual(migration.popen.returncode, 0, vhtest.tail(migration.log))
+        self.daemon.wait_known()
+        moved = self.guest.moved(self.there)
+        self.addCleanup(self.there.clear)
+        self.target.wait_ready()
+        self.assert_on(moved, max(self.all))
+        self.assertEqual(self.load_ids(moved), self.loaded)
+        self.assertEqual(self.steps(self.there, "load", "unload"), [])
+        program = self.target.program("pressure")
+        self.assertEqual((program["origin"], program["state"]), ("injected", "running"))
+        self.assert_back(moved)
+
+    def wishes(self, guest):
+        """What the domain's metadata says: (host, released, bytes of it all)."""
+        result = guest.libvirt.call("metadata", guest.uuid, "urn:vhint:wishes:1")
+        if result.returncode:
+            return None
+        data = zlib.decompress(base64.b64decode(re.sub(r"<[^>]*>", "", result.stdout)))
+        return data[:36].decode(), data[37] == 1, len(data)
+
+    def assert_back(self, moved):
+        """What was ejected and released there is so here, too, whatever this host has on disk of it."""
+        self.target.ctl("eject", "guest", "pressure")
+        self.target.ctl("release", "guest")
+        # The pin that libvirt took along is known for vhint's.
+        self.assert_floats(moved, 1)
+
+        def told():
+            pins = moved.libvirt.virsh("vcpupin", moved.uuid).splitlines()
+            known = self.wishes(moved)
+            return all(vhtest.parse_cpus(line.split()[-1]) == self.all for line in pins) and known[1] and known[2] < 1000
+        wait_for(told, 10, "libvirt knows of no pin, no program and a release")
+        loaded = self.load_ids(moved)
+        migration = moved.migrate(self.libvirt)
+        wait_for(lambda: not migration.alive(), 60, "virsh migrate ends")
+        self.assertEqual(migration.popen.returncode, 0, vhtest.tail(migration.log))
+        self.target.wait_known()
+        guest = moved.moved(self.libvirt)
+        self.daemon.wait_ready()
+        self.assertTrue(self.daemon.guest()["held"])
+        self.assertIsNone(self.daemon.program("pressure"))
+        self.assertEqual(self.load_ids(guest), loaded)
+        self.assertEqual(guest.host_cpus(1), self.all)
+        self.daemon.ctl("resume", "guest")
+        self.assert_on(guest, min(self.all))

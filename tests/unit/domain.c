@@ -76,6 +76,22 @@ static void test_least(void)
     g_assert_false(domain->virtio_serial);
 }
 
+/* What vhintd has noted itself. */
+static void test_notes(void)
+{
+    g_autofree char *long_text = g_strnfill(VH_DOMAIN_NOTE_MAX, 'A');
+    g_autofree char *text =
+        g_strdup_printf("<domain><name>a</name>" UUID "<metadata>"
+                        "<v:pins xmlns:v='" VH_DOMAIN_PINS_NAMESPACE "'>vcpupin0 * 1;vcpupin1 0-3 2</v:pins>"
+                        "<w:wishes xmlns:w='" VH_DOMAIN_WISHES_NAMESPACE "'>%s</w:wishes></metadata></domain>",
+                        long_text);
+    GError *error = NULL;
+    g_autoptr(VhDomain) domain = vh_domain_parse(text, strlen(text), &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(domain->pins_ours, ==, "vcpupin0 * 1;vcpupin1 0-3 2");
+    g_assert_cmpstr(domain->wishes, ==, long_text);
+}
+
 static void test_channels(void)
 {
     static const struct {
@@ -199,6 +215,7 @@ int main(int argc, char **argv)
     g_test_add_func("/domain/pinned", test_pinned);
     g_test_add_func("/domain/least", test_least);
     g_test_add_func("/domain/channels", test_channels);
+    g_test_add_func("/domain/notes", test_notes);
     g_test_add_func("/domain/refused", test_refused);
     g_test_add_func("/domain/limits", test_limits);
     g_test_add_func("/domain/names", test_names);

@@ -9,6 +9,7 @@
 
 #include "error.h"
 #include "objects.h"
+#include "travel.h"
 
 #define HOST 0x1111u
 
@@ -21,6 +22,7 @@ struct fixture {
     uint32_t last_id;
     GString *gone;
     GAsyncResult *result;
+    guint injected; /* calls */
 };
 
 static size_t on_room(G_GNUC_UNUSED gpointer data)
@@ -72,7 +74,12 @@ static void on_step(const char *what, const char *why, G_GNUC_UNUSED gpointer da
     g_test_message("%s: %s", what, why);
 }
 
-static const struct vh_programs_funcs programs_funcs = {.gone = on_gone, .step = on_step};
+static void on_injected(gpointer data)
+{
+    ((struct fixture *)data)->injected++;
+}
+
+static const struct vh_programs_funcs programs_funcs = {.gone = on_gone, .step = on_step, .injected = on_injected};
 
 static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
@@ -428,6 +435,55 @@ static void test_inject_refused(struct fixture *f, G_GNUC_UNUSED gconstpointer d
     g_assert_error(error, VH_ERROR, VH_ERROR_NO_SUCH_PROGRAM);
 }
 
+/* The guest comes from another host, with what runs in it there; here it had something else once. */
+static void test_arrival(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(VhTravel) travel = vh_travel_new("there");
+    g_autoptr(VhObject) object = test_object("rich");
+    g_autoptr(GBytes) tunables = g_bytes_new_static("a=2", 4);
+    VhPrograms *next = NULL;
+    guint calls = 0;
+
+    boot(f, 1);
+    report(f, 0, "", NULL);
+    inject(f, "plain", false);
+    assert_sent(f, "LOAD(fallback,tuned) ");
+    answer(f, 0, 3);
+    assert_injected(f, "fallback");
+    g_assert_cmpuint(f->injected, ==, 1);
+    vh_session_restart(f->session, HOST, "it has left");
+    assert_sent(f, "");
+    calls = f->injected;
+    vh_travel_add(travel, object, tunables);
+    vh_programs_replace_injected(f->programs, travel->programs);
+    g_assert_cmpuint(f->injected, >, calls);
+    g_assert_cmpuint(vh_programs_count(f->programs), ==, 1);
+    boot(f, 1);
+    report(f, 9, "rich", object);
+    assert_sent(f, "");
+    g_assert_cmpstr(state(f), ==, "running");
+    g_assert_true(vh_programs_get(f->programs, 0)->injected);
+    /* On disk, too, for the next daemon: written by a thread. */
+    for (;;) {
+        next = vh_programs_new(f->directory, &programs_funcs, f);
+        if (vh_programs_count(next) == 1)
+            break;
+        g_assert_cmpuint(vh_programs_count(next), ==, 0);
+        vh_programs_free(next);
+        g_main_context_iteration(NULL, FALSE);
+        g_usleep(1000);
+    }
+    g_assert_cmpstr(vh_programs_get(next, 0)->name, ==, "rich");
+    g_assert_true(g_bytes_equal(vh_programs_get(next, 0)->tunables, tunables));
+    vh_programs_free(next);
+    vh_programs_eject(f->programs, "rich", new_task(f));
+    assert_sent(f, "UNLOAD ");
+    calls = f->injected;
+    answer(f, 0, 0);
+    wait_for_result(f);
+    g_assert_cmpuint(f->injected, >, calls);
+}
+
 #define ADD(name, func) g_test_add("/programs/" name, struct fixture, NULL, set_up, func, tear_down)
 
 int main(int argc, char **argv)
@@ -441,5 +497,6 @@ int main(int argc, char **argv)
     ADD("inject-and-eject", test_inject_and_eject);
     ADD("bad-replacement", test_bad_replacement);
     ADD("inject-refused", test_inject_refused);
+    ADD("arrival", test_arrival);
     return g_test_run();
 }

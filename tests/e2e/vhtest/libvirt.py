@@ -3,6 +3,7 @@
 
 All of them live in a mount namespace in which /run, /etc/libvirt and libvirt's directories of /var are the test's: the
 host's own libvirt, if there is one, is neither used nor seen."""
+import copy
 import json
 import os
 import re
@@ -111,7 +112,7 @@ class Libvirt:
             file.write('user="root"\ngroup="root"\nnamespaces=[]\nsecurity_driver="none"\nstdio_handler="file"\n'
                        f"cgroup_controllers={json.dumps(list(self.controllers))}\n")
         with open(self.path("etc/libvirtd.conf"), "w") as file:
-            file.write('auth_unix_rw="none"\n')
+            file.write(f'auth_unix_rw="none"\nhost_uuid="{uuid.uuid4()}"\n')  # two of them are two hosts
         os.symlink(QEMU_DRIVER, self.path("drivers/libvirt_driver_qemu.so"))  # no network, no storage, no firewall
         if self.hook:
             os.symlink(HOOK, self.path("etc/hooks/qemu.d/vhint"))
@@ -155,6 +156,11 @@ class Libvirt:
         if result.returncode:
             raise Failure(f"virsh {' '.join(map(str, args))}: {result.stderr}")
         return result.stdout.strip()
+
+    @property
+    def uri(self):
+        """For those in another namespace."""
+        return f"qemu+unix:///system?socket={self.path('run/libvirt/libvirt-sock')}"
 
     def vhintctl_call(self, *args):
         return subprocess.run(self.prefix + [VHINTCTL, "--json", *args], capture_output=True, text=True, timeout=60,
@@ -214,7 +220,7 @@ class Domain(Guest):
     <controller type='usb' model='none'/>{self.devices}
     <serial type='file'><source path={quoteattr(self.path("serial"))}/></serial>
     {channel}
-    <channel type='unix'><source mode='bind' path={quoteattr(self.path("test"))}/>
+    <channel type='unix'><source mode='bind' path='/run/{self.uuid}.test'/>
       <target type='virtio' name='org.vhint.test'/></channel>
   </devices>
   <qemu:commandline>{resume}</qemu:commandline>
@@ -269,11 +275,24 @@ class Domain(Guest):
         self._threads = None
         if self.agent:
             self.agent.close()
-        self.agent = Agent(self.path("test"))
+        self.agent = Agent(self.libvirt.path(f"run/{self.uuid}.test"))  # each libvirtd has its own
         self.agent.connect()
         if wait:
             self.wait_booted()
         return self
+
+    def migrate(self, there):
+        """virsh, while it migrates the domain to another Libvirt."""
+        return Process(self.libvirt.prefix + ["virsh", "-q", "migrate", "--live", "--p2p", self.uuid, there.uri, "--migrateuri",
+                                              f"unix://{self.path('migration')}"], self.path("migrate.log"))
+
+    def moved(self, there):
+        """The same domain where it has migrated to; this one must not be used any longer."""
+        self.agent.close()
+        moved = copy.copy(self)
+        moved.libvirt = there
+        moved.agent = None
+        return moved.attach(wait=False)
 
     def destroy(self):
         self.agent.close()
