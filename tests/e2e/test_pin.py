@@ -205,7 +205,8 @@ class Pin(unittest.TestCase):
     def test_comm_names_those_that_talk(self):
         """Two tasks on two CPUs that wake one another make one fact, which ends when they do."""
         path = os.path.join(vhtest.BUILD, "guest-bpf/comm.bpf.o")
-        self.daemon.ctl("inject", "guest", path, "--set", "busy_wakeups=100", "--set", "intense_wakeups=1000000")
+        self.daemon.ctl("inject", "guest", path, "--set", "busy_wakeups=100", "--set", "intense_wakeups=1000000",
+                        "--set", "window_ms=100")
         self.addCleanup(self.daemon.ctl, "eject", "guest", "comm")
 
         def pairs():
