@@ -6,7 +6,6 @@
 #include "trials-private.h"
 
 #define NEIGHBOURS 32u
-#define NEIGHBOURS_AGE_US (10 * G_USEC_PER_SEC)
 
 typedef struct vh_trials_item Item;
 
@@ -28,7 +27,10 @@ void vh_trials_meet(const VhTrials *trials, Item *item, gint64 now)
 {
     const GArray *busiest = NULL;
 
-    if (item->neighbours && now - item->met < NEIGHBOURS_AGE_US)
+    /* Those of a former trial may have been busy with something else. */
+    if (item->trial.state == VH_TRIAL_BASELINE && !item->trial.before.count && item->met < item->trial.began)
+        g_clear_pointer(&item->neighbours, g_array_unref);
+    if (item->neighbours)
         return;
     busiest = vh_crowd_busiest(trials->crowd, now);
     if (!busiest)

@@ -67,7 +67,8 @@ gint64 vh_trials_spend(VhTrials *trials, gint64 now);
 
 /* ---- trials-measure.c ---- */
 
-/* Chooses the item's neighbours, as soon as it is known who is busy, unless it has some. */
+/* Chooses the item's neighbours, as soon as it is known who is busy: the same from a trial's first look to its
+ * last. */
 void vh_trials_meet(const VhTrials *trials, struct vh_trials_item *item, gint64 now);
 /* From here on the next look counts. */
 void vh_trials_mark(const VhTrials *trials, struct vh_trials_item *item);

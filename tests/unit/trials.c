@@ -15,6 +15,7 @@
 
 /* Numbers that no thread has. */
 #define HOG "6000000"
+#define OTHER_HOG "6000001"
 #define FIRST 5000000u
 #define MANY 300u
 
@@ -31,6 +32,7 @@ struct fixture {
     guint64 ran, waited;      /* ns, as the files say */
     double wait_off, wait_on; /* shares, without and with the boost */
     bool boosted;
+    bool other;                   /* hog */
     enum vh_boost_kind kind;      /* the last */
     guint boosts, quiet, replans; /* calls */
 };
@@ -43,13 +45,15 @@ static void write_run(struct fixture *f)
     scratch_write(f->directory, path, text);
 }
 
-/* Another process's thread, which waits a quarter of the time. */
+/* Another process's thread, which waits a quarter of the time; the other one waits three quarters. */
 static void write_hog(struct fixture *f)
 {
+    guint64 most = f->ticks * (guint64)6000000;
+    guint64 least = f->ticks * (guint64)2000000;
     g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " 1\n",
-                                            f->ticks * (guint64)6000000, f->ticks * (guint64)2000000);
+                                            f->other ? least : most, f->other ? most : least);
 
-    scratch_write(f->directory, HOG "/schedstat", text);
+    scratch_write(f->directory, f->other ? OTHER_HOG "/schedstat" : HOG "/schedstat", text);
 }
 
 /* What the scheduler would count, every 5 ms. */
@@ -502,6 +506,31 @@ static void test_others_vcpus_are(struct fixture *f, G_GNUC_UNUSED gconstpointer
     g_assert_cmpfloat(g_array_index(before, double, 0), >, 0.5);
 }
 
+/* Who was busy in a former trial, and is not any more, says nothing in this one. */
+static void test_neighbours_of_each_trial(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    gint64 end = g_get_monotonic_time() + VH_CROWD_AGE_US;
+    g_autoptr(GVariant) all = NULL;
+    g_autoptr(GVariant) first = NULL;
+    double before = NAN;
+
+    scratch_write(f->directory, HOG "/task/" HOG "/comm", "hog\n");
+    scratch_write(f->directory, OTHER_HOG "/task/" OTHER_HOG "/comm", "hog\n");
+    f->wait_off = f->wait_on = 0;
+    round_with(f, true);
+    g_assert_true(wait_for(f, "verdict", "inconclusive", 10));
+    f->other = true;
+    while (g_get_monotonic_time() < end)
+        g_main_context_iteration(NULL, TRUE);
+    f->wait_off = f->wait_on = 0.4;
+    g_assert_true(wait_for(f, "state", "trial", 20));
+    g_assert_true(wait_for(f, "state", "barred", 10));
+    all = g_variant_ref_sink(vh_trials_describe(f->trials, "guest"));
+    first = g_variant_get_child_value(all, 0);
+    g_assert_true(g_variant_lookup(first, "neighbours_before", "d", &before));
+    g_assert_cmpfloat(fabs(before - 0.75), <, 0.01);
+}
+
 #define ADD(name, func) g_test_add("/trials/" name, struct fixture, NULL, set_up, func, tear_down)
 
 int main(int argc, char **argv)
@@ -518,6 +547,7 @@ int main(int argc, char **argv)
     ADD("flapping", test_flapping);
     ADD("thread-reused", test_thread_reused);
     ADD("many", test_many);
+    ADD("neighbours-of-each-trial", test_neighbours_of_each_trial);
     ADD("own-vcpus-are-no-neighbours", test_own_vcpus_are_no_neighbours);
     ADD("others-vcpus-are", test_others_vcpus_are);
     return g_test_run();
