@@ -10,48 +10,25 @@
 #include <unistd.h>
 
 #include "error.h"
-#include "victim.h"
+#include "stage.h"
 
 struct fixture {
-    char *directory;
-    char *path;
-    VhSaved *saved;
-    VhJournal *journal;
-    struct victim victim;
+    struct stage stage;
     struct vh_cpuset floating;
     struct vh_cpuset first; /* one CPU of it */
 };
 
 static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    g_autoptr(GError) error = NULL;
-    g_autofree char *journal = NULL;
-
-    f->directory = g_dir_make_tmp("vhint-XXXXXX", NULL);
-    f->path = g_build_filename(f->directory, "masks", NULL);
-    journal = g_build_filename(f->directory, "journal", NULL);
-    f->saved = vh_saved_open(f->path, &error);
-    g_assert_no_error(error);
-    f->journal = vh_journal_new(journal, &error);
-    g_assert_no_error(error);
-    victim_start(&f->victim);
-    g_assert_true(vh_thread_cpus(f->victim.tid, &f->floating));
+    stage_begin(&f->stage);
+    g_assert_true(vh_thread_cpus(f->stage.victim.tid, &f->floating));
     memset(&f->first, 0, sizeof(f->first));
     vh_cpuset_add(&f->first, (unsigned)vh_cpuset_next(&f->floating, 0));
 }
 
 static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    g_autofree char *remove = g_strdup_printf("%s/journal", f->directory);
-
-    victim_end(&f->victim);
-    vh_saved_close(f->saved);
-    vh_journal_free(f->journal);
-    g_unlink(f->path);
-    g_unlink(remove);
-    g_assert_cmpint(g_rmdir(f->directory), ==, 0);
-    g_free(f->directory);
-    g_free(f->path);
+    stage_end(&f->stage);
 }
 
 static void assert_cpus(pid_t thread, const struct vh_cpuset *expected)
@@ -74,7 +51,7 @@ static char *reason_of(unsigned guest, unsigned vcpu, gpointer data)
 /* One round with the victim alone. */
 static guint round_with(struct fixture *f, VhActuate *actuate, const struct vh_cpuset *cpus, const char *why)
 {
-    struct vh_target target = {.guest = "guest", .vcpu = 2, .thread = f->victim.tid};
+    struct vh_target target = {.guest = "guest", .vcpu = 2, .thread = f->stage.victim.tid};
     union vh_setting setting;
 
     if (cpus)
@@ -86,44 +63,44 @@ static guint round_with(struct fixture *f, VhActuate *actuate, const struct vh_c
 
 static void test_pin_and_float(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    VhActuate *actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
     g_autofree char *former = NULL;
     g_autofree char *floating = vh_cpuset_format(&f->floating);
     const char *problem = NULL;
 
     round_with(f, actuate, NULL, "start");
-    assert_cpus(f->victim.tid, &f->floating);
-    g_assert_null(vh_actuate_setting(actuate, f->victim.tid));
+    assert_cpus(f->stage.victim.tid, &f->floating);
+    g_assert_null(vh_actuate_setting(actuate, f->stage.victim.tid));
     g_assert_cmpuint(round_with(f, actuate, &f->first, "hint"), ==, 0);
-    assert_cpus(f->victim.tid, &f->first);
-    g_assert_true(vh_cpuset_equal(&vh_actuate_setting(actuate, f->victim.tid)->cpus, &f->first));
-    vh_actuate_describe(actuate, f->victim.tid, &former, &problem);
+    assert_cpus(f->stage.victim.tid, &f->first);
+    g_assert_true(vh_cpuset_equal(&vh_actuate_setting(actuate, f->stage.victim.tid)->cpus, &f->first));
+    vh_actuate_describe(actuate, f->stage.victim.tid, &former, &problem);
     g_assert_cmpstr(former, ==, floating);
     g_assert_cmpstr(problem, ==, "");
     g_assert_cmpuint(round_with(f, actuate, NULL, "exit"), ==, 1);
-    assert_cpus(f->victim.tid, &f->floating);
+    assert_cpus(f->stage.victim.tid, &f->floating);
     vh_actuate_free(actuate, "end");
 }
 
 static void test_stop_restores(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    VhActuate *actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
 
     round_with(f, actuate, &f->first, "hint");
-    assert_cpus(f->victim.tid, &f->first);
+    assert_cpus(f->stage.victim.tid, &f->first);
     vh_actuate_free(actuate, "vhintd stops");
-    assert_cpus(f->victim.tid, &f->floating);
-    g_assert_null(vh_saved_next(f->saved, VH_SAVED_MASK, NULL));
+    assert_cpus(f->stage.victim.tid, &f->floating);
+    g_assert_null(vh_saved_next(f->stage.saved, VH_SAVED_MASK, NULL));
 }
 
 static void test_left_out_is_restored(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    VhActuate *actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
 
     round_with(f, actuate, &f->first, "hint");
     vh_actuate_begin(actuate, reason_of, NULL);
     g_assert_cmpuint(vh_actuate_end(actuate, "the guest is gone", NULL), ==, 1);
-    assert_cpus(f->victim.tid, &f->floating);
+    assert_cpus(f->stage.victim.tid, &f->floating);
     vh_actuate_free(actuate, "end");
 }
 
@@ -131,8 +108,8 @@ static void test_left_out_is_restored(struct fixture *f, G_GNUC_UNUSED gconstpoi
  * set. */
 static void test_young_thread(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    VhActuate *actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
-    struct vh_target target = {.guest = "guest", .vcpu = VH_TARGET_EMULATOR, .thread = f->victim.tid};
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
+    struct vh_target target = {.guest = "guest", .vcpu = VH_TARGET_EMULATOR, .thread = f->stage.victim.tid};
     union vh_setting setting = {.cpus = f->first};
     struct vh_cpuset usual = f->floating;
     struct vh_cpuset inherited;
@@ -146,22 +123,22 @@ static void test_young_thread(struct fixture *f, G_GNUC_UNUSED gconstpointer dat
     for (int i = 0; i < 2; i++) {
         vh_actuate_begin(actuate, reason_of, NULL);
         vh_actuate_want(actuate, &target, 0, 2, &setting);
-        vh_actuate_assume(actuate, f->victim.tid, &usual);
+        vh_actuate_assume(actuate, f->stage.victim.tid, &usual);
         vh_actuate_end(actuate, "QEMU comes up", NULL);
-        assert_cpus(f->victim.tid, &f->first);
+        assert_cpus(f->stage.victim.tid, &f->first);
         g_assert_false(vh_actuate_check(actuate, "guest"));
-        g_assert_cmpint(sched_setaffinity(f->victim.tid, sizeof(usual), (const cpu_set_t *)(const void *)&usual),
-                        ==, 0);
+        g_assert_cmpint(
+            sched_setaffinity(f->stage.victim.tid, sizeof(usual), (const cpu_set_t *)(const void *)&usual), ==, 0);
         g_assert_false(vh_actuate_check(actuate, "another guest"));
         g_assert_true(vh_actuate_check(actuate, "guest"));
         target.vcpu = 2; /* it has its name by now */
     }
-    g_assert_true(vh_thread_cpus(f->victim.tid, &inherited));
+    g_assert_true(vh_thread_cpus(f->stage.victim.tid, &inherited));
     g_assert_true(vh_cpuset_equal(&inherited, &usual));
     round_with(f, actuate, &f->first, "again");
-    assert_cpus(f->victim.tid, &f->first);
+    assert_cpus(f->stage.victim.tid, &f->first);
     vh_actuate_free(actuate, "end");
-    assert_cpus(f->victim.tid, &usual);
+    assert_cpus(f->stage.victim.tid, &usual);
 }
 
 /* A daemon that dies leaves its file; the next one puts the mask back. */
@@ -171,11 +148,11 @@ static void test_crash(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     pid_t child = 0;
     int status = 0;
 
-    vh_saved_close(f->saved);
+    vh_saved_close(f->stage.saved);
     child = fork();
     if (child == 0) {
-        VhSaved *saved = vh_saved_open(f->path, NULL);
-        struct vh_target target = {.guest = "guest", .vcpu = 2, .thread = f->victim.tid};
+        VhSaved *saved = vh_saved_open(f->stage.path, NULL);
+        struct vh_target target = {.guest = "guest", .vcpu = 2, .thread = f->stage.victim.tid};
         union vh_setting first = {.cpus = f->first};
         VhHold *hold = saved ? vh_actuator_pin.probe(saved, &target, NULL) : NULL;
 
@@ -183,21 +160,21 @@ static void test_crash(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     }
     g_assert_cmpint(waitpid(child, &status, 0), ==, child);
     g_assert_cmpint(status, ==, 0);
-    assert_cpus(f->victim.tid, &f->first);
-    f->saved = vh_saved_open(f->path, NULL);
-    g_assert_nonnull(f->saved);
-    g_assert_nonnull(vh_saved_next(f->saved, VH_SAVED_MASK, NULL));
-    actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
-    assert_cpus(f->victim.tid, &f->floating);
-    g_assert_null(vh_saved_next(f->saved, VH_SAVED_MASK, NULL));
+    assert_cpus(f->stage.victim.tid, &f->first);
+    f->stage.saved = vh_saved_open(f->stage.path, NULL);
+    g_assert_nonnull(f->stage.saved);
+    g_assert_nonnull(vh_saved_next(f->stage.saved, VH_SAVED_MASK, NULL));
+    actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
+    assert_cpus(f->stage.victim.tid, &f->floating);
+    g_assert_null(vh_saved_next(f->stage.saved, VH_SAVED_MASK, NULL));
     vh_actuate_free(actuate, "end");
 }
 
 /* What a changed thread makes after the daemon's death, which is nowhere saved; a mask of its own is nobody's. */
 static void test_crash_and_orphans(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    struct vh_target target = {.guest = "guest", .vcpu = VH_TARGET_EMULATOR, .thread = f->victim.tid};
-    VhHold *hold = vh_actuator_pin.probe(f->saved, &target, NULL);
+    struct vh_target target = {.guest = "guest", .vcpu = VH_TARGET_EMULATOR, .thread = f->stage.victim.tid};
+    VhHold *hold = vh_actuator_pin.probe(f->stage.saved, &target, NULL);
     union vh_setting first = {.cpus = f->first};
     struct vh_cpuset others = f->floating;
     struct victim threads[2] = {0};
@@ -217,9 +194,9 @@ static void test_crash_and_orphans(struct fixture *f, G_GNUC_UNUSED gconstpointe
         g_assert_cmpint(sched_setaffinity(threads[i].tid, sizeof(*cpus), (const cpu_set_t *)(const void *)cpus),
                         ==, 0);
     }
-    actuate =
-        vh_actuate_new(f->saved, f->journal, &vh_actuator_pin); /* as the next daemon: the slot is still there */
-    assert_cpus(f->victim.tid, &f->floating);
+    actuate = vh_actuate_new(f->stage.saved, f->stage.journal,
+                             &vh_actuator_pin); /* as the next daemon: the slot is still there */
+    assert_cpus(f->stage.victim.tid, &f->floating);
     assert_cpus(threads[0].tid, &f->floating);
     assert_cpus(threads[1].tid, &others);
     vh_actuate_free(actuate, "end");
@@ -231,42 +208,42 @@ static void test_crash_and_orphans(struct fixture *f, G_GNUC_UNUSED gconstpointe
 /* The number belongs to another thread by now: it is left alone. */
 static void test_crash_and_reuse(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    struct vh_target target = {.guest = "guest", .vcpu = 2, .thread = f->victim.tid};
-    VhHold *hold = vh_actuator_pin.probe(f->saved, &target, NULL);
+    struct vh_target target = {.guest = "guest", .vcpu = 2, .thread = f->stage.victim.tid};
+    VhHold *hold = vh_actuator_pin.probe(f->stage.saved, &target, NULL);
     union vh_setting first = {.cpus = f->first};
     struct vh_saved_slot *slot = NULL;
     g_autoptr(GError) error = NULL;
 
     g_assert_cmpint(vh_actuator_pin.apply(hold, &first, NULL), ==, 0);
-    slot = vh_saved_next(f->saved, VH_SAVED_MASK, NULL);
+    slot = vh_saved_next(f->stage.saved, VH_SAVED_MASK, NULL);
     g_assert_nonnull(slot);
     slot->start--;
-    g_assert_cmpint(vh_actuator_pin.recover(f->saved, slot, &error), ==, -1);
+    g_assert_cmpint(vh_actuator_pin.recover(f->stage.saved, slot, &error), ==, -1);
     g_assert_error(error, VH_ERROR, VH_ERROR_NOT_CONNECTED);
-    assert_cpus(f->victim.tid, &f->first);
+    assert_cpus(f->stage.victim.tid, &f->first);
     vh_actuator_pin.forget(hold);
 }
 
 static void test_thread_gone(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    VhActuate *actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
     g_autofree char *former = NULL;
     const char *problem = NULL;
 
     round_with(f, actuate, NULL, "start");
-    victim_end(&f->victim);
+    victim_end(&f->stage.victim);
     round_with(f, actuate, &f->first, "hint");
-    vh_actuate_describe(actuate, f->victim.tid, &former, &problem);
+    vh_actuate_describe(actuate, f->stage.victim.tid, &former, &problem);
     g_assert_nonnull(strstr(problem, "the thread is gone"));
-    g_assert_null(vh_actuate_setting(actuate, f->victim.tid));
+    g_assert_null(vh_actuate_setting(actuate, f->stage.victim.tid));
     vh_actuate_free(actuate, "end");
 }
 
 /* A thread that appears with just what its maker was changed to goes back to what its maker had. */
 static void test_inherited(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    VhActuate *actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
-    struct vh_target maker = {.guest = "guest", .vcpu = VH_TARGET_EMULATOR, .thread = f->victim.tid};
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
+    struct vh_target maker = {.guest = "guest", .vcpu = VH_TARGET_EMULATOR, .thread = f->stage.victim.tid};
     struct vh_target made = {.guest = "guest", .vcpu = VH_TARGET_EMULATOR, .thread = 0};
     struct vh_target other = {.guest = "other", .vcpu = VH_TARGET_EMULATOR, .thread = 0};
     struct victim threads[2] = {0};
@@ -292,7 +269,7 @@ static void test_inherited(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     assert_cpus(maker.thread, &f->floating);
     assert_cpus(made.thread, &f->floating);
     assert_cpus(other.thread, &f->first);
-    g_assert_null(vh_saved_next(f->saved, VH_SAVED_MASK, NULL));
+    g_assert_null(vh_saved_next(f->stage.saved, VH_SAVED_MASK, NULL));
     for (int i = 0; i < 2; i++)
         victim_end(&threads[i]);
 }
@@ -300,8 +277,8 @@ static void test_inherited(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 /* Of a thread that is no vCPU's nobody is told that it has ended. */
 static void test_helper_gone(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    VhActuate *actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
-    struct vh_target target = {.guest = "guest", .vcpu = VH_TARGET_IOTHREAD, .thread = f->victim.tid};
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
+    struct vh_target target = {.guest = "guest", .vcpu = VH_TARGET_IOTHREAD, .thread = f->stage.victim.tid};
     union vh_setting first = {.cpus = f->first};
     union vh_setting floating = {.cpus = f->floating};
     g_autofree char *former = NULL;
@@ -310,7 +287,7 @@ static void test_helper_gone(struct fixture *f, G_GNUC_UNUSED gconstpointer data
     vh_actuate_begin(actuate, reason_of, NULL);
     vh_actuate_want(actuate, &target, 0, 2, &first);
     vh_actuate_end(actuate, "policy", NULL);
-    victim_end(&f->victim);
+    victim_end(&f->stage.victim);
     vh_actuate_begin(actuate, reason_of, NULL);
     vh_actuate_want(actuate, &target, 0, 2, &floating);
     vh_actuate_end(actuate, "policy", NULL);
@@ -324,9 +301,9 @@ static void test_helper_gone(struct fixture *f, G_GNUC_UNUSED gconstpointer data
 
 static void test_host_cpu_offline(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    VhActuate *actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
     union vh_setting absent = {0};
-    struct vh_target target = {.guest = "guest", .vcpu = 2, .thread = f->victim.tid};
+    struct vh_target target = {.guest = "guest", .vcpu = 2, .thread = f->stage.victim.tid};
     bool retry = false;
 
     vh_cpuset_add(&absent.cpus, VH_HOST_CPUS_MAX - 1);
@@ -334,7 +311,7 @@ static void test_host_cpu_offline(struct fixture *f, G_GNUC_UNUSED gconstpointer
     vh_actuate_want(actuate, &target, 0, 2, &absent);
     vh_actuate_end(actuate, "hint", &retry);
     g_assert_true(retry);
-    assert_cpus(f->victim.tid, &f->floating);
+    assert_cpus(f->stage.victim.tid, &f->floating);
     /* Not tried again before something has changed, then it is. */
     retry = false;
     vh_actuate_begin(actuate, reason_of, NULL);
@@ -343,7 +320,7 @@ static void test_host_cpu_offline(struct fixture *f, G_GNUC_UNUSED gconstpointer
     g_assert_false(retry);
     vh_actuate_forgive(actuate);
     round_with(f, actuate, &f->first, "online again");
-    assert_cpus(f->victim.tid, &f->first);
+    assert_cpus(f->stage.victim.tid, &f->first);
     vh_actuate_free(actuate, "end");
 }
 
@@ -356,20 +333,20 @@ static void test_drift(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
         g_test_skip("one CPU: pinned and floating look alike");
         return;
     }
-    actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
+    actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
     round_with(f, actuate, &f->first, "hint");
-    g_assert_cmpint(sched_setaffinity(f->victim.tid, sizeof(f->floating), (void *)&f->floating), ==, 0);
+    g_assert_cmpint(sched_setaffinity(f->stage.victim.tid, sizeof(f->floating), (void *)&f->floating), ==, 0);
     vh_actuate_forgive(actuate);
     round_with(f, actuate, &f->first, "the host's CPUs have changed");
-    assert_cpus(f->victim.tid, &f->first);
+    assert_cpus(f->stage.victim.tid, &f->first);
     vh_actuate_free(actuate, "end");
-    assert_cpus(f->victim.tid, &f->floating);
+    assert_cpus(f->stage.victim.tid, &f->floating);
 }
 
 /* The mask that is put back is the one from just before the pin, not from when the vCPU was first seen. */
 static void test_changed_in_between(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    VhActuate *actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
     struct vh_cpuset last = {{0}};
 
     vh_cpuset_add(&last, (unsigned)vh_cpuset_next(&f->floating, 0));
@@ -378,11 +355,11 @@ static void test_changed_in_between(struct fixture *f, G_GNUC_UNUSED gconstpoint
         vh_cpuset_sub(&last, &f->first);
     }
     round_with(f, actuate, NULL, "start");
-    g_assert_cmpint(sched_setaffinity(f->victim.tid, sizeof(last), (void *)&last), ==, 0);
+    g_assert_cmpint(sched_setaffinity(f->stage.victim.tid, sizeof(last), (void *)&last), ==, 0);
     round_with(f, actuate, &f->first, "hint");
-    assert_cpus(f->victim.tid, &f->first);
+    assert_cpus(f->stage.victim.tid, &f->first);
     round_with(f, actuate, NULL, "exit");
-    assert_cpus(f->victim.tid, &last);
+    assert_cpus(f->stage.victim.tid, &last);
     vh_actuate_free(actuate, "end");
 }
 
@@ -390,7 +367,7 @@ static void test_file_is_locked(struct fixture *f, G_GNUC_UNUSED gconstpointer d
 {
     g_autoptr(GError) error = NULL;
 
-    g_assert_null(vh_saved_open(f->path, &error));
+    g_assert_null(vh_saved_open(f->stage.path, &error));
     g_assert_error(error, VH_ERROR, VH_ERROR_BUSY);
 }
 
@@ -398,10 +375,10 @@ static void test_file_is_damaged(struct fixture *f, G_GNUC_UNUSED gconstpointer 
 {
     g_autoptr(GError) error = NULL;
 
-    vh_saved_close(f->saved);
-    g_assert_true(g_file_set_contents(f->path, "something else", -1, NULL));
-    f->saved = vh_saved_open(f->path, &error);
-    g_assert_null(f->saved);
+    vh_saved_close(f->stage.saved);
+    g_assert_true(g_file_set_contents(f->stage.path, "something else", -1, NULL));
+    f->stage.saved = vh_saved_open(f->stage.path, &error);
+    g_assert_null(f->stage.saved);
     g_assert_error(error, VH_ERROR, VH_ERROR_FAILED);
 }
 
@@ -410,12 +387,12 @@ static void test_slots_run_out(struct fixture *f, G_GNUC_UNUSED gconstpointer da
     struct vh_saved_slot *slot = NULL;
 
     for (guint i = 0; i < VH_SAVED_MAX; i++) {
-        slot = vh_saved_take(f->saved);
+        slot = vh_saved_take(f->stage.saved);
         g_assert_nonnull(slot);
     }
-    g_assert_null(vh_saved_take(f->saved));
-    vh_saved_free_slot(f->saved, slot);
-    g_assert_true(vh_saved_take(f->saved) == slot);
+    g_assert_null(vh_saved_take(f->stage.saved));
+    vh_saved_free_slot(f->stage.saved, slot);
+    g_assert_true(vh_saved_take(f->stage.saved) == slot);
 }
 
 #define ADD(name, func) g_test_add("/actuate/" name, struct fixture, NULL, set_up, func, tear_down)

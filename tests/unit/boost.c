@@ -14,52 +14,34 @@
 #include "boost-cgroup.h"
 #include "error.h"
 #include "scratch.h"
-#include "victim.h"
+#include "stage.h"
 
 #define MS ((guint64)1000000) /* in ns */
 
 struct fixture {
-    char *directory;
-    char *path;
-    VhSaved *saved;
-    VhJournal *journal;
-    struct victim victim;
+    struct stage stage;
     struct vh_target target;
     bool allowed; /* to raise priorities */
 };
 
 static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    g_autofree char *journal = NULL;
-    g_autoptr(GError) error = NULL;
-
-    f->directory = g_dir_make_tmp("vhint-XXXXXX", NULL);
-    f->path = g_build_filename(f->directory, "saved", NULL);
-    journal = g_build_filename(f->directory, "journal", NULL);
-    f->saved = vh_saved_open(f->path, &error);
-    g_assert_no_error(error);
-    f->journal = vh_journal_new(journal, &error);
-    g_assert_no_error(error);
-    victim_start(&f->victim);
-    f->target = (struct vh_target){.guest = "guest", .vcpu = 2, .thread = f->victim.tid};
-    f->allowed = setpriority(PRIO_PROCESS, (id_t)f->victim.tid, -1) == 0;
-    setpriority(PRIO_PROCESS, (id_t)f->victim.tid, 0);
+    stage_begin(&f->stage);
+    f->target = (struct vh_target){.guest = "guest", .vcpu = 2, .thread = f->stage.victim.tid};
+    f->allowed = setpriority(PRIO_PROCESS, (id_t)f->stage.victim.tid, -1) == 0;
+    setpriority(PRIO_PROCESS, (id_t)f->stage.victim.tid, 0);
     if (!f->allowed)
         g_test_skip("no right to raise priorities: run as root");
 }
 
 static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    victim_end(&f->victim);
-    vh_saved_close(f->saved);
-    vh_journal_free(f->journal);
-    scratch_remove(f->directory);
-    g_free(f->path);
+    stage_end(&f->stage);
 }
 
 static int nice_of(const struct fixture *f)
 {
-    return getpriority(PRIO_PROCESS, (id_t)f->victim.tid);
+    return getpriority(PRIO_PROCESS, (id_t)f->stage.victim.tid);
 }
 
 static char *reason_of(unsigned guest, unsigned vcpu, gpointer data)
@@ -86,10 +68,10 @@ static void assert_problem(struct fixture *f, VhActuate *actuate, const char *pa
     g_autofree char *former = NULL;
     const char *problem = NULL;
 
-    vh_actuate_describe(actuate, f->victim.tid, &former, &problem);
+    vh_actuate_describe(actuate, f->stage.victim.tid, &former, &problem);
     if (!strstr(problem, part))
         g_error("\"%s\" is not in \"%s\"", part, problem);
-    g_assert_null(vh_actuate_setting(actuate, f->victim.tid));
+    g_assert_null(vh_actuate_setting(actuate, f->stage.victim.tid));
 }
 
 static void test_nice(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
@@ -98,14 +80,14 @@ static void test_nice(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 
     if (!f->allowed)
         return;
-    actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_boost);
-    setpriority(PRIO_PROCESS, (id_t)f->victim.tid, 3);
+    actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_boost);
+    setpriority(PRIO_PROCESS, (id_t)f->stage.victim.tid, 3);
     round_with(f, actuate, VH_BOOST_NICE);
     g_assert_cmpint(nice_of(f), ==, VH_BOOST_NICE_VALUE);
-    g_assert_nonnull(vh_actuate_setting(actuate, f->victim.tid));
+    g_assert_nonnull(vh_actuate_setting(actuate, f->stage.victim.tid));
     round_with(f, actuate, VH_BOOST_COUNT);
     g_assert_cmpint(nice_of(f), ==, 3);
-    g_assert_null(vh_saved_next(f->saved, VH_SAVED_BOOST, NULL));
+    g_assert_null(vh_saved_next(f->stage.saved, VH_SAVED_BOOST, NULL));
     round_with(f, actuate, VH_BOOST_NICE);
     vh_actuate_free(actuate, "vhintd stops");
     g_assert_cmpint(nice_of(f), ==, 3);
@@ -119,16 +101,16 @@ static void test_others(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 
     if (!f->allowed)
         return;
-    actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_boost);
-    setpriority(PRIO_PROCESS, (id_t)f->victim.tid, -20);
+    actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_boost);
+    setpriority(PRIO_PROCESS, (id_t)f->stage.victim.tid, -20);
     round_with(f, actuate, VH_BOOST_NICE);
     assert_problem(f, actuate, "already");
     g_assert_cmpint(nice_of(f), ==, -20);
     round_with(f, actuate, VH_BOOST_COUNT);
-    g_assert_cmpint(sched_setscheduler(f->victim.tid, SCHED_IDLE, &param), ==, 0);
+    g_assert_cmpint(sched_setscheduler(f->stage.victim.tid, SCHED_IDLE, &param), ==, 0);
     round_with(f, actuate, VH_BOOST_NICE);
     assert_problem(f, actuate, "of its own");
-    g_assert_cmpint(sched_getscheduler(f->victim.tid), ==, SCHED_IDLE);
+    g_assert_cmpint(sched_getscheduler(f->stage.victim.tid), ==, SCHED_IDLE);
     vh_actuate_free(actuate, "end");
 }
 
@@ -144,21 +126,21 @@ static void test_rr(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_file_get_contents("/proc/sys/kernel/sched_rt_runtime_us", &runtime, NULL, NULL);
     g_assert_cmpint(sched_getaffinity(0, sizeof(own), &own), ==, 0);
     refused = vh_boost_refuse_rr(runtime, 0, (unsigned)CPU_COUNT(&own), false);
-    actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_boost);
-    setpriority(PRIO_PROCESS, (id_t)f->victim.tid, 5);
+    actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_boost);
+    setpriority(PRIO_PROCESS, (id_t)f->stage.victim.tid, 5);
     round_with(f, actuate, VH_BOOST_RR);
     if (refused) {
         assert_problem(f, actuate, refused);
     } else {
-        g_assert_cmpint(sched_getscheduler(f->victim.tid) & ~SCHED_RESET_ON_FORK, ==, SCHED_RR);
+        g_assert_cmpint(sched_getscheduler(f->stage.victim.tid) & ~SCHED_RESET_ON_FORK, ==, SCHED_RR);
         /* From one kind to another. */
         round_with(f, actuate, VH_BOOST_NICE);
-        g_assert_cmpint(sched_getscheduler(f->victim.tid), ==, SCHED_OTHER);
+        g_assert_cmpint(sched_getscheduler(f->stage.victim.tid), ==, SCHED_OTHER);
         g_assert_cmpint(nice_of(f), ==, VH_BOOST_NICE_VALUE);
         round_with(f, actuate, VH_BOOST_RR);
     }
     vh_actuate_free(actuate, "end");
-    g_assert_cmpint(sched_getscheduler(f->victim.tid), ==, SCHED_OTHER);
+    g_assert_cmpint(sched_getscheduler(f->stage.victim.tid), ==, SCHED_OTHER);
     g_assert_cmpint(nice_of(f), ==, 5);
 }
 
@@ -182,11 +164,11 @@ static void test_uclamp(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 
     if (!f->allowed)
         return;
-    actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_boost);
+    actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_boost);
     round_with(f, actuate, VH_BOOST_UCLAMP);
-    if (!vh_actuate_setting(actuate, f->victim.tid)) {
+    if (!vh_actuate_setting(actuate, f->stage.victim.tid)) {
         assert_problem(f, actuate, "CONFIG_UCLAMP_TASK");
-        g_assert_null(vh_saved_next(f->saved, VH_SAVED_BOOST, NULL));
+        g_assert_null(vh_saved_next(f->stage.saved, VH_SAVED_BOOST, NULL));
     }
     vh_actuate_free(actuate, "end");
 }
@@ -201,10 +183,10 @@ static void test_crash(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 
     if (!f->allowed)
         return;
-    vh_saved_close(f->saved);
+    vh_saved_close(f->stage.saved);
     child = fork();
     if (child == 0) {
-        VhSaved *saved = vh_saved_open(f->path, NULL);
+        VhSaved *saved = vh_saved_open(f->stage.path, NULL);
         union vh_setting boost = {.boost = VH_BOOST_NICE};
         VhHold *hold = saved ? vh_actuator_boost.probe(saved, &f->target, NULL) : NULL;
 
@@ -213,37 +195,37 @@ static void test_crash(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_cmpint(waitpid(child, &status, 0), ==, child);
     g_assert_cmpint(status, ==, 0);
     g_assert_cmpint(nice_of(f), ==, VH_BOOST_NICE_VALUE);
-    f->saved = vh_saved_open(f->path, NULL);
-    g_assert_nonnull(f->saved);
-    actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_pin);
+    f->stage.saved = vh_saved_open(f->stage.path, NULL);
+    g_assert_nonnull(f->stage.saved);
+    actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
     g_assert_cmpint(nice_of(f), ==, VH_BOOST_NICE_VALUE);
     vh_actuate_free(actuate, "end");
-    actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_boost);
+    actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_boost);
     g_assert_cmpint(nice_of(f), ==, 0);
-    g_assert_null(vh_saved_next(f->saved, VH_SAVED_BOOST, NULL));
+    g_assert_null(vh_saved_next(f->stage.saved, VH_SAVED_BOOST, NULL));
     vh_actuate_free(actuate, "end");
 }
 
 /* A file of the version before, which knew pins only, is taken over. */
 static void test_former_file(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    struct vh_saved_slot *slot = vh_saved_take(f->saved);
+    struct vh_saved_slot *slot = vh_saved_take(f->stage.saved);
     g_autofree char *text = NULL;
     gsize size = 0;
 
     slot->state = VH_SAVED_APPLIED;
     slot->thread = 1234;
-    vh_saved_close(f->saved);
-    g_assert_true(g_file_get_contents(f->path, &text, &size, NULL));
+    vh_saved_close(f->stage.saved);
+    g_assert_true(g_file_get_contents(f->stage.path, &text, &size, NULL));
     g_assert_cmpmem(text, 8, "vhsaved2", 8);
     text[7] = '1';
-    g_assert_true(g_file_set_contents(f->path, text, (gssize)size, NULL));
-    f->saved = vh_saved_open(f->path, NULL);
-    g_assert_nonnull(f->saved);
-    slot = vh_saved_next(f->saved, VH_SAVED_MASK, NULL);
+    g_assert_true(g_file_set_contents(f->stage.path, text, (gssize)size, NULL));
+    f->stage.saved = vh_saved_open(f->stage.path, NULL);
+    g_assert_nonnull(f->stage.saved);
+    slot = vh_saved_next(f->stage.saved, VH_SAVED_MASK, NULL);
     g_assert_nonnull(slot);
     g_assert_cmpint(slot->thread, ==, 1234);
-    vh_saved_free_slot(f->saved, slot);
+    vh_saved_free_slot(f->stage.saved, slot);
 }
 
 static void test_thread_gone(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
@@ -252,11 +234,11 @@ static void test_thread_gone(struct fixture *f, G_GNUC_UNUSED gconstpointer data
 
     if (!f->allowed)
         return;
-    actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_boost);
+    actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_boost);
     round_with(f, actuate, VH_BOOST_NICE);
-    victim_end(&f->victim);
+    victim_end(&f->stage.victim);
     round_with(f, actuate, VH_BOOST_COUNT);
-    g_assert_null(vh_saved_next(f->saved, VH_SAVED_BOOST, NULL));
+    g_assert_null(vh_saved_next(f->stage.saved, VH_SAVED_BOOST, NULL));
     vh_actuate_free(actuate, "end");
 }
 
@@ -271,7 +253,7 @@ static void write_at(const struct fixture *f, const char *path, const char *form
     va_start(args, format);
     text = g_strdup_vprintf(format, args);
     va_end(args);
-    scratch_write(f->directory, path, text);
+    scratch_write(f->stage.directory, path, text);
 }
 
 static void mount_both(const struct fixture *f)
@@ -280,7 +262,7 @@ static void mount_both(const struct fixture *f)
              "30 20 0:26 / %s/v2 rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
              "31 20 0:27 / %s/cpuset rw - cgroup cgroup rw,cpuset\n"
              "32 20 0:28 / %s/v1 rw shared:9 - cgroup cgroup rw,cpu,cpuacct\n",
-             f->directory, f->directory, f->directory);
+             f->stage.directory, f->stage.directory, f->stage.directory);
 }
 
 static void test_weight_files(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
@@ -294,7 +276,7 @@ static void test_weight_files(struct fixture *f, G_GNUC_UNUSED gconstpointer dat
     write_at(f, "4242/cgroup", "5:cpuset:/\n4:cpu,cpuacct:/\n0::/machine/one.scope/vcpu0\n");
     write_at(f, "v2/machine/one.scope/vcpu0/cpu.weight", "100\n");
     write_at(f, "v2/machine/one.scope/vcpu0/cgroup.threads", "4242\n");
-    g_assert_cmpint(vh_weight_find(f->directory, tid, &file, &error), ==, 0);
+    g_assert_cmpint(vh_weight_find(f->stage.directory, tid, &file, &error), ==, 0);
     g_assert_no_error(error);
     g_assert_true(g_str_has_suffix(file.path, "/v2/machine/one.scope/vcpu0/cpu.weight"));
     g_assert_cmpuint(file.most, ==, 10000);
@@ -303,22 +285,22 @@ static void test_weight_files(struct fixture *f, G_GNUC_UNUSED gconstpointer dat
     g_clear_pointer(&file.path, g_free);
     /* With another thread in it. */
     write_at(f, "v2/machine/one.scope/vcpu0/cgroup.threads", "4242\n4243\n");
-    g_assert_cmpint(vh_weight_find(f->directory, tid, &file, &error), ==, -1);
+    g_assert_cmpint(vh_weight_find(f->stage.directory, tid, &file, &error), ==, -1);
     g_assert_nonnull(strstr(error->message, "other threads"));
     g_clear_error(&error);
     /* Version 1 beside it. */
     write_at(f, "4242/cgroup", "5:cpuset:/\n4:cpu,cpuacct:/machine/vcpu0\n0::/\n");
     write_at(f, "v1/machine/vcpu0/cpu.shares", "1024\n");
     write_at(f, "v1/machine/vcpu0/tasks", "4242\n");
-    g_assert_cmpint(vh_weight_find(f->directory, tid, &file, &error), ==, 0);
+    g_assert_cmpint(vh_weight_find(f->stage.directory, tid, &file, &error), ==, 0);
     g_assert_true(g_str_has_suffix(file.path, "/v1/machine/vcpu0/cpu.shares"));
     g_clear_pointer(&file.path, g_free);
     /* In the root of both, and gone. */
     write_at(f, "4242/cgroup", "4:cpu,cpuacct:/\n0::/\n");
-    g_assert_cmpint(vh_weight_find(f->directory, tid, &file, &error), ==, -1);
+    g_assert_cmpint(vh_weight_find(f->stage.directory, tid, &file, &error), ==, -1);
     g_assert_nonnull(strstr(error->message, "no CPU weight"));
     g_clear_error(&error);
-    g_assert_cmpint(vh_weight_find(f->directory, 4243, &file, &error), ==, -1);
+    g_assert_cmpint(vh_weight_find(f->stage.directory, 4243, &file, &error), ==, -1);
     g_assert_error(error, VH_ERROR, VH_ERROR_NOT_CONNECTED);
 }
 
@@ -340,12 +322,12 @@ static void test_weight_moved(struct fixture *f, G_GNUC_UNUSED gconstpointer dat
         return;
     }
     g_assert_cmpint(g_mkdir(second, 0755), ==, 0);
-    g_assert_cmpint(vh_weight_write(tasks, (uint64_t)f->victim.tid), ==, 0);
-    actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_boost);
+    g_assert_cmpint(vh_weight_write(tasks, (uint64_t)f->stage.victim.tid), ==, 0);
+    actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_boost);
     round_with(f, actuate, VH_BOOST_WEIGHT);
     g_assert_cmpint(vh_weight_read(shares, &weight), ==, 0);
     g_assert_cmpuint(weight, ==, 1024 * VH_BOOST_WEIGHT_FACTOR);
-    g_assert_cmpint(vh_weight_write(tasks_b, (uint64_t)f->victim.tid), ==, 0);
+    g_assert_cmpint(vh_weight_write(tasks_b, (uint64_t)f->stage.victim.tid), ==, 0);
     /* Noticed, put back where it was changed, and done anew where the thread is now. */
     vh_actuate_forgive(actuate);
     round_with(f, actuate, VH_BOOST_WEIGHT);
@@ -362,11 +344,11 @@ static void test_weight_moved(struct fixture *f, G_GNUC_UNUSED gconstpointer dat
     g_assert_cmpuint(weight, ==, 77);
     /* The cgroup is gone. */
     round_with(f, actuate, VH_BOOST_WEIGHT);
-    g_assert_cmpint(vh_weight_write(tasks_root, (uint64_t)f->victim.tid), ==, 0);
+    g_assert_cmpint(vh_weight_write(tasks_root, (uint64_t)f->stage.victim.tid), ==, 0);
     g_assert_cmpint(g_rmdir(second), ==, 0);
     g_assert_cmpint(g_rmdir(first), ==, 0);
     vh_actuate_free(actuate, "end");
-    g_assert_null(vh_saved_next(f->saved, VH_SAVED_BOOST, NULL));
+    g_assert_null(vh_saved_next(f->stage.saved, VH_SAVED_BOOST, NULL));
 }
 
 /* ---- the budget ---- */

@@ -6,18 +6,13 @@
 
 #include "actuate.h"
 #include "error.h"
-#include "scratch.h"
-#include "victim.h"
+#include "stage.h"
 
 #define MIB ((guint64)1 << 20)
 
 /* Answers at once, and from the test's own stack: as QEMU never does, and may. */
 struct fixture {
-    char *directory;
-    char *path;
-    VhSaved *saved;
-    VhJournal *journal;
-    struct victim victim;
+    struct stage stage;
     struct vh_config_guest config;
     VhQmp *monitor;
     VhRamDevice *device;
@@ -120,8 +115,8 @@ static void open_device(struct fixture *f)
     f->monitor = vh_qmp_new_over(&road, f);
     f->device = vh_ram_device_new(&f->config, on_changed, f);
     vh_ram_device_monitor(f->device, f->monitor);
-    f->target =
-        (struct vh_target){.guest = "guest", .vcpu = VH_TARGET_GUEST, .thread = f->victim.tid, .ram = f->device};
+    f->target = (struct vh_target){
+        .guest = "guest", .vcpu = VH_TARGET_GUEST, .thread = f->stage.victim.tid, .ram = f->device};
 }
 
 static void close_device(struct fixture *f)
@@ -133,32 +128,18 @@ static void close_device(struct fixture *f)
 
 static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    g_autofree char *journal = NULL;
-    g_autoptr(GError) error = NULL;
-
-    f->directory = g_dir_make_tmp("vhint-XXXXXX", NULL);
-    f->path = g_build_filename(f->directory, "saved", NULL);
-    journal = g_build_filename(f->directory, "journal", NULL);
-    f->saved = vh_saved_open(f->path, &error);
-    g_assert_no_error(error);
-    f->journal = vh_journal_new(journal, &error);
-    g_assert_no_error(error);
+    stage_begin(&f->stage);
     f->unanswered = g_ptr_array_new();
     f->balloon = true;
     f->size = 256 * MIB;
-    victim_start(&f->victim);
     open_device(f);
 }
 
 static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     close_device(f);
-    victim_end(&f->victim);
-    vh_saved_close(f->saved);
-    vh_journal_free(f->journal);
-    scratch_remove(f->directory);
+    stage_end(&f->stage);
     g_ptr_array_unref(f->unanswered);
-    g_free(f->path);
 }
 
 /* Turns the main loop until the device is known. */
@@ -225,7 +206,7 @@ static void test_virtio_mem(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 
 static void test_act_and_revert(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    VhActuate *actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_memory);
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_memory);
     g_autofree char *former = NULL;
     const char *problem = NULL;
 
@@ -233,63 +214,63 @@ static void test_act_and_revert(struct fixture *f, G_GNUC_UNUSED gconstpointer d
     round_with(f, actuate, 300 * MIB);
     g_assert_cmpuint(f->size, ==, 300 * MIB);
     round_with(f, actuate, 400 * MIB);
-    vh_actuate_describe(actuate, f->victim.tid, &former, &problem);
+    vh_actuate_describe(actuate, f->stage.victim.tid, &former, &problem);
     g_assert_cmpstr(former, ==, "256 MiB");
     g_assert_cmpuint(round_with(f, actuate, 0), ==, 1);
     g_assert_cmpuint(f->size, ==, 256 * MIB);
-    g_assert_null(vh_saved_next(f->saved, VH_SAVED_MEMORY, NULL));
+    g_assert_null(vh_saved_next(f->stage.saved, VH_SAVED_MEMORY, NULL));
     round_with(f, actuate, 300 * MIB);
     vh_actuate_free(actuate, "the end");
     g_assert_cmpuint(f->size, ==, 256 * MIB);
-    g_assert_null(vh_saved_next(f->saved, VH_SAVED_MEMORY, NULL));
+    g_assert_null(vh_saved_next(f->stage.saved, VH_SAVED_MEMORY, NULL));
 }
 
 /* The former value stays on record until QEMU has taken it. */
 static void test_unanswered(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    VhActuate *actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_memory);
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_memory);
 
     know(f);
     round_with(f, actuate, 300 * MIB);
     f->silent = true;
     vh_actuate_free(actuate, "the end");
     g_assert_true(vh_ram_device_busy(f->device));
-    g_assert_nonnull(vh_saved_next(f->saved, VH_SAVED_MEMORY, NULL));
+    g_assert_nonnull(vh_saved_next(f->stage.saved, VH_SAVED_MEMORY, NULL));
     f->silent = false;
     close_device(f); /* the monitor is gone before it has answered */
-    g_assert_nonnull(vh_saved_next(f->saved, VH_SAVED_MEMORY, NULL));
+    g_assert_nonnull(vh_saved_next(f->stage.saved, VH_SAVED_MEMORY, NULL));
     open_device(f);
     f->size = 300 * MIB; /* it had not heard either */
-    actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_memory);
+    actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_memory);
     g_assert_cmpuint(round_with(f, actuate, 0), ==, 1);
     g_assert_cmpuint(f->size, ==, 256 * MIB);
-    g_assert_null(vh_saved_next(f->saved, VH_SAVED_MEMORY, NULL));
+    g_assert_null(vh_saved_next(f->stage.saved, VH_SAVED_MEMORY, NULL));
     vh_actuate_free(actuate, "the end");
 }
 
 /* kill -9: a second daemon finds the file, and the guest asks still. */
 static void test_left_by_the_dead(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    VhActuate *actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_memory);
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_memory);
     g_autoptr(GError) error = NULL;
-    g_autofree char *copy = g_strconcat(f->path, "-later", NULL);
+    g_autofree char *copy = g_strconcat(f->stage.path, "-later", NULL);
     g_autofree char *bytes = NULL;
     gsize len = 0;
 
     know(f);
     round_with(f, actuate, 300 * MIB);
-    g_assert_true(g_file_get_contents(f->path, &bytes, &len, NULL));
+    g_assert_true(g_file_get_contents(f->stage.path, &bytes, &len, NULL));
     g_assert_true(g_file_set_contents(copy, bytes, (gssize)len, NULL));
     f->refuses = true; /* this one's end is not seen */
     vh_actuate_free(actuate, "the end");
     close_device(f);
     f->refuses = false;
     open_device(f);
-    vh_saved_close(f->saved);
-    f->saved = vh_saved_open(copy, &error);
+    vh_saved_close(f->stage.saved);
+    f->stage.saved = vh_saved_open(copy, &error);
     g_assert_no_error(error);
     g_assert_cmpuint(f->size, ==, 300 * MIB);
-    actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_memory);
+    actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_memory);
     g_assert_cmpuint(f->size, ==, 300 * MIB);
     round_with(f, actuate, 0);
     g_assert_cmpuint(f->size, ==, 256 * MIB);
@@ -302,16 +283,16 @@ static void test_left_by_the_dead(struct fixture *f, G_GNUC_UNUSED gconstpointer
 
 static void test_thread_gone(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    VhActuate *actuate = vh_actuate_new(f->saved, f->journal, &vh_actuator_memory);
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_memory);
 
     know(f);
     round_with(f, actuate, 300 * MIB);
-    victim_end(&f->victim);
+    victim_end(&f->stage.victim);
     round_with(f, actuate, 0);
     vh_actuate_free(actuate, "the end");
     g_assert_cmpuint(f->size, ==, 300 * MIB);
-    g_assert_null(vh_saved_next(f->saved, VH_SAVED_MEMORY, NULL));
-    victim_start(&f->victim);
+    g_assert_null(vh_saved_next(f->stage.saved, VH_SAVED_MEMORY, NULL));
+    victim_start(&f->stage.victim);
 }
 
 #define ADD(name, func) g_test_add("/ram/" name, struct fixture, NULL, set_up, func, tear_down)
