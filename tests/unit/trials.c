@@ -48,10 +48,10 @@ static void write_run(struct fixture *f)
 /* Another process's thread, which waits a quarter of the time; the other one waits three quarters. */
 static void write_hog(struct fixture *f)
 {
-    guint64 most = f->ticks * (guint64)6000000;
-    guint64 least = f->ticks * (guint64)2000000;
-    g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " 1\n",
-                                            f->other ? least : most, f->other ? most : least);
+    /* No longer than the 5 ms are, or it is not believed. */
+    guint64 ran = f->ticks * (guint64)(f->other ? 1000000 : 6000000);
+    guint64 waited = f->ticks * (guint64)(f->other ? 3000000 : 2000000);
+    g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " 1\n", ran, waited);
 
     scratch_write(f->directory, f->other ? OTHER_HOG "/schedstat" : HOG "/schedstat", text);
 }
