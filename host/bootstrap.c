@@ -15,7 +15,8 @@
  * nobody's; many systems mount /run without the right to run programs. */
 static const char *const places[] = {"/run/" INJECTOR, "/var/lib/" INJECTOR, "/root/." INJECTOR, NULL};
 
-/* $@: places. Prints what is there, a word and its value a line. */
+/* $@: places. Prints what is there, a word and its value a line. A place is cleared before anything is written to
+ * it: root may have let others into it. */
 static const char look_script[] =
     "PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin; umask 077; exec 2>/dev/null\n"
     "echo \"machine $(uname -m)\"\n"
@@ -23,12 +24,14 @@ static const char look_script[] =
     "    read -r name <\"$port/name\" && [ \"$name\" = " VH_PORT_NAME " ] && echo port yes\n"
     "done\n"
     "for process in /proc/[0-9]*; do\n"
-    "    read -r name <\"$process/comm\" && [ \"$name\" = " INJECTOR " ] && echo \"running ${process#/proc/}\"\n"
+    "    read -r name <\"$process/comm\" && [ \"$name\" = " INJECTOR
+    " ] && echo \"running ${process#/proc/}\" && exit\n"
     "done\n"
     "for place; do\n"
     "    made=\n"
     "    mkdir \"$place\" && made=yes\n"
     "    if [ -d \"$place\" ] && [ ! -L \"$place\" ] && [ -O \"$place\" ] && chmod 0700 \"$place\"; then\n"
+    "        rm -f \"$place/new\" \"$place/log\" \"$place/try\" \"$place/" INJECTOR "\"\n"
     "        printf '#!/bin/sh\\nexit 0\\n' >\"$place/try\" && chmod 0700 \"$place/try\" && \"$place/try\"\n"
     "        usable=$?\n"
     "        rm -f \"$place/try\"\n"

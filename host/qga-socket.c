@@ -67,7 +67,8 @@ static char *read_line(const struct road *road, gint64 end, GError **error)
     for (;;) {
         char bytes[4096];
         gssize len = 0;
-        const guint8 *stop = memchr(road->input->data + searched, '\n', road->input->len - searched);
+        guint left = road->input->len - searched;
+        const guint8 *stop = left ? memchr(road->input->data + searched, '\n', left) : NULL;
 
         if (stop) {
             gsize size = (gsize)(stop - road->input->data);

@@ -6,6 +6,7 @@ import unittest
 
 import vhtest
 from vhtest import guestagent, wait_for
+from vhtest.daemon import ENVIRONMENT, VHINTCTL
 from vhtest.guest import INJECTOR
 from vhtest.libvirt import Domain, Libvirt, LibvirtDaemon, missing
 
@@ -147,6 +148,20 @@ class Static(unittest.TestCase):
                                 name="org.vhint.0")
             wait_for(lambda: not self.guest.run("grep -x org.vhint.0 /sys/class/virtio-ports/*/name", check=False).code, 10,
                      "the port is back")
+
+    def test_one_call_at_a_time(self):
+        """Two calls, and nobody answers the one that is first; vhintd stops without waiting for that."""
+        daemon = self.serve()
+        calls = [vhtest.Process([VHINTCTL, "--socket", daemon.control, "bootstrap", "guest"], daemon.path(f"call{i}"), ENVIRONMENT)
+                 for i in range(2)]
+        for call in calls:
+            self.addCleanup(call.end, 9)
+        refused = wait_for(lambda: next((call for call in calls if not call.alive()), None), 10, "the second one is refused")
+        self.assertIn("guest is being bootstrapped already", vhtest.tail(refused.log))
+        waiting, = (call for call in calls if call is not refused)
+        self.assertTrue(waiting.alive())
+        daemon.stop()
+        self.assertNotEqual(waiting.popen.wait(10 * vhtest.SLOWNESS), 0)
 
     def test_no_such_file(self):
         daemon = BootstrapDaemon(self.guest)
