@@ -5,6 +5,8 @@ import subprocess
 import unittest
 
 import vhtest
+from vhtest import channel
+from vhtest.guest import INJECTOR
 
 
 def read(path):
@@ -43,6 +45,65 @@ class Build(unittest.TestCase):
             result = self.build(*args)
             self.assertNotEqual(result.returncode, 0, args)
             self.assertIn(text, result.stderr)
+
+
+class Append(unittest.TestCase):
+    """images/append, to the initrd of an image without an injector."""
+
+    def setUp(self):
+        self.directory = vhtest.temporary_directory()
+        self.image = vhtest.build_image(out=os.path.join(self.directory, "image"), injector=False)
+        self.initrd = os.path.join(self.image, "initrd")
+
+    def append(self, *args):
+        return subprocess.run([os.path.join(vhtest.TOP, "images/append"), "--injector", INJECTOR, *args],
+                              capture_output=True, text=True)
+
+    def test_boots_with_it(self):
+        """However long what is appended to: archives have to begin at a multiple of four."""
+        with open(self.initrd, "ab") as file:
+            file.write(bytes(-os.path.getsize(self.initrd) % 4 + 1))
+        self.assertEqual(self.append(self.initrd, self.initrd).stderr, "")
+        guest = self.enterContext(vhtest.Guest(image=self.image, fresh=True))
+        guest.wait_injector(guest.qmp.call)
+        self.assertEqual(guest.output(f"readlink /proc/{guest.injector_pid()}/exe"), "/vhint/vhint-injector")
+        host = channel.Channel(guest.channel_path)
+        self.addCleanup(host.close)
+        self.assertEqual(host.start(), {})
+        self.assertEqual(host.release, guest.output("uname -r"))
+
+    def test_same_inputs_same_bytes(self):
+        before = read(self.initrd)
+        os.chmod(self.initrd, 0o600)
+        for out in ("first", "second"):
+            self.assertEqual(self.append(self.initrd, os.path.join(self.directory, out)).returncode, 0)
+        self.assertEqual(read(self.initrd), before)
+        first = read(os.path.join(self.directory, "first"))
+        self.assertEqual(first, read(os.path.join(self.directory, "second")))
+        self.assertTrue(first.startswith(before))
+        self.assertEqual(os.stat(os.path.join(self.directory, "first")).st_mode & 0o777, 0o600)
+        self.assertEqual(sorted(os.listdir(self.directory)), ["first", "image", "second"])
+
+    def test_links_of_the_distribution_stay(self):
+        """A directory in what is appended would take the place of a link such as /bin."""
+        self.append(self.initrd, os.path.join(self.directory, "out"))
+        appended = read(os.path.join(self.directory, "out"))[os.path.getsize(self.initrd):].lstrip(b"\0")
+        names = subprocess.run(["cpio", "--quiet", "-t"], input=appended, capture_output=True, check=True).stdout.decode().split()
+        self.assertEqual({name.split("/")[0] for name in names}, {"conf", "scripts", "vhint"})
+
+    def test_refusals_name_the_thing(self):
+        out = os.path.join(self.directory, "out")
+        for args, text in (([], "INITRD and OUT"), (["/none", out], "/none"),
+                           (["--injector", "/bin/ls", self.initrd, out], "INITRD and OUT")):
+            result = self.append(*args)
+            self.assertNotEqual(result.returncode, 0, args)
+            self.assertIn(text, result.stderr)
+        for injector, text in (("/bin/ls", "not statically linked"), (__file__, "is no program"), ("/none", "/none")):
+            result = subprocess.run([os.path.join(vhtest.TOP, "images/append"), "--injector", injector, self.initrd, out],
+                                    capture_output=True, text=True)
+            self.assertNotEqual(result.returncode, 0)
+            self.assertIn(text, result.stderr)
+        self.assertEqual(os.listdir(self.directory), ["image"])
 
 
 class Boot(unittest.TestCase):
