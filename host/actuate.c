@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "orphans.h"
+#include "tid.h"
 
 static void item_free(gpointer data)
 {
@@ -43,29 +44,28 @@ static void on_orphan(const char *guest, pid_t thread, gpointer data)
                     NULL);
 }
 
-static void recover_all(VhActuate *actuate)
+static void recover(VhActuate *actuate, struct vh_saved_slot *slot)
 {
-    struct vh_saved_slot *slot = NULL;
-    VhOrphans *orphans = actuate->actuator->adopt ? vh_orphans_new(actuate->saved) : NULL;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *what = step_name(actuate, "un", slot->vcpu, slot->thread);
+    g_autofree char *guest = g_strndup(slot->guest, sizeof(slot->guest));
+    int result = actuate->actuator->recover(actuate->saved, slot, &error);
 
-    while ((slot = vh_saved_next(actuate->saved, actuate->actuator->saved, slot))) {
-        g_autoptr(GError) error = NULL;
-        g_autofree char *what = step_name(actuate, "un", slot->vcpu, slot->thread);
-        g_autofree char *guest = g_strndup(slot->guest, sizeof(slot->guest));
-        int result = actuate->actuator->recover(actuate->saved, slot, &error);
+    if (result < 0)
+        vh_journal_step(actuate->journal, guest, what, error->message, NULL, NULL);
+    else if (result == 0)
+        vh_journal_step(actuate->journal, guest, what, "left by a daemon that died", NULL, NULL);
+}
 
-        if (result < 0)
-            vh_journal_step(actuate->journal, guest, what, error->message, NULL, NULL);
-        else if (result == 0)
-            vh_journal_step(actuate->journal, guest, what, "left by a daemon that died", NULL, NULL);
-    }
-    if (!orphans)
-        return;
+static void recover_orphans(VhActuate *actuate)
+{
+    VhOrphans *orphans = vh_orphans_new(actuate->saved);
+
     vh_orphans_put_back(orphans, on_orphan, actuate);
     vh_orphans_free(orphans);
 }
 
-VhActuate *vh_actuate_new(VhSaved *saved, VhJournal *journal, const struct vh_actuator *actuator)
+VhActuate *vh_actuate_new_adopting(VhSaved *saved, VhJournal *journal, const struct vh_actuator *actuator)
 {
     VhActuate *actuate = g_new0(VhActuate, 1);
 
@@ -73,8 +73,27 @@ VhActuate *vh_actuate_new(VhSaved *saved, VhJournal *journal, const struct vh_ac
     actuate->journal = journal;
     actuate->actuator = actuator;
     actuate->items = g_hash_table_new_full(NULL, NULL, NULL, item_free);
-    recover_all(actuate);
+    if (actuator->adopt)
+        recover_orphans(actuate);
     return actuate;
+}
+
+VhActuate *vh_actuate_new(VhSaved *saved, VhJournal *journal, const struct vh_actuator *actuator)
+{
+    VhActuate *actuate = vh_actuate_new_adopting(saved, journal, actuator);
+    struct vh_saved_slot *slot = NULL;
+
+    while ((slot = vh_saved_next(saved, actuator->saved, slot)))
+        recover(actuate, slot);
+    return actuate;
+}
+
+void vh_actuate_adopted(VhActuate *actuate)
+{
+    struct vh_saved_slot *slot = NULL;
+
+    while ((slot = vh_saved_next_left(actuate->saved, slot)))
+        recover(actuate, slot);
 }
 
 /* Puts the former state back. Returns whether there was anything to undo. */
@@ -112,6 +131,22 @@ void vh_actuate_free(VhActuate *actuate, const char *why)
         return;
     vh_actuate_begin(actuate, NULL, NULL);
     vh_actuate_end(actuate, why, NULL);
+    g_hash_table_unref(actuate->items);
+    g_free(actuate);
+}
+
+void vh_actuate_leave(VhActuate *actuate)
+{
+    GHashTableIter iter;
+    gpointer value = NULL;
+
+    g_hash_table_iter_init(&iter, actuate->items);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const struct item *item = value;
+
+        if (item->hold)
+            actuate->actuator->leave(item->hold);
+    }
     g_hash_table_unref(actuate->items);
     g_free(actuate);
 }
@@ -183,6 +218,12 @@ static struct item *learn(VhActuate *actuate, const struct vh_target *target)
     item->since = g_get_monotonic_time();
     g_hash_table_insert(actuate->items, GINT_TO_POINTER(target->thread), item);
     return item;
+}
+
+void vh_actuate_take_over(VhActuate *actuate, const struct vh_target *target)
+{
+    if (!vh_actuate_find(actuate, target->thread) && vh_saved_is_left(actuate->saved, target->thread))
+        learn(actuate, target);
 }
 
 void vh_actuate_want(VhActuate *actuate, const struct vh_target *target, unsigned guest, unsigned vcpu,
@@ -332,7 +373,11 @@ bool vh_actuate_check(VhActuate *actuate, const char *guest)
 void vh_actuate_yield(VhActuate *actuate, pid_t thread)
 {
     struct item *item = vh_actuate_find(actuate, thread);
+    uint64_t start = 0;
 
+    /* No round has named it yet. */
+    if (!item && vh_tid_start(thread, &start) == 0)
+        vh_saved_free_slot(actuate->saved, vh_saved_claim(actuate->saved, thread, start));
     if (!item)
         return;
     if (item->hold)

@@ -14,9 +14,17 @@ typedef struct VhActuate VhActuate;
 
 /* Puts back what a dead daemon left applied in `saved`. All are borrowed. */
 VhActuate *vh_actuate_new(VhSaved *saved, VhJournal *journal, const struct vh_actuator *actuator);
+/* Leaves it as it is, but for threads that inherited it. */
+VhActuate *vh_actuate_new_adopting(VhSaved *saved, VhJournal *journal, const struct vh_actuator *actuator);
+/* Before the first round: takes over what is left for this thread, if anything is. */
+void vh_actuate_take_over(VhActuate *actuate, const struct vh_target *target);
+/* After it: puts back what is still left. */
+void vh_actuate_adopted(VhActuate *actuate);
 
 /* Reverts everything, saying `why`, and ends. */
 void vh_actuate_free(VhActuate *actuate, const char *why);
+/* Ends; what is in force stays so, on record for the next daemon. Only for actuators with leave. */
+void vh_actuate_leave(VhActuate *actuate);
 
 /* The reason for what a thread gets: `guest` and `vcpu` as given to vh_actuate_want. g_free() it. */
 typedef char *(*VhActuateReason)(unsigned guest, unsigned vcpu, gpointer data);

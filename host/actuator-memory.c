@@ -228,5 +228,6 @@ const struct vh_actuator vh_actuator_memory = {
     .same = same,
     .text = text,
     .forget = forget,
+    .leave = forget,
     .recover = recover,
 };

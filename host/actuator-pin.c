@@ -14,6 +14,7 @@ struct VhHold {
     VhSaved *saved;
     struct vh_target target; /* guest unused */
     bool assumed;            /* the former mask: not to be read */
+    bool found;              /* its mask was changed by a former daemon */
     struct vh_saved_slot *slot;
     int alive;               /* fd of /proc/TID/comm: readable as long as this very thread lives */
     struct vh_cpuset active; /* sched_getaffinity's answer when the former mask was noted */
@@ -42,12 +43,25 @@ static int read_mask(pid_t thread, struct vh_cpuset *cpus)
     return vh_cpuset_parse(cpus, list, NULL) < 0 ? -ERANGE : 0;
 }
 
-static void forget(VhHold *hold)
+static void hold_free(VhHold *hold)
 {
-    vh_saved_free_slot(hold->saved, hold->slot);
     if (hold->alive >= 0)
         close(hold->alive);
     g_free(hold);
+}
+
+static void forget(VhHold *hold)
+{
+    vh_saved_free_slot(hold->saved, hold->slot);
+    hold_free(hold);
+}
+
+static void leave(VhHold *hold)
+{
+    if (hold->slot->state == VH_SAVED_APPLIED)
+        hold_free(hold);
+    else
+        forget(hold);
 }
 
 static int note_former(VhHold *hold)
@@ -59,11 +73,18 @@ static int note_former(VhHold *hold)
 
 static VhHold *probe(VhSaved *saved, const struct vh_target *target, GError **error)
 {
+    uint64_t start = 0;
+    int alive = vh_tid_open(target->thread);
+    int result = alive < 0 ? -errno : vh_tid_start(target->thread, &start);
+    struct vh_saved_slot *slot = result == 0 ? vh_saved_claim(saved, target->thread, start) : NULL;
+    bool left = slot != NULL;
     VhHold *hold = NULL;
-    struct vh_saved_slot *slot = vh_saved_take(saved);
-    int result = 0;
 
+    if (!slot)
+        slot = vh_saved_take(saved);
     if (!slot) {
+        if (alive >= 0)
+            close(alive);
         g_set_error(error, VH_ERROR, VH_ERROR_FAILED, "more than %u threads under management", VH_SAVED_MAX);
         return NULL;
     }
@@ -71,19 +92,26 @@ static VhHold *probe(VhSaved *saved, const struct vh_target *target, GError **er
     hold->saved = saved;
     hold->target = *target;
     hold->slot = slot;
-    hold->alive = vh_tid_open(target->thread);
-    result = hold->alive < 0 ? -errno : vh_tid_start(target->thread, &slot->start);
+    hold->alive = alive;
+    hold->found = left;
+    slot->start = start;
     slot->kind = VH_SAVED_MASK;
     slot->thread = target->thread;
     slot->vcpu = target->vcpu;
     g_strlcpy(slot->guest, target->guest, sizeof(slot->guest));
-    if (result == 0)
+    if (result == 0 && !left)
         result = note_former(hold);
     if (result == 0)
         return hold;
     vh_tid_fail(error, -result, "probing it", target->thread);
     forget(hold);
     return NULL;
+}
+
+/* Whatever it has now counts as what was applied: if it is something else, it is done again or put back. */
+static bool found(const VhHold *hold, union vh_setting *setting)
+{
+    return hold->found && vh_thread_cpus(hold->target.thread, &setting->cpus);
 }
 
 /* Between probe and here somebody may have changed the mask. */
@@ -235,11 +263,13 @@ const struct vh_actuator vh_actuator_pin = {
     .same = same,
     .text = text,
     .probe = probe,
+    .found = found,
     .assume = assume,
     .apply = apply,
     .adopt = adopt,
     .revert = revert,
     .former = former,
     .forget = forget,
+    .leave = leave,
     .recover = recover,
 };

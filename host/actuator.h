@@ -39,8 +39,8 @@ struct vh_actuator {
     /* Before apply: the former mask is `cpus`, whatever the thread has now, until it is put back. NULL: no mask is
      * changed. */
     void (*assume)(VhHold *hold, const struct vh_cpuset *cpus);
-    /* Was it applied before the probe, by a daemon that died, and could not be put back yet? Then `setting` is
-     * what was applied. NULL: recover puts everything back. */
+    /* Was it applied before the probe, by a former daemon, and has not been put back? Then `setting` is what is in
+     * force. NULL: nothing is ever found. */
     bool (*found)(const VhHold *hold, union vh_setting *setting);
     /* 0, or -1 and an error: VH_ERROR_NOT_CONNECTED when the thread is gone, VH_ERROR_INVALID_ARGUMENT when no CPU
      * of those wanted is online, VH_ERROR_REFUSED when its control group bars some, VH_ERROR_FAILED. The former
@@ -60,6 +60,8 @@ struct vh_actuator {
     char *(*text)(const union vh_setting *setting);
     /* Ends the hold; does not revert. */
     void (*forget)(VhHold *hold);
+    /* Ends the hold; what is in force stays so and on record, for the next daemon. NULL: it is to be reverted. */
+    void (*leave)(VhHold *hold);
     /* Puts back what a dead daemon left applied in `slot`, which is freed. 0; -1 and an error, NOT_CONNECTED when
      * the thread is gone, and with it all need; 1: the slot stays, to be found by probe. */
     int (*recover)(VhSaved *saved, struct vh_saved_slot *slot, GError **error);

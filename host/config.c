@@ -20,8 +20,8 @@ struct source {
     GError **error;
 };
 
-static const char *const daemon_keys[] = {"run-dir", "state-dir", "control",  "program-dir", "policy-dir",
-                                          "journal", "metrics",   "injector", NULL};
+static const char *const daemon_keys[] = {"run-dir", "state-dir", "control",  "program-dir",       "policy-dir",
+                                          "journal", "metrics",   "injector", "successor-timeout", NULL};
 static const char *const libvirt_keys[] = {"uri", "hook", NULL};
 const char *const vh_config_guest_keys[] = {"qmp", "channel", "agent", "uuid", "profile", NULL};
 
@@ -144,6 +144,18 @@ static int read_metrics(struct source *source)
     return 0;
 }
 
+static int read_successor(struct source *source)
+{
+    const char *text = get(source, "daemon", "successor-timeout", "30");
+    guint64 seconds = 0;
+
+    if (!g_ascii_string_to_unsigned(text, 10, 1, 3600, &seconds, NULL))
+        return refuse(source, "daemon", "successor-timeout", "\"%s\" is not a number of seconds from 1 to 3600",
+                      text);
+    source->config->successor_seconds = (guint)seconds;
+    return 0;
+}
+
 static int read_daemon(struct source *source)
 {
     VhConfig *config = source->config;
@@ -166,7 +178,7 @@ static int read_daemon(struct source *source)
     config->policy_dir = config->journal ? get_path(source, "daemon", "policy-dir", policy, 0) : NULL;
     config->program_dir = config->policy_dir ? get_path(source, "daemon", "program-dir", VH_PROGRAM_DIR, 0) : NULL;
     config->injector = config->program_dir ? get_path(source, "daemon", "injector", VH_GUEST_INJECTOR, 0) : NULL;
-    return config->injector ? read_metrics(source) : -1;
+    return config->injector && read_successor(source) == 0 ? read_metrics(source) : -1;
 }
 
 static int read_libvirt(struct source *source)

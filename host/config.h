@@ -12,6 +12,8 @@
  *   injector=FILE     the static injector that vhintctl bootstrap brings into guests; default: as installed
  *   metrics=ADDRESS   where figures are served to Prometheus, an address of this machine only and a port, as
  *                     127.0.0.1:9477; default: nowhere
+ *   successor-timeout=SECONDS  for so long pins stay once vhintd has gone without having put them back; 1 to 3600,
+ *                     default 30
  *   [guest NAME]      with these keys: a guest that is not libvirt's
  *   qmp=SOCKET        QEMU's monitor; vhintd is its only client
  *   channel=SOCKET    the chardev of the port org.vhint.0; QEMU listens
@@ -84,6 +86,7 @@ struct VhConfig {
     char *journal;
     char *injector;
     char *metrics; /* NULL: not served */
+    guint successor_seconds;
     char *libvirt; /* URI; NULL: do not look there */
     char *hook;
     GPtrArray *guests; /* struct vh_config_guest, in the file's order */

@@ -178,6 +178,14 @@ static gboolean on_resume(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMethodInv
     return TRUE;
 }
 
+static gboolean on_handover(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMethodInvocation *invocation,
+                            VhCalls *calls)
+{
+    guint seconds = vh_manager_hand_over(calls->manager, "asked for by hand");
+    g_dbus_method_invocation_return_value(invocation, g_variant_new("(u)", seconds));
+    return TRUE;
+}
+
 /* ---- watches ---- */
 
 static void watcher_free(struct watcher *watcher)
@@ -262,6 +270,7 @@ static VhDbusManager1 *skeleton_new(VhCalls *calls)
         {"handle-watch", G_CALLBACK(on_watch)},
         {"handle-release", G_CALLBACK(on_release)},
         {"handle-resume", G_CALLBACK(on_resume)},
+        {"handle-handover", G_CALLBACK(on_handover)},
     };
     for (gsize i = 0; i < G_N_ELEMENTS(handlers); i++)
         g_signal_connect(skeleton, handlers[i].signal, handlers[i].handler, calls);

@@ -231,6 +231,14 @@ bool vh_guest_is_connected(const VhGuest *guest)
     return guest->session && vh_session_is_up(guest->session);
 }
 
+bool vh_guest_is_settled(const VhGuest *guest)
+{
+    if (guest->away)
+        return true;
+    return vh_guest_is_connected(guest) && guest->cpu_count && guest->monitor_ready && !guest->preview &&
+           guest->vcpus->len && vh_programs_are_settled(guest->programs);
+}
+
 bool vh_guest_is_heavy(const VhGuest *guest)
 {
     return guest->port && vh_member_is_heavy(vh_port_member(guest->port));

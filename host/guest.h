@@ -48,6 +48,8 @@ const struct vh_cpu_map *vh_guest_cpus(const VhGuest *guest);
 bool vh_guest_is_connected(const VhGuest *guest);
 /* Why what is measured of it now says nothing (static): it stands still, or is being migrated. NULL: it does. */
 const char *vh_guest_unsteady(const VhGuest *guest);
+/* Is all known that its wishes follow from? Of one that is away, all is. */
+bool vh_guest_is_settled(const VhGuest *guest);
 /* Does its channel flood us? */
 bool vh_guest_is_heavy(const VhGuest *guest);
 /* Charges its channel what it caused elsewhere. */

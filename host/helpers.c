@@ -67,6 +67,17 @@ void vh_helpers_count(const VhGuest *guest, unsigned *iothreads, unsigned *vhost
     }
 }
 
+void vh_helpers_take_over(VhActuate *actuate, const VhGuest *guest)
+{
+    unsigned count = 0;
+    const struct vh_thread *threads = vh_guest_helpers(guest, &count);
+
+    for (unsigned i = 0; i < count; i++)
+        vh_actuate_take_over(actuate, &(struct vh_target){.guest = vh_guest_config(guest)->name,
+                                                          .vcpu = role_of(&threads[i]),
+                                                          .thread = threads[i].thread});
+}
+
 void vh_helpers_want(VhActuate *actuate, const VhGuest *guest, unsigned number, const struct vh_plan *plan,
                      GHashTable *off)
 {

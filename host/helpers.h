@@ -21,6 +21,9 @@ void vh_helpers_count(const VhGuest *guest, unsigned *iothreads, unsigned *vhost
 void vh_helpers_want(VhActuate *actuate, const VhGuest *guest, unsigned number, const struct vh_plan *plan,
                      GHashTable *off);
 
+/* Takes over what a former daemon has left of theirs. */
+void vh_helpers_take_over(VhActuate *actuate, const VhGuest *guest);
+
 /* Tells the guest's maker what emulator and IOThreads are held to now. */
 void vh_helpers_mirror(const VhActuate *actuate, const VhGuest *guest);
 /* Somebody else has pinned the seat, an emulator or IOThread, and means it. Of the emulator that is the process's

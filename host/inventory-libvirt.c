@@ -167,14 +167,15 @@ static void on_hook(const struct vh_hook_call *hook, gpointer data)
 
 /* ---- the inventory ---- */
 
-/* libvirt is told that nothing is pinned any longer; what it does not take in time is on record. */
-static void give_up_pins(VhInventory *inventory)
+/* libvirt is told that nothing is pinned any longer, unless pins are left; what it does not take in time is on
+ * record. */
+static void give_up_pins(VhInventory *inventory, bool leave)
 {
     GHashTableIter iter;
     gpointer value;
 
     g_hash_table_iter_init(&iter, inventory->domains);
-    while (g_hash_table_iter_next(&iter, NULL, &value))
+    while (!leave && g_hash_table_iter_next(&iter, NULL, &value))
         if (((struct vh_virt_domain *)value)->pins)
             vh_virt_pins_set_none(((struct vh_virt_domain *)value)->pins);
     vh_virt_drain(inventory->virt, CLOSE_MS);
@@ -183,11 +184,11 @@ static void give_up_pins(VhInventory *inventory)
         vh_virt_pins_free(g_steal_pointer(&((struct vh_virt_domain *)value)->pins), false);
 }
 
-static void inventory_close(VhInventory *inventory)
+static void inventory_close(VhInventory *inventory, bool leave)
 {
     vh_hook_port_free(inventory->hook);
     if (inventory->virt)
-        give_up_pins(inventory);
+        give_up_pins(inventory, leave);
     vh_virt_free(inventory->virt);
     g_hash_table_unref(inventory->domains);
     g_free(inventory);
@@ -207,7 +208,7 @@ static VhInventory *inventory_open(const VhConfig *config, const struct vh_inven
     inventory->hook = vh_hook_port_new(config->hook, on_hook, inventory, error);
     if (inventory->hook)
         return inventory;
-    inventory_close(inventory);
+    inventory_close(inventory, false);
     return NULL;
 }
 

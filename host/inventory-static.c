@@ -26,8 +26,9 @@ static void inventory_start(VhInventory *inventory)
         inventory->events->added(g_ptr_array_index(inventory->config->guests, i), inventory->data);
 }
 
-static void inventory_close(VhInventory *inventory)
+static void inventory_close(VhInventory *inventory, bool leave)
 {
+    (void)leave;
     g_free(inventory);
 }
 

@@ -30,7 +30,8 @@ struct vh_inventory_kind {
     void (*start)(VhInventory *inventory);
     /* Policy has changed: what is wanted may be another. NULL: does not depend on it. */
     void (*reconsider)(VhInventory *inventory);
-    void (*close)(VhInventory *inventory);
+    /* `leave`: what the guests' makers were told of pins stays so, for the next daemon. */
+    void (*close)(VhInventory *inventory, bool leave);
 };
 
 /* The guests of the configuration file, all of them from the start. */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "actuate.h"
 #include "config.h"
 #include "confine.h"
 #include "control.h"
@@ -64,11 +65,12 @@ static int serve(const VhConfig *config, GError **error)
     control = vh_control_new(manager, config->control, error);
     metrics =
         control && config->metrics ? vh_metrics_new(config->metrics, vh_manager_figures, manager, error) : NULL;
-    if (control && config->metrics && !metrics)
+    /* Confined once whatever may need more, or starts a thread that does, is done. */
+    if (!control || (config->metrics && !metrics) || vh_confine(error) < 0) {
+        /* What a predecessor left is for one that starts. */
+        vh_manager_hand_over(manager, "vhintd cannot start");
         return -1;
-    /* Once whatever may need more, or starts a thread that does, is done. */
-    if (!control || vh_confine(error) < 0)
-        return -1;
+    }
     fprintf(stderr, "vhintd: ready, %u guest%s, control socket %s\n", config->guests->len,
             config->guests->len == 1 ? "" : "s", config->control);
     vh_service_ready("serving guests");
@@ -90,15 +92,32 @@ static void raise_descriptors(void)
         g_warning("cannot raise the limit of open files: %s", g_strerror(errno));
 }
 
+/* Puts back all that is noted in the file. */
+static int restore(const char *path, GError **error)
+{
+    g_autoptr(VhJournal) journal = vh_journal_new("/dev/stderr", error);
+    VhSaved *saved = journal ? vh_saved_open(path, error) : NULL;
+
+    if (!saved)
+        return -1;
+    vh_actuate_free(vh_actuate_new(saved, journal, &vh_actuator_boost), NULL);
+    vh_actuate_free(vh_actuate_new(saved, journal, &vh_actuator_pin), NULL);
+    vh_saved_close(saved);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     g_autofree char *path = NULL;
     gboolean check = FALSE;
     gboolean version = FALSE;
+    g_autofree char *saved = NULL;
     const GOptionEntry options[] = {
         {"config", 'c', 0, G_OPTION_ARG_FILENAME, &path, "the configuration, instead of " DEFAULT_CONFIG, "FILE"},
         {"check", 0, 0, G_OPTION_ARG_NONE, &check,
          "read the configuration, the policy and the programs, say what is wrong, end", NULL},
+        {"restore", 0, 0, G_OPTION_ARG_FILENAME, &saved,
+         "put back what a vhintd that is gone has noted in FILE, run-dir/saved/masks, end", "FILE"},
         {"version", 0, 0, G_OPTION_ARG_NONE, &version, "print the version, end", NULL},
         {0},
     };
@@ -129,6 +148,12 @@ int main(int argc, char **argv)
     }
     if (check)
         return check_all(path ? path : DEFAULT_CONFIG) ? EXIT_FAILURE : EXIT_SUCCESS;
+    if (saved) {
+        if (restore(saved, &error) == 0)
+            return EXIT_SUCCESS;
+        fprintf(stderr, "vhintd: %s\n", error->message);
+        return EXIT_FAILURE;
+    }
     config = vh_config_load(path ? path : DEFAULT_CONFIG, &error);
     if (!config || serve(config, &error) < 0) {
         fprintf(stderr, "vhintd: %s\n", error->message);

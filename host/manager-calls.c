@@ -224,6 +224,8 @@ int vh_manager_release(VhManager *manager, const char *guest, GError **error)
     if (set_held(manager, guest, true, error) < 0)
         return -1;
     vh_manager_refresh_threads(manager);
+    /* What is left of a former daemon's goes back, too, whoever's it is. */
+    vh_manager_adopt_end(manager, "released by hand");
     return (int)vh_round_run(manager->round, "released by hand");
 }
 
@@ -234,4 +236,11 @@ int vh_manager_resume(VhManager *manager, const char *guest, GError **error)
     vh_manager_refresh_threads(manager);
     vh_round_run(manager->round, "resumed by hand");
     return 0;
+}
+
+guint vh_manager_hand_over(VhManager *manager, const char *why)
+{
+    manager->handing = g_get_monotonic_time() + (gint64)VH_HANDOVER_SECONDS * G_USEC_PER_SEC;
+    vh_journal_step(manager->journal, "", "handover", why, NULL, NULL);
+    return VH_HANDOVER_SECONDS;
 }

@@ -28,6 +28,11 @@ struct VhManager {
     guint last_watcher;
     bool reloading; /* the service manager waits for the end of it */
     bool closing;   /* no guest is taken any more */
+    gint64 handing; /* until this monotonic time the next end is a handover; 0: it is not */
+
+    /* manager-adopt.c */
+    GHashTable *adopting; /* guest that is waited for -> for facts? NULL: none is */
+    guint adopt_timer;
 
     /* manager-due.c */
     guint told_guests, told_connected;
@@ -52,6 +57,12 @@ void vh_manager_on_turn_end(gpointer manager);
 
 /* Ends all that manager-bootstrap.c is about, with an error to whoever waits. */
 void vh_manager_give_up(VhManager *manager);
+/* manager-adopt.c: once the inventories have started. */
+void vh_manager_adopt_begin(VhManager *manager);
+/* Something has changed: is that all that was waited for? */
+void vh_manager_adopt_look(VhManager *manager);
+/* Waits no longer, because of `why`. */
+void vh_manager_adopt_end(VhManager *manager, const char *why);
 
 /* manager-travel.c */
 /* Takes over what the guest brings along; before its policy. */

@@ -230,7 +230,8 @@ static int open_all(VhManager *manager, GError **error)
     manager->host = vh_travel_host(config->state_dir, error);
     manager->journal = manager->host ? vh_journal_new(config->journal, error) : NULL;
     manager->saved = manager->journal ? vh_saved_open(saved, error) : NULL;
-    manager->warden = manager->saved ? vh_warden_new(manager->saved, error) : NULL;
+    manager->warden =
+        manager->saved ? vh_warden_new(manager->saved, saved, config->successor_seconds, error) : NULL;
     manager->path_watch = manager->warden ? vh_path_watch_new(error) : NULL;
     manager->turn = manager->path_watch ? vh_turn_new(error) : NULL;
     if (!manager->turn)
@@ -247,6 +248,8 @@ VhManager *vh_manager_new(const VhConfig *config, GError **error)
     g_autoptr(VhManager) manager = g_new0(VhManager, 1);
 
     manager->config = config;
+    /* If this fails, what a predecessor left is for one that starts. */
+    manager->handing = G_MAXINT64;
     manager->entries = g_ptr_array_new_with_free_func(entry_free);
     manager->watchers = g_ptr_array_new_with_free_func(vh_manager_watcher_free);
     manager->attempts = g_ptr_array_new();
@@ -259,6 +262,8 @@ VhManager *vh_manager_new(const VhConfig *config, GError **error)
     }
     for (guint i = 0; i < INVENTORIES; i++)
         inventory_kinds[i]->start(manager->inventories[i]);
+    manager->handing = 0;
+    vh_manager_adopt_begin(manager);
     return g_steal_pointer(&manager);
 }
 
@@ -292,25 +297,32 @@ static void wait_for_memory(const VhManager *manager)
 
 void vh_manager_free(VhManager *manager)
 {
+    bool leave = false;
+
     if (!manager)
         return;
+    leave = manager->round && g_get_monotonic_time() < manager->handing;
     /* First the masks: what follows may take a while. Inventories turn the main loop while they close, so what
      * comes then must find no guests, but nothing freed either. */
     manager->closing = true;
     vh_manager_give_up(manager);
-    if (manager->round)
+    g_clear_handle_id(&manager->adopt_timer, g_source_remove);
+    g_clear_pointer(&manager->adopting, g_hash_table_unref);
+    if (leave)
+        vh_round_leave_all(manager->round, "vhintd hands over to its successor");
+    else if (manager->round)
         vh_round_undo(manager->round, "vhintd stops");
     wait_for_memory(manager);
     g_ptr_array_set_size(manager->entries, 0);
     for (guint i = 0; i < INVENTORIES; i++)
         if (manager->inventories[i])
-            inventory_kinds[i]->close(g_steal_pointer(&manager->inventories[i]));
+            inventory_kinds[i]->close(g_steal_pointer(&manager->inventories[i]), leave);
     vh_round_free(manager->round);
     g_ptr_array_unref(manager->entries);
     vh_turn_free(manager->turn);
     vh_scratch_free(manager->scratch);
     vh_path_watch_free(manager->path_watch);
-    vh_warden_free(manager->warden);
+    vh_warden_free(manager->warden, leave);
     vh_saved_close(manager->saved);
     vh_journal_free(manager->journal);
     vh_policy_store_free(manager->policy);

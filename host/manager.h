@@ -18,7 +18,9 @@ typedef struct VhManager VhManager;
  * daemon left changed. Guests that are not there yet are served once they appear. */
 VhManager *vh_manager_new(const VhConfig *config, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* Puts every former state back, then forgets all guests. Pending calls end with an error. */
+/* Puts every former state back, unless this is a handover, then forgets all guests. Pending calls end with an
+ * error.
+ */
 void vh_manager_free(VhManager *manager);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VhManager, vh_manager_free)
 
@@ -65,6 +67,11 @@ GVariant *vh_manager_bootstrap_finish(VhManager *manager, GAsyncResult *result,
 /* Release: undoes every action for `guest` ("" for all) and takes none until resume. Returns how many actions
  * were undone, or -1 and VH_ERROR_NO_SUCH_GUEST. */
 int vh_manager_release(VhManager *manager, const char *guest, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Handover, because of `why`: if the manager is freed within so many seconds (returned), what is in force stays
+ * so, but for boosts, for the next daemon to take over. */
+#define VH_HANDOVER_SECONDS 60u
+guint vh_manager_hand_over(VhManager *manager, const char *why);
 
 /* Resume: 0, or -1 and VH_ERROR_NO_SUCH_GUEST. */
 int vh_manager_resume(VhManager *manager, const char *guest, GError **error) G_GNUC_WARN_UNUSED_RESULT;

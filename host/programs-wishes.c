@@ -75,3 +75,16 @@ void vh_programs_want(VhPrograms *programs, const struct vh_program_wish *wishes
     }
     vh_programs_apply_wishes(programs);
 }
+
+bool vh_programs_are_settled(const VhPrograms *programs)
+{
+    bool settled = programs->session && programs->reported;
+
+    for (guint i = 0; settled && i < programs->managed->len; i++) {
+        const struct vh_managed *managed = g_ptr_array_index(programs->managed, i);
+
+        settled = managed->refused ||
+                  (managed->id && !managed->load && vh_session_is_current(programs->session, managed->id));
+    }
+    return settled;
+}

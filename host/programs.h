@@ -67,6 +67,9 @@ void vh_programs_down(VhPrograms *programs);
 /* The guest reports what runs. */
 void vh_programs_report(VhPrograms *programs, const struct vh_program *running, uint32_t count);
 
+/* Does all that is wanted and not refused run, with its facts complete? */
+bool vh_programs_are_settled(const VhPrograms *programs);
+
 /* The program with this id in the guest; NULL: none of ours. */
 struct vh_managed *vh_programs_by_id(VhPrograms *programs, uint32_t id);
 

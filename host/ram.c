@@ -78,16 +78,27 @@ VhRam *vh_ram_new(const char *proc, VhSaved *saved, VhJournal *journal, void (*d
     return ram;
 }
 
+static void ram_free(VhRam *ram)
+{
+    g_source_destroy(ram->timer);
+    g_source_unref(ram->timer);
+    g_hash_table_unref(ram->items);
+    g_free(ram->proc);
+    g_free(ram);
+}
+
 void vh_ram_free(VhRam *ram, const char *why)
 {
     if (!ram)
         return;
-    g_source_destroy(ram->timer);
-    g_source_unref(ram->timer);
     vh_actuate_free(ram->actuate, why);
-    g_hash_table_unref(ram->items);
-    g_free(ram->proc);
-    g_free(ram);
+    ram_free(ram);
+}
+
+void vh_ram_leave(VhRam *ram)
+{
+    vh_actuate_leave(ram->actuate);
+    ram_free(ram);
 }
 
 /* "NAME:   N kB" of /proc/meminfo, in bytes; 0: not there. */

@@ -19,6 +19,8 @@ typedef struct VhRam VhRam;
 VhRam *vh_ram_new(const char *proc, VhSaved *saved, VhJournal *journal, void (*due)(gpointer data), gpointer data);
 /* Puts all back, saying `why`: it is asked for, not waited for. */
 void vh_ram_free(VhRam *ram, const char *why);
+/* Leaves it to the next daemon. */
+void vh_ram_leave(VhRam *ram);
 
 void vh_ram_begin(VhRam *ram);
 /* Has a guest without limits anything to do with it? What a dead daemon left may be any guest's. */

@@ -16,6 +16,8 @@ struct VhRound {
     VhActuate *boosts;
     VhTrials *trials;
     VhRam *ram;
+    bool adopting;   /* runs wait: what a former daemon left is as it was */
+    bool taking;     /* what it left over, in the first run */
     guint unboosted; /* by the last run */
     VhHotplug *hotplug;
     struct vh_topology *topology;

@@ -159,8 +159,10 @@ static bool read_topology(VhRound *round)
 guint vh_round_run(VhRound *round, const char *why)
 {
     bool retry = false;
-    guint undone = act(round, why, &retry);
+    guint undone = round->adopting ? 0 : act(round, why, &retry);
 
+    if (round->adopting)
+        return 0;
     /* A CPU may have gone offline, and the kernel's event is not here yet. */
     if (retry && read_topology(round))
         undone += act(round, why, &retry);
@@ -205,6 +207,9 @@ bool vh_round_is_barred(const VhRound *round, const struct vh_entry *entry)
 
 void vh_round_leave(VhRound *round, struct vh_entry *entry, const char *why)
 {
+    /* What is left in its name is put back in the end. */
+    if (round->adopting)
+        return;
     /* While its threads are known, so that those made meanwhile are put back too. */
     entry->held = true;
     vh_guest_refresh_threads(entry->guest);
@@ -320,29 +325,12 @@ VhRound *vh_round_new(const GPtrArray *entries, VhPolicyStore *policy, VhSaved *
     round->hotplug = round->topology ? vh_hotplug_new(on_hotplug, round, error) : NULL;
     if (!round->hotplug)
         return NULL;
-    round->actuate = vh_actuate_new(saved, journal, &vh_actuator_pin);
+    round->actuate = vh_actuate_new_adopting(saved, journal, &vh_actuator_pin);
+    round->adopting = vh_saved_next_left(saved, NULL) != NULL;
     round->boosts = vh_actuate_new(saved, journal, &vh_actuator_boost);
     round->trials = vh_trials_new("/proc", journal, &trials_funcs, round);
     round->ram = vh_ram_new("/proc", saved, journal, on_ram_due, round);
     return g_steal_pointer(&round);
-}
-
-void vh_round_undo(VhRound *round, const char *why)
-{
-    /* No round may come of itself from here on. */
-    vh_hotplug_free(g_steal_pointer(&round->hotplug));
-    /* Also threads that were made since the last run. */
-    for (guint i = 0; i < round->entries->len; i++)
-        vh_guest_refresh_threads(((const struct vh_entry *)g_ptr_array_index(round->entries, i))->guest);
-    vh_actuate_begin(round->actuate, NULL, NULL);
-    for (unsigned i = 0; i < round->entries->len; i++)
-        vh_helpers_want(round->actuate, ((const struct vh_entry *)g_ptr_array_index(round->entries, i))->guest, i,
-                        NULL, NULL);
-    vh_actuate_end(round->actuate, why, NULL);
-    vh_actuate_free(g_steal_pointer(&round->boosts), why);
-    vh_actuate_free(g_steal_pointer(&round->actuate), why);
-    vh_trials_free(g_steal_pointer(&round->trials));
-    vh_ram_free(g_steal_pointer(&round->ram), why);
 }
 
 void vh_round_free(VhRound *round)

@@ -33,14 +33,22 @@ const char *vh_entry_off(const struct vh_entry *entry, struct vh_seat seat);
 
 typedef struct VhRound VhRound;
 
-/* Reads the host's topology and puts back what a former daemon left changed. `entries` (of struct vh_entry),
- * `policy`, `saved` and `journal` are borrowed and must outlive the round. */
+/* Reads the host's topology and puts back what a former daemon left changed, but for pins: those it adopts.
+ * `entries` (of struct vh_entry), `policy`, `saved` and `journal` are borrowed and must outlive the round. */
 VhRound *vh_round_new(const GPtrArray *entries, VhPolicyStore *policy, VhSaved *saved, VhJournal *journal,
                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* While it adopts, runs do nothing, so that a pin that is wanted still stays as it is. */
+bool vh_round_is_adopting(const VhRound *round);
+/* All that is to be known is known, or not waited for: a first run, which takes over what is wanted still; what is
+ * not, is put back. Does nothing if it does not adopt. Returns how many actions were undone. */
+guint vh_round_adopt(VhRound *round, const char *why);
+
 /* Puts every former state back; guests' memory is asked for and not waited for. The guests are still there. */
 void vh_round_undo(VhRound *round, const char *why);
-/* After vh_round_undo. NULL is fine. */
+/* In its stead: leaves pins and memory to the next daemon, puts boosts back. */
+void vh_round_leave_all(VhRound *round, const char *why);
+/* After one of these. NULL is fine. */
 void vh_round_free(VhRound *round);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VhRound, vh_round_free)
 

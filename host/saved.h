@@ -4,14 +4,18 @@
  * The file is mapped: noting a state, or that it was put back, is a memory store, which survives the daemon's
  * death (not the host's, but the threads do not survive that either). Order: a slot is filled, then marked
  * applied, then the state is changed; it is put back first, then the slot is freed. The file is locked while a
- * daemon runs. */
+ * daemon runs. It has holes where no slot was ever taken, so its size costs nothing.
+ *
+ * A mask that a former daemon left changed is *left* until somebody claims it or frees its slot (actuate.h). */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "cpuset.h"
 
-#define VH_SAVED_MAX 4096u /* actions upon threads at one time */
+#define VH_SAVED_MAX 65536u       /* actions upon threads at one time */
+#define VH_SAVED_MAX_FORMER 4096u /* that a file of a former version has room for */
 #define VH_SAVED_PATH 384u
 
 typedef struct VhSaved VhSaved;
@@ -71,13 +75,14 @@ struct vh_saved_shared {
     uint32_t period_us; /* likewise */
 };
 
-/* Opens or creates `path`. NULL and VH_ERROR_FAILED, or VH_ERROR_BUSY when another daemon uses it. */
+/* Opens or creates `path`. NULL and VH_ERROR_FAILED, or VH_ERROR_BUSY when another process uses it for more than a
+ * second. */
 VhSaved *vh_saved_open(const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Keeps what is still applied in the file. */
 void vh_saved_close(VhSaved *saved);
 
-/* After a fork, in the child: lets the parent alone hold the file's lock. The mapping stays. */
+/* After a fork, in the child: lets the parent alone hold the file's lock. All stays where it is. */
 void vh_saved_unlock(VhSaved *saved);
 
 struct vh_saved_shared *vh_saved_shared(VhSaved *saved);
@@ -90,3 +95,9 @@ void vh_saved_free_slot(VhSaved *saved, struct vh_saved_slot *slot);
 
 /* The next slot of `kind` in state APPLIED after `last` (NULL: the first); NULL: none. */
 struct vh_saved_slot *vh_saved_next(VhSaved *saved, enum vh_saved_kind kind, const struct vh_saved_slot *last);
+
+/* The mask that is left for this very thread, which is somebody's from now on; NULL: none is. */
+struct vh_saved_slot *vh_saved_claim(VhSaved *saved, pid_t thread, uint64_t start);
+bool vh_saved_is_left(const VhSaved *saved, pid_t thread);
+/* The next left mask after `last` (NULL: the first); NULL: none. */
+struct vh_saved_slot *vh_saved_next_left(VhSaved *saved, const struct vh_saved_slot *last);

@@ -20,6 +20,11 @@ guint vh_seat_key(struct vh_seat seat)
     return seat.id * VH_SEAT_KINDS + (guint)seat.kind;
 }
 
+struct vh_seat vh_seat_of_key(guint key)
+{
+    return (struct vh_seat){(enum vh_seat_kind)(key % VH_SEAT_KINDS), key / VH_SEAT_KINDS};
+}
+
 char *vh_seat_pin_name(struct vh_seat seat)
 {
     return names[seat.kind].numbered ? g_strdup_printf("%s%u", names[seat.kind].pin, seat.id)

@@ -16,6 +16,7 @@ struct vh_seat {
 
 /* Different for different seats: for tables. */
 guint vh_seat_key(struct vh_seat seat);
+struct vh_seat vh_seat_of_key(guint key);
 
 /* What libvirt calls its pin: "vcpupin0", "emulatorpin", "iothreadpin1". g_free() it. */
 char *vh_seat_pin_name(struct vh_seat seat);

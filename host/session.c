@@ -162,6 +162,13 @@ static struct vh_stream *find_stream(VhSession *session, uint32_t program)
     return NULL;
 }
 
+bool vh_session_is_current(const VhSession *session, uint32_t program)
+{
+    const struct vh_stream *stream = session->up ? find_stream((VhSession *)session, program) : NULL;
+
+    return stream && !stream->wanted && !stream->asked;
+}
+
 /* Facts of this program may be missing: a snapshot is owed. What happens between RESYNC and its FIRST is in it. */
 static void note_gap(VhSession *session, struct vh_stream *stream)
 {

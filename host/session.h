@@ -83,3 +83,6 @@ void vh_session_forget(VhSession *session, uint32_t id);
 
 /* Asks for a snapshot of one program. */
 void vh_session_resync(VhSession *session, uint32_t program);
+
+/* Are the facts of this program complete, as far as is known? */
+bool vh_session_is_current(const VhSession *session, uint32_t program);

@@ -95,6 +95,12 @@ void vh_trial_want(struct vh_trial *trial, const struct vh_trial_options *option
         resume(trial, now);
 }
 
+void vh_trial_find(struct vh_trial *trial, const struct vh_trial_options *options, gint64 now)
+{
+    trial->options = *options;
+    enter(trial, VH_TRIAL_OPEN, now);
+}
+
 void vh_trial_drop(struct vh_trial *trial, gint64 now)
 {
     gint64 sampled = trial->sampled;

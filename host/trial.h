@@ -113,6 +113,8 @@ gint64 vh_trial_sample_us(const struct vh_trial *trial);
 
 /* The action is wanted, from now on or still. */
 void vh_trial_want(struct vh_trial *trial, const struct vh_trial_options *options, gint64 now);
+/* It is wanted, and in force already, by somebody whose measurements are not known. */
+void vh_trial_find(struct vh_trial *trial, const struct vh_trial_options *options, gint64 now);
 /* It is not any longer. */
 void vh_trial_drop(struct vh_trial *trial, gint64 now);
 /* Are samples of use now? */

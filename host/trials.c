@@ -289,7 +289,10 @@ bool vh_trials_ask(VhTrials *trials, const struct vh_target *target, const struc
         g_free(item->rule);
         item->rule = g_strdup(ask->rule);
     }
-    vh_trial_want(&item->trial, &ask->options, now);
+    if (ask->found && item->trial.state == VH_TRIAL_OFF)
+        vh_trial_find(&item->trial, &ask->options, now);
+    else
+        vh_trial_want(&item->trial, &ask->options, now);
     /* A boost's files are read once the round's pins are in force, which must not wait for them. */
     if (item->what == VH_TRIALS_PIN)
         follow(trials, item, now);

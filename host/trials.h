@@ -39,6 +39,7 @@ struct vh_trials_ask {
     struct vh_trial_options options;
     double figure;        /* the guest's; NAN: none */
     const char *unsteady; /* why what is measured now is void, static; NULL: it is not */
+    bool found;           /* by a former daemon it is in force: it goes on without a verdict */
 };
 
 void vh_trials_begin(VhTrials *trials);

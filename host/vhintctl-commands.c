@@ -359,3 +359,17 @@ int vh_ctl_resume(struct vh_ctl *ctl, GError **error)
         printf("resumed %s\n", ctl->args[0]);
     return VH_EXIT_OK;
 }
+
+int vh_ctl_handover(struct vh_ctl *ctl, GError **error)
+{
+    g_autoptr(GVariant) answer = vh_ctl_call(ctl, "Handover", NULL, "(u)", false, NULL, error);
+    if (answer == NULL)
+        return -1;
+    guint32 seconds = 0;
+    g_variant_get(answer, "(u)", &seconds);
+    if (ctl->json)
+        printf("{\"seconds\":%u}\n", seconds);
+    else
+        printf("restart vhintd within %u seconds: its successor takes all pins over\n", seconds);
+    return VH_EXIT_OK;
+}

@@ -41,6 +41,8 @@ static const struct command {
     {"release", "[GUEST]", "", 0, 1, vh_ctl_release,
      "undo every action for a guest, or for all, and take none until resume"},
     {"resume", "GUEST", "", 1, 1, vh_ctl_resume, "act for a guest again"},
+    {"handover", "", "", 0, 0, vh_ctl_handover,
+     "vhintd is about to be restarted: its successor finds all pins in place"},
     {"enable", "DOMAIN", " profile connect ", 1, 1, vh_ctl_enable,
      "give a domain of libvirt's (name or UUID) vhint's channel, now and for later"},
     {"disable", "DOMAIN", " connect ", 1, 1, vh_ctl_disable,

@@ -60,6 +60,7 @@ int vh_ctl_hints(struct vh_ctl *ctl, GError **error);
 int vh_ctl_watch(struct vh_ctl *ctl, GError **error);
 int vh_ctl_release(struct vh_ctl *ctl, GError **error);
 int vh_ctl_resume(struct vh_ctl *ctl, GError **error);
+int vh_ctl_handover(struct vh_ctl *ctl, GError **error);
 
 /* Details of one guest, or of all (`only` NULL): aa{sv}; NULL and an error. */
 GVariant *vh_ctl_get_guests(struct vh_ctl *ctl, const char *only, GError **error);

@@ -281,10 +281,22 @@ void vh_virt_pins_set_none(VhVirtPins *pins)
 
 /* ---- at the start ---- */
 
-/* A pin that a former daemon set for this very instance, or one on the host that it comes from: libvirt is to be
- * told the former one. */
+/* A pin that a former daemon set for this very instance. It counts as ours until the next round says otherwise;
+ * then libvirt is told the former one. */
 static void on_record(struct vh_seat seat, const struct vh_cpuset *former, const struct vh_cpuset *ours,
                       gpointer data)
+{
+    struct pin *pin = pin_of(data, seat);
+
+    pin->ours = true;
+    pin->cpus = *ours;
+    if (former)
+        pin->former = *former;
+}
+
+/* One that was ours on the host that it comes from: libvirt is to be told the former one. */
+static void on_carried(struct vh_seat seat, const struct vh_cpuset *former, const struct vh_cpuset *ours,
+                       gpointer data)
 {
     struct pin *pin = pin_of(data, seat);
 
@@ -297,10 +309,16 @@ static void on_record(struct vh_seat seat, const struct vh_cpuset *former, const
 static void read_pin(VhVirtPins *pins, struct vh_seat seat, const char *list)
 {
     struct vh_cpuset cpus;
-    const struct pin *pin = seat.id <= VH_SEAT_ID_MAX ? find_pin(pins, seat) : NULL;
+    struct pin *pin = seat.id <= VH_SEAT_ID_MAX ? find_pin(pins, seat) : NULL;
 
-    if (seat.id > VH_SEAT_ID_MAX || vh_cpuset_parse(&cpus, list, NULL) < 0 || everywhere(pins, &cpus) ||
-        (pin && pin->told && vh_cpuset_equal(&pin->told_cpus, &cpus)))
+    if (seat.id > VH_SEAT_ID_MAX || vh_cpuset_parse(&cpus, list, NULL) < 0)
+        return;
+    if (pin && pin->ours && vh_cpuset_equal(&pin->cpus, &cpus)) {
+        pin->told = true;
+        pin->told_cpus = cpus;
+        return;
+    }
+    if (everywhere(pins, &cpus) || (pin && pin->told && vh_cpuset_equal(&pin->told_cpus, &cpus)))
         return;
     leave_to_others(pins, seat, &cpus);
 }
@@ -345,7 +363,7 @@ VhVirtPins *vh_virt_pins_new(VhVirt *virt, const struct vh_domain *xml, const ch
     pins->automatic = xml->cpus_auto;
     pins->carried = g_strdup(xml->pins_ours ? xml->pins_ours : "");
     if (!vh_pin_record_read(record, xml->id, on_record, pins))
-        vh_pin_record_parse(pins->carried, on_record, pins);
+        vh_pin_record_parse(pins->carried, on_carried, pins);
     read_pins(pins, xml);
     return pins;
 }

@@ -3,6 +3,7 @@
 #include "warden.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
@@ -175,6 +176,34 @@ static void end_all(VhSaved *saved)
             continue; /* gone, or nobody can */
 }
 
+/* Whoever waits for the end of vhintd's output does not wait for us; systemd's journal does not wait. */
+static void let_go_of_output(void)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    for (int fd = STDIN_FILENO; null >= 0 && fd <= (getenv("JOURNAL_STREAM") ? STDOUT_FILENO : STDERR_FILENO);
+         fd++)
+        dup2(null, fd);
+}
+
+/* A successor rings. One that did so before we listened has the file, which whoever puts back is told. */
+static void guard(VhSaved *saved, const char *path, guint seconds)
+{
+    gint64 until = g_get_monotonic_time() + (gint64)seconds * G_USEC_PER_SEC;
+    uint32_t heard = 0;
+
+    /* The one that tells of vhintd's end may be yet to come. */
+    (void)signal(SIGUSR1, SIG_IGN);
+    heard = __atomic_load_n(bell_of(saved), __ATOMIC_SEQ_CST);
+    if (!path || !vh_saved_next(saved, VH_SAVED_MASK, NULL))
+        return;
+    let_go_of_output();
+    while (g_get_monotonic_time() < until && __atomic_load_n(bell_of(saved), __ATOMIC_SEQ_CST) == heard)
+        wait_for_bell(saved, heard, until);
+    if (__atomic_load_n(bell_of(saved), __ATOMIC_SEQ_CST) == heard)
+        execl("/proc/self/exe", "vhintd", "--restore", path, NULL);
+}
+
 static VhSaved *ringing; /* for on_signal alone, which has no other way to know */
 
 /* The bell makes sure that a signal just before the wait ends it. */
@@ -201,7 +230,7 @@ static void take_signals(VhSaved *saved)
     prctl(PR_SET_PDEATHSIG, SIGUSR1);
 }
 
-static void keep_watch(VhSaved *saved, pid_t owner)
+static void keep_watch(VhSaved *saved, pid_t owner, const char *path, guint seconds)
 {
     struct work *work = g_new0(struct work, 1);
     struct sched_param param = {.sched_priority = PRIORITY};
@@ -222,6 +251,9 @@ static void keep_watch(VhSaved *saved, pid_t owner)
         wait_for_bell(saved, heard, tend(work));
     }
     end_all(saved);
+    /* Waiting needs no priority, nor does what is started. */
+    set_policy(0, SCHED_OTHER, 0);
+    guard(saved, path, seconds);
     _exit(0);
 }
 
@@ -238,20 +270,22 @@ static void on_gone(G_GNUC_UNUSED GPid process, G_GNUC_UNUSED gint status, gpoin
     warden->watch = 0;
 }
 
-VhWarden *vh_warden_new(VhSaved *saved, GError **error)
+VhWarden *vh_warden_new(VhSaved *saved, const char *path, guint seconds, GError **error)
 {
     VhWarden *warden = NULL;
     pid_t owner = getpid();
     pid_t process = 0;
 
     vh_warden_limit(saved, &(struct vh_budget_limits){VH_BUDGET_SHARE, VH_BUDGET_PERIOD_US});
+    /* A former vhintd's. */
+    vh_warden_ring(saved);
     process = fork();
     if (process < 0) {
         g_set_error(error, VH_ERROR, VH_ERROR_FAILED, "starting the warden: %s", g_strerror(errno));
         return NULL;
     }
     if (process == 0)
-        keep_watch(saved, owner);
+        keep_watch(saved, owner, path, seconds);
     warden = g_new0(VhWarden, 1);
     warden->saved = saved;
     warden->process = process;
@@ -259,13 +293,13 @@ VhWarden *vh_warden_new(VhSaved *saved, GError **error)
     return warden;
 }
 
-void vh_warden_free(VhWarden *warden)
+void vh_warden_free(VhWarden *warden, bool leave)
 {
     if (!warden)
         return;
     if (warden->watch)
         g_source_remove(warden->watch);
-    if (warden->process) {
+    if (warden->process && !leave) {
         kill(warden->process, SIGKILL);
         waitpid(warden->process, NULL, 0);
     }

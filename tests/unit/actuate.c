@@ -141,10 +141,9 @@ static void test_young_thread(struct fixture *f, G_GNUC_UNUSED gconstpointer dat
     assert_cpus(f->stage.victim.tid, &usual);
 }
 
-/* A daemon that dies leaves its file; the next one puts the mask back. */
-static void test_crash(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+/* A daemon that pinned the victim and died. */
+static void crash(struct fixture *f)
 {
-    VhActuate *actuate = NULL;
     pid_t child = 0;
     int status = 0;
 
@@ -164,10 +163,64 @@ static void test_crash(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     f->stage.saved = vh_saved_open(f->stage.path, NULL);
     g_assert_nonnull(f->stage.saved);
     g_assert_nonnull(vh_saved_next(f->stage.saved, VH_SAVED_MASK, NULL));
+}
+
+/* It leaves its file; the next one puts the mask back. */
+static void test_crash(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    VhActuate *actuate = NULL;
+
+    crash(f);
     actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
     assert_cpus(f->stage.victim.tid, &f->floating);
     g_assert_null(vh_saved_next(f->stage.saved, VH_SAVED_MASK, NULL));
     vh_actuate_free(actuate, "end");
+}
+
+/* The next one takes the mask over: first it is in force as it was, then it can be put back. */
+static void test_adopted(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    const struct vh_target target = {.guest = "guest", .vcpu = 2, .thread = f->stage.victim.tid};
+    VhActuate *actuate = NULL;
+
+    crash(f);
+    actuate = vh_actuate_new_adopting(f->stage.saved, f->stage.journal, &vh_actuator_pin);
+    assert_cpus(f->stage.victim.tid, &f->first);
+    g_assert_null(vh_actuate_setting(actuate, f->stage.victim.tid));
+    vh_actuate_take_over(actuate, &target);
+    g_assert_true(vh_cpuset_equal(&vh_actuate_setting(actuate, f->stage.victim.tid)->cpus, &f->first));
+    round_with(f, actuate, &f->first, "wanted still");
+    vh_actuate_adopted(actuate);
+    assert_cpus(f->stage.victim.tid, &f->first);
+    /* Once more, by a daemon that ends. */
+    vh_actuate_leave(actuate);
+    assert_cpus(f->stage.victim.tid, &f->first);
+    vh_saved_close(f->stage.saved);
+    f->stage.saved = vh_saved_open(f->stage.path, NULL);
+    actuate = vh_actuate_new_adopting(f->stage.saved, f->stage.journal, &vh_actuator_pin);
+    vh_actuate_take_over(actuate, &target);
+    g_assert_cmpuint(round_with(f, actuate, NULL, "not wanted any longer"), ==, 1);
+    assert_cpus(f->stage.victim.tid, &f->floating);
+    vh_actuate_free(actuate, "end");
+    g_assert_null(vh_saved_next(f->stage.saved, VH_SAVED_MASK, NULL));
+}
+
+/* Whom nobody takes over is put back; whom somebody else has placed is forgotten. */
+static void test_not_adopted(struct fixture *f, gconstpointer theirs)
+{
+    VhActuate *actuate = NULL;
+
+    crash(f);
+    actuate = vh_actuate_new_adopting(f->stage.saved, f->stage.journal, &vh_actuator_pin);
+    if (theirs) {
+        vh_actuate_yield(actuate, f->stage.victim.tid);
+        round_with(f, actuate, NULL, "start");
+    }
+    vh_actuate_adopted(actuate);
+    assert_cpus(f->stage.victim.tid, theirs ? &f->first : &f->floating);
+    vh_actuate_free(actuate, "end");
+    assert_cpus(f->stage.victim.tid, theirs ? &f->first : &f->floating);
+    g_assert_null(vh_saved_next(f->stage.saved, VH_SAVED_MASK, NULL));
 }
 
 /* What a changed thread makes after the daemon's death, which is nowhere saved; a mask of its own is nobody's. */
@@ -382,6 +435,28 @@ static void test_file_is_damaged(struct fixture *f, G_GNUC_UNUSED gconstpointer 
     g_assert_error(error, VH_ERROR, VH_ERROR_FAILED);
 }
 
+/* Of a version whose file had room for fewer: what is in it counts, and there is room for more now. */
+static void test_file_of_a_former_version(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    const guint32 count = VH_SAVED_MAX_FORMER;
+    VhActuate *actuate = NULL;
+    int fd = -1;
+
+    crash(f);
+    vh_saved_close(f->stage.saved);
+    fd = open(f->stage.path, O_RDWR | O_CLOEXEC);
+    g_assert_cmpint(pwrite(fd, &count, sizeof(count), 12), ==, sizeof(count));
+    g_assert_cmpint(ftruncate(fd, (off_t)(64 + count * sizeof(struct vh_saved_slot))), ==, 0);
+    close(fd);
+    f->stage.saved = vh_saved_open(f->stage.path, NULL);
+    g_assert_nonnull(f->stage.saved);
+    actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
+    assert_cpus(f->stage.victim.tid, &f->floating);
+    vh_actuate_free(actuate, "end");
+    for (guint i = 0; i <= count; i++)
+        g_assert_nonnull(vh_saved_take(f->stage.saved));
+}
+
 static void test_slots_run_out(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     struct vh_saved_slot *slot = NULL;
@@ -405,6 +480,9 @@ int main(int argc, char **argv)
     ADD("left-out-is-restored", test_left_out_is_restored);
     ADD("young-thread", test_young_thread);
     ADD("crash", test_crash);
+    ADD("adopted", test_adopted);
+    ADD("not-adopted", test_not_adopted);
+    g_test_add("/actuate/not-adopted-but-theirs", struct fixture, "theirs", set_up, test_not_adopted, tear_down);
     ADD("crash-and-orphans", test_crash_and_orphans);
     ADD("crash-and-reuse", test_crash_and_reuse);
     ADD("thread-gone", test_thread_gone);
@@ -415,6 +493,7 @@ int main(int argc, char **argv)
     ADD("changed-in-between", test_changed_in_between);
     ADD("file-is-locked", test_file_is_locked);
     ADD("file-is-damaged", test_file_is_damaged);
+    ADD("file-of-a-former-version", test_file_of_a_former_version);
     ADD("slots-run-out", test_slots_run_out);
     return g_test_run();
 }

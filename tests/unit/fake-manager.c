@@ -207,6 +207,11 @@ GVariant *vh_manager_bootstrap_finish(G_GNUC_UNUSED VhManager *manager, GAsyncRe
     return g_task_propagate_pointer(G_TASK(result), error);
 }
 
+guint vh_manager_hand_over(G_GNUC_UNUSED VhManager *manager, G_GNUC_UNUSED const char *why)
+{
+    return VH_HANDOVER_SECONDS;
+}
+
 guint vh_manager_watch(VhManager *manager, const char *guest, VhWatchFunc func, gpointer data, GError **error)
 {
     if (guest[0] != '\0' && !known(guest, error))

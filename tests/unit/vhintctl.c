@@ -172,6 +172,8 @@ static void test_people(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_cmpstr(f->out, ==,
                     "web: vhint-injector 0.1 answers, kernel 6.1\\x1b[2J; it is in "
                     "/run/vhint-injector/vhint-injector, until the guest's next boot, and systemd restarts it\n");
+    RUN(f, "handover");
+    g_assert_nonnull(strstr(f->out, "within 60 seconds"));
     RUN(f, "eject", "web", "made");
     g_assert_cmpstr(f->out, ==, "ejected made from web\n");
 }

@@ -59,7 +59,7 @@ static void own(const struct fixture *f, enum vh_boost_kind kind)
     struct vh_target target = {.guest = "guest", .vcpu = 2, .thread = f->busy};
     VhActuate *actuate = NULL;
 
-    if (!vh_warden_new(saved, NULL))
+    if (!vh_warden_new(saved, NULL, 0, NULL))
         _exit(1);
     while (!vh_warden_watches(saved))
         g_usleep(1000);

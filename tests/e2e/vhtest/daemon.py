@@ -38,6 +38,8 @@ class Daemon:
         self.watches = 0
         self.prefix = []  # of vhintd's command line
         self.mounts = {}  # path -> the file that vhintd sees there; /proc/self is its own
+        self.binary = VHINTD
+        self.timeout = 30  # s, of its warden's patience once it is gone
         self.environment = dict(ENVIRONMENT)
         self.sections = ""  # of its configuration, more than the tests' own
         self.control = self.path("control")
@@ -69,7 +71,8 @@ class Daemon:
             os.makedirs(self.path(name), exist_ok=True)
         with open(self.config, "w") as file:
             file.write(f"[daemon]\nrun-dir={self.path('run')}\nstate-dir={self.path('state')}\n"
-                       f"control={self.control}\nprogram-dir={os.path.join(BUILD, 'guest-bpf')}\ninjector={INJECTOR}\n")
+                       f"control={self.control}\nprogram-dir={os.path.join(BUILD, 'guest-bpf')}\ninjector={INJECTOR}\n"
+                       f"successor-timeout={self.timeout}\n")
             self.write_guests(file)
             file.write(self.sections)
 
@@ -85,7 +88,7 @@ class Daemon:
         if self not in process.witnesses:
             process.witnesses.append(self)
         self.write_config()
-        self.process = Process(self.prefix + self._mounting() + [VHINTD, "--config", self.config], self.log, self.environment)
+        self.process = Process(self.prefix + self._mounting() + [self.binary, "--config", self.config], self.log, self.environment)
         wait_for(self._answers, 15, "vhintd answers on its control socket")
         if wait:
             for name in self.guests:

@@ -14,6 +14,7 @@ from .channel import NAMES, TYPES, cobs_decode, frame
 from .process import Failure, thread_cpus, wait_for
 
 AFFINITY = 1  # the kind's number
+FIRST_AND_LAST = 3  # of a SNAPSHOT
 SETRESUID = 117  # x86-64
 
 
@@ -201,13 +202,20 @@ class FakeGuest:
                                        0, 0) + b"".join(records))
         self.seq += len(records)
 
+    def snapshot(self, *records):
+        """Answers the RESYNC that is under way: these are all the facts."""
+        request, _ = self.receive("RESYNC")
+        self.send("SNAPSHOT", struct.pack("<IIQQII", 1, len(records), self.seq, 0, FIRST_AND_LAST, 0) + b"".join(records),
+                  request)
+        self.answer(request, program=1)
+
     def pinned(self):
         """{guest CPU: its one host CPU}"""
         return {cpu: next(iter(allowed)) for cpu, tid in enumerate(self.tids)
                 if len(allowed := thread_cpus(tid)) == 1}
 
-    def wait_pinned(self, *cpus):
-        wait_for(lambda: set(self.pinned()) == set(cpus), 5, f"exactly guest CPUs {cpus} are pinned")
+    def wait_pinned(self, *cpus, timeout=5):
+        wait_for(lambda: set(self.pinned()) == set(cpus), timeout, f"exactly guest CPUs {cpus} are pinned")
 
 
 assert TYPES["HINTS"] == 34
