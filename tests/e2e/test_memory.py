@@ -219,6 +219,6 @@ class Pressure(unittest.TestCase):
         self.guest.reset()
         self.guest.run("swapon /dev/vda")
         self.daemon.wait_ready()
-        wait_for(lambda: self.daemon.ctl("status", "guest")["guests"][0]["memory"]["state"] == "off", 90,
+        wait_for(lambda: self.daemon.ctl("status", "guest")["guests"][0].get("memory", {"state": "off"})["state"] == "off", 90,
                  "nothing of before the reset is left")
         wait_for(lambda: self.memory() == 128 * MIB, 60, "the guest is as small as it was")
