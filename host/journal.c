@@ -15,6 +15,7 @@
 #include "service.h"
 
 #define RETRY_US (G_USEC_PER_SEC / 2)
+#define CLOSE_US (3 * G_USEC_PER_SEC) /* for the last lines */
 
 /* One step, or, without `what`, the service manager's status line; without `why` either, the thread's end. */
 struct step {
@@ -25,6 +26,7 @@ struct step {
 
 struct VhJournal {
     GAsyncQueue *queue; /* struct step */
+    GAsyncQueue *ended; /* gets something once the thread has */
     bool tells_systemd;
     GThread *thread;
     char *path;
@@ -266,6 +268,7 @@ static gpointer writer(gpointer data)
         else
             tell_dropped(journal);
     }
+    g_async_queue_push(journal->ended, journal);
     return NULL;
 }
 
@@ -281,6 +284,7 @@ VhJournal *vh_journal_new(const char *path, GError **error)
     }
     journal = g_new0(VhJournal, 1);
     journal->queue = g_async_queue_new_full(step_free);
+    journal->ended = g_async_queue_new();
     journal->path = g_strdup(path);
     journal->fd = fd;
     /* Set where the service manager has given us its journal for stderr. */
@@ -294,8 +298,17 @@ void vh_journal_free(VhJournal *journal)
     if (!journal)
         return;
     g_async_queue_push(journal->queue, g_new0(struct step, 1));
+    if (!g_async_queue_timeout_pop(journal->ended, CLOSE_US)) {
+        /* The one that is being written, and those that wait but the last, which is the end. What the thread still
+         * uses stays; the process ends soon. */
+        g_warning("journal %s: the disk does not answer: %d lines are not written", journal->path,
+                  MAX(g_async_queue_length(journal->queue), 1) + g_atomic_int_get(&journal->dropped));
+        g_thread_unref(journal->thread);
+        return;
+    }
     g_thread_join(journal->thread);
     g_async_queue_unref(journal->queue);
+    g_async_queue_unref(journal->ended);
     close(journal->fd);
     g_free(journal->path);
     g_free(journal);

@@ -20,7 +20,8 @@ typedef struct VhJournal VhJournal;
 /* Opens `path` for appending. NULL and a G_FILE_ERROR. */
 VhJournal *vh_journal_new(const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* Writes what is queued, then closes. */
+/* Writes what is queued, then closes. A disk that does not answer is waited for no longer than three seconds, and
+ * how many lines it has cost is a warning. */
 void vh_journal_free(VhJournal *journal);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VhJournal, vh_journal_free)
 

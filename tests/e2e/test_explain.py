@@ -10,6 +10,7 @@ import signal
 import struct
 import subprocess
 import termios
+import time
 import unittest
 import xml.etree.ElementTree
 
@@ -375,6 +376,44 @@ class FullDisk(unittest.TestCase):
         wait_for(lambda: steps()[-1]["what"] in ("pin vCPU 1", "boost vCPU 1"), 10, "the journal goes on")
         times = [step["monotonic"] for step in steps()]
         self.assertEqual(times, sorted(times))
+
+
+class HungDisk(unittest.TestCase):
+    """The journal's disk does not answer any more: its place takes a pipe that nobody reads."""
+
+    def setUp(self):
+        self.guest = self.enterContext(FakeGuest())
+        self.daemon = vhtest.Daemon(self.guest)
+        self.addCleanup(self.daemon.close)
+
+    def hang_up(self, pipe):
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
+        self.daemon.start(wait=False)
+        self.guest.start()
+        for _ in range(50):
+            self.guest.hint(self.guest.record(mask=[1]))
+            self.guest.wait_pinned(1)
+            self.guest.hint(self.guest.record(flags=1))
+            self.guest.wait_pinned()
+        self.guest.hint(self.guest.record(mask=[2]))
+        self.guest.wait_pinned(2)
+
+    def test_stop(self):
+        pipe = self.daemon.path("run/journal")
+        os.makedirs(os.path.dirname(pipe))
+        os.mkfifo(pipe)
+        try:
+            self.hang_up(pipe)
+            begin = time.monotonic()
+            self.daemon.stop()
+        finally:
+            os.unlink(pipe)  # who reads the journal of a failure must not hang
+        self.assertLess(time.monotonic() - begin, 6 * vhtest.SLOWNESS)
+        self.assertEqual(self.guest.pinned(), {})
+        with open(self.daemon.log) as file:
+            self.assertRegex(file.read(), r"journal .*: the disk does not answer: [0-9]+ lines are not written")
 
 
 if __name__ == "__main__":

@@ -305,6 +305,26 @@ static void test_too_large(struct fixture *f, gconstpointer data)
     g_assert_cmpuint(lines->len, ==, 1);
 }
 
+/* A disk that does not answer: a pipe that is full, and that nobody reads. */
+static void test_hung(struct fixture *f, gconstpointer data)
+{
+    gint64 begun = g_get_monotonic_time();
+    int reader = -1;
+
+    (void)data;
+    g_assert_cmpint(mkfifo(f->path, 0600), ==, 0);
+    reader = open(f->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    g_assert_cmpint(reader, >=, 0);
+    begin(f);
+    for (int i = 0; i < 5000; i++)
+        step(f, "pin");
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*the disk does not answer: * lines are not written*");
+    vh_journal_free(g_steal_pointer(&f->journal));
+    g_test_assert_expected_messages();
+    g_assert_cmpint(g_get_monotonic_time() - begun, <, 60 * G_USEC_PER_SEC);
+    /* The reader stays open: a thread waits for it as long as this process lives. */
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -314,7 +334,7 @@ int main(int argc, char **argv)
         {"/journal/clock", test_order_by_clock}, {"/journal/full", test_full},
         {"/journal/never", test_never},          {"/journal/slow", test_slow},
         {"/journal/truncated", test_truncated},  {"/journal/rotated", test_rotated},
-        {"/journal/too-large", test_too_large},
+        {"/journal/too-large", test_too_large},  {"/journal/hung", test_hung},
     };
 
     g_test_init(&argc, &argv, NULL);
