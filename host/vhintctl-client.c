@@ -76,12 +76,12 @@ int vh_ctl_connect(struct vh_ctl *ctl, GError **error)
     g_socket_client_set_enable_proxy(client, FALSE);
     g_socket_client_set_timeout(client, CONNECT_TIMEOUT_S);
     g_autoptr(GSocketConnection) stream =
-        g_socket_client_connect(client, G_SOCKET_CONNECTABLE(address), NULL, &cause);
+        g_socket_client_connect(client, G_SOCKET_CONNECTABLE(address), ctl->cancellable, &cause);
     if (stream == NULL)
         return unreachable(ctl, error, connect_advice(cause));
 
     ctl->connection = g_dbus_connection_new_sync(
-        G_IO_STREAM(stream), NULL, G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT, NULL, NULL, &cause);
+        G_IO_STREAM(stream), NULL, G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT, NULL, ctl->cancellable, &cause);
     if (ctl->connection == NULL) {
         if (g_error_matches(cause, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
             return unreachable(ctl, error, "it does not answer");
@@ -99,7 +99,7 @@ static GVariant *call(struct vh_ctl *ctl, const char *interface, const char *met
     g_autoptr(GError) cause = NULL;
     GVariant *result = g_dbus_connection_call_with_unix_fd_list_sync(
         ctl->connection, NULL, VH_CONTROL_OBJECT, interface, method, parameters, G_VARIANT_TYPE(type),
-        G_DBUS_CALL_FLAGS_NONE, timeout_ms, NULL, fds, NULL, &cause);
+        G_DBUS_CALL_FLAGS_NONE, timeout_ms, NULL, fds, ctl->cancellable, &cause);
     if (result != NULL)
         return result;
     if (g_dbus_error_is_remote_error(cause)) {

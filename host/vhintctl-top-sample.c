@@ -171,9 +171,9 @@ static int compare(gconstpointer a, gconstpointer b, gpointer data)
     return x->vcpu < y->vcpu ? -1 : x->vcpu > y->vcpu;
 }
 
-void vh_top_sort(struct vh_top_sample *sample, enum vh_top_order order)
+void vh_top_sort(GPtrArray *rows, enum vh_top_order order)
 {
-    g_ptr_array_sort_with_data(sample->rows, compare, GUINT_TO_POINTER(order));
+    g_ptr_array_sort_with_data(rows, compare, GUINT_TO_POINTER(order));
 }
 
 /* ---- text ---- */

@@ -3,6 +3,7 @@
  * order, g, w, r, h choose one, the arrows and pages scroll. */
 #include <curses.h>
 #include <math.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,38 +12,57 @@
 
 #define BATCH_US (G_USEC_PER_SEC / 2) /* between the two looks that --batch takes */
 #define HEAD_LINES 3
+#define PATIENCE_US G_USEC_PER_SEC /* with a daemon, before it is said not to answer */
 
 struct top {
-    struct vh_ctl *ctl;
+    VhTopLooker *looker;
+    gint64 interval;              /* us, between looks */
     struct vh_top_sample *sample; /* NULL: none yet */
+    GPtrArray *rows;              /* of it, in order */
     enum vh_top_order order;
     guint first;   /* row at the top */
     char *problem; /* why the sample is old; NULL: it is not */
+    bool looking;  /* a look is under way */
     gint64 next;   /* when to look again, monotonic us */
+    gint64 asked;  /* when the first look began that has had no answer; 0: all have */
 };
 
 /* ---- looking ---- */
 
-/* A daemon that went away is sought again every time. */
-static void look(struct top *top)
+/* All times are the monotonic clock's, in us. */
+static void look(struct top *top, gint64 now)
 {
-    g_autoptr(GError) error = NULL;
     struct vh_top_sample *sample = NULL;
+    char *problem = NULL;
 
-    top->next = g_get_monotonic_time() + (gint64)(top->ctl->interval * G_USEC_PER_SEC);
-    if (top->problem) {
-        g_clear_object(&top->ctl->connection);
-        g_clear_pointer(&top->problem, g_free);
+    if (vh_top_looker_take(top->looker, &sample, &problem)) {
+        top->looking = false;
+        g_free(top->problem);
+        top->problem = problem;
     }
-    if (top->ctl->connection || vh_ctl_connect(top->ctl, &error) == 0)
-        sample = vh_top_sample(top->ctl, top->sample, &error);
-    if (!sample) {
-        top->problem = vh_text_printable(error->message, false);
+    if (sample) {
+        top->asked = 0;
+        g_ptr_array_set_size(top->rows, 0);
+        g_ptr_array_extend(top->rows, sample->rows, NULL, NULL);
+        vh_top_sort(top->rows, top->order);
+        vh_top_sample_free(top->sample);
+        top->sample = sample;
+    }
+    if (top->looking || now < top->next)
         return;
-    }
-    vh_top_sample_free(top->sample);
-    top->sample = sample;
-    vh_top_sort(sample, top->order);
+    top->looking = true;
+    top->next = now + top->interval;
+    if (!top->asked)
+        top->asked = now;
+    vh_top_looker_ask(top->looker, top->sample);
+}
+
+/* What is to be said of the daemon; NULL: all is well. g_free() it. */
+static char *complaint(const struct top *top, gint64 now)
+{
+    if (top->looking && now - top->asked >= PATIENCE_US)
+        return g_strdup_printf("vhintd does not answer for %u s", (guint)((now - top->asked) / G_USEC_PER_SEC));
+    return g_strdup(top->problem);
 }
 
 /* ---- drawing ---- */
@@ -65,19 +85,19 @@ static void put(int y, int x, int width, const char *text)
         mvaddnstr(y, x, text, (int)(end - text));
 }
 
-static void draw_head(const struct top *top)
+static void draw_head(const struct top *top, const char *problem)
 {
     g_autofree char *line = NULL;
 
     if (top->sample)
         line = g_strdup_printf("vhint: %u guests, %u connected, %u vCPUs; by %s", top->sample->guests,
-                               top->sample->connected, top->sample->rows->len, vh_top_order_names[top->order]);
+                               top->sample->connected, top->rows->len, vh_top_order_names[top->order]);
     attron(A_BOLD);
     put(0, 0, COLS, line ? line : "vhint");
     attroff(A_BOLD);
-    if (top->problem) {
+    if (problem) {
         attron(A_REVERSE);
-        put(1, 0, COLS, top->problem);
+        put(1, 0, COLS, problem);
         attroff(A_REVERSE);
     } else {
         put(1, 0, COLS, "q ends, s sorts (g guest, w wait, r run, h hints), arrows scroll");
@@ -89,8 +109,8 @@ static void find_widths(const struct top *top, int *widths)
 {
     for (unsigned column = 0; column < VH_TOP_COLUMNS; column++) {
         widths[column] = vh_text_width(vh_top_columns[column]);
-        for (guint i = 0; i < top->sample->rows->len; i++) {
-            g_autofree char *cell = vh_top_cell(g_ptr_array_index(top->sample->rows, i), column);
+        for (guint i = 0; i < top->rows->len; i++) {
+            g_autofree char *cell = vh_top_cell(g_ptr_array_index(top->rows, i), column);
 
             widths[column] = MAX(widths[column], vh_text_width(cell));
         }
@@ -109,14 +129,15 @@ static void draw_row(int y, const int *widths, const struct vh_top_row *row)
     }
 }
 
-static void draw(struct top *top)
+static void draw(struct top *top, gint64 now)
 {
+    g_autofree char *problem = complaint(top, now);
     int widths[VH_TOP_COLUMNS];
 
     erase();
-    draw_head(top);
+    draw_head(top, problem);
     if (top->sample) {
-        guint count = top->sample->rows->len;
+        guint count = top->rows->len;
         guint room = LINES > HEAD_LINES ? (guint)(LINES - HEAD_LINES) : 0;
 
         top->first = MIN(top->first, count > room ? count - room : 0);
@@ -124,9 +145,9 @@ static void draw(struct top *top)
         attron(A_UNDERLINE);
         draw_row(HEAD_LINES - 1, widths, NULL);
         attroff(A_UNDERLINE);
-        attron(top->problem ? A_DIM : A_NORMAL);
+        attron(problem ? A_DIM : A_NORMAL);
         for (guint i = 0; i < room && top->first + i < count; i++)
-            draw_row(HEAD_LINES + (int)i, widths, g_ptr_array_index(top->sample->rows, top->first + i));
+            draw_row(HEAD_LINES + (int)i, widths, g_ptr_array_index(top->rows, top->first + i));
         attroff(A_DIM);
     }
     refresh();
@@ -138,8 +159,7 @@ static void set_order(struct top *top, enum vh_top_order order)
 {
     top->order = order;
     top->first = 0;
-    if (top->sample)
-        vh_top_sort(top->sample, order);
+    vh_top_sort(top->rows, order);
 }
 
 /* Returns whether to go on. */
@@ -164,25 +184,38 @@ static bool on_key(struct top *top, int key)
     return key != 'q' && key != 'Q';
 }
 
-/* Until q; a key, a new size (KEY_RESIZE) and the time to look each draw anew. */
+/* Until there is a key, something looked at or, at `until`, something to say. Returns false: the terminal has
+ * gone. */
+static bool wait_for_any(const struct top *top, gint64 until)
+{
+    struct pollfd fds[] = {{STDIN_FILENO, POLLIN, 0}, {vh_top_looker_fd(top->looker), POLLIN, 0}};
+    gint64 left = CLAMP(until - g_get_monotonic_time(), 0, PATIENCE_US);
+
+    /* A new size of the terminal interrupts it, unless it has come just now, and is a key then. */
+    return poll(fds, G_N_ELEMENTS(fds), (int)(left / 1000) + 1) < 0 || !(fds[0].revents & (POLLHUP | POLLERR));
+}
+
+/* Until q; a key, a new size (KEY_RESIZE), a new sample and, while there is none, each second draw anew. */
 static void live(struct top *top)
 {
     bool on = true;
 
+    timeout(0);
     while (on) {
         gint64 now = g_get_monotonic_time();
         int key = ERR;
 
-        if (now >= top->next)
-            look(top);
-        draw(top);
-        now = g_get_monotonic_time();
-        timeout((int)(MAX(top->next - now, 0) / 1000) + 1);
-        key = getch();
-        if (key != ERR)
+        look(top, now);
+        /* The first picture is a whole one, unless that takes long. */
+        if (top->sample || !top->looking || now - top->asked >= PATIENCE_US)
+            draw(top, now);
+        on = wait_for_any(top, top->looking ? now + PATIENCE_US : top->next);
+        while (on && (key = getch()) != ERR) {
             on = on_key(top, key);
-        else if (g_get_monotonic_time() < top->next && !isatty(STDIN_FILENO))
-            on = false; /* the terminal has gone */
+            /* Before getch shows what is left of the former size. */
+            if (key == KEY_RESIZE)
+                draw(top, now);
+        }
     }
 }
 
@@ -239,7 +272,7 @@ static int batch(struct vh_ctl *ctl, GError **error)
     vh_top_sample_free(before);
     if (!sample)
         return -1;
-    vh_top_sort(sample, VH_TOP_GUEST);
+    vh_top_sort(sample->rows, VH_TOP_GUEST);
     if (ctl->json) {
         print_json(sample);
     } else {
@@ -259,7 +292,7 @@ static int batch(struct vh_ctl *ctl, GError **error)
 
 int vh_ctl_top(struct vh_ctl *ctl, GError **error)
 {
-    struct top top = {.ctl = ctl};
+    struct top top = {.interval = (gint64)(ctl->interval * G_USEC_PER_SEC)};
     SCREEN *screen = NULL;
 
     if (ctl->batch || ctl->json)
@@ -278,9 +311,13 @@ int vh_ctl_top(struct vh_ctl *ctl, GError **error)
     noecho();
     keypad(stdscr, TRUE);
     curs_set(0);
+    top.rows = g_ptr_array_new();
+    top.looker = vh_top_looker_new(ctl);
     live(&top);
     endwin();
     delscreen(screen);
+    vh_top_looker_free(top.looker);
+    g_ptr_array_unref(top.rows);
     vh_top_sample_free(top.sample);
     g_free(top.problem);
     return VH_EXIT_OK;

@@ -34,10 +34,27 @@ struct vh_top_sample *vh_top_sample(struct vh_ctl *ctl, const struct vh_top_samp
                                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void vh_top_sample_free(struct vh_top_sample *sample);
 
-/* Stable: equals stay in their order. What is not known comes last. */
-void vh_top_sort(struct vh_top_sample *sample, enum vh_top_order order);
+/* Of a sample's rows, or of others that refer to them. Stable: equals stay in their order. What is not known comes
+ * last. */
+void vh_top_sort(GPtrArray *rows, enum vh_top_order order);
 
 #define VH_TOP_COLUMNS 8
 extern const char *const vh_top_columns[]; /* headings, NULL-terminated */
 /* The row's text in that column; g_free() it. */
 char *vh_top_cell(const struct vh_top_row *row, unsigned column);
+
+/* ---- vhintctl-top-look.c: samples are taken in a thread, which may have to wait for the daemon ---- */
+
+typedef struct VhTopLooker VhTopLooker;
+
+/* Until it is freed, `ctl` is its own. */
+VhTopLooker *vh_top_looker_new(struct vh_ctl *ctl);
+/* Does not wait for the daemon. */
+void vh_top_looker_free(VhTopLooker *looker);
+/* Readable once there is something to take. */
+int vh_top_looker_fd(const VhTopLooker *looker);
+/* Begins a look; `before` (NULL: none yet) must not change until it is taken. A daemon that went away is sought
+ * again. */
+void vh_top_looker_ask(VhTopLooker *looker, const struct vh_top_sample *before);
+/* false: there is nothing yet. Else a sample, or what went wrong; the caller's. */
+bool vh_top_looker_take(VhTopLooker *looker, struct vh_top_sample **sample, char **problem);

@@ -45,6 +45,7 @@ struct vh_ctl {
     char *svg;         /* map --svg */
     char **args;       /* the command's own arguments, NULL-terminated */
     GDBusConnection *connection;
+    GCancellable *cancellable; /* ends calls that wait; may be NULL */
 };
 
 /* ---- vhintctl-commands.c, vhintctl-watch.c: each returns an exit code, or -1 and an error ---- */

@@ -339,6 +339,28 @@ class Top(unittest.TestCase):
         self.assertIn("\x1b[?1049l", top.read())  # the terminal is as it was
 
 
+    def test_daemon_hangs(self):
+        """Keys and sizes do not wait for it."""
+        top = self.top()
+        top.wait("by guest")
+        self.daemon.process.popen.send_signal(signal.SIGSTOP)
+        self.addCleanup(self.daemon.process.popen.send_signal, signal.SIGCONT)
+        top.wait("vhintd does not answer for 1 s")
+        top.press("w")
+        top.wait("wait", timeout=2)
+        top.resize(30, 90)
+        top.wait("1 connected, 4 vCPUs; by wait", timeout=2)
+        top.wait("does not answer for")
+        self.daemon.process.popen.send_signal(signal.SIGCONT)
+        top.wait("q ends")
+        self.daemon.process.popen.send_signal(signal.SIGSTOP)
+        top.wait("does not answer for")
+        top.press("q")
+        begin = time.monotonic()
+        self.assertEqual(top.end(), 0)
+        self.assertLess(time.monotonic() - begin, 2 * vhtest.SLOWNESS)
+
+
 @unittest.skipUnless(os.geteuid() == 0, "mounting needs root")
 class FullDisk(unittest.TestCase):
     """The journal's disk is full, and is not any more: guests are served all the time, and the loss is told."""
