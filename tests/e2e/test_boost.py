@@ -111,7 +111,7 @@ class Boost(unittest.TestCase):
 
     def start_within_a_trial(self):
         """A vCPU that wants to run beside many others, boosted to see whether that helps."""
-        hogs = subprocess.Popen([os.path.join(vhtest.BUILD, "tests/bench/hogs"), str(8 * os.cpu_count())],
+        hogs = subprocess.Popen([os.path.join(vhtest.BUILD, "tests/bench/hogs"), str(2 * os.cpu_count())],
                                 stdin=subprocess.PIPE)
         self.addCleanup(lambda: (hogs.stdin.close(), hogs.wait()))
         self.serve(FakeGuest(cpus=1, busy=True))

@@ -90,7 +90,7 @@ class HostFaults(unittest.TestCase):
     def wait_for_trial(self):
         """Until the vCPU, which wants to run beside others, is boosted to see whether that helps."""
         self.ask("sh -c 'while :; do :; done'")
-        hogs = subprocess.Popen([os.path.join(vhtest.BUILD, "tests/bench/hogs"), str(4 * os.cpu_count())],
+        hogs = subprocess.Popen([os.path.join(vhtest.BUILD, "tests/bench/hogs"), str(2 * os.cpu_count())],
                                 stdin=subprocess.PIPE)
         self.addCleanup(lambda: (hogs.stdin.close(), hogs.wait()))
         wait_for(lambda: self.action().get("state") == "trial", 60, "the trial window")
