@@ -94,6 +94,12 @@ char *vh_travel_write(const struct vh_travel *travel, GError **error)
     return NULL;
 }
 
+/* A copy, aligned as whoever reads an object expects. */
+static GBytes *take_bytes(GVariant *value)
+{
+    return g_bytes_new(g_variant_get_data(value), g_variant_get_size(value));
+}
+
 static int read_programs(struct vh_travel *travel, GVariant *list, GError **error)
 {
     for (gsize i = 0; i < g_variant_n_children(list); i++) {
@@ -107,8 +113,8 @@ static int read_programs(struct vh_travel *travel, GVariant *list, GError **erro
         gsize len = 0;
 
         g_variant_get_child(list, i, "(&s@ay@ay)", &name, &tunables, &object);
-        tunables_bytes = g_variant_get_data_as_bytes(tunables);
-        object_bytes = g_variant_get_data_as_bytes(object);
+        tunables_bytes = take_bytes(tunables);
+        object_bytes = take_bytes(object);
         data = g_bytes_get_data(tunables_bytes, &len);
         if (i >= VH_PROGRAMS_MAX || len > VH_TUNABLES_MAX || (len && data[len - 1])) {
             g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "program %zu of it: too many, or bad tunables",

@@ -9,7 +9,7 @@
 #include "objects.h"
 #include "scratch.h"
 
-static const char tunables[] = "limit=10\0name=x";
+static const char tunables[] = "limit=10\0name=xy";
 
 static char *written(bool released, bool program)
 {
@@ -49,6 +49,8 @@ static void test_there(void)
     program = g_ptr_array_index(travel->programs, 0);
     g_assert_cmpstr(program->object->digest_hex, ==, object->digest_hex);
     g_assert_cmpuint(program->object->kind_count, ==, object->kind_count);
+    g_assert_cmpuint((gsize)g_bytes_get_data(program->object->bytes, NULL) % 8, ==,
+                     0); /* its reader relies on that */
     g_assert_cmpmem(g_bytes_get_data(program->tunables, NULL), g_bytes_get_size(program->tunables), tunables,
                     sizeof(tunables));
     program = g_ptr_array_index(travel->programs, 1);
