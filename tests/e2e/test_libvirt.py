@@ -15,6 +15,7 @@ import vhtest
 from vhtest.libvirt import HOOK, Domain, Libvirt, LibvirtDaemon, missing
 
 wait_for = vhtest.wait_for
+FORGOTTEN = 1  # s, from a guest's first word where it has migrated to, until its last thread at the source is put back
 
 
 def pin(guest, cpu=0):
@@ -713,7 +714,7 @@ class Migration(LibvirtCase):
         self.daemon.ctl("inject", "guest", os.path.join(vhtest.BUILD, "guest-bpf/pressure.bpf.o"), "--set", "window_ms=2000")
         self.task = pin(self.guest, 1)
         self.assert_on(self.guest, min(self.all))
-        self.loaded = self.load_ids(self.guest)
+        self.loaded = self.guest.loaded()
 
     def assert_on(self, guest, cpu):
         """Both truths."""
@@ -722,12 +723,12 @@ class Migration(LibvirtCase):
             return guest.host_cpus(1) == {cpu} and vhtest.parse_cpus(told[1].split()[-1]) == {cpu}
         wait_for(pinned, 10, f"guest CPU 1 is pinned to host CPU {cpu}, and libvirt knows")
 
-    def load_ids(self, guest):
-        return guest.output("cat /proc/$(pidof vhint-injector)/fdinfo/* | grep -E '^(prog|map)_id' | sort -u")
+    def journal(self, libvirt, *kinds):
+        with open(libvirt.path("run/vhint/journal")) as file:
+            return [step for step in map(json.loads, file) if step["what"].startswith(kinds)]
 
     def steps(self, libvirt, *kinds):
-        with open(libvirt.path("run/vhint/journal")) as file:
-            return [step["what"] for step in map(json.loads, file) if step["what"].startswith(kinds)]
+        return [step["what"] for step in self.journal(libvirt, *kinds)]
 
     def wait_midway(self, migration):
         def midway():
@@ -742,7 +743,7 @@ class Migration(LibvirtCase):
         self.assertNotEqual(migration.popen.returncode, 0)
         self.target.wait_known()
         self.assertEqual(self.steps(self.libvirt, "unpin", "leave", "disconnect"), before)
-        self.assertEqual(self.load_ids(self.guest), self.loaded)
+        self.assertEqual(self.guest.loaded(), self.loaded)
         self.task.kill()
         self.assert_floats(self.guest, 1)
         self.task = pin(self.guest, 1)
@@ -766,12 +767,17 @@ class Migration(LibvirtCase):
         wait_for(lambda: not migration.alive(), 60, "virsh migrate ends")
         self.assertEqual(migration.popen.returncode, 0, vhtest.tail(migration.log))
         self.daemon.wait_known()
+        self.assertEqual(self.daemon.applied(), 0)
+        self.assertFalse(os.path.exists(self.libvirt.path(f"run/vhint/saved/{self.guest.uuid}")))
         moved = self.guest.moved(self.there)
         self.addCleanup(self.there.clear)
         self.target.wait_ready()
         self.assert_on(moved, max(self.all))
-        self.assertEqual(self.load_ids(moved), self.loaded)
+        self.assertEqual(moved.loaded(), self.loaded)
         self.assertEqual(self.steps(self.there, "load", "unload"), [])
+        undone = self.journal(self.libvirt, "unpin vCPU")[-1]["time"]
+        arrived = self.journal(self.there, "connect")[0]["time"]
+        self.assertLess(undone - arrived, FORGOTTEN * vhtest.SLOWNESS)
         program = self.target.program("pressure")
         self.assertEqual((program["origin"], program["state"]), ("injected", "running"))
         self.assert_back(moved)
@@ -796,7 +802,12 @@ class Migration(LibvirtCase):
             known = self.wishes(moved)
             return all(vhtest.parse_cpus(line.split()[-1]) == self.all for line in pins) and known[1] and known[2] < 1000
         wait_for(told, 10, "libvirt knows of no pin, no program and a release")
-        loaded = self.load_ids(moved)
+        # So does a successor of this vhintd.
+        self.target.kill()
+        self.target.start()
+        self.target.wait_ready()
+        self.assertTrue(self.target.guest()["held"])
+        loaded = moved.loaded()
         migration = moved.migrate(self.libvirt)
         wait_for(lambda: not migration.alive(), 60, "virsh migrate ends")
         self.assertEqual(migration.popen.returncode, 0, vhtest.tail(migration.log))
@@ -805,7 +816,7 @@ class Migration(LibvirtCase):
         self.daemon.wait_ready()
         self.assertTrue(self.daemon.guest()["held"])
         self.assertIsNone(self.daemon.program("pressure"))
-        self.assertEqual(self.load_ids(guest), loaded)
+        self.assertEqual(guest.loaded(), loaded)
         self.assertEqual(guest.host_cpus(1), self.all)
         self.daemon.ctl("resume", "guest")
         self.assert_on(guest, min(self.all))

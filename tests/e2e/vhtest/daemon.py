@@ -2,6 +2,7 @@
 """Runs vhintd for guests of a test, and asks it things through vhintctl."""
 import json
 import os
+import struct
 import subprocess
 
 from . import process
@@ -28,6 +29,8 @@ exec "$@\""""
 
 class Daemon:
     """vhintd with a configuration of its own; a context manager. State outlives stop() and kill() until close()."""
+
+    saved = "run/saved/masks"  # beside the control socket
 
     def __init__(self, *guests, programs="affinity", pool=None):
         self.directory = process.temporary_directory()
@@ -103,6 +106,13 @@ class Daemon:
         if not self.process.alive():
             raise Failure(f"vhintd ended with {self.process.popen.returncode}")
         return os.path.exists(self.control) and self.call("guests").returncode == 0
+
+    def applied(self):
+        """How many of the former states that it keeps say that something is to be put back."""
+        with open(os.path.join(os.path.dirname(self.control), self.saved), "rb") as file:
+            data = file.read()
+        size, _, used = struct.unpack_from("<III", data, 8)
+        return sum(struct.unpack_from("<I", data, 64 + slot * size)[0] == 2 for slot in range(used))
 
     def kill(self):
         """kill -9, at any moment."""

@@ -248,6 +248,10 @@ class Guest:
         pids = self.run("pidof vhint-injector", check=False).output.split()
         return int(pids[0]) if pids else 0
 
+    def loaded(self):
+        """All that the injector has in the guest's kernel, which gives no number twice in one boot: what is loaded anew shows."""
+        return self.output("cat /proc/$(pidof vhint-injector)/fdinfo/* | grep -E '^(prog|map)_id' | sort -u")
+
     def kill_injector(self, *others):
         """kill -9, of other processes with it; init starts another injector."""
         old = self.injector_pid()

@@ -332,6 +332,7 @@ class Domain(Guest):
 
 class LibvirtDaemon(Daemon):
     """vhintd beside a libvirtd, for the domains that `domains` ({MATCH: keys}) says."""
+    saved = "saved/masks"
 
     def __init__(self, libvirt, domains=None, uri="qemu:///system", **kwargs):
         super().__init__(**kwargs)
