@@ -10,6 +10,7 @@ struct item {
     unsigned vcpu; /* as vh_target's */
     pid_t thread;
     VhHold *hold;         /* NULL: probing failed */
+    bool starved;         /* for want of a descriptor */
     bool applied;         /* `set` is in force */
     gint64 since;         /* applied: monotonic time, us */
     union vh_setting set; /* in force, or tried and failed */
@@ -29,6 +30,7 @@ struct VhActuate {
     VhJournal *journal;
     const struct vh_actuator *actuator;
     GHashTable *items;      /* thread -> struct item */
+    bool out;               /* of descriptors, in this round */
     VhActuateReason reason; /* of this round */
     gpointer reason_data;
     const char *why; /* of the wishes that follow */

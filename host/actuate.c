@@ -106,7 +106,8 @@ static bool undo(VhActuate *actuate, struct item *item, const char *why)
 
     item->failed = false;
     item->barred = false;
-    g_clear_pointer(&item->problem, g_free);
+    if (!item->starved)
+        g_clear_pointer(&item->problem, g_free);
     if (!item->applied)
         return false;
     after = actuate->actuator->former(item->hold);
@@ -159,6 +160,7 @@ void vh_actuate_begin(VhActuate *actuate, VhActuateReason reason, gpointer data)
     actuate->reason = reason;
     actuate->reason_data = data;
     actuate->why = NULL;
+    actuate->out = false;
     g_hash_table_iter_init(&iter, actuate->items);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         struct item *item = value;
@@ -210,6 +212,7 @@ static struct item *learn(VhActuate *actuate, const struct vh_target *target)
     item->vcpu = target->vcpu;
     item->thread = target->thread;
     item->hold = actuate->actuator->probe(actuate->saved, target, &error);
+    item->starved = !item->hold && g_error_matches(error, VH_ERROR, VH_ERROR_BUSY);
     if (!item->hold)
         complain(actuate, item, error);
     else if (actuate->actuator->found)
@@ -226,6 +229,15 @@ void vh_actuate_take_over(VhActuate *actuate, const struct vh_target *target)
         learn(actuate, target);
 }
 
+/* Others may have given theirs back. */
+static void probe_again(VhActuate *actuate, struct item *item, const struct vh_target *target)
+{
+    item->hold = actuate->actuator->probe(actuate->saved, target, NULL);
+    item->starved = actuate->out = !item->hold;
+    if (item->hold)
+        g_clear_pointer(&item->problem, g_free);
+}
+
 void vh_actuate_want(VhActuate *actuate, const struct vh_target *target, unsigned guest, unsigned vcpu,
                      const union vh_setting *setting)
 {
@@ -233,6 +245,8 @@ void vh_actuate_want(VhActuate *actuate, const struct vh_target *target, unsigne
 
     if (!item)
         item = learn(actuate, target);
+    else if (item->starved && !actuate->out)
+        probe_again(actuate, item, target);
     item->named = true;
     item->vcpu = target->vcpu; /* a thread is young and has no name of its own yet, then it has */
     item->plan_guest = guest;

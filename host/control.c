@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "control-calls.h"
+#include "descriptors.h"
 #include "listen.h"
 #include "peer.h"
 
@@ -155,7 +156,7 @@ static bool client_admit(VhControl *control, GSocket *socket, struct vh_peer *pe
                   peer->pid, peer->uid);
         return false;
     }
-    if (control->clients->len >= VH_CONTROL_CLIENTS_MAX) {
+    if (control->clients->len >= vh_descriptors_clients(VH_CONTROL_CLIENTS_MAX)) {
         g_warning("control: process %d of user %u refused: there are %u clients already, the limit", peer->pid,
                   peer->uid, control->clients->len);
         return false;

@@ -9,6 +9,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "descriptors.h"
+
 struct VhLink {
     VhPathWatch *watch;
     char *path;
@@ -60,7 +62,7 @@ void vh_link_free(VhLink *link)
 static int connect_to(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = vh_descriptors_take(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
 
     if (fd < 0)
         return -errno;
@@ -88,11 +90,17 @@ static gboolean on_timer(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
+/* Somebody else is connected to it, or it is we who lack something: that passes, and nothing tells when. */
+static bool passes(int error)
+{
+    return error == EAGAIN || error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
+}
+
 static void retry_later(VhLink *link, int error)
 {
-    guint delay = error == EAGAIN ? VH_LINK_DELAY_MAX : backoff(link->tries);
+    guint delay = passes(error) ? VH_LINK_DELAY_MAX : backoff(link->tries);
 
-    if (error != EAGAIN && ++link->tries > VH_LINK_TRIES)
+    if (!passes(error) && ++link->tries > VH_LINK_TRIES)
         return;
     link->timer = g_timeout_add(delay, on_timer, link);
 }

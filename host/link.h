@@ -3,8 +3,8 @@
  *
  * No timer runs while the socket's file is absent or the connection stands. A file that refuses (nobody listens
  * yet, or no more) is tried again with a growing delay, VH_LINK_TRIES times, then only when the file is made anew.
- * A server whose queue is full (it serves someone else) is tried again every VH_LINK_DELAY_MAX ms, and one that
- * keeps hanging up soon is left alone for growing delays. */
+ * A server whose queue is full (it serves someone else) is tried again every VH_LINK_DELAY_MAX ms, as is any while
+ * we are out of descriptors, and one that keeps hanging up soon is left alone for growing delays. */
 #pragma once
 
 #include "pathwatch.h"

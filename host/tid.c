@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "descriptors.h"
 #include "error.h"
 
 int vh_tid_open(pid_t thread)
@@ -15,7 +16,7 @@ int vh_tid_open(pid_t thread)
     char path[64];
 
     g_snprintf(path, sizeof(path), "/proc/%d/comm", thread);
-    return open(path, O_RDONLY | O_CLOEXEC);
+    return vh_descriptors_take(open(path, O_RDONLY | O_CLOEXEC));
 }
 
 bool vh_tid_alive(int fd)
@@ -101,9 +102,14 @@ int vh_tid_fail(GError **error, int number, const char *what, pid_t thread)
 {
     enum vh_error_code code = number == ESRCH || number == ENOENT ? VH_ERROR_NOT_CONNECTED
                               : number == EINVAL                  ? VH_ERROR_INVALID_ARGUMENT
+                              : number == EMFILE                  ? VH_ERROR_BUSY
                                                                   : VH_ERROR_FAILED;
 
-    g_set_error(error, VH_ERROR, code, "thread %d: %s: %s", thread, what,
-                code == VH_ERROR_NOT_CONNECTED ? "the thread is gone" : g_strerror(number));
+    g_set_error(
+        error, VH_ERROR, code, "thread %d: %s: %s", thread, what,
+        code == VH_ERROR_NOT_CONNECTED ? "the thread is gone"
+        : number == EMFILE
+            ? "each thread needs a descriptor, and there are no more: raise LimitNOFILE= of vhintd's service"
+            : g_strerror(number));
     return -1;
 }

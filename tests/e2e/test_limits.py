@@ -2,11 +2,15 @@
 """Several guests, more CPUs than a word has bits, nothing open to the network, no shell, no one client in the way."""
 import glob
 import os
+import resource
 import socket
+import subprocess
+import time
 import unittest
 
 import vhtest
 from vhtest import wait_for
+from vhtest.fake_guest import FakeGuest
 
 SOON = 5  # s
 
@@ -147,10 +151,6 @@ class Closed(unittest.TestCase):
         wait_for(lambda: one_cpu(self.guest, 0) is None, SOON, "guest CPU 0 floats")
 
 
-if __name__ == "__main__":
-    unittest.main()
-
-
 class Descriptors(unittest.TestCase):
     def test_as_many_as_may_be(self):
         """One is held for each thread under management; the soft limit that a shell or systemd gives is 1024."""
@@ -160,3 +160,76 @@ class Descriptors(unittest.TestCase):
         with open(f"/proc/{daemon.process.pid}/limits") as file:
             limit = next(line.split() for line in file if line.startswith("Max open files"))
         self.assertEqual(limit[3:5], ["3000", "3000"])
+
+    def test_no_more(self):
+        """Whom there is no descriptor for is told so, and served once there is; the others, and those who ask, are served."""
+        guest, late = FakeGuest(cpus=80, name="many"), FakeGuest(name="late")
+        guest.__enter__()
+        daemon = vhtest.Daemon(guest, late)
+        self.addCleanup(daemon.close)
+        daemon.prefix = ["prlimit", "--nofile=128:128", "--"]
+        try:
+            daemon.start(wait=False)
+            guest.start()
+            guest.hint(guest.record(mask=[1]))
+            guest.wait_pinned(1)
+            problems = [vcpu["reason"] for vcpu in daemon.ctl("status", "many")["guests"][0]["vcpu"]
+                        if "LimitNOFILE" in vcpu["reason"]]
+            self.assertGreater(len(problems), 10)
+            self.enterContext(late)
+            wait_for(lambda: "Too many open files" in daemon.guest("late")["problem"], SOON, "it is said why it is not served")
+            clients = [subprocess.Popen([vhtest.daemon.VHINTCTL, "--socket", daemon.control, "watch"], text=True,
+                                        env=vhtest.daemon.ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                       for _ in range(30)]
+            try:
+                wait_for(lambda: sum(client.poll() is not None for client in clients) >= 20, 15, "those too many are refused")
+                self.assertTrue(all(client.poll() in (None, 3) for client in clients))
+                used = time.clock_gettime_ns(~daemon.process.pid << 3 | 2)
+                for _ in range(5):
+                    guest.hint(guest.record(flags=1))
+                    guest.wait_pinned()
+                    guest.hint(guest.record(mask=[2]))
+                    guest.wait_pinned(2)
+                time.sleep(1)  # in which one who is out of something would try and try
+                used = time.clock_gettime_ns(~daemon.process.pid << 3 | 2) - used
+                self.assertLess(used, 5e8, "CPU time spent in about a second, in ns")
+            finally:
+                for client in clients:
+                    client.kill()
+                    client.communicate()
+        finally:
+            guest.__exit__()
+        late.start()
+        late.hint(late.record(mask=[1]))
+        late.wait_pinned(1)
+        self.assertTrue(daemon.guest("late")["connected"])
+
+    def test_ten_thousand(self):
+        """As many threads as 500 guests of 20 vCPUs have."""
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        if hard < 12000:
+            self.skipTest(f"the limit of open files is {hard} here")
+        fleet = subprocess.Popen([os.path.join(vhtest.BUILD, "tests/bench/fleet-guests"), directory := vhtest.temporary_directory(),
+                                  "500", "20"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(lambda: (fleet.stdin.close(), fleet.wait(), fleet.stdout.close()))
+
+        def ask(line):
+            print(line, file=fleet.stdin, flush=True)
+            return fleet.stdout.readline()
+        self.assertEqual(fleet.stdout.readline(), "ready\n")
+        daemon = vhtest.Daemon()
+        self.addCleanup(daemon.close)
+        daemon.sections = "".join(f"[guest fleet-{i}]\nqmp={directory}/{i}.qmp\nchannel={directory}/{i}.channel\n"
+                                  "overcommit=yes\nprograms=affinity\nactions=pin,group\n" for i in range(500))
+        for end in (lambda: None, daemon.kill):
+            end()
+            daemon.start(wait=False)
+            self.assertTrue(ask("adopted 500").strip())
+            wait_for(lambda: len(os.listdir(f"/proc/{daemon.process.pid}/fd")) > 10000, 30, "it holds that many descriptors")
+            self.assertEqual(daemon.call("guests").returncode, 0)
+        daemon.stop()
+        self.assertEqual(ask("floating").strip(), "")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -17,7 +17,7 @@ static char *cpus_of(const struct fleet_guest *guest)
 {
     GString *text = g_string_new("[");
 
-    for (unsigned i = 0; i < FLEET_VCPUS; i++)
+    for (unsigned i = 0; i < guest->vcpus; i++)
         g_string_append_printf(text,
                                "%s{\"cpu-index\":%u,\"qom-path\":\"/machine/unattached/device[%u]\","
                                "\"thread-id\":%d,\"target\":\"x86_64\"}",

@@ -28,18 +28,18 @@ static void *wait_for_ever(void *data)
         pause();
 }
 
-static void be_qemu(pid_t parent, int told) G_GNUC_NORETURN;
-static void be_qemu(pid_t parent, int told)
+static void be_qemu(pid_t parent, int told, unsigned count) G_GNUC_NORETURN;
+static void be_qemu(pid_t parent, int told, unsigned count)
 {
     pthread_attr_t attributes;
-    struct vcpu vcpus[FLEET_VCPUS];
+    struct vcpu vcpus[FLEET_VCPUS_MAX];
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, STACK);
-    for (unsigned i = 0; i < FLEET_VCPUS; i++) {
+    for (unsigned i = 0; i < count; i++) {
         pthread_t thread;
 
         vcpus[i] = (struct vcpu){i, told};
@@ -72,9 +72,9 @@ void fleet_fork(struct fleet *fleet)
         if (pipe(told) < 0 || (child = fork()) < 0)
             fleet_die("a guest's process");
         if (child == 0)
-            be_qemu(parent, told[1]);
+            be_qemu(parent, told[1], fleet->guests[i].vcpus);
         close(told[1]);
-        for (unsigned j = 0; j < FLEET_VCPUS; j++) {
+        for (unsigned j = 0; j < fleet->guests[i].vcpus; j++) {
             pid_t thread = 0;
 
             if (read(told[0], &thread, sizeof(thread)) != sizeof(thread))

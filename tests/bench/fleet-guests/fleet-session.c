@@ -53,11 +53,11 @@ static void send_programs(struct fleet_guest *guest)
 
 static void send_cpus(struct fleet_guest *guest)
 {
-    struct vh_cpus head = {.count = FLEET_VCPUS};
-    struct vh_cpu cpus[FLEET_VCPUS];
-    struct iovec parts[] = {{&head, sizeof(head)}, {cpus, sizeof(cpus)}};
+    struct vh_cpus head = {.count = guest->vcpus};
+    struct vh_cpu cpus[FLEET_VCPUS_MAX];
+    struct iovec parts[] = {{&head, sizeof(head)}, {cpus, guest->vcpus * sizeof(cpus[0])}};
 
-    for (unsigned i = 0; i < FLEET_VCPUS; i++)
+    for (unsigned i = 0; i < guest->vcpus; i++)
         cpus[i] = (struct vh_cpu){.cpu = i, .apic_id = 2 * i + 2, .flags = VH_CPU_ONLINE};
     send_frame(guest, VH_CPUS, 0, parts, 2);
 }
@@ -220,7 +220,7 @@ long fleet_encode_batch(struct fleet_guest *guest, unsigned count, uint8_t *out,
 
     /* Every task changes its CPU each time it is spoken of. */
     for (unsigned i = 0; i < count; i++, guest->swing++)
-        fill(&hints[i], 2000 + guest->swing % FLEET_KEYS, (int)(guest->swing / FLEET_KEYS % FLEET_VCPUS));
+        fill(&hints[i], 2000 + guest->swing % FLEET_KEYS, (int)(guest->swing / FLEET_KEYS % guest->vcpus));
     guest->seq += count;
     return vh_frame_encode(out, size, VH_HINTS, VH_WIRE_MAX, 0, parts, 2);
 }

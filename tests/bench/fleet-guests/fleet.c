@@ -74,7 +74,7 @@ static void check_deadline(uint64_t begin, const char *what)
 static void do_threads(const struct fleet *fleet)
 {
     for (unsigned i = 0; i < fleet->count; i++)
-        for (unsigned j = 0; j < FLEET_VCPUS; j++)
+        for (unsigned j = 0; j < fleet->guests[i].vcpus; j++)
             printf("%d ", fleet->guests[i].threads[j]);
 }
 
@@ -210,10 +210,11 @@ static void do_floor(unsigned hints)
 static void do_poll(const struct fleet *fleet)
 {
     uint64_t begin = cpu_time();
+    unsigned vcpus = fleet->guests[0].vcpus;
 
-    for (unsigned i = 0; i < fleet->count * FLEET_VCPUS; i++) {
+    for (unsigned i = 0; i < fleet->count * vcpus; i++) {
         char text[512];
-        pid_t thread = fleet->guests[i / FLEET_VCPUS].threads[i % FLEET_VCPUS];
+        pid_t thread = fleet->guests[i / vcpus].threads[i % vcpus];
         int fd = -1;
 
         snprintf(text, sizeof(text), "/proc/%d/schedstat", thread);
@@ -272,15 +273,19 @@ int main(int argc, char **argv)
     static struct fleet fleet = {.lock = PTHREAD_MUTEX_INITIALIZER};
     struct rlimit limit;
     pthread_t thread;
+    unsigned vcpus = 0;
     char line[128];
 
-    if (argc != 3 || sodium_init() < 0) {
-        fprintf(stderr, "usage: fleet-guests DIRECTORY COUNT\n");
+    vcpus = argc == 4 ? (unsigned)atoi(argv[3]) : FLEET_VCPUS;
+    if (argc < 3 || argc > 4 || !vcpus || vcpus > FLEET_VCPUS_MAX || sodium_init() < 0) {
+        fprintf(stderr, "usage: fleet-guests DIRECTORY COUNT [VCPUS]\n");
         return 2;
     }
     fleet.directory = argv[1];
     fleet.count = (unsigned)atoi(argv[2]);
     fleet.guests = g_new0(struct fleet_guest, fleet.count);
+    for (unsigned i = 0; i < fleet.count; i++)
+        fleet.guests[i].vcpus = vcpus;
     getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);

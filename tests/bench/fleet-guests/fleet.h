@@ -13,7 +13,8 @@
 
 #include "msg.h"
 
-#define FLEET_VCPUS 2
+#define FLEET_VCPUS 2 /* of each guest, unless told otherwise */
+#define FLEET_VCPUS_MAX 64u
 #define FLEET_FACTS 4      /* tasks that a quiet guest has bound to its CPU 0 */
 #define FLEET_KEYS 64u     /* tasks that hints speak of */
 #define FLEET_BATCH 448u   /* hints in a frame: an odd number of rounds, so that each ends elsewhere */
@@ -34,7 +35,8 @@ G_STATIC_ASSERT(sizeof(struct fleet_hint) == 120);
 
 struct fleet_guest {
     unsigned number;
-    pid_t threads[FLEET_VCPUS];
+    unsigned vcpus;
+    pid_t threads[FLEET_VCPUS_MAX];
     int listening[2]; /* monitor, channel */
     int monitor, channel;
     GString *commands; /* of the monitor, not yet whole */
