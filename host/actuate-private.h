@@ -17,6 +17,7 @@ struct item {
     bool failed;          /* `set` could not be applied */
     bool barred;          /* by the thread's control group */
     bool drifted;         /* somebody else has changed what we applied */
+    gint64 looked;        /* whether the thread has left it */
     char *problem;        /* of the last failure */
     bool named;           /* in this round */
     bool wanted;          /* in this round, with `wish` */

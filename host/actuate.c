@@ -330,6 +330,17 @@ static bool carry_out(VhActuate *actuate, struct item *item, bool quiet)
     return false;
 }
 
+/* Looked at by each round, but not more often than is of use. */
+static bool has_left(const VhActuate *actuate, struct item *item)
+{
+    gint64 now = g_get_monotonic_time();
+
+    if (!item->applied || !actuate->actuator->left || now - item->looked < VH_ACTUATE_LEFT_US)
+        return false;
+    item->looked = now;
+    return actuate->actuator->left(item->hold);
+}
+
 guint vh_actuate_end(VhActuate *actuate, const char *why, bool *retry)
 {
     GHashTableIter iter;
@@ -340,11 +351,14 @@ guint vh_actuate_end(VhActuate *actuate, const char *why, bool *retry)
     g_hash_table_iter_init(&iter, actuate->items);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         struct item *item = value;
-        bool settled =
-            (item->applied || item->failed) && !item->drifted && actuate->actuator->same(&item->set, &item->wish);
+        bool left = item->wanted && has_left(actuate, item);
+        bool settled = false;
 
+        item->drifted = item->drifted || left;
+        settled =
+            (item->applied || item->failed) && !item->drifted && actuate->actuator->same(&item->set, &item->wish);
         if (item->wanted && item->hold && !settled)
-            offline = carry_out(actuate, item, !why) || offline;
+            offline = carry_out(actuate, item, !why && !left) || offline;
     }
     if (retry)
         *retry = offline;

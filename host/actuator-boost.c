@@ -22,7 +22,8 @@ struct VhHold {
     VhSaved *saved;
     pid_t thread;
     struct vh_saved_slot *slot;
-    int alive; /* vh_tid_open */
+    int alive;     /* vh_tid_open */
+    char *cgroups; /* that it is in, when its weight was noted */
 };
 
 /* sched_setattr(2)'s struct; the kernel's header for it cannot be had together with libc's <sched.h>. */
@@ -171,12 +172,23 @@ static int check_rr(const VhHold *hold, GError **error)
     return why ? refuse(error, hold->thread, why) : 0;
 }
 
-static int check_weight(const VhHold *hold, struct vh_saved_boost *boost, GError **error)
+/* g_free() it; NULL: the thread is gone. */
+static char *read_cgroups(pid_t thread)
+{
+    g_autofree char *path = g_strdup_printf(PROC "/%d/cgroup", thread);
+    char *text = NULL;
+
+    return g_file_get_contents(path, &text, NULL, NULL) ? text : NULL;
+}
+
+static int check_weight(VhHold *hold, struct vh_saved_boost *boost, GError **error)
 {
     struct vh_weight_file file = {0};
     g_autofree char *path = NULL;
     int result = 0;
 
+    g_free(hold->cgroups);
+    hold->cgroups = read_cgroups(hold->thread);
     if (vh_weight_find(PROC, hold->thread, &file, error) < 0)
         return -1;
     path = file.path;
@@ -190,7 +202,7 @@ static int check_weight(const VhHold *hold, struct vh_saved_boost *boost, GError
 }
 
 /* Notes the former state of what `kind` changes; nothing has been changed yet. */
-static int note(const VhHold *hold, enum vh_boost_kind kind, struct vh_saved_boost *boost, GError **error)
+static int note(VhHold *hold, enum vh_boost_kind kind, struct vh_saved_boost *boost, GError **error)
 {
     int result = note_attr(hold->thread, boost);
     int policy = boost->policy & ~SCHED_RESET_ON_FORK;
@@ -215,6 +227,7 @@ static void forget(VhHold *hold)
     vh_saved_free_slot(hold->saved, hold->slot);
     if (hold->alive >= 0)
         close(hold->alive);
+    g_free(hold->cgroups);
     g_free(hold);
 }
 
@@ -323,6 +336,17 @@ static bool stands(const VhHold *hold, const union vh_setting *setting)
                                            : attr.sched_util_min == VH_BOOST_CLAMP_MAX;
 }
 
+/* Its weight stays with the control group. */
+static bool left(const VhHold *hold)
+{
+    g_autofree char *cgroups = NULL;
+
+    if (hold->slot->boost.kind != VH_BOOST_WEIGHT)
+        return false;
+    cgroups = read_cgroups(hold->thread);
+    return g_strcmp0(cgroups, hold->cgroups) != 0;
+}
+
 static bool same(const union vh_setting *a, const union vh_setting *b)
 {
     return a->boost == b->boost;
@@ -354,6 +378,7 @@ const struct vh_actuator vh_actuator_boost = {
     .revert = revert,
     .former = former,
     .stands = stands,
+    .left = left,
     .same = same,
     .text = text,
     .forget = forget,

@@ -55,6 +55,8 @@ struct vh_actuator {
     char *(*former)(const VhHold *hold);
     /* Is what was applied in force still? false also means: somebody else has changed it. */
     bool (*stands)(const VhHold *hold, const union vh_setting *setting);
+    /* Is what was applied about something that the thread has left? Cheap; NULL: that cannot be. */
+    bool (*left)(const VhHold *hold);
     bool (*same)(const union vh_setting *a, const union vh_setting *b);
     /* For people. g_free() it. */
     char *(*text)(const union vh_setting *setting);

@@ -2,6 +2,7 @@
 // Keeps boosts within their budgets.
 #include <string.h>
 
+#include "actuate.h"
 #include "tid.h"
 #include "trials-private.h"
 
@@ -25,6 +26,7 @@ gint64 vh_trials_spend(VhTrials *trials, gint64 now)
     g_autoptr(GPtrArray) budgets = g_ptr_array_new();
     GHashTableIter iter;
     gpointer value = NULL;
+    bool weighs = false;
 
     g_hash_table_iter_init(&iter, trials->items[VH_TRIALS_BOOST]);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
@@ -39,9 +41,14 @@ gint64 vh_trials_spend(VhTrials *trials, gint64 now)
             memset(&item->budget, 0, sizeof(item->budget));
             continue;
         }
+        weighs = weighs || vh_trials_kind(item) == VH_BOOST_WEIGHT;
         vh_budget_look(&item->budget, vh_tid_cpu_time(item->thread), vh_tid_cpu(item->thread), &trials->limits,
                        now);
         g_ptr_array_add(budgets, &item->budget);
+    }
+    if (weighs && now - trials->seen >= VH_ACTUATE_LEFT_US) {
+        trials->seen = now;
+        trials->again = true;
     }
     return vh_budget_settle((struct vh_budget *const *)budgets->pdata, budgets->len, &trials->limits, now);
 }

@@ -49,6 +49,7 @@ struct VhTrials {
     struct vh_budget_limits limits;
     bool warded;
     bool again;    /* the timer applies boosts anew */
+    gint64 seen;   /* when it last did because threads may have left what is boosted */
     gint64 turned; /* when looks were last taken */
     guint first;   /* whose turn it is: a place in the list of items */
 };

@@ -214,13 +214,14 @@ static gboolean on_timer(gpointer data)
     g_autofree bool *former = g_new0(bool, items->len + 1);
     gint64 now = g_get_monotonic_time();
     bool changed[VH_TRIALS_COUNT] = {false};
-    bool budgets = trials->again;
+    bool budgets = false;
 
-    trials->again = false;
     for (guint i = 0; i < items->len; i++)
         former[i] = in_force(g_ptr_array_index(items, i));
     look_at_all(trials, items, now, changed);
     arm(trials, now, vh_trials_spend(trials, now));
+    budgets = trials->again;
+    trials->again = false;
     for (guint i = 0; i < items->len; i++)
         budgets = budgets || former[i] != in_force(g_ptr_array_index(items, i));
     /* A replan makes a round, which ends with the boosts. */
