@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What libvirt and vhintd say to each other about pins."""
+import os
+import pathlib
+
+import vhtest
+from vhtest.libvirt import Domain, LibvirtDaemon
+from vhtest.libvirt_case import Case, pin
+
+wait_for = vhtest.wait_for
+
+
+class Pins(Case):
+    """What `virsh vcpupin` says is true, and what somebody says with it is respected."""
+    machines = ({},)
+
+    def libvirt_pins(self, guest):
+        """{vCPU: set of host CPUs}"""
+        lines = self.libvirt.virsh("vcpupin", guest.uuid).splitlines()
+        return {int(line.split()[0]): vhtest.parse_cpus(line.split()[1]) for line in lines}
+
+    def reason(self, daemon, vcpu=0):
+        def row():
+            return next((v for v in daemon.ctl("status", "guest")["guests"][0]["vcpu"] if v["index"] == vcpu), None)
+        return wait_for(row, 10, f"vhintd knows vCPU {vcpu}")["reason"]
+
+    def assert_truthful(self, guest, timeout=5):
+        wait_for(lambda: all(self.libvirt_pins(guest)[cpu] == guest.host_cpus(cpu) for cpu in range(guest.cpus)),
+                 timeout, "virsh vcpupin says what is")
+
+    def setUp(self):
+        super().setUp()
+        if len(self.all) < 2:
+            self.skipTest("needs two host CPUs")
+
+    def test_truthful(self):
+        with LibvirtDaemon(self.libvirt) as daemon, Domain(self.libvirt) as guest:
+            daemon.wait_ready()
+            task = pin(guest)
+            self.assert_pinned(guest)
+            self.assert_truthful(guest)
+            self.assertEqual(len(self.libvirt_pins(guest)[0]), 1)
+            for _ in range(20):  # faster than libvirt follows: the last word wins
+                task.kill()
+                task = pin(guest)
+            self.assert_pinned(guest)
+            self.assert_truthful(guest)
+            self.assertEqual(len(self.libvirt_pins(guest)[0]), 1)
+            task.kill()
+            self.assert_floats(guest)
+            self.assert_truthful(guest)
+            pin(guest, 1)
+            self.assert_pinned(guest, 1)
+            self.assert_truthful(guest)
+            # A daemon that was killed leaves both truths to its successor.
+            daemon.kill()
+            guest.run("killall sleep")
+            daemon.start()
+            daemon.wait_ready()
+            self.assert_floats(guest, 1)
+            self.assert_truthful(guest)
+            self.assertTrue(all("libvirt" not in self.reason(daemon, cpu) for cpu in (0, 1)))
+            pin(guest, 1)
+            self.assert_pinned(guest, 1)
+            self.assert_truthful(guest)
+            daemon.stop()
+            self.assertEqual(guest.host_cpus(1), self.all)
+            self.assertEqual(self.libvirt_pins(guest)[1], self.all)
+            daemon.start()
+
+    def test_administrators_pin(self):
+        with LibvirtDaemon(self.libvirt) as daemon, Domain(self.libvirt) as guest:
+            daemon.wait_ready()
+            pin(guest)
+            self.assert_pinned(guest)
+            self.assert_truthful(guest)
+            theirs = self.all - guest.host_cpus(0)  # another one than ours
+            self.libvirt.virsh("vcpupin", guest.uuid, 0, vhtest.format_cpus(theirs), "--live")
+            wait_for(lambda: "somebody else" in self.reason(daemon), 5, "noticed")
+            pin(guest)
+            vhtest.stays(lambda: guest.host_cpus(0) == theirs, 1, "the administrator's pin")
+            self.assertEqual(self.libvirt_pins(guest)[0], theirs)
+            pin(guest, 1)  # the other vCPU is still ours
+            self.assert_pinned(guest, 1)
+            daemon.stop()
+            self.assertEqual(guest.host_cpus(0), theirs)
+            daemon.start()
+            daemon.wait_ready()
+            self.assertEqual(guest.host_cpus(0), theirs)
+            # Given back: a pin to all is none.
+            self.libvirt.virsh("vcpupin", guest.uuid, 0, vhtest.format_cpus(self.all), "--live")
+            self.assert_pinned(guest)
+            self.assert_truthful(guest)
+
+    def emulator_pin(self, guest):
+        return vhtest.parse_cpus(self.libvirt.virsh("emulatorpin", guest.uuid).split()[-1])
+
+    def iothread_pins(self, guest):
+        """{IOThread: set of host CPUs}"""
+        lines = [line.split() for line in self.libvirt.virsh("iothreadinfo", guest.uuid).splitlines()]
+        return {int(words[0]): vhtest.parse_cpus(words[1]) for words in lines if words and words[0].isdigit()}
+
+    def helpers(self, daemon, role):
+        rows = daemon.ctl("status", "guest")["guests"][0]["thread"]
+        return [row for row in rows if row["role"] == role]
+
+    def emulator_masks(self, guest, daemon):
+        """What the kernel says; threads of QEMU's come and go."""
+        masks = [vhtest.thread_cpus(row["thread"]) for row in self.helpers(daemon, "emulator")]
+        return [mask for mask in masks if mask]
+
+    def test_emulator_and_iothreads(self):
+        first, last = min(self.all), max(self.all)
+        keys = {"emulator": last, "iothreads": first}
+        extra = f"<iothreads>2</iothreads><cputune><iothreadpin iothread='2' cpuset='{last}'/></cputune>"
+        with LibvirtDaemon(self.libvirt, {"*": keys}) as daemon, Domain(self.libvirt, extra=extra) as guest:
+            daemon.wait_ready()
+
+            def truthful():
+                return (self.emulator_pin(guest) == {last} and self.iothread_pins(guest) == {1: {first}, 2: {last}} and
+                        all(mask == {last} for mask in self.emulator_masks(guest, daemon)))
+            wait_for(truthful, 10, "virsh emulatorpin and iothreadinfo say what is")
+            # The second IOThread is pinned in the domain's XML: it is its administrator's.
+            self.assertEqual(["somebody else" in row["reason"] for row in self.helpers(daemon, "iothread")], [False, True])
+            # What he sets while it runs is noticed and kept.
+            self.libvirt.virsh("emulatorpin", guest.uuid, first, "--live")
+            wait_for(lambda: "somebody else" in self.helpers(daemon, "emulator")[0]["reason"], 5, "noticed")
+            daemon.ctl("release", "guest")  # another plan
+            vhtest.stays(lambda: vhtest.thread_cpus(guest.pid()) == {first}, 0.5, "the administrator's pin")
+            self.assertEqual(self.emulator_pin(guest), {first})
+            # All is ours again, his IOThread too.
+            daemon.ctl("resume", "guest")
+            wait_for(lambda: self.emulator_pin(guest) == {last} and
+                     self.iothread_pins(guest) == {1: {first}, 2: {first}}, 5, "resumed")
+            self.assertEqual(vhtest.thread_cpus(guest.pid()), {last})
+            # A daemon that was killed leaves both truths to its successor.
+            daemon.kill()
+            daemon.domains = {"*": {}}
+            daemon.start()
+            wait_for(lambda: self.emulator_pin(guest) == {first} and
+                     self.iothread_pins(guest) == {1: self.all, 2: {last}}, 10, "libvirt's former pins are back")
+            wait_for(lambda: vhtest.thread_cpus(guest.pid()) == {first}, 5, "the emulator's former mask is back")
+
+    def test_configured_pin_and_resume(self):
+        first = min(self.all)
+        extra = f"<cputune><vcpupin vcpu='0' cpuset='{first}'/></cputune>"
+        with LibvirtDaemon(self.libvirt) as daemon, Domain(self.libvirt, extra=extra) as guest:
+            daemon.wait_ready()
+            self.assertIn("somebody else", self.reason(daemon))
+            task = pin(guest)
+            vhtest.stays(lambda: guest.host_cpus(0) == {first}, 0.5, "the configured pin")
+            daemon.ctl("resume", "guest")
+            self.assertNotIn("somebody else", self.reason(daemon))
+            self.assert_pinned(guest)
+            task.kill()
+            wait_for(lambda: guest.host_cpus(0) == {first}, 5, "the former pin")
+            vhtest.stays(lambda: guest.host_cpus(0) == {first}, 0.5, "the former pin")
+
+
+class PinsInControlGroups(Pins):
+    """The same where libvirt gives each vCPU a cpuset: a pin that it knows of narrows what may be asked for next."""
+    controllers = ("cpuset",)
+
+    def setUp(self):
+        super().setUp()
+        if not os.path.isdir("/sys/fs/cgroup/cpuset"):
+            self.skipTest("libvirt without systemd needs cgroups v1")
+
+    def test_moves(self):
+        """To a host CPU that the vCPU's cpuset does not have yet."""
+        first, second = sorted(self.all)[:2]
+        with LibvirtDaemon(self.libvirt, pool=first) as daemon, Domain(self.libvirt) as guest:
+            daemon.wait_ready()
+            pin(guest)
+            wait_for(lambda: guest.host_cpus(0) == {first}, 5, "pinned to the first")
+            self.assert_truthful(guest)
+            daemon.kill()
+            daemon.pool = second
+            daemon.start()
+            wait_for(lambda: guest.host_cpus(0) == {second}, 10, "pinned to the second")
+            self.assert_truthful(guest)
+            daemon.stop()
+            self.assert_floats(guest)
+            self.assert_truthful(guest)
+            daemon.start()
+
+    def test_contradiction(self):
+        """A cpuset that is not libvirt's to widen."""
+        first, second = sorted(self.all)[:2]
+        with LibvirtDaemon(self.libvirt, pool=second) as daemon, Domain(self.libvirt) as guest:
+            daemon.wait_ready()
+            above = self.cpuset_of(guest).parents[1]  # .../machine/qemu-1-guest.libvirt-qemu/libvirt/vcpu0
+            groups = [*sorted(above.rglob("cpuset.cpus"), key=lambda path: -len(path.parts))]
+            for file in groups:
+                file.write_text(str(first))
+            guest.start_command("exec taskset -c 0 sleep 100000")
+            wait_for(lambda: "control group" in self.reason(daemon), 10, "refused with the reason")
+            self.assertIn(f"allows host CPUs {first} only, not {second}", self.reason(daemon))
+            self.assertEqual(guest.host_cpus(0), {first})
+            for file in reversed(groups):
+                file.write_text(vhtest.format_cpus(self.all))
+
+    def cpuset_of(self, guest):
+        with open(f"/proc/{guest.thread(0)}/cgroup") as file:
+            path = next(line.split(":")[2].strip() for line in file if ":cpuset:" in line)
+        return pathlib.Path("/sys/fs/cgroup/cpuset" + path)
