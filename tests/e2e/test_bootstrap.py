@@ -215,7 +215,3 @@ class OfLibvirt(unittest.TestCase):
         guestagent.GuestAgent(guest)
         self.assertEqual(daemon.ctl("bootstrap", "guest")["path"], f"{PLACE}/vhint-injector")
         daemon.wait_ready()
-
-
-if __name__ == "__main__":
-    unittest.main()

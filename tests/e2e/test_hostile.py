@@ -154,7 +154,3 @@ class Flood(unittest.TestCase):
             quiet.wait_pinned()
         self.assertGreater(sent, 10)
         self.assertEqual(daemon.call("status").returncode, 0)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -129,7 +129,3 @@ class Completion(unittest.TestCase):
         self.assertEqual(self.complete("vhintctl --socket /x why w", guests), ["web"])
         self.assertEqual(self.complete("vhintctl eject web a", guests), ["affinity"])
         self.assertEqual(self.complete("vhintctl policy show d", guests), ["db"])
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -229,7 +229,3 @@ class Descriptors(unittest.TestCase):
             self.assertEqual(daemon.call("guests").returncode, 0)
         daemon.stop()
         self.assertEqual(ask("floating").strip(), "")
-
-
-if __name__ == "__main__":
-    unittest.main()

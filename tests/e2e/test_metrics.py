@@ -136,7 +136,3 @@ class Metrics(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("bad.conf:2: [daemon] metrics:", done.stderr)
         self.assertIn("127.0.0.1:9477", done.stderr)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -215,7 +215,3 @@ class Journald(Case):
         self.assertIn("fake: pin vCPU", fields["MESSAGE"])
         with open(self.daemon.path("run/journal")) as file:
             self.assertIn("affinity-pin", file.read())
-
-
-if __name__ == "__main__":
-    unittest.main()

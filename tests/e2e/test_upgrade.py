@@ -224,7 +224,3 @@ class Successor(Steps):
         self.daemon.guests = {}
         self.daemon.start(wait=False)
         self.guest.wait_pinned()
-
-
-if __name__ == "__main__":
-    unittest.main()
