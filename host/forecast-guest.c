@@ -11,7 +11,18 @@ struct vh_forecast_guest *vh_forecast_guest_new(const char *name)
     guest->profile = g_strdup("");
     guest->boot_id = g_strdup("");
     guest->vcpus = g_array_new(FALSE, TRUE, sizeof(struct vh_forecast_vcpu));
+    guest->threads = g_array_new(FALSE, TRUE, sizeof(struct vh_forecast_thread));
     return guest;
+}
+
+void vh_forecast_guest_add_thread(struct vh_forecast_guest *guest, const struct vh_forecast_thread *thread)
+{
+    guint at = guest->threads->len;
+
+    while (!thread->vhost && at && g_array_index(guest->threads, struct vh_forecast_thread, at - 1).vhost)
+        at--;
+    if (guest->threads->len < VH_FORECAST_THREADS_MAX)
+        g_array_insert_vals(guest->threads, at, thread, 1);
 }
 
 void vh_forecast_guest_free(struct vh_forecast_guest *guest)
@@ -23,6 +34,7 @@ void vh_forecast_guest_free(struct vh_forecast_guest *guest)
     g_free(guest->profile);
     g_free(guest->boot_id);
     g_array_unref(guest->vcpus);
+    g_array_unref(guest->threads);
     g_free(guest);
 }
 
@@ -36,5 +48,6 @@ struct vh_forecast_guest *vh_forecast_guest_copy(const struct vh_forecast_guest 
     made->profile = g_strdup(guest->profile);
     made->boot_id = g_strdup(guest->boot_id);
     made->vcpus = g_array_copy(guest->vcpus);
+    made->threads = g_array_copy(guest->threads);
     return made;
 }

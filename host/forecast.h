@@ -2,8 +2,10 @@
 /* What a policy would do on a host: from guests and their hints, as they are told, to the plan that vhintd would
  * make, by the same rules, survey and placement. Acts on nothing.
  *
- * Not forecast: how busy the host's CPUs are (it is taken to be idle), and what a trial would find (a pin on trial
- * is shown as if it were kept). Pure: the caller says what time it is, in microseconds that never go back. */
+ * max-hints defers as it would: each hint counts as come by itself, and a plan before its wait is over goes by
+ * what the rules asked for before. Not forecast: how busy the host's CPUs are (it is taken to be idle), and what a
+ * trial would find (a pin on trial is shown as if it were kept). Pure: the caller says what time it is, in
+ * microseconds that never go back. */
 #pragma once
 
 #include <json-glib/json-glib.h>
@@ -25,6 +27,16 @@ struct vh_forecast_vcpu {
     struct vh_cpuset held_to;
 };
 
+/* An IOThread or vhost worker. */
+struct vh_forecast_thread {
+    bool vhost;
+    char name[64]; /* "": not known */
+    bool held;
+    struct vh_cpuset held_to;
+};
+
+#define VH_FORECAST_THREADS_MAX 4096u /* of a guest */
+
 /* A guest as it is told. */
 struct vh_forecast_guest {
     char *name, *uuid, *profile; /* "" for none */
@@ -32,8 +44,13 @@ struct vh_forecast_guest {
     bool nodes_known;
     struct vh_cpuset nodes; /* NUMA nodes of its memory */
     GArray *vcpus;          /* struct vh_forecast_vcpu */
+    GArray *threads;        /* struct vh_forecast_thread: IOThreads, then vhost workers */
+    bool emulator_held;
+    struct vh_cpuset emulator_to;
 };
 struct vh_forecast_guest *vh_forecast_guest_new(const char *name);
+/* Keeps the order. */
+void vh_forecast_guest_add_thread(struct vh_forecast_guest *guest, const struct vh_forecast_thread *thread);
 struct vh_forecast_guest *vh_forecast_guest_copy(const struct vh_forecast_guest *guest);
 void vh_forecast_guest_free(struct vh_forecast_guest *guest);
 
@@ -48,6 +65,7 @@ void vh_forecast_forget(VhForecast *forecast, const char *name);
 struct vh_forecast_hint {
     const char *guest, *program, *kind;
     bool gone;
+    bool standing; /* one of those that hold, told on request: max-hints does not count it */
     unsigned key_size;
     JsonObject *fields;
 };
@@ -63,7 +81,7 @@ gint64 vh_forecast_next(const VhForecast *forecast);
 struct vh_forecast_line {
     char *guest;
     int vcpu;     /* index; -1: it is none */
-    char *thread; /* "vCPU 3", "emulator" */
+    char *thread; /* "vCPU 3", "emulator", "IOThread io1", "vhost worker" */
     bool held, would;
     struct vh_cpuset before;  /* held: by the plan before, or as told when the guest came */
     struct vh_cpuset planned; /* would */

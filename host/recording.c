@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Reads and writes recordings.
+// Reads recordings.
 #include "recording.h"
 
 #include <math.h>
@@ -114,6 +114,36 @@ static int read_vcpus(const struct reader *reader, JsonObject *object, struct vh
     return 0;
 }
 
+static int read_threads(const struct reader *reader, JsonObject *object, struct vh_forecast_guest *guest)
+{
+    JsonNode *node = json_object_get_member(object, "threads");
+    JsonArray *list = node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
+
+    for (guint i = 0; list && i < json_array_get_length(list); i++) {
+        JsonNode *element = json_array_get_element(list, i);
+        JsonObject *entry = JSON_NODE_HOLDS_OBJECT(element) ? json_node_get_object(element) : NULL;
+        const char *role = entry ? text_of(entry, "role") : NULL;
+        const char *name = entry ? text_of(entry, "name") : NULL;
+        struct vh_forecast_thread thread = {0};
+
+        if (!role ||
+            !(g_str_equal(role, "emulator") || g_str_equal(role, "iothread") || g_str_equal(role, "vhost")))
+            return refuse(reader, "thread %u of guest \"%s\": \"role\" is \"emulator\", \"iothread\" or \"vhost\"",
+                          i, guest->name);
+        if (read_cpus(reader, entry, "held_to", &thread.held_to, &thread.held) < 0)
+            return -1;
+        thread.vhost = *role == 'v';
+        g_strlcpy(thread.name, name ? name : "", sizeof(thread.name));
+        if (*role != 'e') {
+            vh_forecast_guest_add_thread(guest, &thread);
+            continue;
+        }
+        guest->emulator_held = thread.held;
+        guest->emulator_to = thread.held_to;
+    }
+    return 0;
+}
+
 static void take_text(char **into, JsonObject *object, const char *name)
 {
     const char *text = text_of(object, name);
@@ -137,7 +167,7 @@ static int read_guest(const struct reader *reader, JsonObject *object, struct vh
     take_text(&event->guest->boot_id, object, "boot_id");
     if (read_cpus(reader, object, "memory_nodes", &event->guest->nodes, &event->guest->nodes_known) < 0)
         return -1;
-    return read_vcpus(reader, object, event->guest);
+    return read_vcpus(reader, object, event->guest) < 0 ? -1 : read_threads(reader, object, event->guest);
 }
 
 static int read_hint(const struct reader *reader, JsonObject *object, struct vh_event *event)
@@ -280,117 +310,4 @@ GPtrArray *vh_recording_read(const char *label, const char *text, gsize len, GEr
         return NULL;
     }
     return g_steal_pointer(&events);
-}
-
-/* ---- writing ---- */
-
-static void add_text(JsonBuilder *builder, const char *name, const char *value)
-{
-    g_autofree char *valid = g_utf8_make_valid(value, -1);
-
-    json_builder_set_member_name(builder, name);
-    json_builder_add_string_value(builder, valid);
-}
-
-static void add_number(JsonBuilder *builder, const char *name, gint64 value)
-{
-    json_builder_set_member_name(builder, name);
-    json_builder_add_int_value(builder, value);
-}
-
-static char *finish(JsonBuilder *builder)
-{
-    g_autoptr(JsonNode) root = NULL;
-
-    json_builder_end_object(builder);
-    root = json_builder_get_root(builder);
-    return json_to_string(root, FALSE);
-}
-
-/* Microseconds, in full. */
-static char *prefix(gint64 us, const char *rest)
-{
-    return g_strdup_printf("{\"t\":%" G_GINT64_FORMAT ".%06d,%s}", us / G_USEC_PER_SEC, (int)(us % G_USEC_PER_SEC),
-                           rest);
-}
-
-char *vh_recording_head(const char *host, const char *cpus)
-{
-    g_autoptr(JsonBuilder) builder = json_builder_new();
-    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-    g_autofree char *time = g_date_time_format_iso8601(now);
-
-    json_builder_begin_object(builder);
-    add_number(builder, "vhint-recording", VH_RECORDING_VERSION);
-    add_text(builder, "vhint", VH_VERSION);
-    add_text(builder, "time", time);
-    add_text(builder, "host", host);
-    add_text(builder, "cpus", cpus);
-    return finish(builder);
-}
-
-char *vh_recording_guest(gint64 us, const struct vh_forecast_guest *guest)
-{
-    g_autoptr(JsonBuilder) builder = json_builder_new();
-    g_autofree char *nodes = guest->nodes_known ? vh_cpuset_format(&guest->nodes) : g_strdup("");
-    g_autofree char *body = NULL;
-    g_autofree char *member = NULL;
-
-    json_builder_begin_object(builder);
-    add_text(builder, "name", guest->name);
-    add_text(builder, "uuid", guest->uuid);
-    add_text(builder, "profile", guest->profile);
-    add_text(builder, "boot_id", guest->boot_id);
-    add_text(builder, "memory_nodes", nodes);
-    json_builder_set_member_name(builder, "vcpus");
-    json_builder_begin_array(builder);
-    for (guint i = 0; i < guest->vcpus->len; i++) {
-        const struct vh_forecast_vcpu *vcpu = &g_array_index(guest->vcpus, struct vh_forecast_vcpu, i);
-        g_autofree char *held_to = vcpu->held ? vh_cpuset_format(&vcpu->held_to) : g_strdup("");
-
-        json_builder_begin_object(builder);
-        add_number(builder, "index", vcpu->index);
-        add_number(builder, "guest_cpu", vcpu->guest_cpu);
-        add_text(builder, "held_to", held_to);
-        json_builder_end_object(builder);
-    }
-    json_builder_end_array(builder);
-    body = finish(builder);
-    member = g_strconcat("\"guest\":", body, NULL);
-    return prefix(us, member);
-}
-
-static char *quoted(const char *text)
-{
-    g_autofree char *valid = g_utf8_make_valid(text, -1);
-    g_autoptr(JsonNode) node = json_node_init_string(json_node_alloc(), valid);
-
-    return json_to_string(node, FALSE);
-}
-
-char *vh_recording_gone(gint64 us, const char *name)
-{
-    g_autofree char *text = quoted(name);
-    g_autofree char *member = g_strconcat("\"gone\":", text, NULL);
-
-    return prefix(us, member);
-}
-
-char *vh_recording_facts(gint64 us, const char *name, unsigned count)
-{
-    g_autofree char *text = quoted(name);
-    g_autofree char *member = g_strdup_printf("\"facts\":%s,\"count\":%u", text, count);
-
-    return prefix(us, member);
-}
-
-char *vh_recording_hint(gint64 us, const char *json)
-{
-    g_autofree char *member = NULL;
-
-    if (g_str_has_prefix(json, "{\"dropped\":"))
-        member = g_strndup(json + 1, strlen(json) - 2);
-    else
-        member = g_strconcat("\"hint\":", json, NULL);
-    return prefix(us, member);
 }

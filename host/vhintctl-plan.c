@@ -52,6 +52,8 @@ static int take_hint(struct plan *plan, const struct vh_forecast_hint *hint, con
 
 static int take_event(struct plan *plan, const struct vh_event *event, GError **error)
 {
+    struct vh_forecast_hint hint = event->hint;
+
     advance(plan, event->us);
     plan->at = event;
     switch (event->kind) {
@@ -71,7 +73,8 @@ static int take_event(struct plan *plan, const struct vh_event *event, GError **
                                                      plan->ctl->replay, event->line, event->count));
         return 0;
     case VH_EVENT_HINT:
-        if (take_hint(plan, &event->hint, plan->ctl->replay, event->line, error) < 0)
+        hint.standing = plan->pending > 0;
+        if (take_hint(plan, &hint, plan->ctl->replay, event->line, error) < 0)
             return -1;
         plan->pending -= plan->pending > 0;
         break;
@@ -120,8 +123,10 @@ static int feed_facts(struct plan *plan, const char *guest, GError **error)
     events = vh_recording_read("the daemon's hints", text->str, text->len, error);
     for (guint i = 0; events && i < events->len; i++) {
         const struct vh_event *event = g_ptr_array_index(events, i);
+        struct vh_forecast_hint hint = event->hint;
 
-        if (take_hint(plan, &event->hint, "the daemon's hints", event->line, error) < 0)
+        hint.standing = true;
+        if (take_hint(plan, &hint, "the daemon's hints", event->line, error) < 0)
             return -1;
     }
     return events ? 0 : -1;

@@ -12,28 +12,55 @@ static void take(GVariant *dict, const char *key, char **into)
     *into = g_strdup(text);
 }
 
+static bool told_held(GVariant *dict, struct vh_cpuset *held_to)
+{
+    const char *state = "";
+    const char *cpus = "";
+
+    (void)g_variant_lookup(dict, "state", "&s", &state);
+    (void)g_variant_lookup(dict, "host_cpus", "&s", &cpus);
+    return g_str_equal(state, "pinned") && vh_cpuset_parse(held_to, cpus, NULL) == 0;
+}
+
 static struct vh_forecast_vcpu told_vcpu(GVariant *dict)
 {
     struct vh_forecast_vcpu vcpu = {.guest_cpu = -1};
-    const char *state = "";
-    const char *cpus = "";
     gint32 thread = 0;
 
     (void)g_variant_lookup(dict, "index", "u", &vcpu.index);
     (void)g_variant_lookup(dict, "guest_cpu", "i", &vcpu.guest_cpu);
     (void)g_variant_lookup(dict, "thread", "i", &thread);
-    (void)g_variant_lookup(dict, "state", "&s", &state);
-    (void)g_variant_lookup(dict, "host_cpus", "&s", &cpus);
     if (thread == 0)
         vcpu.guest_cpu = -1;
-    vcpu.held = g_str_equal(state, "pinned") && vh_cpuset_parse(&vcpu.held_to, cpus, NULL) == 0;
+    vcpu.held = told_held(dict, &vcpu.held_to);
     return vcpu;
+}
+
+/* All of QEMU's own threads are one emulator, which is where any of them is held to. */
+static void take_thread(struct vh_forecast_guest *guest, GVariant *dict)
+{
+    struct vh_forecast_thread thread = {0};
+    const char *role = "";
+    const char *name = "";
+
+    (void)g_variant_lookup(dict, "role", "&s", &role);
+    (void)g_variant_lookup(dict, "name", "&s", &name);
+    thread.held = told_held(dict, &thread.held_to);
+    thread.vhost = g_str_equal(role, "vhost");
+    if (!g_str_equal(role, "emulator")) {
+        g_strlcpy(thread.name, name, sizeof(thread.name));
+        vh_forecast_guest_add_thread(guest, &thread);
+    } else if (thread.held && !guest->emulator_held) {
+        guest->emulator_held = true;
+        guest->emulator_to = thread.held_to;
+    }
 }
 
 struct vh_forecast_guest *vh_ctl_told_guest(GVariant *details)
 {
     struct vh_forecast_guest *guest = vh_forecast_guest_new("");
     g_autoptr(GVariant) vcpus = g_variant_lookup_value(details, "vcpu", G_VARIANT_TYPE("aa{sv}"));
+    g_autoptr(GVariant) threads = g_variant_lookup_value(details, "thread", G_VARIANT_TYPE("aa{sv}"));
     const char *nodes = "";
 
     take(details, "name", &guest->name);
@@ -47,6 +74,11 @@ struct vh_forecast_guest *vh_ctl_told_guest(GVariant *details)
         struct vh_forecast_vcpu vcpu = told_vcpu(dict);
 
         g_array_append_val(guest->vcpus, vcpu);
+    }
+    for (gsize i = 0; threads && i < g_variant_n_children(threads); i++) {
+        g_autoptr(GVariant) dict = g_variant_get_child_value(threads, i);
+
+        take_thread(guest, dict);
     }
     return guest;
 }

@@ -96,12 +96,19 @@ class Threads(unittest.TestCase):
         self.assertEqual(vhtest.thread_cpus(new), self.floating)
         self.assertEqual(len(self.steps(f"unpin IOThread, thread {self.iothread}")), 1)
 
+    def plan(self):
+        """{thread: (now, planned)} of what vhintctl says that the daemon's own policy would change."""
+        plan = self.daemon.ctl("plan", "--policy", self.daemon.directory)
+        return {line["thread"]: (line["now"], line["planned"]) for line in plan["threads"] if line["changes"]}
+
     def test_release_resume_and_another_policy(self):
         self.start()
         self.daemon.ctl("release", "guest")
         self.assertTrue(self.put_back(), self.emulator())
+        self.assertEqual(self.plan(), {"emulator": ("", str(self.last)), "IOThread io0": ("", str(self.first))})
         self.daemon.ctl("resume", "guest")
         self.assertTrue(self.placed(), self.emulator())
+        self.assertEqual(self.plan(), {})
         self.policy(f"iothreads={self.last}\n")
         wait_for(lambda: vhtest.thread_cpus(self.iothread) == {self.last}, SOON, "the IOThread moves")
         self.assertTrue(all(mask == self.floating for mask in self.emulator()))

@@ -165,6 +165,60 @@ static void test_hold(void)
     end(&world);
 }
 
+/* One hint a second: the next waits, and is acted upon when it is due, with what has come meanwhile. */
+static void test_max_hints(void)
+{
+    struct world world;
+
+    begin(&world, "core:2 pu:1", "[guest web]\nmax-hints = 1\n");
+    tell(&world, "web", 2, NULL, "");
+    expect(&world, 0, "web/0:- web/1:-");
+    hint(&world, "web", "affinity", false, "{\"pid\":7,\"cpus\":1,\"mask\":[1]}", 10000000);
+    expect(&world, 10000000, "web/0:- web/1:0*");
+    hint(&world, "web", "affinity", false, "{\"pid\":8,\"cpus\":1,\"mask\":[2]}", 10000000);
+    expect(&world, 10000000, "web/0:- web/1:0*");
+    g_assert_cmpint(vh_forecast_next(world.forecast), ==, 11000001);
+    expect(&world, 10500000, "web/0:- web/1:0*");
+    expect(&world, 11000001, "web/0:1* web/1:0*");
+    end(&world);
+}
+
+static void add_thread(struct vh_forecast_guest *guest, bool vhost, const char *name, const char *held)
+{
+    struct vh_forecast_thread thread = {.vhost = vhost};
+
+    g_strlcpy(thread.name, name, sizeof(thread.name));
+    thread.held = held && vh_cpuset_parse(&thread.held_to, held, NULL) == 0;
+    vh_forecast_guest_add_thread(guest, &thread);
+}
+
+/* IOThreads and vhost workers, in whichever order they are told; those that nobody places are not shown. */
+static void test_threads(void)
+{
+    struct world world;
+
+    for (int with = 0; with < 2; with++) {
+        struct vh_forecast_guest *guest = vh_forecast_guest_new("web");
+        const struct vh_forecast_vcpu vcpu = {0};
+
+        begin(&world, "core:4 pu:1", with ? "[guest web]\niothreads = 2\nvhost = 3\n" : "");
+        g_array_append_val(guest->vcpus, vcpu);
+        guest->emulator_held = true;
+        vh_cpuset_add(&guest->emulator_to, 1);
+        add_thread(guest, true, "vhost-1", NULL);
+        add_thread(guest, false, "io1", "2");
+        add_thread(guest, true, "vhost-1", "3");
+        add_thread(guest, false, "io2", NULL);
+        vh_forecast_tell(world.forecast, guest);
+        expect(&world, 0,
+               with ? "web/0:- web/emulator:-* web/IOThread io1:2 web/IOThread io2:2* web/vhost worker vhost-1:3* "
+                      "web/vhost worker vhost-1:3"
+                    : "web/0:- web/emulator:-* web/IOThread io1:-* web/vhost worker vhost-1:-*");
+        vh_forecast_guest_free(guest);
+        end(&world);
+    }
+}
+
 static void test_problems(void)
 {
     struct world world;
@@ -213,6 +267,8 @@ int main(int argc, char **argv)
     g_test_add_func("/forecast/story", test_story);
     g_test_add_func("/forecast/steps", test_steps);
     g_test_add_func("/forecast/hold", test_hold);
+    g_test_add_func("/forecast/max-hints", test_max_hints);
+    g_test_add_func("/forecast/threads", test_threads);
     g_test_add_func("/forecast/problems", test_problems);
     g_test_add_func("/forecast/refused", test_refused);
     return g_test_run();

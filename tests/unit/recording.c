@@ -26,11 +26,17 @@ static void test_written(void)
 {
     struct vh_forecast_guest *guest = vh_forecast_guest_new("we\"b");
     struct vh_forecast_vcpu vcpu = {.index = 3, .guest_cpu = 1, .held = true, .held_to = {{0x30}}};
+    const struct vh_forecast_thread iothread = {.name = "io1", .held = true, .held_to = {{0x3}}};
+    const struct vh_forecast_thread worker = {.vhost = true, .name = "vhost-7"};
     g_autofree char *head = vh_recording_head("host", "0-3");
     g_autofree char *lines[5] = {NULL};
     g_autoptr(GPtrArray) events = NULL;
 
     g_array_append_val(guest->vcpus, vcpu);
+    vh_forecast_guest_add_thread(guest, &worker);
+    vh_forecast_guest_add_thread(guest, &iothread);
+    guest->emulator_held = true;
+    guest->emulator_to.words[0] = 8;
     g_free(guest->boot_id);
     guest->boot_id = g_strdup("1-2");
     guest->nodes_known = true;
@@ -57,6 +63,14 @@ static void test_written(void)
     g_assert_true(event->guest->nodes_known && event->guest->nodes.words[0] == 2);
     g_assert_cmpuint(event->guest->vcpus->len, ==, 1);
     g_assert_cmpmem(event->guest->vcpus->data, sizeof(vcpu), &vcpu, sizeof(vcpu));
+    g_assert_cmpuint(event->guest->threads->len, ==, 2);
+    const struct vh_forecast_thread *threads =
+        (const struct vh_forecast_thread *)(void *)event->guest->threads->data;
+    g_assert_cmpstr(threads[0].name, ==, "io1");
+    g_assert_true(!threads[0].vhost && threads[0].held && vh_cpuset_equal(&threads[0].held_to, &iothread.held_to));
+    g_assert_cmpstr(threads[1].name, ==, "vhost-7");
+    g_assert_true(threads[1].vhost && !threads[1].held);
+    g_assert_true(event->guest->emulator_held && event->guest->emulator_to.words[0] == 8);
     event = g_ptr_array_index(events, 1);
     g_assert_cmpint(event->kind, ==, VH_EVENT_FACTS);
     g_assert_cmpuint(event->count, ==, 1);
@@ -110,6 +124,8 @@ static void test_refused(void)
         {HEAD "{\"t\":1,\"guest\":{\"name\":\"a\"}}\n", "x.rec:2: a guest needs \"vcpus\", an array"},
         {HEAD "{\"t\":1,\"guest\":{\"name\":\"a\",\"vcpus\":[{\"index\":0,\"guest_cpu\":512}]}}\n",
          "x.rec:2: vCPU 0 of guest \"a\": needs \"index\" and \"guest_cpu\" (-1 to 511)"},
+        {HEAD "{\"t\":1,\"guest\":{\"name\":\"a\",\"vcpus\":[],\"threads\":[{\"role\":\"cook\"}]}}\n",
+         "x.rec:2: thread 0 of guest \"a\": \"role\" is \"emulator\", \"iothread\" or \"vhost\""},
         {HEAD "{\"t\":1,\"guest\":{\"name\":\"a\",\"vcpus\":[7]}}\n", "x.rec:2: vCPU 0 of guest \"a\": needs"},
         {HEAD "{\"t\":1,\"guest\":{\"name\":\"a\",\"vcpus\":[{\"index\":0,\"guest_cpu\":0,\"held_to\":\"z\"}]}}\n",
          "x.rec:2: \"held_to\": "},
