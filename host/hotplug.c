@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <glib-unix.h>
+#include <linux/filter.h>
 #include <linux/netlink.h>
 #include <stdbool.h>
 #include <string.h>
@@ -18,6 +19,21 @@ struct VhHotplug {
     VhHotplugFunc func;
     gpointer data;
 };
+
+/* The kernel drops all but what begins with "onli" or "offl": each tap that comes or goes is a uevent, too. */
+static int listen_for_cpus(int fd)
+{
+    struct sock_filter filter[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+                                   BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x6f6e6c69, 1, 0),
+                                   BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x6f66666c, 0, 1),
+                                   BPF_STMT(BPF_RET | BPF_K, G_MAXUINT32), BPF_STMT(BPF_RET | BPF_K, 0)};
+    const struct sock_fprog program = {.len = G_N_ELEMENTS(filter), .filter = filter};
+    const struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = 1};
+
+    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0)
+        return -1;
+    return bind(fd, (const struct sockaddr *)&address, sizeof(address));
+}
 
 static gboolean on_uevent(gint fd, GIOCondition condition, gpointer data)
 {
@@ -41,10 +57,9 @@ static gboolean on_uevent(gint fd, GIOCondition condition, gpointer data)
 VhHotplug *vh_hotplug_new(VhHotplugFunc func, gpointer data, GError **error)
 {
     VhHotplug *hotplug = NULL;
-    struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = 1};
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);
 
-    if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
+    if (fd < 0 || listen_for_cpus(fd) < 0) {
         g_set_error(error, VH_ERROR, VH_ERROR_FAILED, "CPU hotplug events: %s", g_strerror(errno));
         if (fd >= 0)
             close(fd);
