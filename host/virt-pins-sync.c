@@ -3,6 +3,7 @@
 #include "virt-pins-sync.h"
 
 #include <glib/gstdio.h>
+#include <libvirt/virterror.h>
 #include <string.h>
 
 #include "domain.h"
@@ -75,20 +76,32 @@ static void write_file(struct vh_pin_sync *sync, GString *text)
         sync->problem = g_strdup(error->message);
 }
 
+/* libvirt lets callers wait for half a minute; whoever comes next would wait as long. */
+static bool timed_out(struct vh_pin_sync *sync)
+{
+    const virError *error = virGetLastError();
+
+    sync->late = error && error->code == VIR_ERR_OPERATION_TIMEOUT;
+    return sync->late;
+}
+
 /* What libvirt does not take is tried again with the next change; the pins themselves do not depend on it. */
 static void write_metadata(virDomainPtr domain, struct vh_pin_sync *sync, const char *text)
 {
     g_autofree char *xml = *text ? g_strdup_printf("<pins>%s</pins>", text) : NULL;
 
-    if (g_str_equal(text, sync->carried) ||
-        virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, xml, xml ? VH_DOMAIN_PINS_PREFIX : NULL,
-                             VH_DOMAIN_PINS_NAMESPACE, VIR_DOMAIN_AFFECT_LIVE) < 0)
+    if (g_str_equal(text, sync->carried))
         return;
+    if (virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, xml, xml ? VH_DOMAIN_PINS_PREFIX : NULL,
+                             VH_DOMAIN_PINS_NAMESPACE, VIR_DOMAIN_AFFECT_LIVE) < 0) {
+        timed_out(sync);
+        return;
+    }
     g_free(sync->carried);
     sync->carried = g_strdup(text);
 }
 
-/* `domain` NULL: it is gone, and its metadata with it. */
+/* `domain` NULL: it is gone, and its metadata with it, or there is no use in asking. */
 static void write_record(virDomainPtr domain, struct vh_pin_sync *sync, bool after)
 {
     g_autoptr(GString) file = g_string_new(sync->kept->str);
@@ -156,7 +169,8 @@ static void note_failure(struct vh_pin_sync *sync, struct vh_pin_change *change)
     g_autofree char *seat = vh_seat_text(change->seat);
 
     change->failed = true;
-    if (!sync->problem)
+    change->late = timed_out(sync);
+    if (!change->late && !sync->problem)
         sync->problem = g_strdup_printf("%s: %s", seat, text);
 }
 
@@ -222,6 +236,7 @@ bool vh_pin_sync_work(virConnectPtr connection, struct vh_pin_sync *sync)
     bool there = domain && virDomainGetID(domain) == (unsigned)sync->id;
     bool lost = false;
 
+    sync->late = false;
     g_clear_pointer(&sync->problem, g_free); /* of a former run, when the connection was lost */
     for (guint i = 0; i < sync->changes->len; i++)
         change_at(sync, i)->failed = !there;
@@ -236,13 +251,17 @@ bool vh_pin_sync_work(virConnectPtr connection, struct vh_pin_sync *sync)
 
         if (change->failed)
             continue;
+        if (sync->late) {
+            change->failed = change->late = true;
+            continue;
+        }
         change->done = tell(domain, change) == 0;
         if (!change->done)
             note_failure(sync, change);
     }
     lost = sync->problem && vh_virt_lost(connection);
     if (!lost)
-        write_record(there ? domain : NULL, sync, true);
+        write_record(there && !sync->late ? domain : NULL, sync, true);
     if (domain)
         virDomainFree(domain);
     return !lost;

@@ -18,8 +18,10 @@ struct vh_pin_change {
     struct vh_cpuset cpus; /* to be told */
     bool know_former;      /* else the job asks libvirt; always of an IOThread */
     struct vh_cpuset former;
+    bool restore; /* the owner's note */
     bool done;
     bool failed;
+    bool late; /* see struct vh_pin_sync */
 };
 
 struct vh_pin_sync {
@@ -31,7 +33,9 @@ struct vh_pin_sync {
     GString *kept_carried; /* the same for the metadata */
     char *carried;         /* what the metadata has; "": nothing */
     struct vh_cpuset all;  /* every host CPU that is online */
-    char *problem;         /* what libvirt says; NULL: all is done */
+    bool late; /* a migration, say, kept libvirt from the domain for as long as it waits: what is left is not tried
+                */
+    char *problem; /* what libvirt says; NULL: all is done */
 };
 
 /* All are copied. `carried`: what the metadata has. */

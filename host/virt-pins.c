@@ -94,6 +94,33 @@ static bool job_work(virConnectPtr connection, gpointer data)
     return vh_pin_sync_work(connection, ((const struct job *)data)->sync);
 }
 
+/* As libvirt announces it. g_free() it. */
+static char *announcement(struct vh_seat seat, const struct vh_cpuset *cpus)
+{
+    g_autofree char *name = vh_seat_pin_name(seat);
+    g_autofree char *list = vh_cpuset_format(cpus);
+
+    return g_strdup_printf("%s=%s", name, list);
+}
+
+static void expect(VhVirtPins *pins, struct vh_seat seat, const struct vh_cpuset *cpus)
+{
+    if (pins->unheard->len >= UNHEARD_MAX)
+        g_ptr_array_remove_index(pins->unheard, 0);
+    g_ptr_array_add(pins->unheard, announcement(seat, cpus));
+}
+
+/* Was this expected? It is not any longer. */
+static bool expected(VhVirtPins *pins, const char *text)
+{
+    guint index = 0;
+
+    if (!g_ptr_array_find_with_equal_func(pins->unheard, text, g_str_equal, &index))
+        return false;
+    g_ptr_array_remove_index(pins->unheard, index);
+    return true;
+}
+
 static void begin_sync(VhVirtPins *pins);
 
 static void job_done(gpointer data)
@@ -115,7 +142,15 @@ static void job_done(gpointer data)
         const struct vh_pin_change *change = &g_array_index(job->sync->changes, struct vh_pin_change, i);
         struct pin *pin = pin_of(pins, change->seat);
 
-        /* What failed counts as done: it is not tried again until something else is wanted. */
+        /* libvirt has waited for half a minute already: what is wanted by now is tried at once. */
+        if (change->late) {
+            g_autofree char *text = announcement(change->seat, &change->cpus);
+
+            expected(pins, text);
+            pin->restore = pin->restore || change->restore;
+            continue;
+        }
+        /* What failed otherwise counts as done: it is not tried again until something else is wanted. */
         pin->told = change->ours;
         pin->told_cpus = change->cpus;
         if (!change->know_former && !change->failed && !pin->foreign)
@@ -128,23 +163,14 @@ static void job_done(gpointer data)
 
 static const struct vh_virt_job sync_job = {.work = job_work, .done = job_done, .free = job_free};
 
-static void expect(VhVirtPins *pins, struct vh_seat seat, const struct vh_cpuset *cpus)
-{
-    g_autofree char *name = vh_seat_pin_name(seat);
-    g_autofree char *list = vh_cpuset_format(cpus);
-
-    if (pins->unheard->len >= UNHEARD_MAX)
-        g_ptr_array_remove_index(pins->unheard, 0);
-    g_ptr_array_add(pins->unheard, g_strdup_printf("%s=%s", name, list));
-}
-
 /* Is libvirt to be told something of `pin`? */
 static bool plan_change(const struct pin *pin, struct vh_pin_change *change)
 {
     /* Of an IOThread without a pin libvirt tells its mask, which is ours by then. */
     bool known = pin->told || pin->restore || pin->seat.kind == VH_SEAT_IOTHREAD;
 
-    *change = (struct vh_pin_change){.seat = pin->seat, .know_former = known, .former = pin->former};
+    *change = (struct vh_pin_change){
+        .seat = pin->seat, .know_former = known, .former = pin->former, .restore = pin->restore};
     if (pin->restore || (pin->told && !pin->ours)) {
         change->cpus = pin->former;
         return true;
@@ -194,12 +220,8 @@ static void begin_sync(VhVirtPins *pins)
 static bool heard(VhVirtPins *pins, const char *what, const char *cpus)
 {
     g_autofree char *text = g_strdup_printf("%s=%s", what, cpus);
-    guint index = 0;
 
-    if (!g_ptr_array_find_with_equal_func(pins->unheard, text, g_str_equal, &index))
-        return false;
-    g_ptr_array_remove_index(pins->unheard, index);
-    return true;
+    return expected(pins, text);
 }
 
 /* Is `cpus` as good as no pin? */
