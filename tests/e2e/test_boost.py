@@ -127,15 +127,27 @@ class Boost(unittest.TestCase):
         self.guest.start()
         self.assertEqual(self.why(), {})
 
+    def told(self):
+        """What the journal has of trials."""
+        return [step["why"] for step in self.journal() if step["what"] == "trial boost vCPU 0"]
+
+    def test_guest_migrates_within_a_trial(self):
+        """A guest that is being copied is slower by that: no verdict comes of it, and none before it is over."""
+        self.start_within_a_trial()
+        self.guest.event("MIGRATION", status="active")
+        self.wait_boosted(timeout=5)
+        wait_for(self.told, 5, "a verdict")
+        self.assertIn("inconclusive: the guest was being migrated meanwhile", self.told()[0])
+        stays(lambda: self.why()[0]["state"] == "baseline", 2.5, "longer than a baseline takes")  # window: 2 s
+        self.guest.event("MIGRATION", status="cancelled")
+        wait_for(lambda: self.why()[0]["state"] == "trial", 30, "the trial window")
+
     def test_guest_goes_within_a_trial(self):
         self.start_within_a_trial()
         self.guest.channel.close()
         self.wait_boosted(timeout=5)
-
-        def told():
-            return [step["why"] for step in self.journal() if step["what"] == "trial boost vCPU 0"]
-        wait_for(told, 5, "a verdict")
-        self.assertIn("inconclusive: the guest went away meanwhile", told()[0])
+        wait_for(self.told, 5, "a verdict")
+        self.assertIn("inconclusive: the guest went away meanwhile", self.told()[0])
         # Nothing is held against it.
         self.guest.start()
         self.ask(0)
