@@ -42,3 +42,8 @@ static inline struct item *vh_actuate_find(const VhActuate *actuate, pid_t threa
 {
     return g_hash_table_lookup(actuate->items, GINT_TO_POINTER(thread));
 }
+
+/* actuate.c */
+void vh_actuate_item_free(gpointer item);
+/* For the journal: `verb` "un" or "". g_free() it. */
+char *vh_actuate_step_name(const VhActuate *actuate, const char *verb, unsigned vcpu, pid_t thread);

@@ -5,10 +5,9 @@
 #include <string.h>
 
 #include "error.h"
-#include "orphans.h"
 #include "tid.h"
 
-static void item_free(gpointer data)
+void vh_actuate_item_free(gpointer data)
 {
     struct item *item = data;
 
@@ -17,7 +16,7 @@ static void item_free(gpointer data)
     g_free(item);
 }
 
-static char *step_name(const VhActuate *actuate, const char *verb, unsigned vcpu, pid_t thread)
+char *vh_actuate_step_name(const VhActuate *actuate, const char *verb, unsigned vcpu, pid_t thread)
 {
     static const char *const others[] = {"emulator", "IOThread", "vhost worker"};
 
@@ -33,67 +32,6 @@ static char *step_name(const VhActuate *actuate, const char *verb, unsigned vcpu
 static bool came_and_went(const struct item *item, const GError *error)
 {
     return item->vcpu >= VH_TARGET_EMULATOR && g_error_matches(error, VH_ERROR, VH_ERROR_NOT_CONNECTED);
-}
-
-static void on_orphan(const char *guest, pid_t thread, gpointer data)
-{
-    VhActuate *actuate = data;
-    g_autofree char *what = step_name(actuate, "un", VH_TARGET_EMULATOR, thread);
-
-    vh_journal_step(actuate->journal, guest, what, "inherited from a thread that a dead daemon had changed", NULL,
-                    NULL);
-}
-
-static void recover(VhActuate *actuate, struct vh_saved_slot *slot)
-{
-    g_autoptr(GError) error = NULL;
-    g_autofree char *what = step_name(actuate, "un", slot->vcpu, slot->thread);
-    g_autofree char *guest = g_strndup(slot->guest, sizeof(slot->guest));
-    int result = actuate->actuator->recover(actuate->saved, slot, &error);
-
-    if (result < 0)
-        vh_journal_step(actuate->journal, guest, what, error->message, NULL, NULL);
-    else if (result == 0)
-        vh_journal_step(actuate->journal, guest, what, "left by a daemon that died", NULL, NULL);
-}
-
-static void recover_orphans(VhActuate *actuate)
-{
-    VhOrphans *orphans = vh_orphans_new(actuate->saved);
-
-    vh_orphans_put_back(orphans, on_orphan, actuate);
-    vh_orphans_free(orphans);
-}
-
-VhActuate *vh_actuate_new_adopting(VhSaved *saved, VhJournal *journal, const struct vh_actuator *actuator)
-{
-    VhActuate *actuate = g_new0(VhActuate, 1);
-
-    actuate->saved = saved;
-    actuate->journal = journal;
-    actuate->actuator = actuator;
-    actuate->items = g_hash_table_new_full(NULL, NULL, NULL, item_free);
-    if (actuator->adopt)
-        recover_orphans(actuate);
-    return actuate;
-}
-
-VhActuate *vh_actuate_new(VhSaved *saved, VhJournal *journal, const struct vh_actuator *actuator)
-{
-    VhActuate *actuate = vh_actuate_new_adopting(saved, journal, actuator);
-    struct vh_saved_slot *slot = NULL;
-
-    while ((slot = vh_saved_next(saved, actuator->saved, slot)))
-        recover(actuate, slot);
-    return actuate;
-}
-
-void vh_actuate_adopted(VhActuate *actuate)
-{
-    struct vh_saved_slot *slot = NULL;
-
-    while ((slot = vh_saved_next_left(actuate->saved, slot)))
-        recover(actuate, slot);
 }
 
 /* Puts the former state back. Returns whether there was anything to undo. */
@@ -120,7 +58,7 @@ static bool undo(VhActuate *actuate, struct item *item, const char *why)
     }
     if (!why)
         return true;
-    what = step_name(actuate, "un", item->vcpu, item->thread);
+    what = vh_actuate_step_name(actuate, "un", item->vcpu, item->thread);
     before = actuate->actuator->text(&item->set);
     vh_journal_step(actuate->journal, item->guest, what, why, before, error ? NULL : after);
     return true;
@@ -132,22 +70,6 @@ void vh_actuate_free(VhActuate *actuate, const char *why)
         return;
     vh_actuate_begin(actuate, NULL, NULL);
     vh_actuate_end(actuate, why, NULL);
-    g_hash_table_unref(actuate->items);
-    g_free(actuate);
-}
-
-void vh_actuate_leave(VhActuate *actuate)
-{
-    GHashTableIter iter;
-    gpointer value = NULL;
-
-    g_hash_table_iter_init(&iter, actuate->items);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        const struct item *item = value;
-
-        if (item->hold)
-            actuate->actuator->leave(item->hold);
-    }
     g_hash_table_unref(actuate->items);
     g_free(actuate);
 }
@@ -173,7 +95,7 @@ void vh_actuate_begin(VhActuate *actuate, VhActuateReason reason, gpointer data)
 
 static void complain(VhActuate *actuate, struct item *item, GError *error)
 {
-    g_autofree char *what = step_name(actuate, "", item->vcpu, item->thread);
+    g_autofree char *what = vh_actuate_step_name(actuate, "", item->vcpu, item->thread);
 
     if (came_and_went(item, error))
         return;
@@ -322,7 +244,7 @@ static bool carry_out(VhActuate *actuate, struct item *item, bool quiet)
     if (quiet)
         return false;
     reason = actuate->reason(item->plan_guest, item->plan_vcpu, actuate->reason_data);
-    what = step_name(actuate, "", item->vcpu, item->thread);
+    what = vh_actuate_step_name(actuate, "", item->vcpu, item->thread);
     if (!drifted) /* else it is whatever somebody else has made it */
         before = was_applied ? actuate->actuator->text(&was) : actuate->actuator->former(item->hold);
     after = actuate->actuator->text(&item->set);
