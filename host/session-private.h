@@ -64,7 +64,17 @@ void vh_session_take_room(VhSession *session);
 /* Keeps the room only if there is half a frame in it. */
 void vh_session_leave_room(VhSession *session);
 
-/* session.c: sends one frame; false: no room for it now. */
+/* session-take.c: does what a good frame says. */
+void vh_session_take_frame(VhSession *session, const struct vh_frame *frame);
+
+/* session.c */
+/* Ends the conversation, if there is one. */
+void vh_session_end(VhSession *session, const char *why);
+/* NULL: no such program runs. */
+struct vh_stream *vh_session_find_stream(VhSession *session, uint32_t program);
+/* Facts of this program may be missing: a snapshot is owed. What happens between RESYNC and its FIRST is in it. */
+void vh_session_note_gap(VhSession *session, struct vh_stream *stream);
+/* Sends one frame; false: no room for it now. */
 bool vh_session_send(VhSession *session, enum vh_type type, uint32_t id, const struct iovec *parts, int count);
 
 /* session-requests.c */
