@@ -85,6 +85,7 @@ void vh_guest_on_hints(const struct vh_batch *batch, struct vh_records records, 
 
     guest->hints += batch->count;
     guest->batch += batch->count;
+    vh_guest_glance_at_threads(guest);
     if (!managed)
         return;
     managed->hints += batch->count;

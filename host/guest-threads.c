@@ -3,6 +3,9 @@
 #include <string.h>
 
 #include "guest-private.h"
+#include "helpers.h"
+
+#define GLANCE_US (2 * G_USEC_PER_SEC) /* between looks for threads that nobody tells of */
 
 /* QEMU names its IOThreads' threads only with -name debug-threads=on; its monitor always tells. */
 static void on_iothreads(JsonNode *result, const char *error, gpointer data)
@@ -100,6 +103,29 @@ void vh_guest_refresh_threads(VhGuest *guest)
 {
     if (guest->process && vh_threads_update(guest->threads, "/proc", guest->process))
         sort_out(guest);
+}
+
+static void on_iothreads_again(JsonNode *result, const char *error, gpointer data)
+{
+    VhGuest *guest = data;
+
+    if (!result)
+        return;
+    on_iothreads(result, error, guest);
+    sort_out(guest);
+    vh_guest_touch(guest, "the guest's threads have changed");
+    vh_guest_settle(guest);
+}
+
+void vh_guest_glance_at_threads(VhGuest *guest)
+{
+    gint64 now = g_get_monotonic_time();
+
+    if (now < guest->glanced + GLANCE_US || !guest->monitor_ready || !guest->process || !vh_helpers_placed(guest))
+        return;
+    guest->glanced = now;
+    if (vh_threads_update(guest->threads, "/proc", guest->process))
+        vh_qmp_command(guest->monitor, "query-iothreads", NULL, on_iothreads_again, guest);
 }
 
 const struct vh_thread *vh_guest_helpers(const VhGuest *guest, unsigned *count)

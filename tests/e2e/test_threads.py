@@ -140,6 +140,26 @@ class Threads(unittest.TestCase):
         self.assertNotIn("pool", self.daemon.guest()["problem"])
 
 
+class Live(unittest.TestCase):
+    def test_added_to_a_running_guest(self):
+        """Nobody tells of it; it is found with hints that change nothing else."""
+        cpus = sorted(os.sched_getaffinity(0))
+        if len(cpus) < 2:
+            self.skipTest("this host has one CPU: placed and floating look alike")
+        guest = self.enterContext(vhtest.Guest(cpus=2))
+        daemon = vhtest.Daemon(guest)
+        self.addCleanup(daemon.close)
+        os.makedirs(daemon.path("policy.d"))
+        with open(daemon.path("policy.d/10-threads.conf"), "w") as file:
+            file.write(f"[guest guest]\niothreads={cpus[0]}\nactions=none\n")
+        daemon.start()
+        guest.qmp.call("object-add", **{"qom-type": "iothread", "id": "late"})
+        thread = guest.qmp.call("query-iothreads")[0]["thread-id"]
+        wait_for(lambda: guest.run("taskset -c 1 true") and vhtest.thread_cpus(thread) == {cpus[0]}, 15, "it is placed")
+        guest.qmp.call("object-del", id="late")
+        daemon.stop()
+
+
 class NoPool(vhtest.Daemon):
     def write_guests(self, file):
         for name, guest in self.guests.items():
