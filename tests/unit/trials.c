@@ -343,10 +343,11 @@ static void test_boost_for_ever(struct fixture *f, G_GNUC_UNUSED gconstpointer d
     f->ask.options.rest_us = 200000;
     g_assert_true(round_with(f, true));
     start = last = g_get_monotonic_time();
-    while (last < start + 3 * G_USEC_PER_SEC) {
+    while (ends < 3) {
         gint64 now = 0;
         g_autofree char *state = NULL;
 
+        g_assert_cmpint(last, <, start + 60 * G_USEC_PER_SEC);
         g_main_context_iteration(NULL, TRUE);
         /* A guest that repeats itself at full speed gains nothing. */
         round_with(f, true);
@@ -358,9 +359,8 @@ static void test_boost_for_ever(struct fixture *f, G_GNUC_UNUSED gconstpointer d
         was = f->boosted;
         last = now;
     }
-    g_assert_cmpuint(ends, >=, 2);
-    /* Four holds of 0.6 s at most, and what a busy machine adds. */
-    g_assert_cmpint(boosted, <, 2700000);
+    /* Each hold of 0.6 s has a rest of 0.2 s, two of which are over; a busy machine makes the holds longer. */
+    g_assert_cmpint(last - start - boosted, >=, 400000);
     g_atomic_int_set(&spinning, 0);
     g_thread_join(thread);
 }

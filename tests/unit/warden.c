@@ -151,7 +151,7 @@ static void assert_put_back(struct fixture *f)
 
     end(&f->owner);
     until = g_get_monotonic_time() + DEADLINE_US;
-    while (is_rr(f) || getpriority(PRIO_PROCESS, (id_t)f->busy) != 0) {
+    while (is_rr(f) || getpriority(PRIO_PROCESS, (id_t)f->busy) != getpriority(PRIO_PROCESS, 0)) {
         g_assert_cmpint(g_get_monotonic_time(), <, until);
         g_usleep(500);
     }
