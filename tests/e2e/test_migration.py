@@ -140,6 +140,32 @@ class Migration(unittest.TestCase):
         self.source.qemu.end(sig=9)
         wait_for(lambda: "migrated" not in self.here.guest()["problem"], SOON, "a QEMU that ends has no guest elsewhere")
 
+    def test_in_a_storm_of_hints(self):
+        """What is on its way when the CPUs stop is cut anywhere."""
+        storms = [self.source.start_command(f"exec sh -c 'while :; do taskset -c {cpu} true; done'") for cpu in (0, 1)]
+        wait_for(lambda: self.here.guest()["hints"] > 200, 20, "hints")
+        target, there = self.target()
+        self.migrate(target.incoming)
+        wait_for(lambda: there.guest()["hints"] > 200, 20, "hints there")
+        target.run(f"kill -9 {' '.join(str(storm.pid) for storm in storms)}")
+        self.wait_pinned(target, 1)
+        self.assert_alive(target)
+        self.assert_untouched(target, there)
+        self.assertEqual(there.guest()["refused"], 0)
+        wait_for(lambda: self.here.guest()["vcpus"] == 0 and self.here.applied() == 0, SOON, "forgotten")
+
+    def test_daemons_restart_midway(self):
+        target, there, _ = self.crawl()
+        self.here.kill()
+        there.kill()
+        self.here.start()
+        there.start(wait=False)
+        self.wait_pinned(self.source, 1)
+        self.qmp.call("migrate-set-parameters", **{"max-bandwidth": 1 << 40})
+        self.wait_pinned(target, 1)
+        self.assert_untouched(target, there)
+        wait_for(lambda: self.here.guest()["vcpus"] == 0 and self.here.applied() == 0, SOON, "forgotten")
+
     def test_there_and_back(self):
         target, there = self.target()
         self.migrate(target.incoming)
