@@ -68,6 +68,28 @@ class Pins(Case):
             self.assertEqual(self.libvirt_pins(guest)[1], self.all)
             daemon.start()
 
+    def test_pins_outlive_vhintd(self):
+        """Neither a restart of vhintd's nor what libvirt is told meanwhile lets a vCPU float."""
+        with LibvirtDaemon(self.libvirt) as daemon, Domain(self.libvirt) as guest:
+            daemon.wait_ready()
+            pin(guest)
+            self.assert_pinned(guest)
+            self.assert_truthful(guest)
+            told = self.libvirt_pins(guest)[0]
+            for end in (daemon.kill, lambda: daemon.ctl("handover") and daemon.stop()):
+                with vhtest.Masks(guest.thread(0)) as masks:
+                    end()
+                    daemon.start()
+                    daemon.wait_ready()
+                    task = pin(guest, 1)
+                    wait_for(lambda: len(guest.host_cpus(1)) == 1, 10, "it acts again")
+                    self.assert_truthful(guest)
+                    task.kill()
+                    wait_for(lambda: guest.host_cpus(1) == self.all, 10, "the other one floats")
+                    self.assert_truthful(guest)
+                self.assertEqual(len(masks.seen), 1, masks.seen)
+                self.assertEqual(self.libvirt_pins(guest)[0], told)
+
     def test_administrators_pin(self):
         with LibvirtDaemon(self.libvirt) as daemon, Domain(self.libvirt) as guest:
             daemon.wait_ready()

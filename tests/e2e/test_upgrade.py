@@ -5,11 +5,10 @@ import os
 import re
 import shutil
 import subprocess
-import threading
 import unittest
 
 import vhtest
-from vhtest import stays, wait_for
+from vhtest import Masks, stays, wait_for
 from vhtest.daemon import VHINTD
 from vhtest.fake_guest import FakeGuest
 
@@ -21,30 +20,6 @@ trial = off
 hold = 60s
 cooldown = 100ms
 """
-
-
-class Masks:
-    """Every mask that a thread has had while this is entered, as often as there is time to look."""
-
-    def __init__(self, thread):
-        self.thread = thread
-        self.seen = set()
-        self.looks = 0
-        self.over = threading.Event()
-        self.sampler = threading.Thread(target=self._sample, daemon=True)
-
-    def _sample(self):
-        while not self.over.is_set():
-            self.seen.add(frozenset(vhtest.thread_cpus(self.thread)))
-            self.looks += 1
-
-    def __enter__(self):
-        self.sampler.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        self.sampler.join()
 
 
 class Steps(unittest.TestCase):

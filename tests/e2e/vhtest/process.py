@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 
 # Deadlines are for a quiet machine and the plain build; a slower setting multiplies them.
@@ -180,3 +181,27 @@ def thread_cpus(tid):
     except (FileNotFoundError, ProcessLookupError):
         pass
     return set()
+
+
+class Masks:
+    """Every mask that a thread has had while this is entered, as often as there is time to look."""
+
+    def __init__(self, thread):
+        self.thread = thread
+        self.seen = set()
+        self.looks = 0
+        self.over = threading.Event()
+        self.sampler = threading.Thread(target=self._sample, daemon=True)
+
+    def _sample(self):
+        while not self.over.is_set():
+            self.seen.add(frozenset(thread_cpus(self.thread)))
+            self.looks += 1
+
+    def __enter__(self):
+        self.sampler.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.sampler.join()
