@@ -95,8 +95,10 @@ static void raise_descriptors(void)
 /* Puts back all that is noted in the file. */
 static int restore(const char *path, GError **error)
 {
-    g_autoptr(VhJournal) journal = vh_journal_new("/dev/stderr", error);
-    VhSaved *saved = journal ? vh_saved_open(path, error) : NULL;
+    VhSaved *saved = vh_saved_open(path, error);
+    /* Of each step the service manager's journal is told, or stderr, if that can be opened: a socket cannot. */
+    g_autoptr(VhJournal) journal =
+        saved ? vh_journal_new(g_getenv("JOURNAL_STREAM") ? "/dev/null" : "/dev/stderr", NULL) : NULL;
 
     if (!saved)
         return -1;

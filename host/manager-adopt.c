@@ -4,11 +4,11 @@
 
 #define WAIT_MS 10000 /* for all of them to say what holds */
 
-void vh_manager_adopt_end(VhManager *manager, const char *why)
+guint vh_manager_adopt_end(VhManager *manager, const char *why)
 {
     g_clear_handle_id(&manager->adopt_timer, g_source_remove);
     g_clear_pointer(&manager->adopting, g_hash_table_unref);
-    vh_round_adopt(manager->round, why);
+    return vh_round_adopt(manager->round, why);
 }
 
 static gboolean on_late(gpointer data)

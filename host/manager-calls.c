@@ -221,12 +221,14 @@ static int set_held(VhManager *manager, const char *guest, bool held, GError **e
 
 int vh_manager_release(VhManager *manager, const char *guest, GError **error)
 {
+    guint undone = 0;
+
     if (set_held(manager, guest, true, error) < 0)
         return -1;
     vh_manager_refresh_threads(manager);
     /* What is left of a former daemon's goes back, too, whoever's it is. */
-    vh_manager_adopt_end(manager, "released by hand");
-    return (int)vh_round_run(manager->round, "released by hand");
+    undone = vh_manager_adopt_end(manager, "released by hand");
+    return (int)(undone + vh_round_run(manager->round, "released by hand"));
 }
 
 int vh_manager_resume(VhManager *manager, const char *guest, GError **error)

@@ -61,8 +61,8 @@ void vh_manager_give_up(VhManager *manager);
 void vh_manager_adopt_begin(VhManager *manager);
 /* Something has changed: is that all that was waited for? */
 void vh_manager_adopt_look(VhManager *manager);
-/* Waits no longer, because of `why`. */
-void vh_manager_adopt_end(VhManager *manager, const char *why);
+/* Waits no longer, because of `why`. Returns how many actions were undone. */
+guint vh_manager_adopt_end(VhManager *manager, const char *why);
 
 /* manager-travel.c */
 /* Takes over what the guest brings along; before its policy. */

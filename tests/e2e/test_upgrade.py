@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import unittest
 
@@ -116,9 +117,10 @@ class Successor(Steps):
         self.guest.hint(self.guest.record(mask=[1]))
         self.guest.wait_pinned(1)
 
-    def restore(self):
-        return subprocess.run([VHINTD, "--restore", self.daemon.path("run/saved/masks")], capture_output=True, text=True,
-                              env=vhtest.daemon.ENVIRONMENT, timeout=30 * vhtest.SLOWNESS)
+    def restore(self, **arguments):
+        arguments = {"stderr": subprocess.PIPE, "env": vhtest.daemon.ENVIRONMENT, **arguments}
+        return subprocess.run([VHINTD, "--restore", self.daemon.path("run/saved/masks")], text=True,
+                              timeout=30 * vhtest.SLOWNESS, **arguments)
 
     def test_none_comes(self):
         """The pin stays for as long as it was said, then it is put back."""
@@ -152,7 +154,20 @@ class Successor(Steps):
         self.daemon.kill()
         done = self.restore()
         self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("unpin vCPU 1", done.stderr)
         self.assertEqual(self.guest.pinned(), {})
+
+    def test_restore_without_a_file_to_tell(self):
+        """As below systemd: what is said goes into a socket."""
+        for environment in ({}, {"JOURNAL_STREAM": "1:1"}):
+            with self.subTest(**environment):
+                self.pin()
+                self.daemon.kill()
+                ours, theirs = socket.socketpair()
+                with ours, theirs:
+                    done = self.restore(stderr=theirs, env={**vhtest.daemon.ENVIRONMENT, **environment})
+                self.assertEqual(done.returncode, 0)
+                self.assertEqual(self.guest.pinned(), {})
 
     def test_start_fails(self):
         """A successor with a bad configuration leaves the pin, to one with a good one."""
@@ -181,7 +196,7 @@ class Successor(Steps):
         self.daemon.kill()
         self.daemon.start(wait=False)
         stays(lambda: list(self.guest.pinned()) == [1], 0.3, "pinned, as its guest has not said otherwise")
-        self.daemon.ctl("release")
+        self.assertEqual(self.daemon.ctl("release")["undone"], 1)
         self.assertEqual(self.guest.pinned(), {})
 
     def test_guest_keeps_silent(self):
