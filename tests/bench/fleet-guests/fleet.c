@@ -181,7 +181,7 @@ static void do_stream(struct fleet *fleet, unsigned hints, unsigned guests)
 static void do_floor(unsigned hints)
 {
     static uint8_t bytes[VH_FRAME_ENCODED(VH_PAYLOAD_MAX)];
-    struct fleet_guest guest = {0};
+    struct fleet_guest guest = {.vcpus = FLEET_VCPUS};
     struct vh_decoder decoder;
     g_autofree uint8_t *input = g_malloc(VH_DECODER_BUFFER);
     uint64_t taken = 0;
