@@ -2,6 +2,7 @@
 /* vhintctl's side of the control socket: connects, calls, and says what an error means to the user. */
 #include <gio/gunixsocketaddress.h>
 #include <json-glib/json-glib.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
@@ -64,33 +65,89 @@ static const char *connect_advice(const GError *cause)
     return cause->message;
 }
 
+static void on_cancelled(G_GNUC_UNUSED GCancellable *cancellable, gpointer data)
+{
+    g_cancellable_cancel(data);
+}
+
+/* The end of patience with a daemon that does not answer. A timeout of the socket's own would go on for the read
+ * that GDBus begins by itself, and cut off who waits for an answer, or a hint, for longer. */
+struct patience {
+    GCancellable *over;
+    GAsyncQueue *answers;
+    GThread *thread;
+};
+
+static gpointer wait_for_answer(gpointer data)
+{
+    const struct patience *patience = data;
+
+    if (g_async_queue_timeout_pop(patience->answers, CONNECT_TIMEOUT_S * G_USEC_PER_SEC) == NULL)
+        g_cancellable_cancel(patience->over);
+    return NULL;
+}
+
+static void patience_begin(struct patience *patience)
+{
+    patience->over = g_cancellable_new();
+    patience->answers = g_async_queue_new();
+    patience->thread = g_thread_new("patience", wait_for_answer, patience);
+}
+
+/* Returns whether it was over. */
+static bool patience_end(struct patience *patience)
+{
+    bool over = false;
+
+    g_async_queue_push(patience->answers, patience);
+    g_thread_join(patience->thread);
+    over = g_cancellable_is_cancelled(patience->over);
+    g_async_queue_unref(patience->answers);
+    g_object_unref(patience->over);
+    return over;
+}
+
+static GDBusConnection *connect_until(const char *path, GCancellable *over, char **problem)
+{
+    g_autoptr(GError) cause = NULL;
+    g_autoptr(GSocketAddress) address = g_unix_socket_address_new(path);
+    g_autoptr(GSocketClient) client = g_socket_client_new();
+    g_autoptr(GSocketConnection) stream = NULL;
+    GDBusConnection *connection = NULL;
+
+    g_socket_client_set_enable_proxy(client, FALSE);
+    stream = g_socket_client_connect(client, G_SOCKET_CONNECTABLE(address), over, &cause);
+    if (stream == NULL) {
+        *problem = g_strdup(connect_advice(cause));
+        return NULL;
+    }
+    connection = g_dbus_connection_new_sync(G_IO_STREAM(stream), NULL,
+                                            G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT, NULL, over, NULL);
+    if (connection == NULL)
+        *problem = g_strdup("it closed the connection: it serves root and members of the group vhint, and not too "
+                            "many at a time (its journal tells)");
+    return connection;
+}
+
 int vh_ctl_connect(struct vh_ctl *ctl, GError **error)
 {
+    struct patience patience = {0};
+    g_autofree char *problem = NULL;
+    gulong handler = 0;
+    bool late = false;
+
     (void)vh_error_quark(); /* makes the daemon's errors VH_ERRORs here */
     if (strlen(ctl->socket) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
         return unreachable(ctl, error, "a UNIX socket's path is at most 107 bytes long");
 
-    g_autoptr(GError) cause = NULL;
-    g_autoptr(GSocketAddress) address = g_unix_socket_address_new(ctl->socket);
-    g_autoptr(GSocketClient) client = g_socket_client_new();
-    g_socket_client_set_enable_proxy(client, FALSE);
-    g_socket_client_set_timeout(client, CONNECT_TIMEOUT_S);
-    g_autoptr(GSocketConnection) stream =
-        g_socket_client_connect(client, G_SOCKET_CONNECTABLE(address), ctl->cancellable, &cause);
-    if (stream == NULL)
-        return unreachable(ctl, error, connect_advice(cause));
-
-    ctl->connection = g_dbus_connection_new_sync(
-        G_IO_STREAM(stream), NULL, G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT, NULL, ctl->cancellable, &cause);
-    if (ctl->connection == NULL) {
-        if (g_error_matches(cause, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
-            return unreachable(ctl, error, "it does not answer");
-        return unreachable(ctl, error,
-                           "it closed the connection: it serves root and members of the group vhint, and not too "
-                           "many at a time (its journal tells)");
-    }
-    g_socket_set_timeout(g_socket_connection_get_socket(stream), 0);
-    return 0;
+    patience_begin(&patience);
+    if (ctl->cancellable)
+        handler = g_cancellable_connect(ctl->cancellable, G_CALLBACK(on_cancelled), patience.over, NULL);
+    ctl->connection = connect_until(ctl->socket, patience.over, &problem);
+    if (handler != 0)
+        g_cancellable_disconnect(ctl->cancellable, handler);
+    late = patience_end(&patience);
+    return ctl->connection ? 0 : unreachable(ctl, error, late ? "it does not answer" : problem);
 }
 
 static GVariant *call(struct vh_ctl *ctl, const char *interface, const char *method, GVariant *parameters,
