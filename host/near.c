@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-unsigned vh_near_room(const struct vh_topology *topology, const struct vh_cpuset *pool,
-                      const struct vh_cpuset *reserved)
+static unsigned largest(const struct vh_host_domain *domains, unsigned count, const struct vh_cpuset *pool,
+                        const struct vh_cpuset *reserved)
 {
     unsigned most = 0;
 
-    for (unsigned i = 0; i < topology->l3_count; i++) {
-        struct vh_cpuset cpus = topology->l3s[i].cpus;
+    for (unsigned i = 0; i < count; i++) {
+        struct vh_cpuset cpus = domains[i].cpus;
 
         if (!vh_cpuset_empty(pool))
             vh_cpuset_and(&cpus, pool);
@@ -21,6 +21,14 @@ unsigned vh_near_room(const struct vh_topology *topology, const struct vh_cpuset
         most = MAX(most, vh_cpuset_count(&cpus));
     }
     return most;
+}
+
+unsigned vh_near_room(const struct vh_topology *topology, const struct vh_cpuset *pool,
+                      const struct vh_cpuset *reserved)
+{
+    unsigned l3 = largest(topology->l3s, topology->l3_count, pool, reserved);
+
+    return l3 > 1 ? l3 : largest(topology->nodes, topology->node_count, pool, reserved);
 }
 
 static unsigned weight(const struct vh_vcpuset *set)

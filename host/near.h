@@ -16,7 +16,8 @@ struct vh_near {
     const void *by;          /* who asks; the caller's */
 };
 
-/* How many CPUs the best L3 has of those that `pool` (empty: all) allows and `reserved` (NULL: none) leaves. */
+/* How many CPUs the best L3 has of those that `pool` (empty: all) allows and `reserved` (NULL: none) leaves. Where
+ * none has two, as on virtual machines that are said to have an L3 for each CPU, it is a NUMA node that counts. */
 unsigned vh_near_room(const struct vh_topology *topology, const struct vh_cpuset *pool,
                       const struct vh_cpuset *reserved);
 

@@ -187,6 +187,20 @@ static void test_pool(void)
     end(&f);
 }
 
+/* Each CPU has an L3 of its own: a node is as near as two can be. */
+static void test_no_l3_for_two(void)
+{
+    struct fixture f = begin("node:2 l3:4 core:1 pu:1");
+    struct vh_near nears[] = {pair(0, 3, 3)};
+
+    g_assert_cmpuint(vh_near_room(f.topology, &f.options.pool, NULL), ==, 4);
+    plan(&f, nears, 1);
+    g_assert_nonnull(set_of(&f, 0));
+    g_assert_true(vh_cpuset_equal(set_of(&f, 0), set_of(&f, 3)));
+    g_assert_cmpuint(vh_cpuset_count(set_of(&f, 0)), ==, 4);
+    end(&f);
+}
+
 /* Where the policy lets anchors of one guest fill a core, those that talk do. */
 static void test_siblings(void)
 {
@@ -226,6 +240,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/near/join", test_join);
     g_test_add_func("/near/room", test_room);
+    g_test_add_func("/near/no-l3-for-two", test_no_l3_for_two);
     g_test_add_func("/near/alone", test_alone);
     g_test_add_func("/near/pairs", test_pairs_under_l3s);
     g_test_add_func("/near/chain", test_chain);
