@@ -189,6 +189,11 @@ class OfLibvirt(unittest.TestCase):
             raise unittest.SkipTest(missing())
         cls.libvirt = cls.enterClassContext(Libvirt())
 
+    def wait_agent(self, state):
+        def channel():
+            return next(part for part in self.libvirt.virsh("dumpxml", "guest").split("<channel") if guestagent.PORT in part)
+        wait_for(lambda: f"state='{state}'" in channel(), 10, f"libvirt knows that the agent is {state}")
+
     def test_enable_and_bootstrap(self):
         port = f"<channel type='unix'><source mode='bind'/><target type='virtio' name='{guestagent.PORT}'/></channel>"
         guest = self.enterContext(Domain(self.libvirt, image=guestagent.image(), channel=False, append="vhint.injector=0",
@@ -207,11 +212,11 @@ class OfLibvirt(unittest.TestCase):
         wait_for(lambda: "vhintctl enable" not in daemon.guest()["problem"], 10, "vhintd knows of the channel")
         refused("is qemu-guest-agent installed in the guest")
         agent = guestagent.GuestAgent(guest, "-b", "guest-exec")
-        wait_for(lambda: "state='connected'" in next(
-            part for part in self.libvirt.virsh("dumpxml", "guest").split("<channel") if guestagent.PORT in part), 10,
-            "libvirt knows that the agent is there")
+        self.wait_agent("connected")
         refused("the guest agent does not allow guest-exec")
         agent.end()
+        self.wait_agent("disconnected")
         guestagent.GuestAgent(guest)
+        self.wait_agent("connected")
         self.assertEqual(daemon.ctl("bootstrap", "guest")["path"], f"{PLACE}/vhint-injector")
         daemon.wait_ready()

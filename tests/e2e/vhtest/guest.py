@@ -147,7 +147,7 @@ class Guest:
         Under TCG (QEMU 7.2) a booting kernel 7.2 dies now and then (3 of about 25 times) of a breakpoint that it has set
         and taken back itself, patching its code; another boot then helps."""
         for attempt in range(4):
-            self._launch(self._argv())
+            self._launch(self._argv() + states.TO_BE_SAVED)
             try:
                 return self.wait_booted()
             except Panic:

@@ -203,8 +203,8 @@ class Domain(Guest):
             if self.profile else ""
         channel = "<channel type='unix'><source mode='bind'/><target type='virtio' name='org.vhint.0'/></channel>" \
             if self.channel else ""
-        resume = "".join(f"<qemu:arg value='{argument}'/>" for argument in states.arguments(self.path("state"))) \
-            if self._state() else ""
+        arguments = states.arguments(self.path("state")) if self._state() else states.TO_BE_SAVED
+        qemu = "".join(f"<qemu:arg value='{argument}'/>" for argument in arguments)
         return f"""<domain type='{"kvm" if kvm else "qemu"}' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
   <name>{self.name}</name><uuid>{self.uuid}</uuid>{profile}
   <memory unit='MiB'>{self.memory}</memory>
@@ -223,7 +223,7 @@ class Domain(Guest):
     <channel type='unix'><source mode='bind' path='/run/{self.uuid}.test'/>
       <target type='virtio' name='org.vhint.test'/></channel>
   </devices>
-  <qemu:commandline>{resume}</qemu:commandline>
+  <qemu:commandline>{qemu}</qemu:commandline>
 </domain>
 """
 

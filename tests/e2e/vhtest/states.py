@@ -42,9 +42,14 @@ def locked(path):
         yield
 
 
+# Of a QEMU whose machine is to be saved: whoever loads it lets it run, although it stood still when it was saved.
+TO_BE_SAVED = ["-global", "migration.store-global-state=off"]
+
+
 def save(call, path, sock):
-    """Keeps the machine's state, which ends it. It runs meanwhile, or it would not run when it is loaded. `call` is its monitor's, `sock` a path for a socket. States of the same
-    image's former contents are removed."""
+    """Keeps the machine's state, which ends it; its QEMU was started with TO_BE_SAVED. It stands still meanwhile: what a guest
+    writes while it is copied, TCG does not always notice, and what resumed then was a kernel that panics. `call` is its
+    monitor's, `sock` a path for a socket. States of the same image's former contents are removed."""
     kernel, digest, _ = os.path.basename(path).rsplit(".", 2)
     for old in glob.glob(os.path.join(glob.escape(DIRECTORY), f"{kernel}.*")):
         if not os.path.basename(old).startswith(f"{kernel}.{digest}."):
@@ -55,6 +60,7 @@ def save(call, path, sock):
         server.bind(sock)
         server.listen(1)
         server.settimeout(20 * process.SLOWNESS)
+        call("stop")
         call("migrate-set-parameters", **{"max-bandwidth": 1 << 40})
         call("migrate", uri=f"unix:{sock}")
         stream, _ = server.accept()
