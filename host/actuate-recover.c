@@ -56,6 +56,19 @@ VhActuate *vh_actuate_new(VhSaved *saved, VhJournal *journal, const struct vh_ac
     return actuate;
 }
 
+bool vh_actuate_is_left(const VhActuate *actuate, pid_t thread)
+{
+    return vh_saved_is_left(actuate->saved, thread);
+}
+
+bool vh_actuate_put_back(VhActuate *actuate, struct vh_saved_slot *slot)
+{
+    if (!vh_saved_is_left_slot(actuate->saved, slot))
+        return false;
+    recover(actuate, slot);
+    return true;
+}
+
 void vh_actuate_adopted(VhActuate *actuate)
 {
     struct vh_saved_slot *slot = NULL;

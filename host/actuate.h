@@ -20,9 +20,13 @@ typedef struct VhActuate VhActuate;
 VhActuate *vh_actuate_new(VhSaved *saved, VhJournal *journal, const struct vh_actuator *actuator);
 /* Leaves it as it is, but for threads that inherited it. */
 VhActuate *vh_actuate_new_adopting(VhSaved *saved, VhJournal *journal, const struct vh_actuator *actuator);
-/* Before the first round: takes over what is left for this thread, if anything is. */
+/* Before a thread is wanted for the first time: takes over what is left for it, if anything is. */
 void vh_actuate_take_over(VhActuate *actuate, const struct vh_target *target);
-/* After it: puts back what is still left. */
+/* Is anything left for it, as it was? */
+bool vh_actuate_is_left(const VhActuate *actuate, pid_t thread);
+/* Puts back what is left in a slot; returns false if it is not left any longer. */
+bool vh_actuate_put_back(VhActuate *actuate, struct vh_saved_slot *slot);
+/* Puts back all that is still left. */
 void vh_actuate_adopted(VhActuate *actuate);
 
 /* Reverts everything, saying `why`, and ends. */

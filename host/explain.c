@@ -102,24 +102,29 @@ static void tell_pin(struct story *story, unsigned position, const struct vh_vcp
     const struct vh_placed *placed = vh_plan_thread(explain->plan, explain->number, position);
     const union vh_setting *set = vh_actuate_setting(explain->pins, vcpu->thread);
     const char *off = vh_entry_off(entry, (struct vh_seat){VH_SEAT_VCPU, vcpu->index});
+    bool left = vh_actuate_is_left(explain->pins, vcpu->thread);
     bool wanted = placed->set >= 0 || placed->reason == VH_REASON_FULL || placed->reason == VH_REASON_NO_CPU ||
                   wish->over_limit;
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(trial);
-    g_autofree char *cpus = set ? vh_cpuset_format(&set->cpus) : g_strdup("");
+    struct vh_cpuset now = {{0}};
+    g_autofree char *cpus = set                                          ? vh_cpuset_format(&set->cpus)
+                            : left && vh_thread_cpus(vcpu->thread, &now) ? vh_cpuset_format(&now)
+                                                                         : g_strdup("");
     g_autofree char *why = entry->held ? g_strdup("released by hand until resumed")
+                           : left      ? g_strdup(VH_ROUND_LEFT)
                            : off       ? g_strdup(off)
                                        : vh_survey_reason(explain->survey, explain->number, position);
     g_autofree char *limit = limits_text(vh_guest_policy(entry->guest), limits);
 
-    if (!trial && !set && !wanted)
+    if (!trial && !set && !left && !wanted)
         return;
     if (!trial) {
         g_variant_dict_insert(&dict, "vcpu", "u", vcpu->index);
         g_variant_dict_insert(&dict, "thread", "i", (gint32)vcpu->thread);
         g_variant_dict_insert(&dict, "action", "s", "pin");
         g_variant_dict_insert(&dict, "trial", "b", FALSE);
-        g_variant_dict_insert(&dict, "state", "s", set ? "applied" : "wanted");
-        g_variant_dict_insert(&dict, "in_force", "b", (gboolean)(set != NULL));
+        g_variant_dict_insert(&dict, "state", "s", set || left ? "applied" : "wanted");
+        g_variant_dict_insert(&dict, "in_force", "b", (gboolean)(set || left));
         g_variant_dict_insert(&dict, "next", "d", -1.0);
         g_variant_dict_insert(&dict, "reverts", "u", 0u);
         g_variant_dict_insert(&dict, "problem", "s", "");

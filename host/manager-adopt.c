@@ -1,67 +1,51 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Waits for the guests whose pins a former daemon has left.
+// Waits for each guest whose pins a former daemon has left, and for none because of another.
 #include "manager-state.h"
 
-#define WAIT_MS 10000 /* for all of them to say what holds */
-
-guint vh_manager_adopt_end(VhManager *manager, const char *why)
-{
-    g_clear_handle_id(&manager->adopt_timer, g_source_remove);
-    g_clear_pointer(&manager->adopting, g_hash_table_unref);
-    return vh_round_adopt(manager->round, why);
-}
+#define WAIT_MS 10000 /* for a guest to say what holds */
+#define LATE "it has not said in time what holds"
 
 static gboolean on_late(gpointer data)
 {
     VhManager *manager = data;
 
     manager->adopt_timer = 0;
-    vh_journal_step(manager->journal, "", "adoption", "not every guest has said in time what holds", NULL, NULL);
-    vh_manager_adopt_end(manager, "a guest has not said in time what holds");
+    for (guint i = 0; i < manager->entries->len; i++) {
+        struct vh_entry *entry = g_ptr_array_index(manager->entries, i);
+
+        if (!vh_round_is_left(entry))
+            continue;
+        vh_journal_step(manager->journal, vh_entry_name(entry), "adoption", LATE, NULL, NULL);
+        vh_round_take(manager->round, entry);
+    }
+    vh_round_take_absent(manager->round, LATE);
+    vh_round_run(manager->round, LATE);
     return G_SOURCE_REMOVE;
-}
-
-/* One that will come is waited for; where libvirt tells which there are, each might. `facts`: it is not only
- * threads beside its vCPUs that were placed, which policy alone does. */
-static bool is_waited_for(const VhManager *manager, const char *guest, bool facts)
-{
-    const struct vh_entry *entry = vh_manager_find(manager, guest, NULL);
-
-    if (!entry)
-        return manager->config->libvirt != NULL;
-    return !vh_guest_is_settled(entry->guest) && (facts || !vh_guest_process(entry->guest));
 }
 
 void vh_manager_adopt_look(VhManager *manager)
 {
-    GHashTableIter iter;
-    gpointer name = NULL;
-    gpointer facts = NULL;
-
-    if (!manager->adopting)
+    if (!manager->adopt_timer)
         return;
-    g_hash_table_iter_init(&iter, manager->adopting);
-    while (g_hash_table_iter_next(&iter, &name, &facts)) {
-        if (is_waited_for(manager, name, facts != NULL))
-            return;
-        g_hash_table_iter_remove(&iter);
+    for (guint i = 0; i < manager->entries->len; i++) {
+        struct vh_entry *entry = g_ptr_array_index(manager->entries, i);
+
+        if (!vh_round_is_left(entry) || !vh_round_knows(entry))
+            continue;
+        vh_round_take(manager->round, entry);
+        vh_manager_on_changed(entry->guest, "the guest has said what holds", entry);
     }
-    vh_manager_adopt_end(manager, "the guests have said what holds");
+    if (!vh_round_is_adopting(manager->round))
+        g_clear_handle_id(&manager->adopt_timer, g_source_remove);
 }
 
 void vh_manager_adopt_begin(VhManager *manager)
 {
-    const struct vh_saved_slot *slot = NULL;
-
     if (!vh_round_is_adopting(manager->round))
         return;
-    manager->adopting = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    while ((slot = vh_saved_next_left(manager->saved, slot))) {
-        g_autofree char *name = g_strndup(slot->guest, sizeof(slot->guest));
-        bool facts = slot->vcpu < VH_TARGET_EMULATOR || g_hash_table_lookup(manager->adopting, name);
-
-        g_hash_table_insert(manager->adopting, g_steal_pointer(&name), GINT_TO_POINTER(facts));
-    }
+    /* Where libvirt tells which guests there are, each might come. */
+    if (!manager->config->libvirt)
+        vh_round_take_absent(manager->round, NULL);
     manager->adopt_timer = g_timeout_add(WAIT_MS, on_late, manager);
-    vh_manager_adopt_look(manager);
+    vh_round_run(manager->round, "vhintd starts");
 }

@@ -208,6 +208,8 @@ static int set_held(VhManager *manager, const char *guest, bool held, GError **e
             vh_journal_step(manager->journal, vh_entry_name(entry), held ? "release" : "resume",
                             "asked for by hand", NULL, NULL);
         entry->held = held;
+        if (held)
+            vh_round_take(manager->round, entry);
         vh_manager_note_travel(entry);
         if (!held && g_hash_table_size(entry->off)) {
             const struct vh_config_guest *config = vh_guest_config(entry->guest);
@@ -221,14 +223,12 @@ static int set_held(VhManager *manager, const char *guest, bool held, GError **e
 
 int vh_manager_release(VhManager *manager, const char *guest, GError **error)
 {
-    guint undone = 0;
-
     if (set_held(manager, guest, true, error) < 0)
         return -1;
     vh_manager_refresh_threads(manager);
-    /* What is left of a former daemon's goes back, too, whoever's it is. */
-    undone = vh_manager_adopt_end(manager, "released by hand");
-    return (int)(undone + vh_round_run(manager->round, "released by hand"));
+    if (!*guest)
+        vh_round_take_absent(manager->round, NULL);
+    return (int)vh_round_run(manager->round, "released by hand");
 }
 
 int vh_manager_resume(VhManager *manager, const char *guest, GError **error)

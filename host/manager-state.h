@@ -30,9 +30,7 @@ struct VhManager {
     bool closing;   /* no guest is taken any more */
     gint64 handing; /* until this monotonic time the next end is a handover; 0: it is not */
 
-    /* manager-adopt.c */
-    GHashTable *adopting; /* guest that is waited for -> for facts? NULL: none is */
-    guint adopt_timer;
+    guint adopt_timer; /* of manager-adopt.c; 0: no guest is waited for */
 
     /* manager-due.c */
     guint told_guests, told_connected;
@@ -59,10 +57,8 @@ void vh_manager_on_turn_end(gpointer manager);
 void vh_manager_give_up(VhManager *manager);
 /* manager-adopt.c: once the inventories have started. */
 void vh_manager_adopt_begin(VhManager *manager);
-/* Something has changed: is that all that was waited for? */
+/* Something has changed: has a guest said what holds that was waited for? */
 void vh_manager_adopt_look(VhManager *manager);
-/* Waits no longer, because of `why`. Returns how many actions were undone. */
-guint vh_manager_adopt_end(VhManager *manager, const char *why);
 
 /* manager-travel.c */
 /* Takes over what the guest brings along; before its policy. */

@@ -76,6 +76,7 @@ static void on_added(const struct vh_config_guest *config, gpointer data)
     entry->off = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     entry->nodes_known = config->nodes && vh_cpuset_parse(&entry->nodes, config->nodes, NULL) == 0;
     g_ptr_array_add(manager->entries, entry);
+    vh_round_come(manager->round, entry);
     vh_manager_take_travel(entry);
     apply_policy(manager, entry);
     vh_guest_start(entry->guest);
@@ -307,7 +308,6 @@ void vh_manager_free(VhManager *manager)
     manager->closing = true;
     vh_manager_give_up(manager);
     g_clear_handle_id(&manager->adopt_timer, g_source_remove);
-    g_clear_pointer(&manager->adopting, g_hash_table_unref);
     if (leave)
         vh_round_leave_all(manager->round, "vhintd hands over to its successor");
     else if (manager->round)

@@ -34,25 +34,38 @@ bool vh_place_can_stay(const struct vh_place_state *state, unsigned guest, int c
     return state->in->guests[guest].options->overcommit && !state->cpus[cpu].strict;
 }
 
-void vh_place_anchor(struct vh_place_state *state, unsigned guest, unsigned thread, unsigned cpu)
+/* `guest` -1: one that is not known, which shares nothing. */
+static void count_anchor(struct vh_place_state *state, int guest, unsigned cpu)
 {
-    const struct vh_placement_options *options = state->in->guests[guest].options;
-    struct vh_placed *placed = &state->plan->threads[state->plan->first[guest] + thread];
+    const struct vh_placement_options *options = guest < 0 ? NULL : state->in->guests[guest].options;
     struct vh_place_core *core = &state->cores[state->topology->cpus[cpu].core];
+    int owner = guest < 0 ? VH_OWNER_MIXED : guest;
 
     state->cpus[cpu].anchors++;
     vh_cpuset_del(&state->free, cpu);
-    if (!options->overcommit) {
+    if (!options || !options->overcommit) {
         state->cpus[cpu].strict++;
         vh_cpuset_add(&state->strict, cpu);
     }
-    core->owner = core->anchors == 0 || core->owner == (int)guest ? (int)guest : VH_OWNER_MIXED;
+    core->owner = core->anchors == 0 || core->owner == owner ? owner : VH_OWNER_MIXED;
     core->anchors++;
-    if (options->smt != VH_SMT_IGNORE)
+    if (!options || options->smt != VH_SMT_IGNORE)
         core->guarded++;
     state->l3s[state->topology->cpus[cpu].l3].anchors++;
     state->nodes[state->topology->cpus[cpu].node].anchors++;
+}
 
+void vh_place_leave(struct vh_place_state *state, const struct vh_placement_left *left)
+{
+    if (left->cpu >= 0 && vh_cpuset_has(&state->topology->online, (unsigned)left->cpu))
+        count_anchor(state, left->guest, (unsigned)left->cpu);
+}
+
+void vh_place_anchor(struct vh_place_state *state, unsigned guest, unsigned thread, unsigned cpu)
+{
+    struct vh_placed *placed = &state->plan->threads[state->plan->first[guest] + thread];
+
+    count_anchor(state, (int)guest, cpu);
     placed->level = VH_LEVEL_CPU;
     placed->cpu = (int32_t)cpu;
 }

@@ -65,6 +65,8 @@ void vh_place_problem(struct vh_place_state *state, enum vh_reason reason, unsig
 /* placement-score.c: anchors. */
 bool vh_place_can_stay(const struct vh_place_state *state, unsigned guest, int cpu);
 void vh_place_anchor(struct vh_place_state *state, unsigned guest, unsigned thread, unsigned cpu);
+/* Rule 7. */
+void vh_place_leave(struct vh_place_state *state, const struct vh_placement_left *left);
 /* The best CPU for a new anchor, -1: none. `home`: its group's, NULL without. */
 int vh_place_choose(const struct vh_place_state *state, unsigned guest, unsigned vcpu,
                     const struct vh_place_home *home);

@@ -288,6 +288,8 @@ struct vh_plan *vh_placement_plan(const struct vh_placement_input *input)
     claim_dedicated(&state);
     find_usable(&state);
     keep_anchors(&state);
+    for (unsigned i = 0; i < input->left_count; i++)
+        vh_place_leave(&state, &input->left[i]);
     vh_place_groups(&state);
     place_anchors(&state);
     vh_place_rest(&state);

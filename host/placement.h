@@ -17,6 +17,8 @@
  *     pool. A group stays where it is while it fits there.
  *  6. Dedicated pools that overlap: the guest that comes first in the input has its pool, the later one is left
  * alone.
+ *  7. A CPU that is `left` to a guest has one of its anchors, which moves nobody who is placed, wherever it is.
+ * New anchors go there only as rule 4 says; with a guest that is not known, none does.
  */
 #pragma once
 
@@ -149,12 +151,20 @@ struct vh_placement_guest {
     unsigned current_count;
 };
 
+/* A vCPU that a former daemon has anchored and that nobody plans for, until its guest has said what holds. */
+struct vh_placement_left {
+    int cpu;
+    int guest; /* number in `guests`; -1: none of them */
+};
+
 struct vh_placement_input {
     const struct vh_topology *topology;
     const struct vh_cpuset *reserved;        /* CPUs for the host alone; NULL: none */
     const uint16_t *load;                    /* permille per CPU, topology->cpu_count of them; NULL: not known */
     const struct vh_placement_guest *guests; /* oldest first */
     unsigned guest_count;
+    const struct vh_placement_left *left; /* in any order */
+    unsigned left_count;
 };
 
 /* ---- the plan ---- */

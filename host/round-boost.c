@@ -26,14 +26,13 @@ bool vh_round_ask(VhRound *round, const struct vh_entry *entry, const struct vh_
 
     vh_trials_name(round->trials, target);
     if (wish->tried && planned)
-        pin =
-            vh_trials_ask(round->trials, target,
-                          &(struct vh_trials_ask){.what = VH_TRIALS_PIN,
-                                                  .rule = wish->tried->name,
-                                                  .options = tried_by(wish->tried, sample_us),
-                                                  .figure = NAN,
-                                                  .unsteady = unsteady,
-                                                  .found = round->taking && vh_round_pin(round, target->thread)});
+        pin = vh_trials_ask(round->trials, target,
+                            &(struct vh_trials_ask){.what = VH_TRIALS_PIN,
+                                                    .rule = wish->tried->name,
+                                                    .options = tried_by(wish->tried, sample_us),
+                                                    .figure = NAN,
+                                                    .unsteady = unsteady,
+                                                    .found = entry->left && vh_round_pin(round, target->thread)});
     if (wish->boost)
         vh_trials_ask(round->trials, target,
                       &(struct vh_trials_ask){.what = VH_TRIALS_BOOST,

@@ -12,6 +12,7 @@ static void survey_guest(VhRound *round, const struct vh_entry *entry)
     unsigned vhosts = 0;
     const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
 
+    bool idle = entry->held || vh_round_is_left(entry);
     struct vh_vcpuset off = {{0}};
     unsigned near_count = 0;
     const struct vh_near *nears = NULL;
@@ -19,11 +20,11 @@ static void survey_guest(VhRound *round, const struct vh_entry *entry)
     vh_helpers_count(entry->guest, &iothreads, &vhosts);
     g_array_set_size(round->wishes, count);
     g_ptr_array_set_size(round->now, (gint)count);
-    if (entry->held)
+    if (idle)
         memset(round->wishes->data, 0, count * sizeof(struct vh_wish));
     else
         vh_guest_wishes(entry->guest, (struct vh_wish *)(void *)round->wishes->data);
-    if (!entry->held)
+    if (!idle)
         nears = vh_guest_nears(entry->guest, &near_count);
     for (unsigned i = 0; i < count; i++) {
         round->now->pdata[i] = (gpointer)vh_round_pin(round, vcpus[i].thread);
@@ -51,6 +52,9 @@ const struct vh_plan *vh_round_plan(VhRound *round)
     vh_survey_begin(round->survey, round->topology, &vh_policy_store_get(round->policy)->reserve);
     for (unsigned i = 0; i < round->entries->len; i++)
         survey_guest(round, g_ptr_array_index(round->entries, i));
+    for (unsigned i = 0; i < round->entries->len; i++)
+        vh_round_survey_left(round, g_ptr_array_index(round->entries, i), i);
+    vh_round_survey_absent(round);
     if (vh_survey_seeks(round->survey))
         vh_survey_set_load(round->survey,
                            vh_load_read(round->load, round->topology->cpu_count, g_get_monotonic_time()));

@@ -16,9 +16,8 @@ struct VhRound {
     VhActuate *boosts;
     VhTrials *trials;
     VhRam *ram;
-    bool adopting;   /* runs wait: what a former daemon left is as it was */
-    bool taking;     /* what it left over, in the first run */
-    guint unboosted; /* by the last run */
+    GHashTable *left; /* guest -> struct vh_left, where a former daemon has left anything */
+    guint unboosted;  /* by the last run */
     VhHotplug *hotplug;
     struct vh_topology *topology;
     VhLoad *load;
@@ -26,6 +25,25 @@ struct VhRound {
     GArray *wishes;   /* struct vh_wish, scratch of plan */
     GPtrArray *now;   /* struct vh_cpuset, scratch of plan */
 };
+
+/* What a former daemon has left in a guest's name. */
+struct vh_left {
+    GPtrArray *slots;       /* struct vh_saved_slot; some may not be left any longer */
+    bool pins;              /* of vCPUs, not only of threads beside them, which policy alone places */
+    struct vh_entry *entry; /* NULL: the guest has not come */
+    bool taken;             /* over, or is to be put back: by the next run */
+};
+
+/* ---- round-adopt.c ---- */
+
+/* Finds all that is left. */
+void vh_round_find_left(VhRound *round);
+/* Adds what is left of vCPUs to the survey: of the entry with that number. */
+void vh_round_survey_left(VhRound *round, const struct vh_entry *entry, unsigned number);
+/* Likewise, of guests that have not come. */
+void vh_round_survey_absent(VhRound *round);
+/* At the end of a run: puts back what was to be taken over and is nobody's. Returns how many slots. */
+guint vh_round_taken(VhRound *round);
 
 /* ---- round.c ---- */
 

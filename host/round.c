@@ -28,6 +28,12 @@ const struct vh_cpuset *vh_round_pin(const VhRound *round, pid_t thread)
     return setting ? &setting->cpus : NULL;
 }
 
+/* Also by a former daemon. */
+static bool is_pinned(const VhRound *round, pid_t thread)
+{
+    return vh_round_pin(round, thread) || vh_actuate_is_left(round->actuate, thread);
+}
+
 unsigned vh_round_pinned(const VhRound *round, const struct vh_entry *entry)
 {
     unsigned count = 0;
@@ -35,7 +41,7 @@ unsigned vh_round_pinned(const VhRound *round, const struct vh_entry *entry)
     const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
 
     for (unsigned i = 0; i < count; i++)
-        pinned += vh_round_pin(round, vcpus[i].thread) != NULL;
+        pinned += is_pinned(round, vcpus[i].thread);
     return pinned;
 }
 
@@ -65,7 +71,7 @@ static guint act_on_memory(VhRound *round, const char *why)
         struct vh_target target = {
             .guest = vh_entry_name(entry), .vcpu = VH_TARGET_GUEST, .ram = vh_guest_ram(entry->guest)};
 
-        if (!vh_ram_concerns(round->ram, limits, wish))
+        if (vh_round_is_left(entry) || !vh_ram_concerns(round->ram, limits, wish))
             continue;
         for (unsigned j = 0; j < count; j++)
             if (!target.thread || vcpus[j].thread < target.thread)
@@ -92,6 +98,8 @@ static guint act(VhRound *round, const char *why, bool *retry)
         unsigned count = 0;
         const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
 
+        if (vh_round_is_left(entry))
+            continue;
         vh_actuate_because(round->actuate, entry->held ? NULL : entry->why);
         if (!vh_guest_is_connected(entry->guest))
             vh_trials_interrupt(round->trials, vh_entry_name(entry), "the guest went away meanwhile");
@@ -128,6 +136,9 @@ static void mirror(const VhRound *round)
         unsigned count = 0;
         const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
 
+        /* The guest's maker would set at once what it is told. */
+        if (vh_round_is_left(entry))
+            continue;
         for (unsigned j = 0; config->mirror && j < count; j++) {
             const struct vh_cpuset *cpus = vh_round_pin(round, vcpus[j].thread);
 
@@ -159,13 +170,12 @@ static bool read_topology(VhRound *round)
 guint vh_round_run(VhRound *round, const char *why)
 {
     bool retry = false;
-    guint undone = round->adopting ? 0 : act(round, why, &retry);
+    guint undone = act(round, why, &retry);
 
-    if (round->adopting)
-        return 0;
     /* A CPU may have gone offline, and the kernel's event is not here yet. */
     if (retry && read_topology(round))
         undone += act(round, why, &retry);
+    undone += vh_round_taken(round);
     mirror(round);
     return undone;
 }
@@ -207,13 +217,12 @@ bool vh_round_is_barred(const VhRound *round, const struct vh_entry *entry)
 
 void vh_round_leave(VhRound *round, struct vh_entry *entry, const char *why)
 {
-    /* What is left in its name is put back in the end. */
-    if (round->adopting)
-        return;
     /* While its threads are known, so that those made meanwhile are put back too. */
     entry->held = true;
     vh_guest_refresh_threads(entry->guest);
+    vh_round_take(round, entry);
     act(round, why, NULL);
+    vh_round_taken(round);
 }
 
 static void on_hotplug(gpointer data)
@@ -247,12 +256,13 @@ static GVariant *describe_vcpu(const VhRound *round, const struct vh_plan *made,
     const struct vh_vcpu *vcpu = &vh_guest_vcpus(entry->guest, &count)[position];
     const struct vh_placed *placed = vh_plan_thread(made, guest, position);
     struct vh_cpuset allowed;
-    bool applied = vh_round_pin(round, vcpu->thread) != NULL;
+    bool applied = is_pinned(round, vcpu->thread);
     bool wanted = placed->set >= 0 || placed->reason == VH_REASON_FULL || placed->reason == VH_REASON_NO_CPU;
     g_autofree char *host_cpus =
         vh_thread_cpus(vcpu->thread, &allowed) ? vh_cpuset_format(&allowed) : g_strdup("");
     g_autofree char *former = NULL;
     g_autofree char *reason = entry->held                 ? g_strdup("released by hand until resumed")
+                              : vh_round_is_left(entry)   ? g_strdup(VH_ROUND_LEFT)
                               : vh_round_off(entry, vcpu) ? g_strdup(vh_round_off(entry, vcpu))
                                                           : vh_survey_reason(round->survey, guest, position);
     const char *problem = NULL;
@@ -326,7 +336,7 @@ VhRound *vh_round_new(const GPtrArray *entries, VhPolicyStore *policy, VhSaved *
     if (!round->hotplug)
         return NULL;
     round->actuate = vh_actuate_new_adopting(saved, journal, &vh_actuator_pin);
-    round->adopting = vh_saved_next_left(saved, NULL) != NULL;
+    vh_round_find_left(round);
     round->boosts = vh_actuate_new(saved, journal, &vh_actuator_boost);
     round->trials = vh_trials_new("/proc", journal, &trials_funcs, round);
     round->ram = vh_ram_new("/proc", saved, journal, on_ram_due, round);
@@ -341,6 +351,7 @@ void vh_round_free(VhRound *round)
     vh_survey_free(round->survey);
     vh_topology_free(round->topology);
     vh_load_free(round->load);
+    g_clear_pointer(&round->left, g_hash_table_unref);
     g_array_unref(round->wishes);
     g_ptr_array_unref(round->now);
     g_free(round);

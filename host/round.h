@@ -18,10 +18,11 @@
 struct vh_entry {
     struct VhManager *manager; /* whose */
     VhGuest *guest;
-    const char *why; /* its wishes may have changed since the last run, static; NULL: they have not */
-    bool held;       /* released by hand: no action until resume */
-    bool travels;    /* its maker has a note of what goes with it */
-    GHashTable *off; /* vh_seat_key -> why that seat is not ours to place */
+    const char *why;      /* its wishes may have changed since the last run, static; NULL: they have not */
+    bool held;            /* released by hand: no action until resume */
+    bool travels;         /* its maker has a note of what goes with it */
+    struct vh_left *left; /* what a former daemon has left of its is as it was; NULL: it has been taken over */
+    GHashTable *off;      /* vh_seat_key -> why that seat is not ours to place */
     bool nodes_known;
     struct vh_cpuset nodes; /* NUMA nodes of its memory */
     char *problem;          /* what the last plan could not do for the guest as a whole; NULL: nothing */
@@ -33,16 +34,28 @@ const char *vh_entry_off(const struct vh_entry *entry, struct vh_seat seat);
 
 typedef struct VhRound VhRound;
 
-/* Reads the host's topology and puts back what a former daemon left changed, but for pins: those it adopts.
+/* Why a thread that a former daemon has pinned is where it is. */
+#define VH_ROUND_LEFT "left so by a former vhintd until the guest has said what holds"
+
+/* Reads the host's topology and puts back what a former daemon left changed, but for pins: those stay as they are,
+ * guest by guest, until they are taken over.
  * `entries` (of struct vh_entry), `policy`, `saved` and `journal` are borrowed and must outlive the round. */
 VhRound *vh_round_new(const GPtrArray *entries, VhPolicyStore *policy, VhSaved *saved, VhJournal *journal,
                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* While it adopts, runs do nothing, so that a pin that is wanted still stays as it is. */
+/* Is anything still as a former daemon left it? */
 bool vh_round_is_adopting(const VhRound *round);
-/* All that is to be known is known, or not waited for: a first run, which takes over what is wanted still; what is
- * not, is put back. Does nothing if it does not adopt. Returns how many actions were undone. */
-guint vh_round_adopt(VhRound *round, const char *why);
+/* The guest is new among the entries: finds what is left of its. Until that is taken over, runs touch none of its
+ * threads, and plan around its pins. */
+void vh_round_come(VhRound *round, struct vh_entry *entry);
+/* Has what is left of its still to be taken over? */
+bool vh_round_is_left(const struct vh_entry *entry);
+/* May it be, since the guest has said what holds? */
+bool vh_round_knows(const struct vh_entry *entry);
+/* The next run takes over what is left of its: what is wanted still stays as it is, the rest is put back. */
+void vh_round_take(VhRound *round, struct vh_entry *entry);
+/* The next run puts back what is left of guests that have not come. The journal is told `why`; NULL: it is not. */
+void vh_round_take_absent(VhRound *round, const char *why);
 
 /* Puts every former state back; guests' memory is asked for and not waited for. The guests are still there. */
 void vh_round_undo(VhRound *round, const char *why);

@@ -189,7 +189,7 @@ void vh_saved_free_slot(VhSaved *saved, struct vh_saved_slot *slot)
 {
     if (!slot)
         return;
-    if (g_hash_table_lookup(saved->left, GINT_TO_POINTER(slot->thread)) == slot)
+    if (vh_saved_is_left_slot(saved, slot))
         g_hash_table_remove(saved->left, GINT_TO_POINTER(slot->thread));
     saved->first = MIN(saved->first, vh_saved_index(saved, slot));
     __atomic_store_n(&slot->state, VH_SAVED_FREE, __ATOMIC_RELEASE);
@@ -220,12 +220,17 @@ bool vh_saved_is_left(const VhSaved *saved, pid_t thread)
     return g_hash_table_contains(saved->left, GINT_TO_POINTER(thread));
 }
 
+bool vh_saved_is_left_slot(const VhSaved *saved, const struct vh_saved_slot *slot)
+{
+    return g_hash_table_lookup(saved->left, GINT_TO_POINTER(slot->thread)) == slot;
+}
+
 struct vh_saved_slot *vh_saved_next_left(VhSaved *saved, const struct vh_saved_slot *last)
 {
     struct vh_saved_slot *slot = (struct vh_saved_slot *)last;
 
     while ((slot = vh_saved_next(saved, VH_SAVED_MASK, slot)))
-        if (g_hash_table_lookup(saved->left, GINT_TO_POINTER(slot->thread)) == slot)
+        if (vh_saved_is_left_slot(saved, slot))
             return slot;
     return NULL;
 }

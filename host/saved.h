@@ -99,5 +99,7 @@ struct vh_saved_slot *vh_saved_next(VhSaved *saved, enum vh_saved_kind kind, con
 /* The mask that is left for this very thread, which is somebody's from now on; NULL: none is. */
 struct vh_saved_slot *vh_saved_claim(VhSaved *saved, pid_t thread, uint64_t start);
 bool vh_saved_is_left(const VhSaved *saved, pid_t thread);
+/* Has it neither been claimed nor freed since it was found? */
+bool vh_saved_is_left_slot(const VhSaved *saved, const struct vh_saved_slot *slot);
 /* The next left mask after `last` (NULL: the first); NULL: none. */
 struct vh_saved_slot *vh_saved_next_left(VhSaved *saved, const struct vh_saved_slot *last);

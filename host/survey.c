@@ -19,6 +19,7 @@ struct VhSurvey {
     GArray *groups;  /* struct vh_vcpuset */
     GArray *wishes;  /* struct vh_wish */
     GArray *now;     /* struct vh_placed */
+    GArray *left;    /* struct vh_placement_left */
     const uint16_t *load;
     bool seeks;
     struct vh_placement_input input;
@@ -35,6 +36,7 @@ VhSurvey *vh_survey_new(void)
     survey->groups = g_array_new(FALSE, TRUE, sizeof(struct vh_vcpuset));
     survey->wishes = g_array_new(FALSE, TRUE, sizeof(struct vh_wish));
     survey->now = g_array_new(FALSE, TRUE, sizeof(struct vh_placed));
+    survey->left = g_array_new(FALSE, TRUE, sizeof(struct vh_placement_left));
     return survey;
 }
 
@@ -48,6 +50,7 @@ void vh_survey_free(VhSurvey *survey)
     g_array_unref(survey->groups);
     g_array_unref(survey->wishes);
     g_array_unref(survey->now);
+    g_array_unref(survey->left);
     vh_plan_free(survey->plan);
     g_free(survey);
 }
@@ -64,6 +67,7 @@ void vh_survey_begin(VhSurvey *survey, const struct vh_topology *topology, const
     g_array_set_size(survey->groups, 0);
     g_array_set_size(survey->wishes, 0);
     g_array_set_size(survey->now, 0);
+    g_array_set_size(survey->left, 0);
     g_clear_pointer(&survey->plan, vh_plan_free);
 }
 
@@ -137,6 +141,15 @@ void vh_survey_add(VhSurvey *survey, const struct vh_survey_guest *guest)
     g_array_append_val(survey->anchors, anchors);
 }
 
+void vh_survey_left(VhSurvey *survey, int guest, const struct vh_cpuset *now)
+{
+    struct vh_placed placed = vh_placed_now(survey->topology, now);
+    struct vh_placement_left left = {.cpu = placed.cpu, .guest = guest};
+
+    if (placed.level == VH_LEVEL_CPU)
+        g_array_append_val(survey->left, left);
+}
+
 bool vh_survey_seeks(const VhSurvey *survey)
 {
     return survey->seeks;
@@ -165,7 +178,9 @@ const struct vh_plan *vh_survey_plan(VhSurvey *survey)
                                                 .reserved = survey->reserved,
                                                 .load = survey->load,
                                                 .guests = guests,
-                                                .guest_count = survey->guests->len};
+                                                .guest_count = survey->guests->len,
+                                                .left = (gconstpointer)survey->left->data,
+                                                .left_count = survey->left->len};
     vh_plan_free(survey->plan);
     survey->plan = vh_placement_plan(&survey->input);
     return survey->plan;

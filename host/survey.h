@@ -27,6 +27,9 @@ void vh_survey_free(VhSurvey *survey);
 void vh_survey_begin(VhSurvey *survey, const struct vh_topology *topology, const struct vh_cpuset *reserved);
 /* The first guest is 0, oldest first. */
 void vh_survey_add(VhSurvey *survey, const struct vh_survey_guest *guest);
+/* A vCPU that a former daemon has left held to `now`, of that guest; -1: of one that is not among them. It is
+ * planned around if that is one CPU, and otherwise of no account. */
+void vh_survey_left(VhSurvey *survey, int guest, const struct vh_cpuset *now);
 /* Does a vCPU wish to be anchored that is not yet? Only then it matters how busy which host CPU is. */
 bool vh_survey_seeks(const VhSurvey *survey);
 /* That, as vh_placement_input's; borrowed until the next begin. */

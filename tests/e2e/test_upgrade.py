@@ -6,6 +6,7 @@ import re
 import shutil
 import socket
 import subprocess
+import time
 import unittest
 
 import vhtest
@@ -199,18 +200,97 @@ class Successor(Steps):
         self.assertEqual(self.daemon.ctl("release")["undone"], 1)
         self.assertEqual(self.guest.pinned(), {})
 
-    def test_guest_keeps_silent(self):
-        """It is not waited for for ever."""
-        self.pin()
-        self.daemon.kill()
-        self.daemon.start(wait=False)
-        self.assertEqual(list(self.guest.pinned()), [1])
-        self.guest.wait_pinned(timeout=15)
-        wait_for(lambda: self.steps("adoption"), 5, "it is told")
-
     def test_no_longer_managed(self):
         self.pin()
         self.daemon.kill()
         self.daemon.guests = {}
         self.daemon.start(wait=False)
         self.guest.wait_pinned()
+
+
+class Silent(Steps):
+    """Of two guests with a pin each, on all the CPUs that there are for them, one keeps silent after a restart. The
+    other has its pins and boosts meanwhile, but for the CPU that the silent one has."""
+
+    def setUp(self):
+        cpus = sorted(vhtest.thread_cpus("self"))[:2]
+        if len(cpus) < 2:
+            self.skipTest("this host has one CPU: pinned and floating look alike")
+        self.silent, self.well = (self.enterContext(FakeGuest(name=name, apart=True)) for name in ("silent", "well"))
+        self.daemon = vhtest.Daemon(self.silent, self.well, pool=vhtest.process.format_cpus(cpus))
+        self.addCleanup(self.daemon.close)
+        os.makedirs(self.daemon.path("policy.d"))
+        with open(self.daemon.path("policy.d/50-boost.conf"), "w") as file:
+            file.write(BOOST)
+        self.daemon.start(wait=False)
+        for guest, cpu in (self.silent, 1), (self.well, 2):
+            guest.start()
+            guest.hint(guest.record(mask=[cpu]))
+            guest.wait_pinned(cpu)
+        self.cpu = self.silent.pinned()[1]
+        self.daemon.kill()
+        self.daemon.start(wait=False)
+
+    def state(self, guest, vcpu):
+        return self.daemon.ctl("status", guest.name)["guests"][0]["vcpu"][vcpu]
+
+    def speak_well(self):
+        """Says what holds, and asks for more than there is."""
+        well = self.well
+        with Masks(well.tids[2]) as masks:
+            well.start()
+            well.snapshot(well.record(mask=[2]))
+            well.hint(well.record(pid=3, mask=[3]))
+            wait_for(lambda: os.getpriority(os.PRIO_PROCESS, well.tids[3]) < 0, 2, "its new boost")
+            wait_for(lambda: "has an anchor" in self.state(well, 3)["reason"], 2, "no CPU is free for a pin")
+        self.assertEqual(masks.seen, {frozenset({well.pinned()[2]})})
+        well.hint(well.record(pid=1, flags=1))
+        well.wait_pinned(3, timeout=2)
+        well.hint(well.record(pid=4, mask=[0]))
+        wait_for(lambda: "has an anchor" in self.state(well, 0)["reason"], 2, "no CPU is free for another pin")
+        self.assertEqual(list(well.pinned()), [3])
+        self.assertNotEqual(well.pinned()[3], self.cpu)
+        self.assertEqual((self.state(self.silent, 1)["state"], self.state(self.silent, 1)["reason"]),
+                         ("pinned", "left so by a former vhintd until the guest has said what holds"))
+        pin, = self.daemon.ctl("why", "silent")
+        self.assertEqual((pin["action"], pin["vcpu"], pin["in_force"], pin["host_cpus"]),
+                         ("pin", 1, True, str(self.cpu)))
+        self.assertIn("left so by a former vhintd", self.daemon.call("why", "silent").stdout)
+
+    def test_speaks_late(self):
+        with Masks(self.silent.tids[1]) as masks:
+            self.speak_well()
+            self.silent.start()
+            self.silent.snapshot(self.silent.record(mask=[1]))
+            wait_for(lambda: "pins guest CPU" in self.state(self.silent, 1)["reason"], 5, "the pin has a fact again")
+        self.assertEqual(masks.seen, {frozenset({self.cpu})})
+        self.assertEqual(self.steps("adoption"), [])
+        self.silent.hint(self.silent.record(flags=1))
+        self.silent.wait_pinned()
+        self.well.wait_pinned(0, 3)
+
+    def test_speaks_and_wants_it_no_longer(self):
+        self.speak_well()
+        self.silent.start()
+        self.silent.snapshot()
+        self.silent.wait_pinned()
+        self.well.wait_pinned(0, 3)
+
+    def test_released(self):
+        self.speak_well()
+        self.assertEqual(self.daemon.ctl("release", "well")["undone"], 3)  # a pin and two boosts
+        self.assertEqual(self.silent.pinned(), {1: self.cpu})
+        self.assertEqual(self.daemon.ctl("release", "silent")["undone"], 1)
+        self.assertEqual(self.silent.pinned(), {})
+
+    def test_never_speaks(self):
+        """It is not waited for for ever."""
+        begin = time.monotonic()
+        with Masks(self.silent.tids[1]) as masks:
+            self.speak_well()
+            wait_for(lambda: self.steps("adoption"), 15, "its time is over")
+        self.assertGreater(time.monotonic() - begin, 5)
+        self.assertLessEqual(masks.seen, {frozenset({self.cpu}), frozenset(self.silent.floating)})
+        self.assertEqual([step["guest"] for step in self.steps("adoption")], ["silent"])
+        self.silent.wait_pinned()
+        self.well.wait_pinned(0, 3)

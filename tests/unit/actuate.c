@@ -206,21 +206,51 @@ static void test_adopted(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 }
 
 /* Whom nobody takes over is put back; whom somebody else has placed is forgotten. */
-static void test_not_adopted(struct fixture *f, gconstpointer theirs)
+static void not_adopted(struct fixture *f, bool theirs, bool alone)
 {
+    struct vh_saved_slot *slot = NULL;
     VhActuate *actuate = NULL;
 
     crash(f);
+    if (alone)
+        slot = vh_saved_next_left(f->stage.saved, NULL);
     actuate = vh_actuate_new_adopting(f->stage.saved, f->stage.journal, &vh_actuator_pin);
     if (theirs) {
         vh_actuate_yield(actuate, f->stage.victim.tid);
         round_with(f, actuate, NULL, "start");
+    }
+    if (slot) {
+        g_assert_true(vh_actuate_is_left(actuate, f->stage.victim.tid) == !theirs);
+        g_assert_true(vh_actuate_put_back(actuate, slot) == !theirs);
+        g_assert_false(vh_actuate_is_left(actuate, f->stage.victim.tid));
+        g_assert_false(vh_actuate_put_back(actuate, slot));
     }
     vh_actuate_adopted(actuate);
     assert_cpus(f->stage.victim.tid, theirs ? &f->first : &f->floating);
     vh_actuate_free(actuate, "end");
     assert_cpus(f->stage.victim.tid, theirs ? &f->first : &f->floating);
     g_assert_null(vh_saved_next(f->stage.saved, VH_SAVED_MASK, NULL));
+}
+
+static void test_not_adopted(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    not_adopted(f, false, false);
+}
+
+static void test_not_adopted_but_theirs(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    not_adopted(f, true, false);
+}
+
+/* Of one guest, while others are waited for. */
+static void test_not_adopted_alone(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    not_adopted(f, false, true);
+}
+
+static void test_not_adopted_alone_but_theirs(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    not_adopted(f, true, true);
 }
 
 /* What a changed thread makes after the daemon's death, which is nowhere saved; a mask of its own is nobody's. */
@@ -482,7 +512,9 @@ int main(int argc, char **argv)
     ADD("crash", test_crash);
     ADD("adopted", test_adopted);
     ADD("not-adopted", test_not_adopted);
-    g_test_add("/actuate/not-adopted-but-theirs", struct fixture, "theirs", set_up, test_not_adopted, tear_down);
+    ADD("not-adopted-but-theirs", test_not_adopted_but_theirs);
+    ADD("not-adopted-alone", test_not_adopted_alone);
+    ADD("not-adopted-alone-but-theirs", test_not_adopted_alone_but_theirs);
     ADD("crash-and-orphans", test_crash_and_orphans);
     ADD("crash-and-reuse", test_crash_and_reuse);
     ADD("thread-gone", test_thread_gone);

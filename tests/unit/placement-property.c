@@ -13,6 +13,7 @@
 
 struct guest {
     bool exists;
+    bool silent; /* since a restart: its anchors are left where they were */
     char name[8];
     struct vh_placement_options options;
     struct vh_cpuset memory;
@@ -40,6 +41,7 @@ struct view {
     struct vh_placement_input in;
     struct vh_placement_guest guests[GUESTS];
     struct guest *from[GUESTS];
+    struct vh_placement_left left[GUESTS * VCPUS];
     bool refused[GUESTS];
     struct vh_cpuset pool[GUESTS], usable[GUESTS], dedicated;
     unsigned anchors[VH_HOST_CPUS_MAX], strict[VH_HOST_CPUS_MAX], core_anchors[VH_HOST_CPUS_MAX];
@@ -131,11 +133,24 @@ static void hotplug(struct world *world)
     world->topology = vh_topology_without(world->whole, &world->offline);
 }
 
+/* vhintd starts anew, and some of its guests say at once what holds; or another one speaks at last. */
+static void restart(struct world *world)
+{
+    struct guest *guest = &world->guests[up_to(world, GUESTS)];
+
+    if (chance(world, 4))
+        for (unsigned i = 0; i < GUESTS; i++)
+            world->guests[i].silent = world->guests[i].exists && chance(world, 50);
+    else if (chance(world, 50))
+        guest->silent = false;
+}
+
 static void event(struct world *world)
 {
     struct guest *guest = &world->guests[up_to(world, GUESTS)];
     unsigned kind = up_to(world, 10);
 
+    restart(world);
     if (kind == 0)
         hotplug(world);
     else if (kind == 1) {
@@ -158,13 +173,39 @@ static void event(struct world *world)
         guest->anchors = some_vcpus(world, guest, 50);
 }
 
+/* A vhintd that starts knows of the guest only where its threads are pinned. */
+static void leave(const struct world *world, struct view *view, unsigned g)
+{
+    struct guest *guest = view->from[g];
+
+    view->guests[g].anchors = NULL;
+    view->guests[g].group_count = 0;
+    view->guests[g].current_count = 0;
+    for (unsigned v = 0; v < guest->vcpus; v++) {
+        int cpu = guest->now[v].level == VH_LEVEL_CPU ? guest->now[v].cpu : -1;
+
+        if (cpu < 0)
+            continue;
+        if (!vh_cpuset_has(&world->topology->online, (unsigned)cpu)) {
+            guest->now[v] =
+                (struct vh_placed){.cpu = -1, .set = -1}; /* the kernel has widened its mask for good */
+            continue;
+        }
+        view->left[view->in.left_count++] = (struct vh_placement_left){.cpu = cpu, .guest = (int)g};
+        view->anchors[cpu]++;
+        view->strict[cpu] += !guest->options.overcommit;
+        view->core_anchors[world->topology->cpus[cpu].core]++;
+    }
+}
+
 static void look(struct world *world, struct view *view)
 {
     memset(view, 0, sizeof(*view));
     view->in = (struct vh_placement_input){.topology = world->topology,
                                            .reserved = &world->reserved,
                                            .load = world->load_known ? world->load : NULL,
-                                           .guests = view->guests};
+                                           .guests = view->guests,
+                                           .left = view->left};
     for (unsigned i = 0; i < GUESTS; i++) {
         struct guest *guest = &world->guests[i];
         unsigned g = view->in.guest_count;
@@ -183,6 +224,8 @@ static void look(struct world *world, struct view *view)
                                                       .group_count = guest->group_count,
                                                       .current = guest->now,
                                                       .current_count = guest->vcpus};
+        if (guest->silent)
+            leave(world, view, g);
         view->pool[g] = vh_cpuset_empty(&guest->options.pool) ? world->topology->online : guest->options.pool;
         if (guest->options.dedicated) {
             struct vh_cpuset both = view->dedicated;
@@ -276,7 +319,7 @@ static void check_anchors(const struct world *world, const struct view *view, co
             const struct vh_placed *placed = vh_plan_thread(plan, g, v);
             const struct vh_cpuset *usable = &view->usable[g];
 
-            if (!vh_vcpuset_has(&view->from[g]->anchors, v))
+            if (view->from[g]->silent || !vh_vcpuset_has(&view->from[g]->anchors, v))
                 continue;
             if (placed->level == VH_LEVEL_CPU) {
                 unsigned shared = view->anchors[placed->cpu];
@@ -311,6 +354,8 @@ static void check_cores(const struct world *world, const struct view *view, cons
     g_autofree unsigned *stayed = g_new0(unsigned, world->topology->core_count + 1);
     g_autofree unsigned *choosy = g_new0(unsigned, world->topology->core_count + 1);
 
+    for (unsigned i = 0; i < view->in.left_count; i++)
+        stayed[world->topology->cpus[view->left[i].cpu].core]++;
     for (unsigned g = 0; g < plan->guest_count; g++) {
         bool choice = view->from[g]->options.smt == VH_SMT_AVOID && core_is_free_for(world, view, g);
 
@@ -342,7 +387,7 @@ static void check_moves(const struct world *world, const struct view *view, cons
                     guest->group_count_before == guest->group_count &&
                     memcmp(guest->groups_before, guest->groups, sizeof(guest->groups)) == 0;
 
-        for (unsigned v = 0; v < guest->vcpus; v++) {
+        for (unsigned v = 0; v < guest->vcpus && !guest->silent; v++) {
             const struct vh_placed *placed = vh_plan_thread(plan, g, v);
             const struct vh_placed *before = &guest->now[v];
 
@@ -377,6 +422,8 @@ static void apply(struct view *view, const struct vh_plan *plan)
     for (unsigned g = 0; g < plan->guest_count; g++) {
         struct guest *guest = view->from[g];
 
+        if (guest->silent)
+            continue;
         memcpy(guest->now, vh_plan_thread(plan, g, 0), guest->vcpus * sizeof(struct vh_placed));
         guest->usable_before = view->usable[g];
         guest->anchors_before = guest->anchors;

@@ -27,6 +27,8 @@ struct row {
     const char *topology;
     const char *offline, *reserved;
     const char *busy; /* CPUs with a load of 900 permille; "": the load is known, and 0 */
+    const char *left; /* CPUs with an anchor that a former daemon has left, of guest `left_of` */
+    int left_of;
     struct guest guests[GUESTS];
     const char
         *plan[GUESTS]; /* each thread's CPUs and reason; "-" for CPUs: left alone; "-" alone: no reason either */
@@ -122,6 +124,28 @@ static const struct row rows[] = {
     {"and such a guest shares with nobody", FLAT,
      .guests = {{2, "0-1", .pool = "0-1", .overcommit = true, .now = {ON(0), ON(1)}}, {1, "0", .pool = "0-1"}},
      .plan = {"0:anchor 1:anchor -", "-:full -"}, .problems = "full 1/0"},
+
+    {"what is left is an anchor of its guest, to whom nothing is given", FLAT, .left = "0-1",
+     .guests = {{2}, {3, "0-2"}}, .plan = {"- - -", "2:anchor 3:anchor -:full -"}, .problems = "full 1/2"},
+    {"and new anchors go where there is most room beside it", "core:2 pu:2", .left = "0",
+     .guests = {{1}, {1, "0"}}, .plan = {"- -", "2:anchor -"}},
+    {"it is wherever it is, also where its guest may not be", FLAT, .reserved = "3", .left = "2-3",
+     .guests = {{1, .pool = "0"}, {2, "0-1", .pool = "2-3", .dedicated = true}},
+     .plan = {"0:pool 0:pool", "2:full 2:full 2:pool"}, .problems = "full 1/0 full 1/1"},
+    {"but on a CPU that is offline it is not", FLAT, .offline = "1", .left = "1", .guests = {{1}, {1, "0"}},
+     .plan = {"- -", "0:anchor -"}},
+    {"it moves nobody who is placed", FLAT, .left = "1", .left_of = -1,
+     .guests = {{2, "0-1", .pool = "1-2", .now = {ON(1)}}}, .plan = {"1:anchor-cpu 2:anchor -"}},
+    {"it is shared by overcommit of both", FLAT, .left = "0-1",
+     .guests = {{1, .pool = "0-1", .overcommit = true},
+                {3, "0-2", .pool = "0-1", .overcommit = true},
+                {1, "0", .pool = "0-1"}},
+     .plan = {"- -", "0:anchor-cpu 1:anchor-cpu 0:anchor-cpu -", "-:full -"}, .problems = "full 2/0"},
+    {"and of nobody with a guest that is not known", FLAT, .left = "0-1", .left_of = -1,
+     .guests = {{1, "0", .pool = "0-1", .overcommit = true}}, .plan = {"-:full -"}, .problems = "full 0/0"},
+    {"a dedicated pool keeps to its guest while that keeps silent", FLAT, .left = "2",
+     .guests = {{1, .pool = "2-3", .dedicated = true}, {3, "0-2"}},
+     .plan = {"2-3:pool 2-3:pool", "0:anchor 1:anchor 0-1:full 0-1:pool"}, .problems = "full 1/2"},
 
     {"a dedicated pool is left by the others", FLAT,
      .guests = {{2, "0-1", .now = {ON(0), ON(2)}}, {2, "0", .pool = "2-3", .dedicated = true}},
@@ -219,6 +243,7 @@ struct input {
     struct vh_cpuset memory[GUESTS], reserved;
     struct vh_vcpuset anchors[GUESTS], groups[GUESTS][3];
     uint16_t load[VH_HOST_CPUS_MAX];
+    struct vh_placement_left left[8];
     char names[GUESTS][2];
 };
 
@@ -261,6 +286,7 @@ static struct input *make_input(const struct row *row, const struct vh_topology 
 {
     struct input *input = g_new0(struct input, 1);
     struct vh_cpuset busy = cpus(row->busy);
+    struct vh_cpuset left = cpus(row->left);
 
     input->reserved = cpus(row->reserved);
     for (unsigned cpu = 0; cpu < VH_HOST_CPUS_MAX; cpu++)
@@ -268,7 +294,10 @@ static struct input *make_input(const struct row *row, const struct vh_topology 
     input->in = (struct vh_placement_input){.topology = topology,
                                             .reserved = &input->reserved,
                                             .load = row->busy ? input->load : NULL,
-                                            .guests = input->guests};
+                                            .guests = input->guests,
+                                            .left = input->left};
+    for (int cpu = vh_cpuset_next(&left, 0); cpu >= 0; cpu = vh_cpuset_next(&left, (unsigned)cpu + 1))
+        input->left[input->in.left_count++] = (struct vh_placement_left){.cpu = cpu, .guest = row->left_of};
     while (input->in.guest_count < GUESTS && row->guests[input->in.guest_count].vcpus) {
         unsigned g = input->in.guest_count++;
 

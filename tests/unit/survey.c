@@ -158,12 +158,43 @@ static void test_helpers(struct fixture *f, gconstpointer data)
     expect(f, 0, vh_placement_vhost(&shape, 0), "-", "floats: nothing asks for a place");
 }
 
+/* What a former daemon has left is planned around, if it is one CPU. */
+static void test_left(struct fixture *f, gconstpointer data)
+{
+    static const struct vh_wish silent[] = {NONE, NONE};
+    static const struct vh_wish wishes[] = {ANCHOR(0, 0), ANCHOR(1, 0)};
+    struct vh_cpuset one = {{0}};
+    struct vh_cpuset two = {{0}};
+
+    (void)data;
+    g_assert_cmpint(vh_cpuset_parse(&f->options.pool, "2-3", NULL), ==, 0);
+    vh_cpuset_add(&one, 2);
+    g_assert_cmpint(vh_cpuset_parse(&two, "2-3", NULL), ==, 0);
+    for (int guest = -1; guest < 1; guest++) {
+        vh_survey_begin(f->survey, f->topology, NULL);
+        add(f, "silent", silent, NULL, 2);
+        vh_survey_left(f->survey, guest, &one);
+        vh_survey_left(f->survey, guest, &two);
+        add(f, "a", wishes, NULL, 2);
+        f->plan = vh_survey_plan(f->survey);
+        expect(f, 0, 0, "-", "no hint asks for it");
+        expect(f, 1, 0, "3", "1 hint pins guest CPU 0; CPU 3 of NUMA node 0: no other anchor on its core");
+        g_assert_cmpuint(f->plan->problem_count, ==, 1);
+    }
+    /* Until it is left no longer. */
+    vh_survey_begin(f->survey, f->topology, NULL);
+    add(f, "a", wishes, NULL, 2);
+    f->plan = vh_survey_plan(f->survey);
+    g_assert_cmpuint(f->plan->problem_count, ==, 0);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add("/survey/wishes", struct fixture, NULL, set_up, test_wishes, tear_down);
     g_test_add("/survey/held", struct fixture, NULL, set_up, test_held, tear_down);
     g_test_add("/survey/rounds", struct fixture, NULL, set_up, test_rounds, tear_down);
+    g_test_add("/survey/left", struct fixture, NULL, set_up, test_left, tear_down);
     g_test_add("/survey/helpers", struct fixture, NULL, set_up, test_helpers, tear_down);
     return g_test_run();
 }

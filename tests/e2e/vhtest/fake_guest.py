@@ -7,6 +7,8 @@ import os
 import select
 import socket
 import struct
+import subprocess
+import sys
 import threading
 
 from . import process
@@ -16,6 +18,13 @@ from .process import Failure, thread_cpus, wait_for
 AFFINITY = 1  # the kind's number
 FIRST_AND_LAST = 3  # of a SNAPSHOT
 SETRESUID = 117  # x86-64
+APART = """import sys, threading
+for _ in range(int(sys.argv[1])):
+    thread = threading.Thread(target=threading.Event().wait, daemon=True)
+    thread.start()
+    print(thread.native_id, flush=True)
+sys.stdin.read()
+"""
 
 
 def listen(path):
@@ -27,11 +36,14 @@ def listen(path):
 
 class FakeGuest:
     """`cpus` vCPUs whose APIC ids are 2, 4, 6...; guest CPU N has the APIC id 2 N + 2. `busy`: they want to run.
-    `user`: whose the threads and sockets are."""
+    `user`: whose the threads and sockets are. `apart`: its vCPUs, which sleep, have a process of their own, so that
+    those of another guest are not its other threads."""
 
-    def __init__(self, cpus=4, name="fake", busy=False, user=0):
+    def __init__(self, cpus=4, name="fake", busy=False, user=0, apart=False):
         self.user = user
         self.busy = busy
+        self.apart = apart
+        self.process = None
         self.name = name
         self.directory = process.temporary_directory()
         self.qmp_path = os.path.join(self.directory, "qmp")
@@ -57,9 +69,14 @@ class FakeGuest:
             ready.wait()
             while not self.over.wait(0.001 if self.busy else None):
                 sum(range(2000))
-        for _ in range(self.cpus):
-            threading.Thread(target=vcpu, daemon=True).start()
-        ready.wait()
+        if self.apart:
+            self.process = subprocess.Popen([sys.executable, "-c", APART, str(self.cpus)], stdin=subprocess.PIPE,
+                                            stdout=subprocess.PIPE, text=True)
+            self.tids = [int(self.process.stdout.readline()) for _ in range(self.cpus)]
+        else:
+            for _ in range(self.cpus):
+                threading.Thread(target=vcpu, daemon=True).start()
+            ready.wait()
         self.floating = thread_cpus(self.tids[0])
         self.qmp_listener = listen(self.qmp_path)
         self.channel_listener = listen(self.channel_path)
@@ -73,6 +90,8 @@ class FakeGuest:
 
     def __exit__(self, *_):
         self.over.set()
+        if self.process:
+            self.process.communicate()  # it ends with its input
         sockets = [sock for sock in (self.qmp_listener, self.monitor, self.channel_listener, self.channel) if sock]
         for sock in sockets:
             with contextlib.suppress(OSError):
