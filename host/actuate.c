@@ -299,6 +299,8 @@ void vh_actuate_forgive(VhActuate *actuate)
         item->failed = false;
         /* The kernel widens the mask of a thread whose last CPU goes offline. */
         item->drifted = item->applied && !actuate->actuator->stands(item->hold, &item->set);
+        if (item->hold && !item->applied && actuate->actuator->complete)
+            actuate->actuator->complete(item->hold);
     }
 }
 

@@ -10,6 +10,8 @@
 #include "error.h"
 #include "tid.h"
 
+#define CPUS "/sys/devices/system/cpu"
+
 struct VhHold {
     VhSaved *saved;
     struct vh_target target; /* guest unused */
@@ -18,6 +20,8 @@ struct VhHold {
     struct vh_saved_slot *slot;
     int alive;               /* fd of /proc/TID/comm: readable as long as this very thread lives */
     struct vh_cpuset active; /* sched_getaffinity's answer when the former mask was noted */
+    bool partial; /* the kernel has put back `part` only: it leaves out CPUs that are offline, for good */
+    struct vh_cpuset part;
 };
 
 bool vh_thread_cpus(pid_t thread, struct vh_cpuset *cpus)
@@ -64,11 +68,39 @@ static void leave(VhHold *hold)
         forget(hold);
 }
 
+static bool read_cpus(const char *path, struct vh_cpuset *cpus)
+{
+    g_autofree char *text = NULL;
+
+    return g_file_get_contents(path, &text, NULL, NULL) && vh_cpuset_parse(cpus, g_strstrip(text), NULL) == 0;
+}
+
+/* Who has all that is online of its control group's CPUs would have the others, too, were they online: the kernel
+ * leaves them out as long as they are not. */
+static void add_offline(pid_t thread, struct vh_cpuset *former)
+{
+    struct vh_cpuset offline, online;
+    struct vh_cpuset group;
+    g_autofree char *path = NULL;
+
+    if (!read_cpus(CPUS "/present", &offline) || !read_cpus(CPUS "/online", &online))
+        return;
+    vh_cpuset_sub(&offline, &online);
+    if (!vh_cpuset_empty(&offline) && vh_cgroup_cpus("/proc", "/sys/fs/cgroup", thread, &group, &path) &&
+        vh_cpuset_equal(&group, former))
+        vh_cpuset_or(former, &offline);
+}
+
 static int note_former(VhHold *hold)
 {
+    int result = 0;
+
     if (!vh_thread_cpus(hold->target.thread, &hold->active))
         return -errno;
-    return read_mask(hold->target.thread, &hold->slot->former);
+    result = read_mask(hold->target.thread, &hold->slot->former);
+    if (result == 0)
+        add_offline(hold->target.thread, &hold->slot->former);
+    return result;
 }
 
 static VhHold *probe(VhSaved *saved, const struct vh_target *target, GError **error)
@@ -114,6 +146,14 @@ static bool found(const VhHold *hold, union vh_setting *setting)
     return hold->found && vh_thread_cpus(hold->target.thread, &setting->cpus);
 }
 
+/* Does the thread still have what the kernel made of its former mask, and nobody else? */
+static bool is_partial(const VhHold *hold)
+{
+    struct vh_cpuset now;
+
+    return hold->partial && read_mask(hold->target.thread, &now) == 0 && vh_cpuset_equal(&now, &hold->part);
+}
+
 /* Between probe and here somebody may have changed the mask. */
 static int save_former(VhHold *hold)
 {
@@ -121,12 +161,13 @@ static int save_former(VhHold *hold)
 
     if (!vh_thread_cpus(hold->target.thread, &now))
         return -errno;
-    if (!hold->assumed && !vh_cpuset_equal(&now, &hold->active)) {
+    if (!hold->assumed && !is_partial(hold) && !vh_cpuset_equal(&now, &hold->active)) {
         int result = note_former(hold);
 
         if (result < 0)
             return result;
     }
+    hold->partial = false;
     __atomic_store_n(&hold->slot->state, VH_SAVED_APPLIED, __ATOMIC_RELEASE);
     return 0;
 }
@@ -144,6 +185,17 @@ static int set_mask(pid_t thread, const struct vh_cpuset *cpus)
     return sched_setaffinity(thread, sizeof(*cpus), (const cpu_set_t *)(const void *)cpus) < 0 ? -errno : 0;
 }
 
+static int put_back(VhHold *hold)
+{
+    const struct vh_cpuset *former = &hold->slot->former;
+    struct vh_cpuset now;
+    int result = set_mask(hold->target.thread, former);
+
+    hold->partial = result == 0 && vh_thread_cpus(hold->target.thread, &now) && !vh_cpuset_equal(&now, former) &&
+                    read_mask(hold->target.thread, &hold->part) == 0 && !vh_cpuset_equal(&hold->part, former);
+    return result;
+}
+
 /* Has the thread's control group kept it from being allowed `cpus`, all of it that is online? The kernel says
  * EINVAL if nothing is left, and takes what is left if something is. Sets the error if so. */
 static bool is_barred(pid_t thread, const struct vh_cpuset *cpus, int result, GError **error)
@@ -151,7 +203,6 @@ static bool is_barred(pid_t thread, const struct vh_cpuset *cpus, int result, GE
     struct vh_cpuset now, barred = *cpus;
     struct vh_cpuset online;
     struct vh_cpuset group;
-    g_autofree char *text = NULL;
     g_autofree char *path = NULL;
     g_autofree char *wanted = NULL;
     g_autofree char *allowed = NULL;
@@ -159,8 +210,7 @@ static bool is_barred(pid_t thread, const struct vh_cpuset *cpus, int result, GE
     if (result == 0 && vh_thread_cpus(thread, &now) && vh_cpuset_equal(&now, cpus))
         return false;
     if ((result != 0 && result != -EINVAL) || !vh_cgroup_cpus("/proc", "/sys/fs/cgroup", thread, &group, &path) ||
-        !g_file_get_contents("/sys/devices/system/cpu/online", &text, NULL, NULL) ||
-        vh_cpuset_parse(&online, g_strstrip(text), NULL) < 0)
+        !read_cpus(CPUS "/online", &online))
         return false;
     vh_cpuset_and(&barred, &online);
     vh_cpuset_sub(&barred, &group);
@@ -189,7 +239,7 @@ static int apply(VhHold *hold, const union vh_setting *setting, GError **error)
         result = set_mask(hold->target.thread, &setting->cpus);
     if (is_barred(hold->target.thread, &setting->cpus, result, error)) {
         if (first && result == 0)
-            set_mask(hold->target.thread, &hold->slot->former);
+            put_back(hold);
         if (first)
             __atomic_store_n(&hold->slot->state, VH_SAVED_NOTED, __ATOMIC_RELEASE);
         return -1;
@@ -217,9 +267,17 @@ static int revert(VhHold *hold, GError **error)
     if (!vh_tid_alive(hold->alive))
         result = -ESRCH;
     else
-        result = set_mask(hold->target.thread, &hold->slot->former);
+        result = put_back(hold);
     __atomic_store_n(&hold->slot->state, VH_SAVED_NOTED, __ATOMIC_RELEASE);
     return result < 0 ? vh_tid_fail(error, -result, "putting its mask back", hold->target.thread) : 0;
+}
+
+static void complete(VhHold *hold)
+{
+    if (is_partial(hold))
+        put_back(hold);
+    else
+        hold->partial = false;
 }
 
 static char *former(const VhHold *hold)
@@ -268,6 +326,7 @@ const struct vh_actuator vh_actuator_pin = {
     .apply = apply,
     .adopt = adopt,
     .revert = revert,
+    .complete = complete,
     .former = former,
     .forget = forget,
     .leave = leave,

@@ -51,6 +51,9 @@ struct vh_actuator {
     void (*adopt)(VhHold *hold, const VhHold *maker);
     /* Puts the former state back, if anything was changed. 0, or -1 and an error as apply's. */
     int (*revert)(VhHold *hold, GError **error);
+    /* After revert, when the host's CPUs have changed: puts back what could not be, because a CPU was offline.
+     * NULL: there is no such thing. */
+    void (*complete)(VhHold *hold);
     /* The former state in words; "" when nothing was changed. g_free() it. */
     char *(*former)(const VhHold *hold);
     /* Is what was applied in force still? false also means: somebody else has changed it. */
