@@ -33,6 +33,7 @@ void vh_guest_query_vcpus(VhGuest *guest)
         return;
     vh_guest_query_iothreads(guest);
     vh_guest_query_kvm(guest);
+    vh_guest_query_nodes(guest);
     vh_vcpus_query(guest->monitor, on_vcpus, guest);
 }
 

@@ -47,13 +47,14 @@ struct VhGuest {
     GArray *vcpus; /* struct vh_vcpu */
     bool preview;  /* vcpus and process are by /proc alone */
     struct vh_cpuset usual;
-    bool emulated;     /* QEMU computes what its vCPUs do, without KVM */
-    pid_t process;     /* QEMU's, of which the vCPUs' threads are; 0: not known */
-    GArray *iothreads; /* struct vh_thread: what the monitor says, not yet checked to be QEMU's */
-    GArray *threads;   /* struct vh_thread: all of the process */
-    gint64 glanced;    /* when they were last looked over because of hints; monotonic, us */
-    GArray *helpers;   /* struct vh_thread: those beside vCPUs */
-    char *port_device; /* QEMU's id of our port; NULL: not known */
+    bool emulated;          /* QEMU computes what its vCPUs do, without KVM */
+    struct vh_cpuset nodes; /* NUMA nodes that its memory is bound to; none: not known */
+    pid_t process;          /* QEMU's, of which the vCPUs' threads are; 0: not known */
+    GArray *iothreads;      /* struct vh_thread: what the monitor says, not yet checked to be QEMU's */
+    GArray *threads;        /* struct vh_thread: all of the process */
+    gint64 glanced;         /* when they were last looked over because of hints; monotonic, us */
+    GArray *helpers;        /* struct vh_thread: those beside vCPUs */
+    char *port_device;      /* QEMU's id of our port; NULL: not known */
     char *monitor_problem;
 
     /* guest-run.c: as the monitor says, false as long as it has not */
@@ -105,6 +106,9 @@ void vh_guest_on_monitor(int fd, gpointer data);
 /* Seeks it, or takes the one that the inventory has. */
 void vh_guest_open_monitor(VhGuest *guest);
 void vh_guest_query_vcpus(VhGuest *guest);
+
+/* guest-nodes.c: known before the vCPUs that are asked for next. */
+void vh_guest_query_nodes(VhGuest *guest);
 
 /* guest-run.c */
 /* The monitor is there: asks whether the guest runs, and keeps following. */

@@ -38,7 +38,7 @@ GVariant *vh_manager_guest(VhManager *manager, const char *guest, GError **error
     GVariant *vcpus = NULL;
     GVariant *threads = NULL;
     GVariant *memory = NULL;
-    g_autofree char *nodes = NULL;
+    g_autofree char *list = NULL;
 
     if (!entry)
         return NULL;
@@ -46,8 +46,8 @@ GVariant *vh_manager_guest(VhManager *manager, const char *guest, GError **error
     vh_round_describe(manager->round, entry, &vcpus, &threads);
     memory = vh_round_memory(manager->round, entry);
     describe(entry, &dict);
-    nodes = entry->nodes_known ? vh_cpuset_format(&entry->nodes) : g_strdup("");
-    g_variant_dict_insert(&dict, "memory_nodes", "s", nodes);
+    list = vh_entry_nodes(entry) ? vh_cpuset_format(vh_entry_nodes(entry)) : g_strdup("");
+    g_variant_dict_insert(&dict, "memory_nodes", "s", list);
     g_variant_dict_insert_value(&dict, "vcpu", vcpus);
     g_variant_dict_insert_value(&dict, "thread", threads);
     if (memory)

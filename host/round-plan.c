@@ -36,7 +36,7 @@ static void survey_guest(VhRound *round, const struct vh_entry *entry)
     vh_survey_add(round->survey,
                   &(struct vh_survey_guest){.name = vh_entry_name(entry),
                                             .options = &vh_guest_policy(entry->guest)->placement,
-                                            .memory_nodes = entry->nodes_known ? &entry->nodes : NULL,
+                                            .memory_nodes = vh_entry_nodes(entry),
                                             .wishes = (const struct vh_wish *)(const void *)round->wishes->data,
                                             .now = (const struct vh_cpuset *const *)round->now->pdata,
                                             .vcpus = count,

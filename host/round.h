@@ -24,11 +24,13 @@ struct vh_entry {
     struct vh_left *left; /* what a former daemon has left of its is as it was; NULL: it has been taken over */
     GHashTable *off;      /* vh_seat_key -> why that seat is not ours to place */
     bool nodes_known;
-    struct vh_cpuset nodes; /* NUMA nodes of its memory */
+    struct vh_cpuset nodes; /* NUMA nodes of its memory, by libvirt's word */
     char *problem;          /* what the last plan could not do for the guest as a whole; NULL: nothing */
 };
 
 const char *vh_entry_name(const struct vh_entry *entry);
+/* The NUMA nodes of its memory, by libvirt's word or else QEMU's; NULL: not known. */
+const struct vh_cpuset *vh_entry_nodes(const struct vh_entry *entry);
 /* Why the seat is not ours to place; NULL: it is. */
 const char *vh_entry_off(const struct vh_entry *entry, struct vh_seat seat);
 
