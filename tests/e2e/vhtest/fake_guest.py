@@ -5,10 +5,9 @@ import contextlib
 import json
 import os
 import select
+import signal
 import socket
 import struct
-import subprocess
-import sys
 import threading
 
 from . import process
@@ -18,13 +17,6 @@ from .process import Failure, thread_cpus, wait_for
 AFFINITY = 1  # the kind's number
 FIRST_AND_LAST = 3  # of a SNAPSHOT
 SETRESUID = 117  # x86-64
-APART = """import sys, threading
-for _ in range(int(sys.argv[1])):
-    thread = threading.Thread(target=threading.Event().wait, daemon=True)
-    thread.start()
-    print(thread.native_id, flush=True)
-sys.stdin.read()
-"""
 
 
 def listen(path):
@@ -36,14 +28,14 @@ def listen(path):
 
 class FakeGuest:
     """`cpus` vCPUs whose APIC ids are 2, 4, 6...; guest CPU N has the APIC id 2 N + 2. `busy`: they want to run.
-    `user`: whose the threads and sockets are. `apart`: its vCPUs, which sleep, have a process of their own, so that
-    those of another guest are not its other threads."""
+    `user`: whose the threads and sockets are. `apart`: the threads are a process's of their own, as two guests' must be that
+    one vhintd looks after."""
 
     def __init__(self, cpus=4, name="fake", busy=False, user=0, apart=False):
         self.user = user
-        self.busy = busy
         self.apart = apart
         self.process = None
+        self.busy = busy
         self.name = name
         self.directory = process.temporary_directory()
         self.qmp_path = os.path.join(self.directory, "qmp")
@@ -58,8 +50,9 @@ class FakeGuest:
         self.host = 0
         self.digest = bytes(32)
         self.run_state = "running"
+        self.memory = []  # query-memdev's answer
 
-    def __enter__(self):
+    def _make_threads(self):
         ready = threading.Barrier(self.cpus + 1)
 
         def vcpu():
@@ -69,14 +62,27 @@ class FakeGuest:
             ready.wait()
             while not self.over.wait(0.001 if self.busy else None):
                 sum(range(2000))
+        for _ in range(self.cpus):
+            threading.Thread(target=vcpu, daemon=True).start()
+        ready.wait()
+
+    def _make_process(self):
+        read, write = os.pipe()
+        self.process = os.fork()
+        if not self.process:
+            process.libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+            self._make_threads()
+            os.write(write, struct.pack(f"{self.cpus}i", *self.tids))
+            self.over.wait()
+        self.tids = list(struct.unpack(f"{self.cpus}i", os.read(read, 4 * self.cpus)))
+        os.close(read)
+        os.close(write)
+
+    def __enter__(self):
         if self.apart:
-            self.process = subprocess.Popen([sys.executable, "-c", APART, str(self.cpus)], stdin=subprocess.PIPE,
-                                            stdout=subprocess.PIPE, text=True)
-            self.tids = [int(self.process.stdout.readline()) for _ in range(self.cpus)]
+            self._make_process()
         else:
-            for _ in range(self.cpus):
-                threading.Thread(target=vcpu, daemon=True).start()
-            ready.wait()
+            self._make_threads()
         self.floating = thread_cpus(self.tids[0])
         self.qmp_listener = listen(self.qmp_path)
         self.channel_listener = listen(self.channel_path)
@@ -91,7 +97,8 @@ class FakeGuest:
     def __exit__(self, *_):
         self.over.set()
         if self.process:
-            self.process.communicate()  # it ends with its input
+            os.kill(self.process, signal.SIGKILL)
+            os.waitpid(self.process, 0)
         sockets = [sock for sock in (self.qmp_listener, self.monitor, self.channel_listener, self.channel) if sock]
         for sock in sockets:
             with contextlib.suppress(OSError):
@@ -110,6 +117,8 @@ class FakeGuest:
                     for index, tid in enumerate(self.tids)]
         if command == "qom-get" and arguments.get("property") == "apic-id":
             return 2 * int(arguments["path"].rpartition("/")[2]) + 2
+        if command == "query-memdev":
+            return self.memory
         if command == "query-status":
             return {"status": self.run_state, "running": self.run_state == "running"}
         return []
