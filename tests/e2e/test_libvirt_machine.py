@@ -204,6 +204,7 @@ class Migration(Case):
         self.task = pin(self.guest, 1)
         self.assert_on(self.guest, min(self.all))
 
+    @vhtest.migrates_live
     def test_cancelled_failed_done(self):
         self.libvirt.virsh("migrate-setspeed", self.guest.uuid, 1)  # MiB/s: it would take minutes
         migration = self.guest.migrate(self.there)

@@ -115,6 +115,7 @@ class Migration(unittest.TestCase):
         wait_for(midway, 20, "the migration is midway")
         return target, there, before
 
+    @vhtest.migrates_live
     def test_there(self):
         target, there = self.target()
         self.migrate(target.incoming)
@@ -140,6 +141,7 @@ class Migration(unittest.TestCase):
         self.source.qemu.end(sig=9)
         wait_for(lambda: "migrated" not in self.here.guest()["problem"], SOON, "a QEMU that ends has no guest elsewhere")
 
+    @vhtest.migrates_live
     def test_in_a_storm_of_hints(self):
         """What is on its way when the CPUs stop is cut anywhere."""
         storms = [self.source.start_command(f"exec sh -c 'while :; do taskset -c {cpu} true; done'") for cpu in (0, 1)]
@@ -154,6 +156,7 @@ class Migration(unittest.TestCase):
         self.assertEqual(there.guest()["refused"], 0)
         wait_for(lambda: self.here.guest()["vcpus"] == 0 and self.here.applied() == 0, SOON, "forgotten")
 
+    @vhtest.migrates_live
     def test_daemons_restart_midway(self):
         target, there, _ = self.crawl()
         self.here.kill()
@@ -166,6 +169,7 @@ class Migration(unittest.TestCase):
         self.assert_untouched(target, there)
         wait_for(lambda: self.here.guest()["vcpus"] == 0 and self.here.applied() == 0, SOON, "forgotten")
 
+    @vhtest.migrates_live
     def test_there_and_back(self):
         target, there = self.target()
         self.migrate(target.incoming)
@@ -183,6 +187,7 @@ class Migration(unittest.TestCase):
         self.assert_untouched(back, self.here)
         wait_for(lambda: there.guest()["vcpus"] == 0 and there.applied() == 0, SOON, "forgotten there")
 
+    @vhtest.migrates_live
     def test_cancelled_midway(self):
         _, there, before = self.crawl()
         self.assertFalse(there.guest()["connected"])
@@ -192,6 +197,7 @@ class Migration(unittest.TestCase):
         self.assert_stayed(before)
         self.assertEqual(there.applied(), 0)
 
+    @vhtest.migrates_live
     def test_target_dies_midway(self):
         target, there, before = self.crawl()
         target.qemu.end(sig=9)
@@ -219,6 +225,7 @@ class Migration(unittest.TestCase):
         task.kill()
         self.wait_pinned(self.source, 1)
 
+    @vhtest.migrates_live
     def test_target_dies_after_the_end(self):
         """QEMU has handed the guest over, and somebody lets it go on here, since nothing came of the other."""
         target, _ = self.target()
@@ -232,6 +239,7 @@ class Migration(unittest.TestCase):
         self.assert_alive(self.source)
         self.assert_untouched(self.source, self.here)
 
+    @vhtest.migrates_live
     def test_daemon_comes_after_the_guest(self):
         """vhintd starts beside a guest that has arrived already, and beside one that has left."""
         target = self.enterContext(Arriving(**MACHINE))

@@ -275,7 +275,7 @@ class Domain(Guest):
         self._threads = None
         if self.agent:
             self.agent.close()
-        self.agent = Agent(self.libvirt.path(f"run/{self.uuid}.test"))  # each libvirtd has its own
+        self.agent = Agent(self.libvirt.path(f"run/{self.uuid}.test"), self.check)  # each libvirtd has its own
         self.agent.connect()
         if wait:
             self.wait_booted()
