@@ -130,15 +130,18 @@ def tail(path, lines=60):
 
 
 def wait_for(condition, deadline, what):
-    """Calls condition until it returns something true, which is returned; fails after `deadline` seconds."""
+    """Calls condition until it returns something true, which is returned; fails after `deadline` seconds. To look takes half
+    of the time at most: what is waited for needs the CPU, too."""
     end = time.monotonic() + deadline * SLOWNESS
     while True:
+        begin = time.monotonic()
         value = condition()
         if value:
             return value
-        if time.monotonic() > end:
+        now = time.monotonic()
+        if now > end:
             raise Failure(f"not within {deadline * SLOWNESS:g} s: {what}")
-        time.sleep(0.005)
+        time.sleep(max(0.005, now - begin))
 
 
 def stays(condition, seconds, what):
