@@ -186,8 +186,10 @@ static int read_libvirt(struct source *source)
     VhConfig *config = source->config;
     g_autofree char *hook = g_build_filename(config->run_dir, "hook", NULL);
 
-    if (!find(source, "libvirt", NULL))
+    if (!find(source, "libvirt", NULL)) {
+        config->hook = g_steal_pointer(&hook);
         return 0;
+    }
     if (check_keys(source, "libvirt", libvirt_keys) < 0)
         return -1;
     config->hook = get_path(source, "libvirt", "hook", hook, SOCKET_PATH_SIZE);

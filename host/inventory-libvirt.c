@@ -7,6 +7,7 @@
  * all that runs is looked at anew, and guests whose instance (domain id) is still the same stay as they are. */
 #include <string.h>
 
+#include "service.h"
 #include "virt-inventory.h"
 
 #define CLOSE_MS 2000 /* for libvirt to take the pins back when the daemon stops */
@@ -151,7 +152,7 @@ static void on_hook(const struct vh_hook_call *hook, gpointer data)
 
     /* "prepare" is too early (the channel has no path yet), and "started" comes when the guest runs, as libvirt's
      * event does. */
-    if (!starts && !g_str_equal(hook->operation, "stopped"))
+    if (!inventory->virt || (!starts && !g_str_equal(hook->operation, "stopped")))
         return;
     if (hook->flags) {
         g_warning("libvirt hook: the XML of \"%s\" %s", hook->guest,
@@ -203,7 +204,9 @@ static VhInventory *inventory_open(const VhConfig *config, const struct vh_inven
     inventory->events = events;
     inventory->data = data;
     inventory->domains = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, vh_virt_domain_free);
-    if (!config->libvirt)
+    /* The service manager may hold the hook's socket though nothing is asked of libvirt: a call that nobody takes
+     * would start vhintd again as soon as it is stopped. */
+    if (!config->libvirt && vh_service_socket(config->hook) < 0)
         return inventory;
     inventory->hook = vh_hook_port_new(config->hook, on_hook, inventory, error);
     if (inventory->hook)

@@ -18,6 +18,7 @@
 #include "metrics.h"
 #include "policy-load.h"
 #include "service.h"
+#include "warden.h"
 
 #define DEFAULT_CONFIG "/etc/vhint/vhint.conf"
 #define EXIT_USAGE 2
@@ -104,6 +105,8 @@ static int restore(const char *path, GError **error)
         return -1;
     vh_actuate_free(vh_actuate_new(saved, journal, &vh_actuator_boost), NULL);
     vh_actuate_free(vh_actuate_new(saved, journal, &vh_actuator_pin), NULL);
+    /* What waits for a successor need not any longer. */
+    vh_warden_ring(saved);
     vh_saved_close(saved);
     return 0;
 }

@@ -128,6 +128,21 @@ class Sockets(Case):
             listening = [line for line in file if line.endswith(f" {hook}\n") and line.split()[3] == "00010000"]
         self.assertEqual(len(listening), 1, "vhintd listens beside the socket it was given")
 
+    def test_hook_without_libvirt(self):
+        """Nobody asked for it: what is said there is taken all the same, and comes to nothing. Else it would wait for vhintd
+        to stop, and start it again."""
+        hook = self.daemon.path("run/hook")
+        self.activate(hook)
+        self.daemon.write_config()
+        self.daemon.process = vhtest.Process(self.daemon.prefix + [VHINTD, "--config", self.daemon.config],
+                                             self.daemon.log, self.daemon.environment)
+        vhtest.wait_for(lambda: os.path.exists(hook), 10, "the socket is there")
+        with socket.socket(socket.AF_UNIX) as caller:
+            caller.settimeout(15 * vhtest.SLOWNESS)
+            caller.connect(hook)
+            self.assertEqual(caller.recv(1), b"", "not taken, and so not dropped as unfinished")
+        self.assertEqual(self.daemon.ctl("guests"), [])
+
 
 class Confined(Case):
     """With what the unit leaves it, and no more."""
