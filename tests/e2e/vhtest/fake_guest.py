@@ -28,16 +28,16 @@ def listen(path):
 
 class FakeGuest:
     """`cpus` vCPUs whose APIC ids are 2, 4, 6...; guest CPU N has the APIC id 2 N + 2. `busy`: they want to run.
-    `user`: whose the threads and sockets are. `apart`: the threads are a process's of their own, as two guests' must be that
-    one vhintd looks after."""
+    `user`: whose the threads and sockets are; the latter in `directory`, by default one of its own. `apart`: the threads are a
+    process's of their own, as two guests' must be that one vhintd looks after."""
 
-    def __init__(self, cpus=4, name="fake", busy=False, user=0, apart=False):
+    def __init__(self, cpus=4, name="fake", busy=False, user=0, apart=False, directory=None):
         self.user = user
         self.apart = apart
         self.process = None
         self.busy = busy
         self.name = name
-        self.directory = process.temporary_directory()
+        self.directory = directory or process.temporary_directory()
         self.qmp_path = os.path.join(self.directory, "qmp")
         self.channel_path = os.path.join(self.directory, "channel")
         self.cpus = cpus
@@ -164,20 +164,27 @@ class FakeGuest:
         self.channel, _ = self.channel_listener.accept()
         self.host = struct.unpack_from("<Q", self.receive("HELLO")[1], 8)[0]
 
-    def receive(self, kind, timeout=10):
-        """(request, payload) of the next frame of this type."""
+    def next(self, timeout):
+        """(type, request, payload) of the next frame; None if none comes in time."""
         while True:
             while b"\0" in self.buffer:
                 encoded, _, self.buffer = self.buffer.partition(b"\0")
-                raw = cobs_decode(encoded) if encoded else b""
-                if raw and NAMES[raw[0]] == kind:
-                    return struct.unpack_from("<I", raw, 4)[0], raw[8:-4]
-            if not select.select([self.channel], [], [], timeout * process.SLOWNESS)[0]:
-                raise Failure(f"no {kind} from vhintd within {timeout * process.SLOWNESS:g} s")
+                if encoded:
+                    raw = cobs_decode(encoded)
+                    return NAMES[raw[0]], struct.unpack_from("<I", raw, 4)[0], raw[8:-4]
+            if not select.select([self.channel], [], [], timeout)[0]:
+                return None
             data = self.channel.recv(65536)
             if not data:
                 raise Failure("vhintd closed the channel")
             self.buffer += data
+
+    def receive(self, kind, timeout=10):
+        """(request, payload) of the next frame of this type."""
+        while got := self.next(timeout * process.SLOWNESS):
+            if got[0] == kind:
+                return got[1:]
+        raise Failure(f"no {kind} from vhintd within {timeout * process.SLOWNESS:g} s")
 
     def send(self, kind, payload=b"", request=0, version=1):
         self.channel.sendall(frame(kind, payload, request, version))
@@ -203,7 +210,10 @@ class FakeGuest:
         self.hello()
         self.say_cpus()
         self.say_programs()
-        request, load = self.receive("LOAD")
+        self.take(*self.receive("LOAD"))
+
+    def take(self, request, load):
+        """What follows a LOAD: the object, and the answer that it runs."""
         self.digest = load[64:96]
         size = struct.unpack_from("<I", load, 96)[0]
         while size > 0:
@@ -232,7 +242,9 @@ class FakeGuest:
 
     def snapshot(self, *records):
         """Answers the RESYNC that is under way: these are all the facts."""
-        request, _ = self.receive("RESYNC")
+        self.resync(self.receive("RESYNC")[0], *records)
+
+    def resync(self, request, *records):
         self.send("SNAPSHOT", struct.pack("<IIQQII", 1, len(records), self.seq, 0, FIRST_AND_LAST, 0) + b"".join(records),
                   request)
         self.answer(request, program=1)
