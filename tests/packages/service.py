@@ -259,7 +259,7 @@ class Service(systems.Booted, unittest.TestCase):
     def test_7_upgrade(self):
         calls = self.agent.start("while /etc/libvirt/hooks/qemu.d/vhint web prepare begin - </dev/null; do sleep 0.5; done; exit 1")
         begin = self.sh("date '+%F %T.%N'").strip()
-        old = self.check_adopted(lambda: self.sh("dpkg -i /srv/vhint-test/newer.deb", timeout=180))
+        old = self.check_adopted(lambda: self.sh("dpkg -i /srv/vhint-test/newer.deb", timeout=300))
         self.assertTrue(self.sh("dpkg-query -W -f '${Version}' vhint").endswith("+1"))
         self.assertFalse(calls.done(), "a call of libvirt's hook has failed meanwhile")
         calls.kill()
@@ -298,17 +298,16 @@ class Service(systems.Booted, unittest.TestCase):
         self.sh("systemctl start vhintd")
         self.wait_pinned()
 
-    def files(self):
-        """All of vhint's that there are."""
-        return self.sh("ls -d /run/vhint /run/systemd/propagate/vhintd.service; "
-                       "find / -xdev -path /srv -prune -o -name '*vhint*' -print", check=False)
-
     def test_9_purged(self):
         """A vhintd that was killed has left pins, for a successor that will not come."""
         self.wait_pinned()
         self.sh(f"systemctl mask --runtime vhintd && kill -9 {self.pid()}")
-        self.sh("dpkg --purge vhint", timeout=180)
+        self.sh("dpkg --purge vhint", timeout=300)
         self.assertEqual(set(self.cpus()), {FLOATING})
-        print(self.files())
-        self.assertEqual(self.sh("systemctl list-units --all --no-legend '*vhint*'"), "")
-        print(self.sh("getent group vhint"), self.sh("pidof vhintd || true"))
+        self.assertEqual(self.sh("pidof vhintd", check=False), "")
+        self.assertEqual(self.sh("systemctl is-active vhintd-hook.socket", check=False), "inactive\n")
+        left = self.sh("find / /run -xdev -path /srv -prune -o -path /run/systemd -prune -o -path /run/udev -prune -o "
+                       "-name '*vhint*' -print")
+        # What the operator has put into it keeps the directory, and Debian's packages keep their groups.
+        self.assertEqual(left.split(), ["/etc/vhint"])
+        self.assertIn("vhint:", self.sh("getent group vhint"))

@@ -36,7 +36,8 @@ def watch(thread):
             seen.append(cpus)
             say("masks", "\n".join(seen))
         looks += 1
-        say("looks", looks)
+        if looks % 100 == 0:
+            say("looks", looks)
         time.sleep(0.001)
 
 
