@@ -285,6 +285,7 @@ class Service(systems.Booted, unittest.TestCase):
 
     def test_8_restart_and_stop(self):
         """Not announced: everything is put back first."""
+        self.wait_pinned()
         masks, pid = self.masks(), self.pid()
         self.sh("systemctl restart vhintd")
         self.assertNotEqual(self.pid(), pid)
