@@ -202,7 +202,7 @@ static int run_command(struct vh_ctl *ctl, const GOptionEntry *global, const GOp
 int main(int argc, char **argv)
 {
     setlocale(LC_ALL, "");
-    struct vh_ctl ctl = {.count = -1, .vcpus = 1, .interval = 1};
+    struct vh_ctl ctl = {.command_line = g_strdupv(argv), .count = -1, .vcpus = 1, .interval = 1};
     const GOptionEntry global[] = {
         {"socket", 0, 0, G_OPTION_ARG_FILENAME, &ctl.socket,
          "the daemon's socket (" VH_CONTROL_PATH ", or $VHINT_SOCKET)", "PATH"},
@@ -250,6 +250,7 @@ int main(int argc, char **argv)
     } else {
         code = run_command(&ctl, global, own, argc - 1, argv + 1);
     }
+    g_strfreev(ctl.command_line);
     g_free(ctl.socket);
     g_free(ctl.name);
     g_free(ctl.profile);

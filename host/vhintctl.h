@@ -23,6 +23,7 @@ enum vh_exit {
 
 /* One run; filled from the command line, then passed to the command. */
 struct vh_ctl {
+    char **command_line; /* as it was given */
     char *socket;
     gboolean json;
     gboolean help;
@@ -69,7 +70,8 @@ GVariant *vh_ctl_get_guests(struct vh_ctl *ctl, const char *only, GError **error
 /* One JSON document on stdout. */
 void vh_ctl_print_variant_json(GVariant *value);
 
-/* ---- vhintctl-libvirt.c: these two speak with libvirt and not with the daemon ---- */
+/* ---- vhintctl-libvirt.c: these two speak with libvirt and not with the daemon; in vhintctl itself
+ * vhintctl-exec.c starts the program that has it ---- */
 
 #define VH_CTL_LIBVIRT "qemu:///system"
 

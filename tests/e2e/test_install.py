@@ -21,6 +21,7 @@ PREFIX/lib/sysusers.d/vhint.conf
 PREFIX/libexec/vhint/guest/vhint-injector
 PREFIX/libexec/vhint/vhint-injector
 PREFIX/libexec/vhint/vhint-libvirt-hook
+PREFIX/libexec/vhint/vhintctl-libvirt
 PREFIX/sbin/vhintd
 PREFIX/share/bash-completion/completions/vhintctl
 PREFIX/share/initramfs-tools/hooks/vhint-injector
