@@ -93,7 +93,7 @@ class HostFaults(unittest.TestCase):
         hogs = subprocess.Popen([os.path.join(vhtest.BUILD, "tests/bench/hogs"), str(2 * os.cpu_count())],
                                 stdin=subprocess.PIPE)
         self.addCleanup(lambda: (hogs.stdin.close(), hogs.wait()))
-        wait_for(lambda: self.action().get("state") == "trial", 60, "the trial window")
+        wait_for(lambda: self.journal("boost vCPU 1"), 60, "the trial window")
 
     def test_real_time_threads_are_not_throttled(self):
         self.over("/proc/sys/kernel/sched_rt_runtime_us", "-1\n")

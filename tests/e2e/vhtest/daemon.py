@@ -2,13 +2,12 @@
 """Runs vhintd for guests of a test, and asks it things through vhintctl."""
 import json
 import os
-import socket
 import struct
 import subprocess
 
 from . import process
 from .guest import BUILD, INJECTOR
-from .process import Failure, Process, format_cpus, tail, wait_for
+from .process import Failure, Process, format_cpus, is_listening, tail, wait_for
 
 # Where vhintd and vhintctl come from: another build than the guest's programs for a run under sanitizers.
 HOST_BUILD = os.path.realpath(os.environ.get("VH_HOST_BUILD", BUILD))
@@ -106,8 +105,7 @@ class Daemon:
     def _answers(self):
         if not self.process.alive():
             raise Failure(f"vhintd ended with {self.process.popen.returncode}")
-        with socket.socket(socket.AF_UNIX) as client:
-            return client.connect_ex(self.control) == 0
+        return is_listening(self.control)
 
     def applied(self):
         """How many of the former states that it keeps say that something is to be put back."""

@@ -130,8 +130,8 @@ def tail(path, lines=60):
 
 
 def wait_for(condition, deadline, what):
-    """Calls condition until it returns something true, which is returned; fails after `deadline` seconds. To look takes half
-    of the time at most: what is waited for needs the CPU, too."""
+    """Calls condition until it returns something true, which is returned; fails after `deadline` seconds. A look that takes
+    long is not taken at once again: what is waited for needs the CPU, too."""
     end = time.monotonic() + deadline * SLOWNESS
     while True:
         begin = time.monotonic()
@@ -141,7 +141,7 @@ def wait_for(condition, deadline, what):
         now = time.monotonic()
         if now > end:
             raise Failure(f"not within {deadline * SLOWNESS:g} s: {what}")
-        time.sleep(max(0.005, now - begin))
+        time.sleep(min(0.1, max(0.005, now - begin)))
 
 
 def stays(condition, seconds, what):
@@ -151,6 +151,12 @@ def stays(condition, seconds, what):
         if not condition():
             raise Failure(f"did not stay so for {seconds:g} s: {what}")
         time.sleep(0.02)
+
+
+def is_listening(path):
+    """Whether a UNIX socket is there that somebody listens at; he is told nothing."""
+    with open("/proc/net/unix") as file:
+        return any(line.endswith(f" {path}\n") and line.split()[3] == "00010000" for line in file)
 
 
 def parse_cpus(text):
