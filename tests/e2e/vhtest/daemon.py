@@ -7,7 +7,7 @@ import subprocess
 
 from . import process
 from .guest import BUILD, INJECTOR
-from .process import Failure, Process, format_cpus, is_listening, tail, wait_for
+from .process import Failure, Process, format_cpus, tail, wait_for
 
 # Where vhintd and vhintctl come from: another build than the guest's programs for a run under sanitizers.
 HOST_BUILD = os.path.realpath(os.environ.get("VH_HOST_BUILD", BUILD))
@@ -48,6 +48,7 @@ class Daemon:
         self.control = self.path("control")
         self.config = self.path("vhint.conf")
         self.log = self.path("vhintd.log")
+        self.log_from = 0  # of the present vhintd's
 
     def path(self, name):
         return os.path.join(self.directory, name)
@@ -91,8 +92,9 @@ class Daemon:
         if self not in process.witnesses:
             process.witnesses.append(self)
         self.write_config()
+        self.log_from = os.path.getsize(self.log) if os.path.exists(self.log) else 0
         self.process = Process(self.prefix + self._mounting() + [self.binary, "--config", self.config], self.log, self.environment)
-        wait_for(self._answers, 15, "vhintd answers on its control socket")
+        wait_for(self._serves, 15, "vhintd answers on its control socket")
         if wait:
             for name in self.guests:
                 self.wait_ready(name)
@@ -102,10 +104,15 @@ class Daemon:
         argv = [word for path, file in self.mounts.items() for word in (file, path)]
         return ["unshare", "--mount", "--propagation", "private", "sh", "-c", MOUNT, "sh", *argv, "--"] if argv else []
 
-    def _answers(self):
+    def _serves(self):
         if not self.process.alive():
             raise Failure(f"vhintd ended with {self.process.popen.returncode}")
-        return is_listening(self.control)
+        return self.answers()
+
+    def answers(self):
+        with open(self.log) as file:
+            file.seek(self.log_from)
+            return "vhintd: ready" in file.read()
 
     def applied(self):
         """How many of the former states that it keeps say that something is to be put back."""

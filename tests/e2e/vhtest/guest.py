@@ -29,20 +29,25 @@ class Panic(Failure):
     """The guest's kernel, not the system under test."""
 
 
+SEGMENTATION_FAULT = "exit status 139"  # of busybox
+
+
 def migrates_live(test):
     """Of a test whose guests do: begins it anew where a copy was torn.
 
     Under TCG (QEMU 7.2) a vCPU whose thread the host preempts just after it has found a page noted as written takes it for
     noted from then on, though the migration has begun to look anew meanwhile. Of what it writes there nothing arrives, and the
-    kernel that goes on with such a copy dies, the sooner the busier the host is."""
+    kernel, or a process, that goes on with such a copy dies, the sooner the busier the host is."""
     @functools.wraps(test)
     def whole(self):
         for _ in range(3):
             try:
                 return test(self)
-            except Failure:
+            except Failure as failure:
                 guests = [witness for witness in process.witnesses if isinstance(witness, Guest)]
-                if "kvm" in accelerator() or not any(guest.says(rb"BUG: |Oops: |Kernel panic") for guest in guests):
+                torn = SEGMENTATION_FAULT in str(failure) or \
+                    any(guest.says(rb"BUG: |Oops: |Kernel panic") for guest in guests)
+                if "kvm" in accelerator() or not torn:
                     raise
                 self.doCleanups()
                 self.setUp()

@@ -153,12 +153,6 @@ def stays(condition, seconds, what):
         time.sleep(0.02)
 
 
-def is_listening(path):
-    """Whether a UNIX socket is there that somebody listens at; he is told nothing."""
-    with open("/proc/net/unix") as file:
-        return any(line.endswith(f" {path}\n") and line.split()[3] == "00010000" for line in file)
-
-
 def parse_cpus(text):
     """A set from the list format of cpuset(7): "0-2,5"."""
     cpus = set()
