@@ -359,8 +359,9 @@ static void test_boost_for_ever(struct fixture *f, G_GNUC_UNUSED gconstpointer d
         was = f->boosted;
         last = now;
     }
-    /* Each hold of 0.6 s has a rest of 0.2 s, two of which are over; a busy machine makes the holds longer. */
-    g_assert_cmpint(last - start - boosted, >=, 400000);
+    /* Each hold of 0.6 s has a rest of 0.2 s, two of which are over. What passes on a busy machine until the end
+     * of a hold is seen here counts for the hold. */
+    g_assert_cmpint(last - start - boosted, >=, 200000);
     g_atomic_int_set(&spinning, 0);
     g_thread_join(thread);
 }

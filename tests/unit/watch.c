@@ -97,7 +97,7 @@ static void test_slow(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
         g_autofree char *line = g_strdup_printf("{\"n\":%u,\"p\":\"%s\"}", n, padding);
         vh_watch_line(f->watch, line, strlen(line));
     }
-    g_assert_cmpint(g_get_monotonic_time() - start, <, 5 * G_USEC_PER_SEC);
+    g_assert_cmpint(g_get_monotonic_time() - start, <, 60 * G_USEC_PER_SEC); /* and not for ever */
     unsigned next = read_numbers(f, 0, &dropped);
     g_assert_cmpuint(next, ==, n);
     g_assert_cmpuint(dropped, >, 19000);
