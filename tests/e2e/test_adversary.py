@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import subprocess
-import threading
 import time
 import unittest
 
@@ -41,28 +40,6 @@ boost-budget = {budget}
 trial-window = {window}s
 """
 BUSY = "exec taskset -c 1 dd if=/dev/zero of=/dev/null bs=1"
-
-
-class Samples:
-    """What `look` returns again and again, as long as this is entered."""
-
-    def __init__(self, look):
-        self.look = look
-        self.taken = []
-        self.over = threading.Event()
-        self.sampler = threading.Thread(target=self._sample, daemon=True)
-
-    def _sample(self):
-        while not self.over.wait(0.003):
-            self.taken.append(self.look())
-
-    def __enter__(self):
-        self.sampler.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        self.sampler.join()
 
 
 class Adversary(unittest.TestCase):
@@ -153,7 +130,7 @@ class Adversary(unittest.TestCase):
         self.ask()
         wait_for(self.boosted, 10, "the first boost")
         hints, cpu, begin = self.daemon.program("quarrel")["hints"], self.cpu_seconds(), time.monotonic()
-        with Samples(self.look) as samples:
+        with vhtest.Samples(self.look, 0.003) as samples:
             for number in itertools.count():
                 self.serve_other(other, number % other.cpus)
                 if time.monotonic() > begin + SECONDS:
@@ -168,7 +145,7 @@ class Adversary(unittest.TestCase):
         self.serve(contradicts="false", budget="20%")
         self.ask()
         wait_for(self.boosted, 10, "the first boost")
-        with Samples(self.look) as samples:
+        with vhtest.Samples(self.look, 0.003) as samples:
             time.sleep(SECONDS)
         self.check_boosts(samples.taken, 0.2)
         self.check_why()

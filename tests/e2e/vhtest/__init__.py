@@ -3,10 +3,10 @@
 from .agent import Command, Result
 from .daemon import HOST_BUILD, Daemon
 from .guest import BUILD, KERNEL, SPARSE_APIC_IDS, TOP, Guest, accelerator, build_image, migrates_live
-from .process import (SLOWNESS, Failure, Masks, Process, format_cpus, parse_cpus, stays, tail, temporary_directory,
-                      thread_cpus, wait_for, witnesses)
+from .process import (SLOWNESS, Failure, Masks, Process, Samples, format_cpus, parse_cpus, stays, tail,
+                      temporary_directory, thread_cpus, wait_for, witnesses)
 from .qmp import Qmp
 
 __all__ = ["BUILD", "Command", "Daemon", "Failure", "Guest", "HOST_BUILD", "KERNEL", "Masks", "Process", "Qmp",
-           "Result", "SLOWNESS", "SPARSE_APIC_IDS", "TOP", "accelerator", "build_image", "format_cpus", "migrates_live",
-           "parse_cpus", "stays", "tail", "temporary_directory", "thread_cpus", "wait_for", "witnesses"]
+           "Result", "SLOWNESS", "SPARSE_APIC_IDS", "Samples", "TOP", "accelerator", "build_image", "format_cpus",
+           "migrates_live", "parse_cpus", "stays", "tail", "temporary_directory", "thread_cpus", "wait_for", "witnesses"]

@@ -186,20 +186,19 @@ def thread_cpus(tid):
     return set()
 
 
-class Masks:
-    """Every mask that a thread has had while this is entered, as often as there is time to look."""
+class Samples:
+    """What `look` returned, each time it was called while this is entered: `pause` seconds after the last, or at once."""
 
-    def __init__(self, thread):
-        self.thread = thread
-        self.seen = set()
-        self.looks = 0
+    def __init__(self, look, pause=0.0):
+        self.look = look
+        self.pause = pause
+        self.taken = []
         self.over = threading.Event()
         self.sampler = threading.Thread(target=self._sample, daemon=True)
 
     def _sample(self):
-        while not self.over.is_set():
-            self.seen.add(frozenset(thread_cpus(self.thread)))
-            self.looks += 1
+        while not (self.over.wait(self.pause) if self.pause else self.over.is_set()):
+            self.taken.append(self.look())
 
     def __enter__(self):
         self.sampler.start()
@@ -208,3 +207,14 @@ class Masks:
     def __exit__(self, *_):
         self.over.set()
         self.sampler.join()
+
+
+class Masks(Samples):
+    """Every mask that a thread has had while this is entered, as often as there is time to look."""
+
+    def __init__(self, thread):
+        super().__init__(lambda: frozenset(thread_cpus(thread)))
+
+    @property
+    def seen(self):
+        return set(self.taken)
