@@ -37,9 +37,9 @@ class Affinity(unittest.TestCase):
         records = next(iter(self.channel.snapshot().values()))
         return {hint.pid: hint.mask for hint in map(channel.Affinity, records)}
 
-    def churn(self):
+    def churn(self, seconds):
         self.guest.run("touch /tmp/churn")
-        return self.guest.start_command("exec churn 150 6 >/tmp/churn")
+        return self.guest.start_command(f"exec churn 150 {seconds} >/tmp/churn")
 
     def lost(self):
         return self.channel.programs()["affinity"].lost
@@ -91,7 +91,7 @@ class Affinity(unittest.TestCase):
     def test_churn(self):
         """Hundreds of tasks: the hints alone, a snapshot and /proc must say the same."""
         self.load()
-        churn = self.churn()
+        churn = self.churn(2)
         frames = []
         while not self.holding():
             frames += self.channel.drain(0.1)
@@ -107,7 +107,7 @@ class Affinity(unittest.TestCase):
 
     def test_loaded_amid_churn(self):
         """A walk that meets changing tasks, and a replacement."""
-        churn = self.churn()
+        churn = self.churn(4)
         vhtest.wait_for(lambda: len(walk(self.guest)) > 100, 30, "a hundred narrowed tasks")
         first = self.load()
         second = self.load(replace=True)

@@ -102,8 +102,6 @@ class Daemon(Faults):
 class Injector(Faults):
     """The injector dies in a guest that goes on."""
 
-    sanitized = True
-
     @classmethod
     def setUpClass(cls):
         cls.guest = cls.enterClassContext(vhtest.Guest(smp=vhtest.SPARSE_APIC_IDS))

@@ -11,6 +11,8 @@ from vhtest.fake_guest import FakeGuest
 
 
 class Hostile(unittest.TestCase):
+    sanitized = True
+
     def setUp(self):
         if len(os.sched_getaffinity(0)) < 2:
             self.skipTest("this host has one CPU: pinned and floating look alike")

@@ -107,7 +107,7 @@ class Append(unittest.TestCase):
 
 
 class Boot(unittest.TestCase):
-    every_kernel = True
+    every_kernel = "all"
 
     @classmethod
     def setUpClass(cls):

@@ -307,10 +307,13 @@ class Many(Case):
     def test_eight_guests(self):
         with LibvirtDaemon(self.libvirt) as daemon:
             guests = [self.enterContext(Domain(self.libvirt, name=f"g{i}", memory=160)) for i in range(8)]
+            garbage = self.libvirt.path("garbage")
+            with open(garbage, "w") as file:
+                file.write("<domain>garbage\n")
             storm = vhtest.Process(
-                ["sh", "-c", 'i=0; while [ $i -lt 1000 ]; do i=$((i + 1)); echo "<domain>garbage" | '
-                 'VHINT_HOOK_SOCKET="$1" "$0" nobody start begin - || exit 1; done', HOOK,
-                 self.libvirt.path("run/vhint/hook")], self.libvirt.path("storm.log"))
+                ["sh", "-c", 'i=0; while [ $i -lt 1000 ]; do i=$((i + 1)); '
+                 'VHINT_HOOK_SOCKET="$1" "$0" nobody start begin - <"$2" || exit 1; done', HOOK,
+                 self.libvirt.path("run/vhint/hook"), garbage], self.libvirt.path("storm.log"))
             for guest in guests:
                 daemon.wait_ready(guest.name, timeout=120)
             for guest in guests:
@@ -319,9 +322,9 @@ class Many(Case):
             wait_for(lambda: sum(len(g.host_cpus(0)) == 1 for g in guests) >= min(len(self.all) - 1, 8) or
                      len(self.all) == 1, 20, "guests are pinned")
             self.assertEqual(storm.popen.wait(120), 0)
-            garbage = subprocess.run(["sh", "-c", 'head -c 1048576 /dev/urandom | VHINT_HOOK_SOCKET="$1" "$0" nobody start begin -',
+            random = subprocess.run(["sh", "-c", 'head -c 1048576 /dev/urandom | VHINT_HOOK_SOCKET="$1" "$0" nobody start begin -',
                                       HOOK, self.libvirt.path("run/vhint/hook")], capture_output=True, timeout=60)
-            self.assertEqual((garbage.returncode, garbage.stdout, garbage.stderr), (0, b"", b""))
+            self.assertEqual((random.returncode, random.stdout, random.stderr), (0, b"", b""))
             self.assertEqual(daemon.names(), [f"g{i}" for i in range(8)])
             for guest in guests:
                 guest.destroy()

@@ -205,12 +205,12 @@ class Descriptors(unittest.TestCase):
         self.assertTrue(daemon.guest("late")["connected"])
 
     def test_ten_thousand(self):
-        """As many threads as 500 guests of 20 vCPUs have."""
+        """As many threads as 100 guests of 100 vCPUs have."""
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         if hard < 12000:
             self.skipTest(f"the limit of open files is {hard} here")
         fleet = subprocess.Popen([os.path.join(vhtest.BUILD, "tests/bench/fleet-guests"), directory := vhtest.temporary_directory(),
-                                  "500", "20"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                                  "100", "100"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.addCleanup(lambda: (fleet.stdin.close(), fleet.wait(), fleet.stdout.close()))
 
         def ask(line):
@@ -220,11 +220,11 @@ class Descriptors(unittest.TestCase):
         daemon = vhtest.Daemon()
         self.addCleanup(daemon.close)
         daemon.sections = "".join(f"[guest fleet-{i}]\nqmp={directory}/{i}.qmp\nchannel={directory}/{i}.channel\n"
-                                  "overcommit=yes\nprograms=affinity\nactions=pin,group\n" for i in range(500))
+                                  "overcommit=yes\nprograms=affinity\nactions=pin,group\n" for i in range(100))
         for end in (lambda: None, daemon.kill):
             end()
             daemon.start(wait=False)
-            self.assertTrue(ask("adopted 500").strip())
+            self.assertTrue(ask("adopted 100").strip())
             wait_for(lambda: len(os.listdir(f"/proc/{daemon.process.pid}/fd")) > 10000, 30, "it holds that many descriptors")
             self.assertEqual(daemon.call("guests").returncode, 0)
         daemon.stop()

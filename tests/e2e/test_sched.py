@@ -15,7 +15,7 @@ URGENT = "exec cyclic {cpu} fifo:10 100000 0"
 
 
 class Sched(unittest.TestCase):
-    every_kernel = True
+    every_kernel = "all"
 
     @classmethod
     def setUpClass(cls):

@@ -104,6 +104,8 @@ class Upgrade(Steps):
 class Successor(Steps):
     """With guests that are none, which may keep silent."""
 
+    sanitized = True
+
     def setUp(self):
         if len(vhtest.thread_cpus("self")) < 2:
             self.skipTest("this host has one CPU: pinned and floating look alike")

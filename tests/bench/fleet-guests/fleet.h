@@ -14,7 +14,7 @@
 #include "msg.h"
 
 #define FLEET_VCPUS 2 /* of each guest, unless told otherwise */
-#define FLEET_VCPUS_MAX 64u
+#define FLEET_VCPUS_MAX 128u
 #define FLEET_FACTS 4      /* tasks that a quiet guest has bound to its CPU 0 */
 #define FLEET_KEYS 64u     /* tasks that hints speak of */
 #define FLEET_BATCH 448u   /* hints in a frame: an odd number of rounds, so that each ends elsewhere */

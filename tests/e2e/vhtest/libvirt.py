@@ -35,14 +35,14 @@ mount --bind "$1" /var/cache
 [ ! -d /sys/fs/cgroup/cpuset ] || umount /sys/fs/cgroup/unified 2>/dev/null || :
 echo ready
 cat >/dev/null
-mine=$(readlink /proc/$$/ns/mnt)
+mine=$(readlink /proc/$$/ns/mnt | sed 's/[][]/\\&/g')
 left=1 tries=0
 while [ -n "$left" ] && [ $tries -lt 100 ]; do
     left= tries=$((tries + 1))
-    for p in /proc/[0-9]*; do
-        [ "${p#/proc/}" != $$ ] && [ "$(readlink $p/ns/mnt 2>/dev/null)" = "$mine" ] || continue
+    for p in $(find /proc/[0-9]*/ns/mnt -maxdepth 0 -lname "$mine" 2>/dev/null | cut -d / -f 1-3); do
+        [ "${p#/proc/}" != $$ ] || continue
+        kill -9 "${p#/proc/}" 2>/dev/null || continue # it was find, or cut
         grep -q '^State:.Z' $p/status 2>/dev/null || left=1
-        kill -9 "${p#/proc/}" 2>/dev/null || :
     done
     [ -z "$left" ] || sleep 0.05
 done

@@ -131,7 +131,7 @@ def tail(path, lines=60):
 
 def wait_for(condition, deadline, what):
     """Calls condition until it returns something true, which is returned; fails after `deadline` seconds. A look that takes
-    long is not taken at once again: what is waited for needs the CPU, too."""
+    long is not soon taken again: what is waited for needs the CPU, too."""
     end = time.monotonic() + deadline * SLOWNESS
     while True:
         begin = time.monotonic()
@@ -141,7 +141,7 @@ def wait_for(condition, deadline, what):
         now = time.monotonic()
         if now > end:
             raise Failure(f"not within {deadline * SLOWNESS:g} s: {what}")
-        time.sleep(min(0.1, max(0.005, now - begin)))
+        time.sleep(min(0.1, max(0.005, 3 * (now - begin))))
 
 
 def stays(condition, seconds, what):
