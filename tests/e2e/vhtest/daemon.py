@@ -4,8 +4,9 @@ import json
 import os
 import struct
 import subprocess
+import threading
 
-from . import process
+from . import ctl, process
 from .guest import BUILD, INJECTOR
 from .process import Failure, Process, format_cpus, tail, wait_for
 
@@ -13,7 +14,6 @@ from .process import Failure, Process, format_cpus, tail, wait_for
 HOST_BUILD = os.path.realpath(os.environ.get("VH_HOST_BUILD", BUILD))
 VHINTD = os.path.join(HOST_BUILD, "host/vhintd")
 VHINTCTL = os.path.join(HOST_BUILD, "host/vhintctl")
-ASKING = os.path.join(BUILD, "host/vhintctl")  # again and again, which takes long under sanitizers
 
 ENVIRONMENT = dict(os.environ, ASAN_OPTIONS="abort_on_error=1", UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1")
 
@@ -148,14 +148,17 @@ class Daemon:
 
     # vhintctl
 
-    def call(self, *args, json_output=False, binary=VHINTCTL):
+    def call(self, *args, json_output=False):
         """Runs vhintctl to its end, whatever its exit status."""
-        argv = [binary, "--socket", self.control] + (["--json"] if json_output else []) + [str(a) for a in args]
+        argv = [VHINTCTL, "--socket", self.control] + (["--json"] if json_output else []) + [str(a) for a in args]
         return subprocess.run(argv, capture_output=True, text=True, timeout=60 * process.SLOWNESS, env=ENVIRONMENT)
 
     def ctl(self, *args):
         """vhintctl --json; what it printed, parsed (None when nothing). Fails with its message when it fails."""
-        result = self.call(*args, json_output=True, binary=ASKING)
+        if threading.current_thread() is threading.main_thread():
+            result = ctl.run(["--socket", self.control, "--json", *map(str, args)])
+        else:
+            result = self.call(*args, json_output=True)
         if result.returncode:
             raise Failure(f"vhintctl {' '.join(map(str, args))}: exit status {result.returncode}: {result.stderr}")
         return json.loads(result.stdout) if result.stdout.strip() else None

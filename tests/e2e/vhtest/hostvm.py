@@ -16,7 +16,7 @@ import sysconfig
 import unittest
 import zipfile
 
-from . import process
+from . import ctl, process
 from .daemon import VHINTCTL, VHINTD
 from .guest import BUILD, KERNEL, TOP, Guest, accelerator, build_image
 from .process import Failure
@@ -73,6 +73,7 @@ def _files():
     extensions = [module.__file__ for module in sys.modules.values()
                   if (getattr(module, "__file__", None) or "").startswith(LIBRARY) and module.__file__.endswith(".so")]
     files = {VHINTD: f"{THERE}/build/host/vhintd", VHINTCTL: f"{THERE}/build/host/vhintctl",
+             ctl.SERVER: f"{THERE}/build/tests/e2e/vhintctl-server",
              os.path.realpath(sys.executable): "/usr/bin/python3"}
     files |= {path: f"/usr/lib/python{sysconfig.get_python_version()}/lib-dynload/{os.path.basename(path)}"
               for path in extensions}
