@@ -8,8 +8,8 @@ import time
 import unittest
 
 import vhtest
-from test_programs import compile_bpf
 from vhtest import wait_for
+from vhtest.bpf import compile_bpf
 from vhtest.fake_guest import FakeGuest
 
 HERE = os.path.dirname(os.path.realpath(__file__))

@@ -7,8 +7,8 @@ import time
 import unittest
 
 import vhtest
-from test_programs import compile_bpf
 from vhtest import channel, wait_for
+from vhtest.bpf import compile_bpf
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 AFFINITY = os.path.join(vhtest.BUILD, "guest-bpf/affinity.bpf.o")

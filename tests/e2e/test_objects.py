@@ -7,7 +7,9 @@ import subprocess
 import unittest
 
 import vhtest
-from test_programs import HERE, compile_bpf
+from vhtest.bpf import compile_bpf
+
+HERE = os.path.dirname(os.path.realpath(__file__))
 
 HOOKLESS = """
 #include <linux/bpf.h>

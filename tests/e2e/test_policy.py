@@ -6,8 +6,8 @@ import time
 import unittest
 
 import vhtest
-from test_programs import compile_bpf
 from vhtest import stays, wait_for
+from vhtest.bpf import compile_bpf
 
 DEFAULT = ("on affinity, when cpus == 1, do pin mask", "built-in 00-affinity.conf", 6)
 HERE = os.path.dirname(os.path.realpath(__file__))

@@ -1,25 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Programs the daemon has never seen: injected, decoded, replaced, kept, refused with a reason."""
 import os
-import platform
 import re
 import subprocess
 import unittest
 
 import vhtest
 from vhtest import wait_for
+from vhtest.bpf import compile_bpf
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 OBJECT_MAX = 16 << 20
 PROGRAMS_MAX = 32
-
-
-def compile_bpf(source, target, *arguments):
-    include = [os.path.join(vhtest.TOP, "guest-bpf"), os.path.join(vhtest.TOP, "protocol"),
-               f"/usr/include/{platform.machine()}-linux-gnu"]
-    subprocess.run(["clang", "-target", "bpf", "-mcpu=v2", "-g", "-O2", *(f"-I{path}" for path in include), *arguments,
-                    "-c", source, "-o", target], check=True)
-    return target
 
 
 class Programs(unittest.TestCase):

@@ -10,10 +10,10 @@ from . import ctl, process
 from .guest import BUILD, INJECTOR
 from .process import Failure, Process, format_cpus, tail, wait_for
 
-# Where vhintd and vhintctl come from: another build than the guest's programs for a run under sanitizers.
+# Where vhintd comes from: another build than all else for a run under sanitizers.
 HOST_BUILD = os.path.realpath(os.environ.get("VH_HOST_BUILD", BUILD))
 VHINTD = os.path.join(HOST_BUILD, "host/vhintd")
-VHINTCTL = os.path.join(HOST_BUILD, "host/vhintctl")
+VHINTCTL = os.path.join(BUILD, "host/vhintctl")
 
 ENVIRONMENT = dict(os.environ, ASAN_OPTIONS="abort_on_error=1", UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1")
 
