@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The guest image itself: reproducible, and a machine in which commands run."""
 import os
+import shutil
 import subprocess
 import unittest
 
@@ -50,9 +51,13 @@ class Build(unittest.TestCase):
 class Append(unittest.TestCase):
     """images/append, to the initrd of an image without an injector."""
 
+    @classmethod
+    def setUpClass(cls):
+        cls.built = vhtest.build_image(out=os.path.join(vhtest.temporary_directory(), "image"), injector=False)
+
     def setUp(self):
         self.directory = vhtest.temporary_directory()
-        self.image = vhtest.build_image(out=os.path.join(self.directory, "image"), injector=False)
+        self.image = shutil.copytree(self.built, os.path.join(self.directory, "image"))
         self.initrd = os.path.join(self.image, "initrd")
 
     def append(self, *args):

@@ -178,7 +178,7 @@ do = pin cpu
         """A flood is acted upon in the end, and the last mask counts."""
         self.write("10.conf", "[guest guest]\nmax-hints = 20/s\n")
         task = self.sleeper(1)
-        self.guest.run(f"for i in $(seq 200); do taskset -cp 2 {task.pid}; taskset -cp 3 {task.pid}; done >/dev/null")
+        self.guest.run(f"for i in $(seq 60); do taskset -cp 2 {task.pid}; taskset -cp 3 {task.pid}; done >/dev/null")
         self.wait_pinned(3)
 
     def test_floating_ones_keep_off_the_anchored_core(self):

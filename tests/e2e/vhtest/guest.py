@@ -22,8 +22,8 @@ INJECTOR = os.path.join(BUILD, "injector/vhint-injector")
 SPARSE_APIC_IDS = "6,sockets=3,cores=3,maxcpus=9"
 
 # Without no_timer_check a kernel on a starved host takes late timer interrupts for a broken timer; without tsc=reliable it asks
-# the HPET what time it is, of which each answer costs as much as a system call.
-CMDLINE = "console=ttyS0 quiet panic=0 no_timer_check tsc=reliable"
+# the HPET what time it is, of which each answer costs as much as a system call. The last two save a fifth of a boot.
+CMDLINE = "console=ttyS0 quiet panic=0 no_timer_check tsc=reliable cryptomgr.notests lpj=8000000"
 
 
 class Panic(Failure):
