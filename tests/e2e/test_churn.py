@@ -19,13 +19,22 @@ class Affinity(unittest.TestCase):
     every_kernel = True
     maxDiff = None
 
+    @classmethod
+    def setUpClass(cls):
+        cls.guest = cls.enterClassContext(vhtest.Guest())
+        with open(OBJECT, "rb") as file:
+            cls.object = file.read()
+
     def setUp(self):
-        self.guest = self.enterContext(vhtest.Guest())
         self.channel = channel.Channel(self.guest.channel_path)
         self.addCleanup(self.channel.close)
-        self.channel.start()
-        with open(OBJECT, "rb") as file:
-            self.object = file.read()
+        for program in self.channel.start():
+            self.channel.unload(program)
+
+    def start(self, command):
+        task = self.guest.start_command(f"exec {command}")
+        self.addCleanup(lambda: task.result or task.kill())
+        return task
 
     def load(self, replace=False):
         answer = self.channel.load("affinity", self.object, replace=replace)
@@ -38,8 +47,8 @@ class Affinity(unittest.TestCase):
         return {hint.pid: hint.mask for hint in map(channel.Affinity, records)}
 
     def churn(self, seconds):
-        self.guest.run("touch /tmp/churn")
-        return self.guest.start_command(f"exec churn 150 {seconds} >/tmp/churn")
+        self.guest.run("true >/tmp/churn")
+        return self.start(f"churn 100 {seconds} >/tmp/churn")
 
     def lost(self):
         return self.channel.programs()["affinity"].lost
@@ -48,7 +57,7 @@ class Affinity(unittest.TestCase):
         return "holding" in self.guest.output("cat /tmp/churn")
 
     def test_tasks_older_than_the_program(self):
-        sleepers = [self.guest.start_command(f"exec taskset {mask} sleep 1000") for mask in ("1", "6", "f")]
+        sleepers = [self.start(f"taskset {mask} sleep 1000") for mask in ("1", "6", "f")]
         vhtest.wait_for(lambda: len(walk(self.guest)) == 2, 5, "two narrowed tasks")
         self.load()
         expected = {sleepers[0].pid: 1, sleepers[1].pid: 6}
@@ -58,7 +67,7 @@ class Affinity(unittest.TestCase):
 
     def test_only_what_happened(self):
         self.load()
-        task = self.guest.start_command("exec sleep 1000")
+        task = self.start("sleep 1000")
         vhtest.wait_for(lambda: self.guest.output(f"cat /proc/{task.pid}/comm") == "sleep", 5, "the task has its name")
         self.channel.drain()
         self.guest.run(f"taskset -p 2 {task.pid}")
@@ -77,8 +86,9 @@ class Affinity(unittest.TestCase):
 
     def test_cpuset_moves(self):
         self.load()
-        task = self.guest.start_command("exec sleep 1000")
+        task = self.start("sleep 1000")
         directory = self.guest.output("test -d /run/cpuset && echo /run/cpuset || echo /sys/fs/cgroup")
+        self.addCleanup(lambda: self.guest.run(f"rmdir {directory}/a"))
         self.guest.run(f"mkdir {directory}/a && cd {directory}/a && echo 1-2 >cpuset.cpus && "
                        "(test ! -e cpuset.mems || echo 0 >cpuset.mems)")
         self.guest.run(f"echo {task.pid} >{directory}/a/cgroup.procs")
