@@ -413,3 +413,4 @@ class LibvirtDaemon(Daemon):
     def wait_ready(self, guest="guest", timeout=60):
         wait_for(lambda: guest in self.names(), 20, f"vhintd knows {guest}")
         super().wait_ready(guest, timeout)
+        wait_for(lambda: self.guest(guest)["vcpus"], 10, f"libvirt has told vhintd the vCPUs of {guest}")

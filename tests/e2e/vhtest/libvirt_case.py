@@ -15,10 +15,12 @@ def pin(guest, cpu=0):
 
 
 class Case(unittest.TestCase):
-    """`machines`: those that need not boot in each test, as arguments of Domain. `domain`: see running()."""
+    """`machines`: those that need not boot in each test, as arguments of Domain. `common`: those of the one
+    that running() gives."""
     hook = True
     controllers = ()
     machines = ()
+    common = {}
     domain = None
 
     @classmethod
@@ -35,7 +37,7 @@ class Case(unittest.TestCase):
         of them do. Who leaves it other than it was found fails, and the next test has another."""
         cls = type(self)
         if not cls.domain:
-            cls.domain = Domain(self.libvirt).__enter__()
+            cls.domain = Domain(self.libvirt, **self.common).__enter__()
             cls.addClassCleanup(Guest.stop, cls.domain)  # QEMU ends with its libvirtd
         domain = cls.domain
         try:
