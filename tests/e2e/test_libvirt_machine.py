@@ -16,15 +16,14 @@ FORGOTTEN = 1  # s, from a guest's first word where it has migrated to, until it
 
 class Machine(Case):
     """What libvirt can do to a machine."""
-    machines = ({}, {"cpus": 1, "maxcpus": 3, "iothreads": 1})
+    machines = ({},)
+    common = {"fresh": True,  # libvirt resumes it itself
+              "maxcpus": 3, "iothreads": 1, "memory": 256, "extra": "<currentMemory unit='MiB'>192</currentMemory>",
+              "devices": "<memballoon model='virtio'/>"}
 
-    def setUp(self):
-        super().setUp()
-        self.daemon = self.enterContext(LibvirtDaemon(self.libvirt))
-
-    def test_suspend_save_rename(self):
-        with Domain(self.libvirt, fresh=True) as guest:  # libvirt resumes it itself
-            self.daemon.wait_ready()
+    def test_suspend_save(self):
+        with self.running() as guest, LibvirtDaemon(self.libvirt) as daemon:
+            daemon.wait_ready()
             pin(guest)
             self.assert_pinned(guest)
             self.libvirt.virsh("suspend", guest.uuid)
@@ -32,23 +31,18 @@ class Machine(Case):
             self.libvirt.virsh("resume", guest.uuid)
             self.assertEqual(len(guest.host_cpus(0)), 1)
             self.libvirt.virsh("managedsave", guest.uuid)
-            self.daemon.wait_known()
+            daemon.wait_known()
             self.libvirt.virsh("start", guest.uuid)
             guest.attach(wait=False)
-            self.daemon.wait_ready()
+            daemon.wait_ready()
             self.assertEqual(guest.output("pidof sleep") != "", True)  # the very same guest, its task still bound
             self.assert_pinned(guest)
             # libvirt has kept the pins with the guest: they are still known for ours.
-            self.assertNotIn("somebody else", str(self.daemon.ctl("status", "guest")))
-            guest.destroy()
-            self.libvirt.virsh("domrename", guest.name, "renamed")
-            guest.name = "renamed"
-            guest.start()
-            self.daemon.wait_ready("renamed")
+            self.assertNotIn("somebody else", str(daemon.ctl("status", "guest")))
 
     def test_reboot(self):
-        with Domain(self.libvirt) as guest:
-            self.daemon.wait_ready()
+        with self.running() as guest, LibvirtDaemon(self.libvirt) as daemon:
+            daemon.wait_ready()
             pin(guest)
             self.assert_pinned(guest)
             for _ in range(4):  # see Guest.reset
@@ -60,29 +54,29 @@ class Machine(Case):
                     break
                 except vhtest.Failure:
                     continue
-            self.daemon.wait_ready()
+            daemon.wait_ready()
             pin(guest, 1)
             self.assert_pinned(guest, 1)
 
     def test_vcpus_come_and_go(self):
-        with Domain(self.libvirt, cpus=1, maxcpus=3, iothreads=1) as guest:
-            self.daemon.wait_ready()
-            self.assertEqual(self.daemon.guest()["vcpus"], 1)
-            self.libvirt.virsh("setvcpus", guest.uuid, 2, "--live")
+        with self.running() as guest, LibvirtDaemon(self.libvirt) as daemon:
+            daemon.wait_ready()
+            self.assertEqual(daemon.guest()["vcpus"], 2)
+            self.libvirt.virsh("setvcpus", guest.uuid, 3, "--live")
 
-            def both_online():
+            def all_online():
                 # The guest's kernel makes the CPU's directory when it gets to it; nobody in there switches it on.
                 guest.run("for c in /sys/devices/system/cpu/cpu[0-9]*; do [ -e $c/online ] && echo 1 >$c/online; "
                           "done; true")
-                return guest.output("nproc") == "2"
-            wait_for(both_online, 10, "the guest has two CPUs")
-            wait_for(lambda: self.daemon.guest()["vcpus"] == 2, 5, "vhintd knows two vCPUs")
+                return guest.output("nproc") == "3"
+            wait_for(all_online, 10, "the guest has three CPUs")
+            wait_for(lambda: daemon.guest()["vcpus"] == 3, 5, "vhintd knows three vCPUs")
             guest.forget()
-            task = pin(guest, 1)
-            self.assert_pinned(guest, 1)
-            guest.run("echo 0 >/sys/devices/system/cpu/cpu1/online")
+            task = pin(guest, 2)
+            self.assert_pinned(guest, 2)
+            guest.run("echo 0 >/sys/devices/system/cpu/cpu2/online")
             self.assert_floats(guest, 0)
-            guest.run("echo 1 >/sys/devices/system/cpu/cpu1/online")
+            guest.run("echo 1 >/sys/devices/system/cpu/cpu2/online")
             task.kill()
 
     def memory(self, guest):
@@ -90,28 +84,29 @@ class Machine(Case):
         facts = dict(line.split(None, 1) for line in self.libvirt.virsh("dommemstat", guest.uuid).splitlines())
         return int(facts["actual"]) >> 10
 
-    def grow(self):
+    def grow(self, daemon, guest="guest"):
         """Tasks bound to one CPU ask for memory; nothing else does."""
-        os.makedirs(self.daemon.path("policy.d"), exist_ok=True)
-        with open(self.daemon.path("policy.d/50-memory.conf"), "w") as file:
+        os.makedirs(daemon.path("policy.d"), exist_ok=True)
+        with open(daemon.path("policy.d/50-memory.conf"), "w") as file:
             file.write("[rule affinity-pin]\nenabled = no\n[rule more]\non = affinity\nwhen = cpus == 1\n"
                        "do = memory\n[guest *]\nmemory-max = 320M\nmemory-step = 64M\n")
-        wait_for(lambda: self.daemon.call("policy", "show", "guest").stdout.find("do memory") > 0, 10, "the policy")
+        wait_for(lambda: daemon.call("policy", "show", guest).stdout.find("do memory") > 0, 10, "the policy")
 
     def test_balloon(self):
-        with Domain(self.libvirt, fresh=True, memory=256, extra="<currentMemory unit='MiB'>192</currentMemory>",
-                    devices="<memballoon model='virtio'/>") as guest:
-            self.daemon.wait_ready()
-            self.grow()
+        with self.running() as guest, LibvirtDaemon(self.libvirt) as daemon:
+            daemon.wait_ready()
+            self.grow(daemon)
             wait_for(lambda: self.memory(guest) == 192, 20, "the guest is small")
             task = pin(guest)
             wait_for(lambda: self.memory(guest) == 256, 20, "libvirt knows of all that it may have")
             task.kill()
-            self.daemon.ctl("release", "guest")
+            daemon.ctl("release", "guest")
             wait_for(lambda: self.memory(guest) == 192, 20, "put back through libvirt")
+            daemon.ctl("resume", "guest")
 
     def test_virtio_mem(self):
-        with Domain(self.libvirt, fresh=True, memory=192, append="memhp_default_state=online_movable",
+        with LibvirtDaemon(self.libvirt, {"grows": {}}) as daemon, \
+                Domain(self.libvirt, name="grows", fresh=True, memory=192, append="memhp_default_state=online_movable",
                     extra="<maxMemory slots='2' unit='MiB'>1024</maxMemory>",
                     cpu="<numa><cell id='0' cpus='0-1' memory='192' unit='MiB'/></numa>",
                     devices="<memballoon model='none'/><memory model='virtio-mem'><target><size unit='MiB'>256</size>"
@@ -120,9 +115,9 @@ class Machine(Case):
             def total():
                 return int(guest.output("awk '/MemTotal/ { print $2 }' /proc/meminfo")) >> 10
 
-            self.daemon.wait_ready()
+            daemon.wait_ready("grows")
             before = total()
-            self.grow()
+            self.grow(daemon, "grows")
             pin(guest)
 
             def requested():
@@ -130,26 +125,24 @@ class Machine(Case):
             wait_for(lambda: requested() == 128, 20, "libvirt knows what is requested")
             self.assertEqual(guest.monitor("query-memory-devices")[0]["data"]["requested-size"], 128 << 20)
             wait_for(lambda: total() >= before + 100, 30, "the guest has it")
-            self.daemon.ctl("release", "guest")
+            daemon.ctl("release", "grows")
             wait_for(lambda: requested() == 0, 20, "put back through libvirt")
             wait_for(lambda: total() <= before + 10, 30, "the guest has given it back")
 
-    def test_destroyed_while_programs_load(self):
-        with Domain(self.libvirt) as guest:
-            for _ in range(3):
-                self.daemon.wait_known("guest")
-                wait_for(lambda: self.daemon.guest()["connected"], 30, "connected")
+    def test_destroyed_while_programs_load_and_renamed(self):
+        guest = Domain(self.libvirt, name="early")
+        with LibvirtDaemon(self.libvirt, {guest.uuid: {}}) as daemon, guest:
+            for last in (False, True):
+                daemon.wait_known("early")
+                wait_for(lambda: daemon.guest("early")["connected"], 30, "connected")
                 guest.destroy()
-                self.daemon.wait_known()
-                guest.start(wait=False)
-            guest.wait_booted()
-            self.daemon.wait_ready()
-            pin(guest)
-            self.assert_pinned(guest)
-
-    def test_channel_of_a_name_that_is_no_name(self):
-        with Domain(self.libvirt, name="web 1 (old)") as guest:
-            self.daemon.wait_ready(guest.uuid)
+                daemon.wait_known()
+                if not last:
+                    guest.start(wait=False)
+            guest.name = "web 1 (old)"  # no name for a channel
+            self.libvirt.virsh("domrename", guest.uuid, guest.name)
+            guest.start()
+            daemon.wait_ready(guest.uuid)
             pin(guest)
             self.assert_pinned(guest)
 

@@ -7,7 +7,11 @@ import copy
 import json
 import os
 import re
+import select
+import shlex
+import socket
 import subprocess
+import time
 import uuid
 from xml.sax.saxutils import quoteattr
 
@@ -59,6 +63,43 @@ def missing():
     return None
 
 
+class Virsh:
+    """A virsh that is asked again and again: to load it and its 45 libraries costs more than what it is asked."""
+    PROMPT = b"virsh # "
+
+    def __init__(self, prefix):
+        # Without a terminal it tells what it reads as one line if that has room.
+        environment = dict(os.environ, TERM="dumb", COLUMNS="100000")
+        self.process = subprocess.Popen([*prefix, "virsh", "-c", "qemu:///system", "-q"], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
+        self._answer()
+
+    def _answer(self):
+        answer, end = b"", time.monotonic() + 90 * process.SLOWNESS
+        while not answer.endswith(self.PROMPT):
+            if not select.select([self.process.stdout], [], [], max(0, end - time.monotonic()))[0]:
+                raise Failure(f"virsh does not answer: {answer}")
+            data = os.read(self.process.stdout.fileno(), 1 << 16)
+            if not data:
+                raise Failure(f"virsh ended: {answer}")
+            answer += data
+        return answer[:-len(self.PROMPT)].decode()
+
+    def call(self, *args):
+        command = shlex.join(map(str, args))
+        self.process.stdin.write(command.encode() + b"\n")
+        self.process.stdin.flush()
+        echo, _, text = self._answer().partition("\n")
+        if echo != command:
+            raise Failure(f"virsh has read {echo}, not {command}")
+        failed = re.search("(?m)^error: ", text)
+        return subprocess.CompletedProcess(args, 1 if failed else 0, "" if failed else text, text if failed else "")
+
+    def close(self):
+        self.process.kill()
+        self.process.communicate()
+
+
 class Libvirt:
     """A libvirtd; a context manager."""
 
@@ -68,6 +109,7 @@ class Libvirt:
         self.controllers = controllers  # cgroup controllers that libvirt uses
         self.holder = None
         self.daemon = None
+        self.asked = None  # the Virsh
 
     def path(self, name):
         return os.path.join(self.directory, name)
@@ -129,27 +171,33 @@ class Libvirt:
         def answers():
             if not self.daemon.alive():
                 raise Failure(f"libvirtd ended:\n{self.logs()}")
-            return self.call("version").returncode == 0
+            with socket.socket(socket.AF_UNIX) as sock:
+                return not sock.connect_ex(self.path("run/libvirt/libvirt-sock")) and self.call("version").returncode == 0
         wait_for(answers, 20, "libvirtd answers")
         return self
 
     def stop(self, sig=15):
         """Ends libvirtd; its domains go on."""
+        asked, self.asked = self.asked, None
+        if asked:
+            asked.close()
         running, self.daemon = self.daemon, None
         if running:
             running.end(sig=sig)
 
-    def clear(self):
-        """Removes what a test that failed has left."""
+    def clear(self, keep=()):
+        """Removes what a test that failed has left, but for the domains of these UUIDs."""
         if not self.daemon or not self.daemon.alive():
+            self.stop()
             self.start()
         for name in self.virsh("list", "--all", "--uuid").split():
-            self.call("destroy", name)
-            self.call("undefine", "--managed-save", name)
+            if name not in keep:
+                self.call("destroy", name)
+                self.call("undefine", "--managed-save", name)
 
     def call(self, *args):
-        return subprocess.run(self.prefix + ["virsh", "-c", "qemu:///system", "-q", *map(str, args)],
-                              capture_output=True, text=True, timeout=90 * process.SLOWNESS)
+        self.asked = self.asked or Virsh(self.prefix)
+        return self.asked.call(*args)
 
     def virsh(self, *args):
         result = self.call(*args)
@@ -365,3 +413,4 @@ class LibvirtDaemon(Daemon):
     def wait_ready(self, guest="guest", timeout=60):
         wait_for(lambda: guest in self.names(), 20, f"vhintd knows {guest}")
         super().wait_ready(guest, timeout)
+        wait_for(lambda: self.guest(guest)["vcpus"], 10, f"libvirt has told vhintd the vCPUs of {guest}")

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the test classes with a real libvirtd share."""
+import contextlib
 import os
 import unittest
 
+from .guest import Guest
 from .libvirt import Domain, Libvirt, missing
-from .process import format_cpus, wait_for
+from .process import format_cpus, parse_cpus, wait_for
 
 
 def pin(guest, cpu=0):
@@ -13,10 +15,13 @@ def pin(guest, cpu=0):
 
 
 class Case(unittest.TestCase):
-    """`machines`: those that need not boot in each test, as arguments of Domain."""
+    """`machines`: those that need not boot in each test, as arguments of Domain. `common`: those of the one
+    that running() gives."""
     hook = True
     controllers = ()
     machines = ()
+    common = {}
+    domain = None
 
     @classmethod
     def setUpClass(cls):
@@ -26,8 +31,33 @@ class Case(unittest.TestCase):
         for machine in cls.machines:
             Domain(cls.libvirt, name="model", **machine).prepare()
 
+    @contextlib.contextmanager
+    def running(self):
+        """The class's domain, which runs already and is used by one test after the other: to start one costs more than most
+        of them do. Who leaves it other than it was found fails, and the next test has another."""
+        cls = type(self)
+        if not cls.domain:
+            cls.domain = Domain(self.libvirt, **self.common).__enter__()
+            cls.addClassCleanup(Guest.stop, cls.domain)  # QEMU ends with its libvirtd
+        domain = cls.domain
+        try:
+            yield domain
+            domain.run("killall -9 sleep", check=False)
+            for cpu in range(domain.cpus):
+                self.assert_floats(domain, cpu)
+            wait_for(lambda: all(pins == self.all for pins in self.libvirt_pins(domain).values()), 5, "no pin is left in libvirt")
+        except BaseException:
+            cls.domain = None
+            self.addCleanup(domain.stop)  # once its logs have been printed
+            raise
+
+    def libvirt_pins(self, guest):
+        """{vCPU: set of host CPUs}"""
+        lines = self.libvirt.virsh("vcpupin", guest.uuid).splitlines()
+        return {int(line.split()[0]): parse_cpus(line.split()[1]) for line in lines}
+
     def setUp(self):
-        self.addCleanup(self.libvirt.clear)
+        self.addCleanup(lambda: self.libvirt.clear(keep=[self.domain.uuid] if self.domain else []))
         self.pool = format_cpus(os.sched_getaffinity(0))
         self.all = os.sched_getaffinity(0)
 
