@@ -18,6 +18,7 @@
 #include "metrics.h"
 #include "policy-load.h"
 #include "service.h"
+#include "virt-loop.h"
 #include "warden.h"
 
 #define DEFAULT_CONFIG "/etc/vhint/vhint.conf"
@@ -111,6 +112,18 @@ static int restore(const char *path, GError **error)
     return 0;
 }
 
+/* An exit status. */
+static int serve_by(const char *path)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VhConfig) config = vh_config_load(path, &error);
+
+    if (config && serve(config, &error) == 0)
+        return EXIT_SUCCESS;
+    fprintf(stderr, "vhintd: %s\n", error->message);
+    return EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
     g_autofree char *path = NULL;
@@ -128,7 +141,6 @@ int main(int argc, char **argv)
     };
     g_autoptr(GOptionContext) context = g_option_context_new("- act on the hints of guests");
     g_autoptr(GError) error = NULL;
-    g_autoptr(VhConfig) config = NULL;
 
     setlocale(LC_MESSAGES, "");
     g_option_context_add_main_entries(context, options, NULL);
@@ -159,10 +171,5 @@ int main(int argc, char **argv)
         fprintf(stderr, "vhintd: %s\n", error->message);
         return EXIT_FAILURE;
     }
-    config = vh_config_load(path ? path : DEFAULT_CONFIG, &error);
-    if (!config || serve(config, &error) < 0) {
-        fprintf(stderr, "vhintd: %s\n", error->message);
-        return EXIT_FAILURE;
-    }
-    return EXIT_SUCCESS;
+    vh_virt_loop_exit(serve_by(path ? path : DEFAULT_CONFIG));
 }

@@ -9,6 +9,9 @@
 #include <glib-unix.h>
 #include <libvirt/libvirt.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 static GMainContext *context;
 static GMutex lock; /* guards all below, and every watch's fields */
@@ -212,10 +215,10 @@ static gpointer run_loop(G_GNUC_UNUSED gpointer data)
     return NULL;
 }
 
+static gsize started;
+
 void vh_virt_loop_start(void)
 {
-    static gsize started;
-
     if (!g_once_init_enter(&started))
         return;
     context = g_main_context_new();
@@ -223,4 +226,12 @@ void vh_virt_loop_start(void)
     virEventRegisterImpl(add_handle, update_handle, remove_watch, add_timeout, update_timeout, remove_watch);
     g_thread_unref(g_thread_new("libvirt", run_loop, NULL));
     g_once_init_leave(&started, 1);
+}
+
+_Noreturn void vh_virt_loop_exit(int status)
+{
+    if (!started)
+        exit(status);
+    fflush(NULL);
+    _exit(status);
 }

@@ -7,3 +7,7 @@
 /* Registers the loop with libvirt and starts its thread; further calls do nothing. To be called before any other
  * function of libvirt's. */
 void vh_virt_loop_start(void);
+
+/* exit(), but for the exit handlers where the loop has been started: its thread, and workers that wait in libvirt,
+ * cannot be ended, and would go on while those handlers take libvirt's libraries down. */
+_Noreturn void vh_virt_loop_exit(int status);

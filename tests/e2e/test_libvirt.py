@@ -223,6 +223,14 @@ class Restarts(Case):
             pin(guest)
             self.assert_pinned(guest)
 
+    def test_ends_while_it_connects(self):
+        """At any moment of that: 0 is vhintd's exit status, or stop() fails."""
+        with LibvirtDaemon(self.libvirt) as daemon:
+            for delay in range(0, 50, 5):
+                daemon.stop()
+                daemon.start(wait=False)
+                time.sleep(delay / 1000)
+
     def test_libvirtd_hangs(self):
         with self.running() as guest, LibvirtDaemon(self.libvirt) as daemon:
             daemon.wait_ready()
