@@ -95,6 +95,7 @@ static void retake(const struct vh_config_guest *guest)
 static void clear_guest(struct vh_virt_domain *domain)
 {
     g_clear_pointer(&domain->guest.name, g_free);
+    g_clear_pointer(&domain->guest.title, g_free);
     g_clear_pointer(&domain->guest.uuid, g_free);
     g_clear_pointer(&domain->guest.profile, g_free);
     g_clear_pointer(&domain->guest.channel, g_free);
@@ -152,6 +153,7 @@ static void report(struct vh_virt_domain *domain, const struct vh_domain *xml)
 
     domain->id = xml->id;
     domain->guest = (struct vh_config_guest){.name = guest_name(inventory, xml),
+                                             .title = g_strdup(xml->name),
                                              .uuid = g_strdup(xml->uuid),
                                              .channel = g_strdup(xml->channel_path),
                                              .profile = g_strdup(xml->profile ? xml->profile : ""),

@@ -131,7 +131,7 @@ class Machine(Case):
 
     def test_destroyed_while_programs_load_and_renamed(self):
         guest = Domain(self.libvirt, name="early")
-        with LibvirtDaemon(self.libvirt, {guest.uuid: {}}) as daemon, guest:
+        with LibvirtDaemon(self.libvirt, {"early": {}, "web *": {}}) as daemon, guest:
             for last in (False, True):
                 daemon.wait_known("early")
                 wait_for(lambda: daemon.guest("early")["connected"], 30, "connected")
