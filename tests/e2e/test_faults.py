@@ -164,17 +164,9 @@ class Injector(Faults):
 class GuestGoes(Faults):
     """The guest powers off, is reset or hangs while one of its vCPUs is pinned."""
 
-    def test_powered_off(self):
-        guest = self.boot()
-        daemon = self.enterContext(vhtest.Daemon(guest))
-        self.sleeper(guest, 2)
-        self.wait_pinned(guest, 2)
-        guest.poweroff()
-        wait_for(lambda: not daemon.guest()["connected"], 2, "the guest is shown as not connected")
-        self.assertTrue(daemon.process.alive())
-
     def test_powered_off_but_its_threads_stay(self):
-        guest = self.boot(arguments=["-no-shutdown"])
+        guest = self.boot()
+        guest.qmp.call("set-action", shutdown="pause")
         self.enterContext(vhtest.Daemon(guest))
         self.sleeper(guest, 2)
         self.wait_pinned(guest, 2)
@@ -183,14 +175,15 @@ class GuestGoes(Faults):
         self.wait_pinned(guest)
 
     def test_reset(self):
-        guest = self.boot()
+        guest = self.boot(cpus=2, smp=None)  # each more takes as long to boot again
         daemon = self.enterContext(vhtest.Daemon(guest))
-        for cpu in (2, 3):
-            self.sleeper(guest, cpu)
-            self.wait_pinned(guest, cpu)
-            guest.reset(lambda: self.wait_pinned(guest))  # long before the new injector says anything
-            daemon.wait_ready()
-            self.wait_pinned(guest)
+        self.sleeper(guest, 1)
+        self.wait_pinned(guest, 1)
+        guest.reset(lambda: self.wait_pinned(guest))  # long before the new injector says anything
+        daemon.wait_ready()
+        self.wait_pinned(guest)
+        self.sleeper(guest, 0)
+        self.wait_pinned(guest, 0)
 
     def test_panic(self):
         guest = self.boot()
@@ -218,12 +211,14 @@ class GuestGoes(Faults):
         self.sleeper(hanging, 1)
         wait_for(lambda: len(hanging.host_cpus(1)) == 1, 5, "the guest that hung is served again")
 
-    def test_restarted_under_the_same_name(self):
+    def test_powered_off_and_restarted_under_the_same_name(self):
         first = vhtest.Guest(cpus=2)
         with first, vhtest.Daemon(first) as daemon:
             self.sleeper(first, 1)
             self.wait_pinned(first, 1)
             first.poweroff()
+            wait_for(lambda: not daemon.guest()["connected"], 2, "the guest is shown as not connected")
+            self.assertTrue(daemon.process.alive())
             first.start()
             daemon.wait_ready()
             self.wait_pinned(first)

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What this machine may not have: two sockets, L3s and NUMA nodes, SMT, control groups of version 2, CPUs to switch off."""
 import contextlib
+import hashlib
+import json
 import os
+import signal
 import subprocess
 
 import vhtest
-from vhtest import stays, thread_cpus, wait_for
+from vhtest import process, stays, thread_cpus, wait_for
 from vhtest.fake_guest import FakeGuest
 from vhtest.hostvm import HostVmCase
 
@@ -37,6 +40,81 @@ trial = {trial}
 
 def core(cpu):
     return cpu // 2
+
+
+class Guest(FakeGuest):
+    """Runs the affinity program already: all of an object takes Python a second to decode in the machine."""
+
+    def start(self):
+        with open(os.path.join(vhtest.BUILD, "guest-bpf/affinity.bpf.o"), "rb") as file:
+            digest = hashlib.sha256(file.read()).digest()
+        self.accept()
+        self.hello()
+        self.say_cpus()
+        self.say_programs((1, "affinity", digest))
+        self.seq = 0
+        self.snapshot()
+
+
+class LastingDaemon(vhtest.Daemon):
+    """vhintd outlives the process of a test, for the next one: to start takes it a second in the machine. Its guests have their
+    sockets always in the same place, and the rest is policy, which it reads anew."""
+    names = ("fake", "one", "two")
+
+    def __init__(self):
+        super().__init__()
+        process.remove_directory(self.directory)
+        self.directory = "/run/vhintd"
+        self.control, self.config, self.log = (self.path(name) for name in ("control", "vhint.conf", "vhintd.log"))
+        self.sections = "".join(f"[guest {name}]\nqmp={self.sockets(name)}/qmp\nchannel={self.sockets(name)}/channel\n"
+                                "programs=affinity\n" for name in self.names)
+        os.makedirs(self.path("policy.d"), exist_ok=True)
+        process.witnesses.append(self)
+
+    def sockets(self, name):
+        return self.path(f"guests/{name}")
+
+    def pid(self):
+        """Of the one that runs, or 0."""
+        with contextlib.suppress(OSError):
+            with open(self.path("pid")) as file:
+                pid = int(file.read())
+            with open(f"/proc/{pid}/stat") as file:
+                return pid if file.read().rpartition(")")[2].split()[0] != "Z" else 0
+        return 0
+
+    def start(self):
+        """If none runs."""
+        if self.pid():
+            return
+        self.write_config()
+        with open(self.log, "w") as log:
+            started = subprocess.Popen([self.binary, "--config", self.config], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                       start_new_session=True)
+        write(self.path("pid"), started.pid)
+        wait_for(lambda: self.answers() or started.poll() is not None, 15, "vhintd answers on its control socket")
+
+    def kill(self):
+        os.kill(self.pid(), signal.SIGKILL)
+        wait_for(lambda: not self.pid(), 5, "vhintd is dead")
+
+    def steps(self, what):
+        """Of the journal: why they were taken."""
+        with open(self.path("run/journal")) as file:
+            return [step["why"] for step in map(json.loads, file) if step["what"] == what]
+
+    def policy(self, text):
+        """Returns once vhintd goes by it."""
+        path = self.path("policy.d/50-test.conf")
+        if os.path.exists(path):
+            with open(path) as file:
+                if file.read() == text:
+                    return
+        before = len(self.steps("policy")) if self.pid() else 0
+        write(path + ".new", text)
+        os.rename(path + ".new", path)
+        if self.pid():
+            wait_for(lambda: len(self.steps("policy")) > before, SOON, "vhintd has read its policy")
 
 
 @contextlib.contextmanager
@@ -72,24 +150,22 @@ def write(path, value):
 
 class Host(HostVmCase):
     def setUp(self):
-        self.daemon = None
+        self.daemon = LastingDaemon()
 
-    def start(self, *guests, policy="", pool=None):
+    def start(self, *guests, policy="", pool="all", smt="avoid"):
         """vhintd for these guests, whose injectors are connected."""
-        self.daemon = vhtest.Daemon(*guests, pool=pool)
-        self.addCleanup(self.daemon.close)
-        os.makedirs(self.daemon.path("policy.d"))
-        self.policy(policy)
-        self.daemon.start(wait=False)
+        self.daemon.policy(f"[guest *]\npool = {pool}\nsmt = {smt}\n{policy}")
+        self.daemon.start()
         for guest in guests:
             guest.start()
 
-    def policy(self, text):
-        with open(self.daemon.path("policy.d/50-test.conf"), "w") as file:
-            file.write(text)
-
-    def guest(self, *args, **named):
-        return self.enterContext(FakeGuest(*args, **named))
+    def guest(self, cpus=4, name="fake", memory=(), **named):
+        """`memory` is what its monitor says of it."""
+        directory = self.daemon.sockets(name)
+        os.makedirs(directory)
+        guest = Guest(cpus, name, directory=directory, **named)
+        guest.memory = list(memory)
+        return self.enterContext(guest)
 
     def reason(self, guest, cpu):
         vcpus = self.daemon.ctl("status", guest.name)["guests"][0]["vcpu"]
@@ -143,7 +219,7 @@ class Host(HostVmCase):
     def test_siblings_of_one_guest(self):
         """With smt = pair, guests do not share a core."""
         one, two = self.guest(name="one", apart=True), self.guest(name="two", apart=True)
-        self.start(one, two, policy="[guest *]\nsmt = pair\n")
+        self.start(one, two, smt="pair")
         for cpu in (0, 1):
             for guest in (one, two):
                 self.bind(guest, cpu)
@@ -175,9 +251,9 @@ class Host(HostVmCase):
 
     def test_near_its_memory(self):
         """Where QEMU has bound it to; of what is bound to no node, nobody knows where it is."""
-        guests = [self.guest(name=name, apart=True) for name in ("low", "high")]
-        for node, guest in enumerate(guests):
-            guest.memory = [{"id": name, "policy": "bind", "host-nodes": [node]} for name in ("ram0", "ram1")]
+        guests = [self.guest(name=name, apart=True, memory=[{"id": ram, "policy": "bind", "host-nodes": [node]}
+                                                            for ram in ("ram0", "ram1")])
+                  for node, name in enumerate(("one", "two"))]
         self.start(*guests)
         for node, guest in reversed(list(enumerate(guests))):
             self.assertEqual(self.memory_nodes(guest), str(node))
@@ -209,11 +285,9 @@ class Host(HostVmCase):
     def test_near_ones_fill_a_core(self):
         """Those of a cluster fill a core, those of another the next."""
         guest = self.guest()
-        self.start(guest, policy=NEAR.format(trial="off") + "[guest *]\nsmt = pair\n")
-        self.bind(guest, 0, 2, pid=8)
-        self.bind(guest, 1, 3, pid=9)
-        for cpu in range(4):
-            self.bind(guest, cpu)
+        self.start(guest, policy=NEAR.format(trial="off"), smt="pair")
+        # At once: who has a core already is not moved for those that come.
+        guest.hint(*(guest.record(pid=pid, mask=mask) for pid, mask in enumerate([(0, 2), (1, 3), (0,), (1,), (2,), (3,)], 100)))
         guest.wait_pinned(0, 1, 2, 3)
         at = guest.pinned()
         self.assertEqual(core(at[0]), core(at[2]))
@@ -227,9 +301,11 @@ class Host(HostVmCase):
         self.addCleanup(lambda: (hogs.stdin.close(), hogs.wait()))
         for tid in guest.tids:
             os.sched_setaffinity(tid, {1})
-        self.start(guest, policy=NEAR.format(trial="on"))
+        self.start(guest, policy=NEAR.format(trial="on") + "[host]\ntrial-window = 2s\n")
+        before = len(self.daemon.steps("trial pin vCPU 0"))
         self.bind(guest, 0, 1)
-        wait_for(lambda: self.action(guest, 0, "pin").get("state") == "kept", 20, "it has proved itself")
+        wait_for(lambda: any(why.startswith("kept") for why in self.daemon.steps("trial pin vCPU 0")[before:]), 20,
+                 "it has proved itself")
         self.assertIn(thread_cpus(guest.tids[0]), L3S)
         self.exit(guest, 100)
         wait_for(lambda: thread_cpus(guest.tids[0]) == {1}, SOON, "it is where it was")
@@ -341,7 +417,7 @@ class Host(HostVmCase):
         self.wait_weight(two, 2800, "its group has more weight")
         self.daemon.kill()
         self.wait_weight(two, 100, "put back though vhintd is dead")
-        self.daemon.start(wait=False)
+        self.daemon.start()
         guest.start()
         write(f"{two}/cgroup.threads", guest.tids[2])
         self.bind(guest, 1)
@@ -364,15 +440,19 @@ class Host(HostVmCase):
             wait_for(lambda: self.real_time(guest) == [], SOON, "its budget is spent")
         wait_for(lambda: self.real_time(guest) == [1], SOON, "it is real-time")
         self.daemon.kill()
-        wait_for(lambda: self.real_time(guest) == [], SOON, "none is")
+        # It may just have spent its budget again.
+        wait_for(lambda: self.daemon.applied() == 0, SOON, "the warden has put back what it was")
+        self.assertEqual(self.real_time(guest), [])
         stays(lambda: self.real_time(guest) == [], 0.3, "none is")
 
     def test_boost_by_clamp(self):
         """Where the kernel has it."""
         guest = self.guest()
         self.start(guest, policy=BOOST.format(kind="uclamp"))
+        before = len(self.daemon.steps("boost vCPU 1"))
         self.bind(guest, 1)
-        action = wait_for(lambda: self.action(guest, 1, "boost"), SOON, "the action")
+        wait_for(lambda: self.daemon.steps("boost vCPU 1")[before:], SOON, "the boost is tried")
+        action = self.action(guest, 1, "boost")
         if os.path.exists("/proc/sys/kernel/sched_util_clamp_min"):
             self.assertEqual((action["in_force"], action["problem"]), (True, ""))
         else:

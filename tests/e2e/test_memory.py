@@ -167,13 +167,13 @@ class Pressure(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.disk = os.path.join(vhtest.process.temporary_directory(), "swap")
-        with open(cls.disk, "wb") as file:
+        cls.guest = vhtest.Guest(cpus=2, memory=256)
+        disk = cls.guest.path("swap")
+        with open(disk, "wb") as file:
             file.truncate(256 * MIB)
-        cls.guest = cls.enterClassContext(vhtest.Guest(
-            cpus=2, memory=256, fresh=True, arguments=[
-                "-drive", f"file={cls.disk},format=raw,if=none,id=swap,cache=unsafe",
-                "-device", "virtio-blk-pci,drive=swap", "-device", "virtio-balloon-pci,id=balloon"]))
+        cls.guest.arguments += ["-drive", f"file={disk},format=raw,if=none,id=swap,cache=unsafe",
+                                "-device", "virtio-blk-pci,drive=swap", "-device", "virtio-balloon-pci,id=balloon"]
+        cls.enterClassContext(cls.guest)
         cls.guest.run("mkswap /dev/vda && swapon /dev/vda")
         cls.shrink()
         cls.daemon = vhtest.Daemon(cls.guest, programs="pressure")

@@ -4,6 +4,7 @@
 Its image has what a guest's has, and in /vhint the daemon, its programs, and the tests with Python beside them. Each test of a
 HostVmCase is run there, in a process of its own (`run --serve`), and counts here as what it was there."""
 import fcntl
+import hashlib
 import importlib.util
 import json
 import marshal
@@ -87,9 +88,22 @@ def _files():
     return files
 
 
+def _digest(files):
+    """Of all that the image is made of. What else is in it, and the kernel, every image has, and `run` has made one."""
+    images = os.path.join(TOP, "images")
+    others = [os.path.join(images, name) for name in sorted(os.listdir(images))]
+    others += [os.path.join(BUILD, "images", KERNEL, name) for name in ("vmlinuz", "initrd")]
+    digest = hashlib.sha256()
+    for path in [*sorted(files), *filter(os.path.isfile, others)]:
+        with open(path, "rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{files.get(path, path)} {os.access(path, os.X_OK)} {content}\n".encode())
+    return digest.hexdigest()
+
+
 def build_host_image(modules):
-    """Builds the machine's image, which runs the tests of these modules; the same bytes from the same files. Returns its
-    directory."""
+    """Builds the machine's image, which runs the tests of these modules, unless it is there: that takes longer than many a
+    test. Returns its directory."""
     out = os.path.join(BUILD, "images", f"host-{KERNEL}")
     os.makedirs(out, exist_ok=True)
     with open(out + ".lock", "w") as lock:
@@ -102,8 +116,15 @@ def build_host_image(modules):
         os.chmod(start, 0o755)
         files = _files() | {library: f"/usr/lib/python{sysconfig.get_config_var('py_version_nodot')}.zip",
                             os.path.join(BUILD, "tests/guest/agent"): "/bin/vhint-agent", start: "/bin/vhint-test-agent"}
-        return build_image(KERNEL, out, add=[f"{path}:{os.path.normpath(there)}" for path, there in files.items()],
-                           injector=False)
+        made = _digest(files)
+        with open(os.path.join(out, "made-of"), "a+") as file:
+            file.seek(0)
+            if file.read() == made:
+                return out
+            file.truncate(0)
+            build_image(KERNEL, out, add=[f"{path}:{os.path.normpath(there)}" for path, there in files.items()], injector=False)
+            file.write(made)
+        return out
 
 
 class HostVm(Guest):
