@@ -167,7 +167,7 @@ class Programs(unittest.TestCase):
 
     def test_what_is_injected_stays(self):
         self.inject(self.built("typed"), "--set", "minus=-3")
-        for what, action in (("injector killed", self.guest.kill_injector), ("guest reset", self.guest.reset),
+        for what, action in (("injector killed", self.guest.kill_injector),  # and a reset: test_faults.py
                              ("vhintd killed", lambda: (self.daemon.kill(), self.daemon.start()))):
             with self.subTest(what):
                 action()
