@@ -287,7 +287,8 @@ class Host(HostVmCase):
         guest = self.guest()
         self.start(guest, policy=NEAR.format(trial="off"), smt="pair")
         # At once: who has a core already is not moved for those that come.
-        guest.hint(*(guest.record(pid=pid, mask=mask) for pid, mask in enumerate([(0, 2), (1, 3), (0,), (1,), (2,), (3,)], 100)))
+        masks = (0, 2), (1, 3), (0,), (1,), (2,), (3,)
+        guest.hint(*(guest.record(pid=pid, mask=mask) for pid, mask in enumerate(masks, 100)))
         guest.wait_pinned(0, 1, 2, 3)
         at = guest.pinned()
         self.assertEqual(core(at[0]), core(at[2]))
