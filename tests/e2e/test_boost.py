@@ -155,7 +155,7 @@ class Boost(unittest.TestCase):
         # Nothing is held against it.
         self.guest.start()
         self.ask(0)
-        wait_for(lambda: self.why()[0]["state"] in ("baseline", "trial", "kept"), 10, "it is measured anew")
+        wait_for(lambda: self.why().get(0, {}).get("state") in ("baseline", "trial", "kept"), 10, "it is measured anew")
 
     def test_asked_for_ever(self):
         self.start(hold="300ms", cooldown="200ms")
@@ -184,14 +184,14 @@ class Boost(unittest.TestCase):
     def test_trial_of_one_that_never_runs(self):
         self.start(trial="yes")
         self.ask(2)
-        wait_for(lambda: self.why()[2].get("verdict"), 15, "a verdict")
+        wait_for(lambda: self.why().get(2, {}).get("verdict"), 15, "a verdict")
         action = self.why()[2]
         self.assertEqual((action["verdict"], action["state"], action["in_force"]), ("inconclusive", "barred", False))
         self.assertIn("ran too little", action["reason"])
         self.assertEqual(self.boosted(), set())
         wait_for(lambda: any(step["what"] == "trial boost vCPU 2" for step in self.journal()), 2, "it is told")
         self.end()
-        wait_for(lambda: self.why()[2]["state"] == "off", 2, "the action is over")
+        wait_for(lambda: self.why().get(2, {}).get("state") == "off", 2, "the action is over")
         wait_for(self.sleeps, 15, "nobody asks for anything, so nothing ticks")
 
     def sleeps(self):
@@ -288,7 +288,7 @@ class Boost(unittest.TestCase):
         wait_for(lambda: self.why().get(1, {}).get("state") == "baseline", 1, "the baseline")
         self.assertEqual(self.guest.pinned(), {})
         # The thread never runs: nothing speaks against the pin.
-        wait_for(lambda: self.why()[1]["state"] == "unproven", 10, "the verdict")
+        wait_for(lambda: self.why().get(1, {}).get("state") == "unproven", 10, "the verdict")
         self.guest.wait_pinned(1)
         self.assertEqual(self.why()[1]["verdict"], "inconclusive")
         self.end()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What Prometheus is told, and that a client of it never holds up anything."""
+import contextlib
 import json
 import os
 import re
@@ -116,8 +117,9 @@ class Metrics(unittest.TestCase):
         self.daemon.start(wait=False)
         inodes = set()
         for fd in os.listdir(f"/proc/{self.daemon.process.pid}/fd"):
-            target = os.readlink(f"/proc/{self.daemon.process.pid}/fd/{fd}")
-            inodes.update(re.findall(r"socket:\[(\d+)\]", target))
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                target = os.readlink(f"/proc/{self.daemon.process.pid}/fd/{fd}")
+                inodes.update(re.findall(r"socket:\[(\d+)\]", target))
         for kind in ("tcp", "tcp6", "udp", "udp6"):
             with open(f"/proc/net/{kind}") as file:
                 self.assertFalse(inodes & {line.split()[9] for line in list(file)[1:]}, f"vhintd has a {kind} socket")
