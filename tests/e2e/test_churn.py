@@ -16,7 +16,7 @@ def walk(guest):
 
 
 class Affinity(unittest.TestCase):
-    every_kernel = True
+    every_kernel = "all"
     maxDiff = None
 
     @classmethod

@@ -296,7 +296,7 @@ class Many(Case):
             with open(garbage, "w") as file:
                 file.write("<domain>garbage\n")
             storm = vhtest.Process(
-                ["sh", "-c", 'i=0; while [ $i -lt 1000 ]; do i=$((i + 1)); '
+                ["sh", "-c", 'i=0; while [ $i -lt 300 ]; do i=$((i + 1)); '
                  'VHINT_HOOK_SOCKET="$1" "$0" nobody start begin - <"$2" || exit 1; done', HOOK,
                  self.libvirt.path("run/vhint/hook"), garbage], self.libvirt.path("storm.log"))
             for guest in guests:

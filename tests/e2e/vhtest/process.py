@@ -141,7 +141,7 @@ def wait_for(condition, deadline, what):
         now = time.monotonic()
         if now > end:
             raise Failure(f"not within {deadline * SLOWNESS:g} s: {what}")
-        time.sleep(min(0.1, max(0.005, 3 * (now - begin))))
+        time.sleep(min(0.1, max(0.02, 3 * (now - begin))))
 
 
 def stays(condition, seconds, what):
