@@ -187,9 +187,9 @@ def thread_cpus(tid):
 
 
 class Samples:
-    """What `look` returned, each time it was called while this is entered: `pause` seconds after the last, or at once."""
+    """What `look` returned, each time it was called while this is entered: `pause` seconds after the last."""
 
-    def __init__(self, look, pause=0.0):
+    def __init__(self, look, pause):
         self.look = look
         self.pause = pause
         self.taken = []
@@ -197,7 +197,7 @@ class Samples:
         self.sampler = threading.Thread(target=self._sample, daemon=True)
 
     def _sample(self):
-        while not (self.over.wait(self.pause) if self.pause else self.over.is_set()):
+        while not self.over.wait(self.pause):
             self.taken.append(self.look())
 
     def __enter__(self):
@@ -210,10 +210,10 @@ class Samples:
 
 
 class Masks(Samples):
-    """Every mask that a thread has had while this is entered, as often as there is time to look."""
+    """The masks that a thread has had while this is entered, looked at about a thousand times a second."""
 
     def __init__(self, thread):
-        super().__init__(lambda: frozenset(thread_cpus(thread)))
+        super().__init__(lambda: frozenset(thread_cpus(thread)), 0.0005)
 
     @property
     def seen(self):
