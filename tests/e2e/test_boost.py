@@ -54,7 +54,7 @@ class Boost(unittest.TestCase):
     def boosted(self):
         return {cpu for cpu in range(self.guest.cpus) if self.nice(cpu) == BOOSTED}
 
-    def wait_boosted(self, *cpus, timeout=1):
+    def wait_boosted(self, *cpus, timeout=5):
         wait_for(lambda: self.boosted() == set(cpus), timeout, f"exactly guest CPUs {cpus} are boosted")
 
     def why(self):

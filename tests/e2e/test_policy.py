@@ -105,8 +105,9 @@ do = pin cpu
         self.wait_pinned(2)
         self.guest.run("taskset -c 3 /bin/true")
         self.wait_pinned(3)
-        vcpus = self.daemon.ctl("status", "guest")["guests"][0]["vcpu"]
-        self.assertIn("rule writer", next(v for v in vcpus if v["guest_cpu"] == 3)["reason"])
+        # At first it is taskset's own doing.
+        wait_for(lambda: any("rule writer" in vcpu["reason"] for vcpu in
+                             self.daemon.ctl("status", "guest")["guests"][0]["vcpu"] if vcpu["guest_cpu"] == 3), 5, "told why")
         self.guest.run("taskset -c 0 /bin/false", check=False)
         self.wait_pinned()
 

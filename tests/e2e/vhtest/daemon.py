@@ -49,13 +49,14 @@ class Daemon:
         self.control = self.path("control")
         self.config = self.path("vhint.conf")
         self.log = self.path("vhintd.log")
+        self.journal = self.path("run/journal")
         self.log_from = 0  # of the present vhintd's
 
     def path(self, name):
         return os.path.join(self.directory, name)
 
     def logs(self):
-        return f"--- vhintd\n{tail(self.log)}\n--- its journal\n{tail(self.path('run/journal'))}"
+        return f"--- vhintd\n{tail(self.log)}\n--- its journal\n{tail(self.journal)}"
 
     def __enter__(self):
         try:

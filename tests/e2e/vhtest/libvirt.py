@@ -389,6 +389,7 @@ class LibvirtDaemon(Daemon):
         self.prefix = libvirt.prefix
         self.domains = {"*": {}} if domains is None else domains
         self.control = libvirt.path("run/vhint/control")
+        self.journal = libvirt.path("run/vhint/journal")
 
     def write_guests(self, file):
         file.write(f"[libvirt]\nuri={self.uri}\n")
