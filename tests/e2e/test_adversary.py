@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A real guest whose program asks for boosts without end or sense: it gets what the limits say, and others what is theirs."""
 import itertools
-import json
 import os
 import subprocess
 import time
@@ -12,7 +11,6 @@ from vhtest import wait_for
 from vhtest.bpf import compile_bpf
 from vhtest.fake_guest import FakeGuest
 
-HERE = os.path.dirname(os.path.realpath(__file__))
 BOOSTED = -15
 HOLD, COOLDOWN = 0.4, 0.2  # s
 SECONDS = 3  # of hostility
@@ -50,7 +48,7 @@ class Adversary(unittest.TestCase):
     def setUpClass(cls):
         cls.directory = vhtest.temporary_directory()
         cls.addClassCleanup(vhtest.process.remove_directory, cls.directory)
-        cls.program = compile_bpf(os.path.join(HERE, "programs/quarrel.bpf.c"), os.path.join(cls.directory, "quarrel.bpf.o"))
+        cls.program = compile_bpf("quarrel", os.path.join(cls.directory, "quarrel.bpf.o"))
         cls.guest = cls.enterClassContext(vhtest.Guest(cpus=2))
         cls.thread = cls.guest.thread(1)
 
@@ -78,9 +76,7 @@ class Adversary(unittest.TestCase):
         return next((action for action in self.daemon.ctl("why", "guest") if action["rule"] == "quarrel"), {})
 
     def steps(self, what):
-        with open(self.daemon.path("run/journal")) as file:
-            steps = [json.loads(line) for line in file if line.endswith("\n")]
-        return [step for step in steps if step.get("guest") == "guest" and step["what"] == what]
+        return [step for step in self.daemon.steps() if step.get("guest") == "guest" and step["what"] == what]
 
     def look(self):
         """(time in s, whether it is boosted, ns that it has run)"""

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """vhintctl bootstrap: the injector is brought into guests that lack it, by their QEMU guest agents."""
 import hashlib
-import json
 import unittest
 
 import vhtest
@@ -50,10 +49,6 @@ class Static(unittest.TestCase):
     def agent(self, *arguments):
         return guestagent.GuestAgent(self.guest, *arguments)
 
-    def journal(self, daemon):
-        with open(daemon.path("run/journal")) as file:
-            return [json.loads(line) for line in file if '"bootstrap' in line]
-
     def refused(self, daemon, text):
         """vhintctl bootstrap fails and says so; the guest has no injector of ours then."""
         result = daemon.call("bootstrap", "guest")
@@ -73,7 +68,7 @@ class Static(unittest.TestCase):
             digest = hashlib.sha256(file.read()).hexdigest()
         self.assertEqual(self.guest.output(f"sha256sum <{PLACE}/vhint-injector").split()[0], digest)
         self.assertEqual(self.guest.output(f"stat -c '%a %u' {PLACE} {PLACE}/vhint-injector").split("\n"), ["700 0", "500 0"])
-        self.assertEqual([(step["what"], step["after"]) for step in self.journal(daemon)],
+        self.assertEqual([(step["what"], step["after"]) for step in daemon.steps("bootstrap")],
                          [("bootstrap", f"{PLACE}/vhint-injector")])
         pid = self.guest.injector_pid()
         self.guest.start_command("exec taskset -c 2 sleep 1000")
@@ -99,7 +94,7 @@ class Static(unittest.TestCase):
                 agent = self.agent("-b", blocked)
                 daemon = self.serve()
                 self.refused(daemon, f"the guest agent does not allow {blocked.replace(',', ', ')}: allow it there")
-                self.assertEqual([step["what"] for step in self.journal(daemon)], ["bootstrap failed"])
+                self.assertEqual([step["what"] for step in daemon.steps("bootstrap")], ["bootstrap failed"])
                 daemon.close()
                 agent.end()
 

@@ -2,7 +2,6 @@
 """What a host lacks, changes or takes away while it boosts a real guest's vCPU, or has it on trial.
 
 vhintd sees a host that is made up in this one respect, by files mounted over those of /proc and /sys for it alone."""
-import json
 import os
 import socket
 import struct
@@ -77,9 +76,7 @@ class HostFaults(unittest.TestCase):
                      if action["action"].startswith(name) and action.get("vcpu") in (1, None)), {})
 
     def journal(self, what):
-        with open(self.daemon.path("run/journal")) as file:
-            steps = [json.loads(line) for line in file if line.endswith("\n")]
-        return [step for step in steps if step["what"] == what]
+        return [step for step in self.daemon.steps() if step["what"] == what]
 
     def nice(self):
         return os.getpriority(os.PRIO_PROCESS, self.thread)

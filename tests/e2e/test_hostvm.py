@@ -2,7 +2,6 @@
 """What this machine may not have: two sockets, L3s and NUMA nodes, SMT, control groups of version 2, CPUs to switch off."""
 import contextlib
 import hashlib
-import json
 import os
 import signal
 import subprocess
@@ -62,10 +61,7 @@ class LastingDaemon(vhtest.Daemon):
     names = ("fake", "one", "two")
 
     def __init__(self):
-        super().__init__()
-        process.remove_directory(self.directory)
-        self.directory = "/run/vhintd"
-        self.control, self.config, self.log = (self.path(name) for name in ("control", "vhint.conf", "vhintd.log"))
+        super().__init__(directory="/run/vhintd")
         self.sections = "".join(f"[guest {name}]\nqmp={self.sockets(name)}/qmp\nchannel={self.sockets(name)}/channel\n"
                                 "programs=affinity\n" for name in self.names)
         os.makedirs(self.path("policy.d"), exist_ok=True)
@@ -97,11 +93,6 @@ class LastingDaemon(vhtest.Daemon):
     def kill(self):
         os.kill(self.pid(), signal.SIGKILL)
         wait_for(lambda: not self.pid(), 5, "vhintd is dead")
-
-    def steps(self, what):
-        """Of the journal: why they were taken."""
-        with open(self.path("run/journal")) as file:
-            return [step["why"] for step in map(json.loads, file) if step["what"] == what]
 
     def policy(self, text):
         """Returns once vhintd goes by it."""
@@ -305,7 +296,7 @@ class Host(HostVmCase):
         self.start(guest, policy=NEAR.format(trial="on") + "[host]\ntrial-window = 2s\n")
         before = len(self.daemon.steps("trial pin vCPU 0"))
         self.bind(guest, 0, 1)
-        wait_for(lambda: any(why.startswith("kept") for why in self.daemon.steps("trial pin vCPU 0")[before:]), 20,
+        wait_for(lambda: any(step["why"].startswith("kept") for step in self.daemon.steps("trial pin vCPU 0")[before:]), 20,
                  "it has proved itself")
         self.assertIn(thread_cpus(guest.tids[0]), L3S)
         self.exit(guest, 100)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What libvirt does to a domain that runs: it stops, changes, ends and migrates."""
 import base64
-import json
 import os
 import re
 import zlib
 
 import vhtest
+from vhtest.daemon import read_journal
 from vhtest.libvirt import Domain, Libvirt, LibvirtDaemon
 from vhtest.libvirt_case import Case, pin
 
@@ -172,8 +172,7 @@ class Migration(Case):
         wait_for(pinned, 10, f"guest CPU 1 is pinned to host CPU {cpu}, and libvirt knows")
 
     def journal(self, libvirt, *kinds):
-        with open(libvirt.path("run/vhint/journal")) as file:
-            return [step for step in map(json.loads, file) if step["what"].startswith(kinds)]
+        return [step for step in read_journal(libvirt.path("run/vhint/journal")) if step["what"].startswith(kinds)]
 
     def steps(self, libvirt, *kinds):
         return [step["what"] for step in self.journal(libvirt, *kinds)]

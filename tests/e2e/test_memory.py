@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Guests' memory: grows under pressure, goes back after it, and is put back whatever happens."""
-import json
 import os
 import unittest
 
@@ -77,9 +76,7 @@ class Memory(unittest.TestCase):
         return self.daemon.ctl("status", "fake")["guests"][0].get("memory")
 
     def journal(self, what):
-        with open(self.daemon.path("run/journal")) as file:
-            steps = [json.loads(line) for line in file if line.endswith("\n")]
-        return [step for step in steps if step["what"] == what]
+        return [step for step in self.daemon.steps() if step["what"] == what]
 
     def test_step_by_step_and_back(self):
         self.start()

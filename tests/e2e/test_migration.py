@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Guests that migrate while a task in them is bound, from one vhintd to another: two QEMUs and two daemons on one
 machine stand for two hosts."""
-import json
 import os
 import unittest
 
@@ -30,11 +29,6 @@ class Arriving(vhtest.Guest):
     @property
     def incoming(self):
         return self.path("incoming")
-
-
-def journal(daemon, what=""):
-    with open(daemon.path("run/journal")) as file:
-        return [step for step in map(json.loads, file) if step["what"].startswith(what)]
 
 
 def seconds(event):
@@ -110,7 +104,7 @@ class Case(unittest.TestCase):
     def crawl(self):
         """Begins a migration and returns midway: target, the vhintd there, and the steps that the one here has taken."""
         target, there = self.target()
-        before = len(journal(self.here))
+        before = len(self.here.steps())
         self.qmp.call("migrate-set-parameters", **{"max-bandwidth": CRAWL})
         self.migrate(target.incoming)
 
@@ -149,7 +143,7 @@ class Stays(Case):
         self.assertEqual(there.applied(), 0)
 
     def test_nobody_is_there(self):
-        before = len(journal(self.here))
+        before = len(self.here.steps())
         self.migrate(self.source.path("nobody"))
         self.wait_status("failed")
         self.assert_alive(self.source)
@@ -159,7 +153,7 @@ class Stays(Case):
         """The pin was never lifted, the session never broken, and what comes after is acted upon."""
         self.wait_pinned(self.source, 1)
         self.assert_untouched(self.source, self.here)
-        steps = [step["what"] for step in journal(self.here)[before:]]
+        steps = [step["what"] for step in self.here.steps()[before:]]
         self.assertEqual([what for what in steps if what.startswith(("unpin", "pin", "load", "unload", "connect",
                                                                      "disconnect", "leave"))], [])
         task = self.source.start_command("exec taskset -c 0 sleep 1000")
@@ -180,9 +174,9 @@ class Migration(Case):
         self.wait_pinned(target, 1)
         self.assert_alive(target)
         self.assert_untouched(target, there)
-        self.assertEqual([step["what"] for step in journal(there, "load") + journal(there, "unload")], [])
+        self.assertEqual([step["what"] for step in there.steps("load") + there.steps("unload")], [])
         wait_for(lambda: self.here.guest()["vcpus"] == 0, SOON, "vhintd here has forgotten the guest")
-        undone = wait_for(lambda: journal(self.here, "unpin vCPU"), SOON, "the journal has it")[-1]["time"]
+        undone = wait_for(lambda: self.here.steps("unpin vCPU"), SOON, "the journal has it")[-1]["time"]
         forgotten = undone - gone
         print(f"forgotten {1000 * forgotten:.1f} ms after the migration was completed")
         self.assertLess(forgotten, FORGOTTEN * process.SLOWNESS)

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A guest's threads beside its vCPUs: placed by policy from the start, before any hint, and put back."""
-import json
 import os
 import time
 import unittest
@@ -54,10 +53,6 @@ class Threads(unittest.TestCase):
         return all(mask == self.floating for mask in self.emulator()) and \
             vhtest.thread_cpus(self.iothread) == self.floating and self.vcpus_float()
 
-    def steps(self, what):
-        with open(self.daemon.path("run/journal")) as file:
-            return [step for step in map(json.loads, file) if step["what"].startswith(what)]
-
     def start(self):
         self.daemon.start(wait=False)
         wait_for(self.placed, SOON, "emulator and IOThread are where the policy says")
@@ -75,7 +70,7 @@ class Threads(unittest.TestCase):
         self.assertTrue(self.vcpus_float())
         self.assertEqual((rows[self.pid]["role"], rows[self.pid]["state"]), ("emulator", "pinned"))
         self.assertIn("iothread", self.daemon.call("status", "guest").stdout)
-        self.assertEqual(len(self.steps(f"pin IOThread, thread {self.iothread}")), 1)
+        self.assertEqual(len(self.daemon.steps(f"pin IOThread, thread {self.iothread}")), 1)
         self.guest.qmp.call("cont")
         self.guest.wait_booted()
         self.assertTrue(self.placed())
@@ -94,7 +89,7 @@ class Threads(unittest.TestCase):
         self.daemon.start(wait=False)
         wait_for(self.put_back, SOON, "the next daemon puts emulator and IOThread back")
         self.assertEqual(vhtest.thread_cpus(new), self.floating)
-        self.assertEqual(len(self.steps(f"unpin IOThread, thread {self.iothread}")), 1)
+        self.assertEqual(len(self.daemon.steps(f"unpin IOThread, thread {self.iothread}")), 1)
 
     def plan(self):
         """{thread: (now, planned)} of what vhintctl says that the daemon's own policy would change."""
@@ -130,12 +125,12 @@ class Threads(unittest.TestCase):
             file.write(f"[guest guest]\npool={self.first}\nsharing=dedicated\n"
                        f"[guest second]\npool={self.first}\nfloating=pool\n")
         self.daemon.start(wait=False)
-        problem = wait_for(lambda: self.steps("placement"), SOON, "the journal tells of the pool")[0]
+        problem = wait_for(lambda: self.daemon.steps("placement"), SOON, "the journal tells of the pool")[0]
         self.assertEqual(problem["guest"], "second")
         self.assertIn("no CPU of its pool", problem["why"])
         self.daemon.ctl("resume", "guest")  # another plan
         time.sleep(0.2)
-        self.assertEqual(self.steps("placement"), [problem])
+        self.assertEqual(self.daemon.steps("placement"), [problem])
         self.assertIn(problem["why"], self.daemon.guest("second")["problem"])
         self.assertNotIn("pool", self.daemon.guest()["problem"])
 

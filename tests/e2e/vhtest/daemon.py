@@ -28,13 +28,19 @@ shift
 exec "$@\""""
 
 
+def read_journal(path):
+    """The steps that a journal tells of; a line that is being written is none yet."""
+    with open(path) as file:
+        return [json.loads(line) for line in file if line.endswith("\n")]
+
+
 class Daemon:
     """vhintd with a configuration of its own; a context manager. State outlives stop() and kill() until close()."""
 
     saved = "run/saved/masks"  # beside the control socket
 
-    def __init__(self, *guests, programs="affinity", pool=None):
-        self.directory = process.temporary_directory()
+    def __init__(self, *guests, programs="affinity", pool=None, directory=None):
+        self.directory = directory or process.temporary_directory()
         self.guests = {guest.name: guest for guest in guests}
         self.programs = programs
         self.pool = format_cpus(os.sched_getaffinity(0)) if pool is None else pool
@@ -146,6 +152,10 @@ class Daemon:
             if self in process.witnesses:
                 process.witnesses.remove(self)
             process.remove_directory(self.directory)
+
+    def steps(self, what=""):
+        """Those that its journal tells of, and whose names begin so."""
+        return [step for step in read_journal(self.journal) if step["what"].startswith(what)]
 
     # vhintctl
 
