@@ -48,7 +48,7 @@ typedef struct VhConfig VhConfig;
 /* Also what an inventory makes of its own guests. */
 struct vh_config_guest {
     char *name;
-    char *title;   /* the name that sections match, where it goes by another; NULL: `name` */
+    char *title;   /* what sections match for a name; NULL: `name` */
     char *uuid;    /* "" if not given */
     char *profile; /* "" if it has none */
     char *qmp;     /* NULL: see open_monitor */

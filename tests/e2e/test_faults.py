@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Whatever dies, each mask is right within a second of being connected again, and none is stale."""
-import os
 import signal
 import unittest
 
@@ -8,7 +7,6 @@ import vhtest
 from vhtest import stays, wait_for
 from vhtest.bpf import compile_bpf
 
-HERE = os.path.dirname(os.path.realpath(__file__))
 CPUS = 6
 AGAIN = 1  # s, from being connected again to each mask being right
 
@@ -180,7 +178,7 @@ class GuestGoes(Faults):
     def test_reset(self):
         guest = self.boot(cpus=2, smp=None)  # each more takes as long to boot again
         daemon = self.enterContext(vhtest.Daemon(guest))
-        daemon.ctl("inject", "guest", compile_bpf(os.path.join(HERE, "programs/typed.bpf.c"), daemon.path("typed.bpf.o")))
+        daemon.ctl("inject", "guest", compile_bpf("typed", daemon.path("typed.bpf.o")))
         self.sleeper(guest, 1)
         self.wait_pinned(guest, 1)
         guest.reset(lambda: self.wait_pinned(guest))  # long before the new injector says anything

@@ -10,7 +10,6 @@ import vhtest
 from vhtest import channel, wait_for
 from vhtest.bpf import compile_bpf
 
-HERE = os.path.dirname(os.path.realpath(__file__))
 AFFINITY = os.path.join(vhtest.BUILD, "guest-bpf/affinity.bpf.o")
 
 
@@ -44,8 +43,7 @@ class Injector(unittest.TestCase):
         return self.connect(**options)
 
     def built(self, name, *arguments):
-        source = os.path.join(HERE, "programs", f"{name}.bpf.c")
-        return read(compile_bpf(source, os.path.join(self.directory, f"{name}.o"), *arguments))
+        return read(compile_bpf(name, os.path.join(self.directory, f"{name}.o"), *arguments))
 
     def loaded(self, name, data, **options):
         answer = self.channel.load(name, data, **options)
@@ -377,8 +375,7 @@ class Lockdown(unittest.TestCase):
 
     def test_a_kprobe_is_refused(self):
         directory = vhtest.temporary_directory()
-        source = os.path.join(HERE, "programs/kprobe.bpf.c")
-        answer = self.channel.load("kprobe", read(compile_bpf(source, os.path.join(directory, "kprobe.o"))))
+        answer = self.channel.load("kprobe", read(compile_bpf("kprobe", os.path.join(directory, "kprobe.o"))))
         self.assertEqual(answer.error, errno.EPERM, answer.text)
         self.assertIn("kprobe/do_task_dead", answer.text)
 

@@ -308,7 +308,7 @@ class Many(Case):
                      len(self.all) == 1, 20, "guests are pinned")
             self.assertEqual(storm.popen.wait(120), 0)
             random = subprocess.run(["sh", "-c", 'head -c 1048576 /dev/urandom | VHINT_HOOK_SOCKET="$1" "$0" nobody start begin -',
-                                      HOOK, self.libvirt.path("run/vhint/hook")], capture_output=True, timeout=60)
+                                     HOOK, self.libvirt.path("run/vhint/hook")], capture_output=True, timeout=60)
             self.assertEqual((random.returncode, random.stdout, random.stderr), (0, b"", b""))
             self.assertEqual(daemon.names(), [f"g{i}" for i in range(8)])
             for guest in guests:

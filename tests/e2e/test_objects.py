@@ -3,13 +3,11 @@
 import json
 import os
 import struct
-import subprocess
 import unittest
 
 import vhtest
 from vhtest.bpf import compile_bpf
 
-HERE = os.path.dirname(os.path.realpath(__file__))
 
 HOOKLESS = """
 #include <linux/bpf.h>
@@ -28,7 +26,7 @@ class Objects(unittest.TestCase):
         cls.directory = vhtest.temporary_directory()
         cls.guest = cls.enterClassContext(vhtest.Guest())
         cls.daemon = cls.enterClassContext(vhtest.Daemon(cls.guest))
-        cls.typed = compile_bpf(os.path.join(HERE, "programs/typed.bpf.c"), cls.path("typed.bpf.o"))
+        cls.typed = compile_bpf("typed", cls.path("typed.bpf.o"))
 
     def setUp(self):
         self.injector = self.guest.injector_pid()
@@ -67,7 +65,7 @@ class Objects(unittest.TestCase):
         self.assertIn("no BPF program", self.refused("inject", "guest", self.compiled(EMPTY)))
 
     def test_a_refusal_as_json(self):
-        refused = compile_bpf(os.path.join(HERE, "programs/refused.bpf.c"), self.path("refused.bpf.o"))
+        refused = compile_bpf("refused", self.path("refused.bpf.o"))
         result = self.daemon.call("inject", "guest", refused, json_output=True)
         self.assertEqual(result.returncode, 1)
         error = json.loads(result.stdout)["error"]
@@ -75,7 +73,7 @@ class Objects(unittest.TestCase):
         self.assertIn("map_value_or_null", error["message"].partition("\nverifier log:\n")[2])
 
     def test_names_that_are_none(self):
-        ordinary = compile_bpf(os.path.join(HERE, "programs/ordinary.bpf.c"), self.path("ordinary.bpf.o"))
+        ordinary = compile_bpf("ordinary", self.path("ordinary.bpf.o"))
         for name in ("a/b", "x" * 64, ".hidden", "-", "new\nline", "ä"):
             with self.subTest(name):
                 self.refused("inject", "guest", ordinary, f"--name={name}")
@@ -125,14 +123,14 @@ class Objects(unittest.TestCase):
         values = [0xffffffff, 0, 1, 2, 0x7fffffff, 0x84000040, 0x0400ffff, 0x03000000, 64]
         variants = list(self.changed(first, end, 4, values))
         self.assertGreater(len(variants), 200)
-        taken = self.try_each(variants[::len(variants) // 25])
+        taken = self.try_each(variants[::len(variants) // 75])
         self.assertGreater(taken, 0)
-        self.assertLess(taken, 25)
+        self.assertLess(taken, 75)
 
     def test_malicious_names(self):
         with open(self.typed, "rb") as file:
             _, (first, end) = self.btf(file.read())
-        self.try_each(self.changed(first, end, (end - first) // 15, [0xffffffff, 0x41414141, 0x1b5b324a, 0]))
+        self.try_each(self.changed(first, end, (end - first) // 30, [0xffffffff, 0x41414141, 0x1b5b324a, 0]))
 
     def test_btf_of_itself(self):
         """A header that claims more than there is."""

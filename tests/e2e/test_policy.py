@@ -10,7 +10,6 @@ from vhtest import stays, wait_for
 from vhtest.bpf import compile_bpf
 
 DEFAULT = ("on affinity, when cpus == 1, do pin mask", "built-in 00-affinity.conf", 6)
-HERE = os.path.dirname(os.path.realpath(__file__))
 
 
 class Policy(unittest.TestCase):
@@ -19,7 +18,7 @@ class Policy(unittest.TestCase):
         if len(os.sched_getaffinity(0)) < 2:
             raise unittest.SkipTest("a pin shows only with two host CPUs")
         cls.directory = vhtest.temporary_directory()
-        cls.writer = compile_bpf(os.path.join(HERE, "programs/writer.bpf.c"),
+        cls.writer = compile_bpf("writer",
                                  os.path.join(cls.directory, "writer.bpf.o"))
         cls.guest = cls.enterClassContext(vhtest.Guest())
         cls.daemon = cls.enterClassContext(vhtest.Daemon(cls.guest))
@@ -52,8 +51,7 @@ class Policy(unittest.TestCase):
 
     def readings(self):
         """How often the policy has been read, well or not."""
-        with open(os.path.join(self.daemon.path("run"), "journal")) as file:
-            return sum(json.loads(line)["what"].startswith("policy") for line in file if line.endswith("\n"))
+        return len(self.daemon.steps("policy"))
 
     def problems(self):
         return self.daemon.ctl("status")["policy"]["problems"]

@@ -9,7 +9,6 @@ import vhtest
 from vhtest import wait_for
 from vhtest.bpf import compile_bpf
 
-HERE = os.path.dirname(os.path.realpath(__file__))
 OBJECT_MAX = 16 << 20
 PROGRAMS_MAX = 32
 
@@ -33,8 +32,7 @@ class Programs(unittest.TestCase):
         return os.path.join(self.directory, name)
 
     def built(self, name, *arguments, out=None):
-        source = os.path.join(HERE, "programs", f"{name}.bpf.c")
-        return compile_bpf(source, self.path(f"{out or name}.bpf.o"), *arguments)
+        return compile_bpf(name, self.path(f"{out or name}.bpf.o"), *arguments)
 
     def affinity_works(self):
         """Whatever was injected beside it."""

@@ -11,6 +11,7 @@ import tempfile
 from .guest import BUILD, TOP
 
 OBJECTS = os.path.join(BUILD, "tests/e2e/objects")
+PROGRAMS = os.path.join(TOP, "tests/e2e/programs")
 INCLUDE = [os.path.join(TOP, "guest-bpf"), os.path.join(TOP, "protocol")]
 
 
@@ -23,7 +24,9 @@ def _key(source, arguments):
 
 
 def compile_bpf(source, target, *arguments):
-    """clang's object of a source, put at `target`, which is returned."""
+    """clang's object of a source, or of programs/SOURCE.bpf.c by its name, put at `target`, which is returned."""
+    if not source.endswith(".c"):
+        source = os.path.join(PROGRAMS, f"{source}.bpf.c")
     kept = os.path.join(OBJECTS, _key(source, arguments) + ".o")
     if not os.path.exists(kept):
         os.makedirs(OBJECTS, exist_ok=True)
