@@ -44,7 +44,7 @@ void vh_actuate_begin(VhActuate *actuate, VhActuateReason reason, gpointer data)
 void vh_actuate_want(VhActuate *actuate, const struct vh_target *target, unsigned guest, unsigned vcpu,
                      const union vh_setting *setting);
 /* After that, for what is set for the first time: the former mask is `usual` (copied), whatever the thread has
- * now. */
+ * now. NULL: what it was when it was noted last. */
 void vh_actuate_assume(VhActuate *actuate, pid_t thread, const struct vh_cpuset *usual);
 /* The wishes that follow in this round have an occasion of their own, which is the reason of what is reverted;
  * static. NULL: that of vh_actuate_end. */

@@ -177,7 +177,8 @@ static void assume(VhHold *hold, const struct vh_cpuset *cpus)
     if (hold->slot->state == VH_SAVED_APPLIED)
         return;
     hold->assumed = true;
-    hold->slot->former = *cpus;
+    if (cpus)
+        hold->slot->former = *cpus;
 }
 
 static int set_mask(pid_t thread, const struct vh_cpuset *cpus)
@@ -226,6 +227,13 @@ static bool is_barred(pid_t thread, const struct vh_cpuset *cpus, int result, GE
     return true;
 }
 
+/* The first change of it has failed. */
+static void note_failure(VhHold *hold)
+{
+    hold->assumed = false;
+    __atomic_store_n(&hold->slot->state, VH_SAVED_NOTED, __ATOMIC_RELEASE);
+}
+
 static int apply(VhHold *hold, const union vh_setting *setting, GError **error)
 {
     bool first = hold->slot->state != VH_SAVED_APPLIED;
@@ -241,13 +249,13 @@ static int apply(VhHold *hold, const union vh_setting *setting, GError **error)
         if (first && result == 0)
             put_back(hold);
         if (first)
-            __atomic_store_n(&hold->slot->state, VH_SAVED_NOTED, __ATOMIC_RELEASE);
+            note_failure(hold);
         return -1;
     }
     if (result == 0)
         return 0;
     if (first)
-        __atomic_store_n(&hold->slot->state, VH_SAVED_NOTED, __ATOMIC_RELEASE);
+        note_failure(hold);
     return vh_tid_fail(error, -result, "pinning it", hold->target.thread);
 }
 

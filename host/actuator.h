@@ -36,8 +36,8 @@ struct vh_actuator {
     enum vh_saved_kind saved; /* which slots are its own */
     /* Can `target` be acted upon? Notes its former state, so that apply is quick. NULL and VH_ERROR_FAILED. */
     VhHold *(*probe)(VhSaved *saved, const struct vh_target *target, GError **error);
-    /* Before apply: the former mask is `cpus`, whatever the thread has now, until it is put back. NULL: no mask is
-     * changed. */
+    /* Before apply: the former mask is `cpus` (NULL: what was noted last), whatever the thread has now, until it
+     * is put back. NULL: no mask is changed. */
     void (*assume)(VhHold *hold, const struct vh_cpuset *cpus);
     /* Was it applied before the probe, by a former daemon, and has not been put back? Then `setting` is what is in
      * force. NULL: nothing is ever found. */

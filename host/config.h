@@ -63,6 +63,9 @@ struct vh_config_guest {
                                   void *data);
     /* What a seat is pinned to by us, told after the fact and again and again; NULL: nothing. May be NULL. */
     void (*mirror)(const struct vh_config_guest *guest, struct vh_seat seat, const struct vh_cpuset *cpus);
+    /* Has its maker done all that it was told so of a seat? Until then it may set what was wanted a while ago.
+     * NULL where mirror is. */
+    bool (*settled)(const struct vh_config_guest *guest, struct vh_seat seat);
     /* Sets a balloon's size in bytes (`name` "") or the requested-size of the virtio-mem device `name`; `done` is
      * called once, later, with what went wrong, else NULL. NULL: through the monitor. */
     void (*set_memory)(const struct vh_config_guest *guest, const char *name, guint64 bytes,

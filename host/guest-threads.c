@@ -194,7 +194,8 @@ void vh_guest_preview(VhGuest *guest, pid_t process)
     vh_guest_take_vcpus(guest, vcpus, "QEMU comes up");
 }
 
-const struct vh_cpuset *vh_guest_usual(const VhGuest *guest)
+bool vh_guest_echoes(const VhGuest *guest, const struct vh_seat *seat, const struct vh_cpuset **usual)
 {
-    return guest->preview ? &guest->usual : NULL;
+    *usual = guest->preview ? &guest->usual : NULL;
+    return guest->preview || (seat && guest->config->settled && !guest->config->settled(guest->config, *seat));
 }

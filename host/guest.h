@@ -71,9 +71,9 @@ void vh_guest_refresh_threads(VhGuest *guest);
 /* Its QEMU is `process` and its monitor does not answer yet: until it does, the guest has the threads that /proc
  * names, and vCPUs that no guest CPU is matched with. Called again and again while QEMU makes them. */
 void vh_guest_preview(VhGuest *guest, pid_t process);
-/* What its maker will set its threads' masks to before they run, where nobody has pinned them (borrowed); NULL: it
- * has done so. */
-const struct vh_cpuset *vh_guest_usual(const VhGuest *guest);
+/* May its maker set the mask of a thread yet, so that what it has is no former mask? Then `*usual` (borrowed) is
+ * what that will be; NULL: what it was before. `seat` NULL: the maker has no name for the thread. */
+bool vh_guest_echoes(const VhGuest *guest, const struct vh_seat *seat, const struct vh_cpuset **usual);
 /* One wish for each vCPU, as of now. */
 void vh_guest_wishes(VhGuest *guest, struct vh_wish *wishes);
 /* Which of its vCPUs are to be near each other, likewise. */

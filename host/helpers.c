@@ -92,7 +92,9 @@ void vh_helpers_want(VhActuate *actuate, const VhGuest *guest, unsigned number, 
         const struct vh_target target = {
             .guest = vh_guest_config(guest)->name, .vcpu = role_of(&threads[i]), .thread = threads[i].thread};
         unsigned position = next_number(guest, &threads[i], &at);
+        const struct vh_cpuset *usual = NULL;
         union vh_setting setting;
+        struct vh_seat seat;
         const struct vh_cpuset *cpus =
             plan && !off_of(off, &threads[i]) ? vh_plan_set(plan, vh_plan_thread(plan, number, position)) : NULL;
 
@@ -101,8 +103,8 @@ void vh_helpers_want(VhActuate *actuate, const VhGuest *guest, unsigned number, 
         /* One that came since has inherited what its maker was held to: it is to be put back like that one. */
         if (cpus || (touched && (vh_actuate_setting(actuate, threads[i].thread) || !off_of(off, &threads[i]))))
             vh_actuate_want(actuate, &target, number, position, cpus ? &setting : NULL);
-        if (vh_guest_usual(guest))
-            vh_actuate_assume(actuate, threads[i].thread, vh_guest_usual(guest));
+        if (vh_guest_echoes(guest, seat_of(&threads[i], &seat) ? &seat : NULL, &usual))
+            vh_actuate_assume(actuate, threads[i].thread, usual);
     }
 }
 

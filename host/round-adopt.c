@@ -150,9 +150,11 @@ void vh_round_undo(VhRound *round, const char *why)
     for (guint i = 0; i < round->entries->len; i++)
         vh_guest_refresh_threads(((const struct vh_entry *)g_ptr_array_index(round->entries, i))->guest);
     vh_actuate_begin(round->actuate, NULL, NULL);
-    for (unsigned i = 0; i < round->entries->len; i++)
-        vh_helpers_want(round->actuate, ((const struct vh_entry *)g_ptr_array_index(round->entries, i))->guest, i,
-                        NULL, NULL);
+    for (unsigned i = 0; i < round->entries->len; i++) {
+        const struct vh_entry *entry = g_ptr_array_index(round->entries, i);
+
+        vh_helpers_want(round->actuate, entry->guest, i, NULL, entry->off);
+    }
     vh_actuate_end(round->actuate, why, NULL);
     vh_actuate_adopted(round->actuate);
     vh_actuate_free(g_steal_pointer(&round->boosts), why);

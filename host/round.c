@@ -111,18 +111,22 @@ static guint act(VhRound *round, const char *why, bool *retry)
         for (unsigned j = 0; j < count; j++) {
             struct vh_target target = {
                 .guest = vh_entry_name(entry), .vcpu = vcpus[j].index, .thread = vcpus[j].thread};
-            const struct vh_cpuset *cpus = entry->held || vh_round_off(entry, &vcpus[j])
-                                               ? NULL
-                                               : vh_plan_set(made, vh_plan_thread(made, i, j));
+            bool theirs = vh_round_off(entry, &vcpus[j]);
+            const struct vh_cpuset *cpus =
+                entry->held || theirs ? NULL : vh_plan_set(made, vh_plan_thread(made, i, j));
+            const struct vh_cpuset *usual = NULL;
             union vh_setting setting;
 
             if (!vh_round_ask(round, entry, &target, vh_survey_wish(round->survey, i, j), cpus))
                 cpus = NULL;
             if (cpus)
                 setting.cpus = *cpus;
+            /* What others have set may look as if it were inherited from one of ours. */
+            if (theirs && !is_pinned(round, target.thread))
+                continue;
             vh_actuate_want(round->actuate, &target, i, j, cpus ? &setting : NULL);
-            if (vh_guest_usual(entry->guest))
-                vh_actuate_assume(round->actuate, vcpus[j].thread, vh_guest_usual(entry->guest));
+            if (vh_guest_echoes(entry->guest, &(struct vh_seat){VH_SEAT_VCPU, target.vcpu}, &usual))
+                vh_actuate_assume(round->actuate, target.thread, usual);
         }
         vh_helpers_want(round->actuate, entry->guest, i, entry->held ? NULL : made, entry->off);
     }

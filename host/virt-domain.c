@@ -55,6 +55,13 @@ static void mirror(const struct vh_config_guest *guest, struct vh_seat seat, con
         vh_virt_pins_set(domain->pins, seat, cpus);
 }
 
+static bool settled(const struct vh_config_guest *guest, struct vh_seat seat)
+{
+    const struct vh_virt_domain *domain = guest->owner;
+
+    return !domain->pins || vh_virt_pins_settled(domain->pins, seat);
+}
+
 static void set_memory(const struct vh_config_guest *guest, const char *name, guint64 bytes,
                        void (*done)(const char *problem, void *data), void *data)
 {
@@ -162,6 +169,7 @@ static void report(struct vh_virt_domain *domain, const struct vh_domain *xml)
                                              .travels = g_strdup(xml->wishes),
                                              .open_monitor = open_monitor,
                                              .mirror = mirror,
+                                             .settled = settled,
                                              .set_memory = set_memory,
                                              .use_agent = use_agent,
                                              .carry = carry,

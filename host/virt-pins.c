@@ -290,6 +290,13 @@ void vh_virt_pins_set(VhVirtPins *pins, struct vh_seat seat, const struct vh_cpu
     begin_sync(pins);
 }
 
+bool vh_virt_pins_settled(const VhVirtPins *pins, struct vh_seat seat)
+{
+    const struct pin *pin = find_pin(pins, seat);
+
+    return !pin || !(pin->ours || pin->told || pin->restore || pins->busy);
+}
+
 void vh_virt_pins_set_none(VhVirtPins *pins)
 {
     GHashTableIter iter;

@@ -37,6 +37,9 @@ void vh_virt_pins_free(VhVirtPins *pins, bool gone);
 /* The seat is pinned to `cpus` (copied) by us; NULL: not by us. Cheap when nothing has changed. */
 void vh_virt_pins_set(VhVirtPins *pins, struct vh_seat seat, const struct vh_cpuset *cpus);
 
+/* Has libvirt done all that it is to be told of the seat? Else it may set the mask yet. */
+bool vh_virt_pins_settled(const VhVirtPins *pins, struct vh_seat seat);
+
 /* libvirt has announced a pin: `what` is "vcpupin0", "emulatorpin", ... */
 void vh_virt_pins_announced(VhVirtPins *pins, const char *what, const char *cpus);
 

@@ -141,6 +141,32 @@ static void test_young_thread(struct fixture *f, G_GNUC_UNUSED gconstpointer dat
     assert_cpus(f->stage.victim.tid, &usual);
 }
 
+/* Its maker carries out late what it was told of a pin that is over: that is no mask of the thread's own. */
+static void test_late_echo(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
+    struct vh_target target = {.guest = "guest", .vcpu = 2, .thread = f->stage.victim.tid};
+    union vh_setting setting = {.cpus = f->first};
+
+    round_with(f, actuate, &f->first, "hint");
+    round_with(f, actuate, NULL, "exit");
+    g_assert_cmpint(sched_setaffinity(target.thread, sizeof(f->first), (const cpu_set_t *)(const void *)&f->first),
+                    ==, 0);
+    vh_actuate_begin(actuate, reason_of, NULL);
+    vh_actuate_want(actuate, &target, 0, 2, &setting);
+    vh_actuate_assume(actuate, target.thread, NULL);
+    vh_actuate_end(actuate, "hint", NULL);
+    round_with(f, actuate, NULL, "exit");
+    assert_cpus(target.thread, &f->floating);
+    /* Once the maker has nothing to do any more it is somebody's word again. */
+    g_assert_cmpint(sched_setaffinity(target.thread, sizeof(f->first), (const cpu_set_t *)(const void *)&f->first),
+                    ==, 0);
+    round_with(f, actuate, &f->first, "hint");
+    round_with(f, actuate, NULL, "exit");
+    assert_cpus(target.thread, &f->first);
+    vh_actuate_free(actuate, "end");
+}
+
 /* A daemon that pinned the victim and died. */
 static void crash(struct fixture *f)
 {
@@ -509,6 +535,7 @@ int main(int argc, char **argv)
     ADD("stop-restores", test_stop_restores);
     ADD("left-out-is-restored", test_left_out_is_restored);
     ADD("young-thread", test_young_thread);
+    ADD("late-echo", test_late_echo);
     ADD("crash", test_crash);
     ADD("adopted", test_adopted);
     ADD("not-adopted", test_not_adopted);
