@@ -46,9 +46,9 @@ class Affinity(unittest.TestCase):
         records = next(iter(self.channel.snapshot().values()))
         return {hint.pid: hint.mask for hint in map(channel.Affinity, records)}
 
-    def churn(self, seconds):
+    def churn(self, workers, seconds):
         self.guest.run("true >/tmp/churn")
-        return self.start(f"churn 100 {seconds} >/tmp/churn")
+        return self.start(f"churn {workers} {seconds} >/tmp/churn")
 
     def lost(self):
         return self.channel.programs()["affinity"].lost
@@ -101,7 +101,7 @@ class Affinity(unittest.TestCase):
     def test_churn(self):
         """Hundreds of tasks: the hints alone, a snapshot and /proc must say the same."""
         self.load()
-        churn = self.churn(2)
+        churn = self.churn(100, 2)
         frames = []
         while not self.holding():
             frames += self.channel.drain(0.1)
@@ -117,11 +117,13 @@ class Affinity(unittest.TestCase):
 
     def test_loaded_amid_churn(self):
         """A walk that meets changing tasks, and a replacement."""
-        churn = self.churn(4)
-        vhtest.wait_for(lambda: len(walk(self.guest)) > 100, 30, "a hundred narrowed tasks")
+        churn = self.churn(16, 60)
+        vhtest.wait_for(lambda: walk(self.guest), 30, "narrowed tasks")
         first = self.load()
         second = self.load(replace=True)
         self.assertGreater(second, first)
+        self.assertFalse(self.holding())
+        self.guest.run(f"kill -USR1 {churn.pid}")
         vhtest.wait_for(self.holding, 60, "churn holds still")
         self.channel.drain()
         self.assertEqual(self.state(), walk(self.guest))

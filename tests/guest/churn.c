@@ -5,8 +5,8 @@
  *
  * Each worker is a process with a companion thread. At random they set their own and each other's masks (with good
  * and bad arguments), fork, start short threads, call exec from a thread that is not the leader (also in vain),
- * and exit, to be started again. After SECONDS "holding N" is printed and the N workers do nothing until churn
- * gets SIGTERM, which ends them all. */
+ * and exit, to be started again. After SECONDS, or SIGUSR1, "holding N" is printed and the N workers do nothing
+ * until churn gets SIGTERM, which ends them all. */
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
@@ -227,6 +227,17 @@ static bool all_hold(void)
     return true;
 }
 
+/* Has SIGUSR1 come? */
+static bool enough(void)
+{
+    const struct timespec none = {0};
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    return sigtimedwait(&set, NULL, &none) == SIGUSR1;
+}
+
 #define NEVER ((time_t)INT_MAX)
 
 static int churn(int workers, int seconds, unsigned int seed)
@@ -240,7 +251,9 @@ static int churn(int workers, int seconds, unsigned int seed)
 
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGUSR1);
     sigprocmask(SIG_BLOCK, &set, NULL);
+    sigdelset(&set, SIGUSR1);
     setpriority(PRIO_PROCESS, 0, -10); /* or the workers die faster than they are started */
     shared->workers = workers;
     for (int i = 0; i < workers; i++) {
@@ -248,7 +261,7 @@ static int churn(int workers, int seconds, unsigned int seed)
             return 1;
     }
     begin = time(NULL);
-    while (time(NULL) < begin + seconds) {
+    while (time(NULL) < begin + seconds && !enough()) {
         started += reap(begin + seconds, &seed);
         pause_ms(5);
     }
