@@ -2,13 +2,13 @@
 """A real guest whose program asks for boosts without end or sense: it gets what the limits say, and others what is theirs."""
 import itertools
 import os
-import subprocess
 import time
 import unittest
 
 import vhtest
 from vhtest import wait_for
 from vhtest.bpf import compile_bpf
+from vhtest.crowd import Crowd
 from vhtest.fake_guest import FakeGuest
 
 BOOSTED = -15
@@ -149,9 +149,7 @@ class Adversary(unittest.TestCase):
     def test_killed_within_a_trial(self):
         self.serve(contradicts="false", trial="yes", hold="60s")
         self.ask()
-        hogs = subprocess.Popen([os.path.join(vhtest.BUILD, "tests/bench/hogs"), str(2 * os.cpu_count())],
-                                stdin=subprocess.PIPE)
-        self.addCleanup(lambda: (hogs.stdin.close(), hogs.wait()))
+        self.enterContext(Crowd(self.thread))
         wait_for(lambda: self.steps("boost vCPU 1"), 60, "the trial window")
         wait_for(self.boosted, 2, "boosted, within its budget")
         self.daemon.kill()

@@ -8,6 +8,7 @@ import unittest
 
 import vhtest
 from vhtest import stays, wait_for
+from vhtest.crowd import Crowd
 from vhtest.fake_guest import FakeGuest
 
 BOOSTED = -15
@@ -111,10 +112,8 @@ class Boost(unittest.TestCase):
 
     def start_within_a_trial(self):
         """A vCPU that wants to run beside many others, boosted to see whether that helps."""
-        hogs = subprocess.Popen([os.path.join(vhtest.BUILD, "tests/bench/hogs"), str(2 * os.cpu_count())],
-                                stdin=subprocess.PIPE)
-        self.addCleanup(lambda: (hogs.stdin.close(), hogs.wait()))
         self.serve(FakeGuest(cpus=1, busy=True))
+        self.enterContext(Crowd(self.guest.tids[0]))
         self.start(trial="yes", window="2s")  # not over before the test has seen it
         self.ask(0)
         self.wait_trial(1)

@@ -191,8 +191,10 @@ class OfLibvirt(unittest.TestCase):
 
     def test_enable_and_bootstrap(self):
         port = f"<channel type='unix'><source mode='bind'/><target type='virtio' name='{guestagent.PORT}'/></channel>"
-        guest = self.enterContext(Domain(self.libvirt, image=guestagent.image(), channel=False, append="vhint.injector=0",
-                                         devices=f"<memballoon model='none'/>{port}"))
+        machine = {"image": guestagent.image(), "channel": False, "served": False, "append": "vhint.injector=0",
+                   "devices": f"<memballoon model='none'/>{port}"}
+        Domain(self.libvirt, name="model", **machine).prepare()
+        guest = self.enterContext(Domain(self.libvirt, **machine))
         daemon = LibvirtDaemon(self.libvirt, {"*": {"bootstrap": "yes"}})
         self.addCleanup(daemon.close)
         daemon.start(wait=False)

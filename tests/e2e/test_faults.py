@@ -18,7 +18,7 @@ class Faults(unittest.TestCase):
             self.skipTest("this host has one CPU: pinned and floating look alike")
 
     def boot(self, **arguments):
-        return self.enterContext(vhtest.Guest(**{"smp": vhtest.SPARSE_APIC_IDS, **arguments}))
+        return self.enterContext(vhtest.Guest(**{"smp": vhtest.SPARSE_APIC_IDS, "served": True, **arguments}))
 
     def wait_pinned(self, guest, *cpus, within=AGAIN):
         def right():
@@ -40,7 +40,7 @@ class Daemon(Faults):
 
     @classmethod
     def setUpClass(cls):
-        cls.guest = cls.enterClassContext(vhtest.Guest(smp=vhtest.SPARSE_APIC_IDS))
+        cls.guest = cls.enterClassContext(vhtest.Guest(smp=vhtest.SPARSE_APIC_IDS, served=True))
 
     def setUp(self):
         super().setUp()
@@ -105,7 +105,7 @@ class Injector(Faults):
 
     @classmethod
     def setUpClass(cls):
-        cls.guest = cls.enterClassContext(vhtest.Guest(smp=vhtest.SPARSE_APIC_IDS))
+        cls.guest = cls.enterClassContext(vhtest.Guest(smp=vhtest.SPARSE_APIC_IDS, served=True))
         cls.daemon = cls.enterClassContext(vhtest.Daemon(cls.guest))
 
     def setUp(self):
@@ -215,7 +215,7 @@ class GuestGoes(Faults):
         wait_for(lambda: len(hanging.host_cpus(1)) == 1, 5, "the guest that hung is served again")
 
     def test_powered_off_and_restarted_under_the_same_name(self):
-        first = vhtest.Guest(cpus=2)
+        first = vhtest.Guest(cpus=2, served=True)
         with first, vhtest.Daemon(first) as daemon:
             self.sleeper(first, 1)
             self.wait_pinned(first, 1)
@@ -236,7 +236,7 @@ class Sockets(Faults):
 
     @classmethod
     def setUpClass(cls):
-        cls.guest = cls.enterClassContext(vhtest.Guest(smp=vhtest.SPARSE_APIC_IDS, proxies=True))
+        cls.guest = cls.enterClassContext(vhtest.Guest(smp=vhtest.SPARSE_APIC_IDS, proxies=True, served=True))
         cls.daemon = cls.enterClassContext(vhtest.Daemon(cls.guest))
 
     def cut_while(self, name, action):
@@ -272,7 +272,7 @@ class Cpus(Faults):
 
     @classmethod
     def setUpClass(cls):
-        cls.guest = cls.enterClassContext(vhtest.Guest(smp=vhtest.SPARSE_APIC_IDS))
+        cls.guest = cls.enterClassContext(vhtest.Guest(smp=vhtest.SPARSE_APIC_IDS, served=True))
         cls.daemon = cls.enterClassContext(vhtest.Daemon(cls.guest))
 
     def test_pinned_vcpu_is_plugged_and_unplugged(self):

@@ -5,11 +5,11 @@ vhintd sees a host that is made up in this one respect, by files mounted over th
 import os
 import socket
 import struct
-import subprocess
 import unittest
 
 import vhtest
 from vhtest import wait_for
+from vhtest.crowd import Crowd
 
 BOOSTED = -15
 SOON = 5  # s
@@ -35,7 +35,7 @@ class HostFaults(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.guest = cls.enterClassContext(vhtest.Guest(cpus=2))
+        cls.guest = cls.enterClassContext(vhtest.Guest(cpus=2, served=True))
         cls.directory = vhtest.temporary_directory()
 
     def setUp(self):
@@ -87,9 +87,8 @@ class HostFaults(unittest.TestCase):
     def wait_for_trial(self):
         """Until the vCPU, which wants to run beside others, is boosted to see whether that helps."""
         self.ask("sh -c 'while :; do :; done'")
-        hogs = subprocess.Popen([os.path.join(vhtest.BUILD, "tests/bench/hogs"), str(2 * os.cpu_count())],
-                                stdin=subprocess.PIPE)
-        self.addCleanup(lambda: (hogs.stdin.close(), hogs.wait()))
+        wait_for(lambda: len(vhtest.thread_cpus(self.thread)) == 1, SOON, "it is pinned")
+        self.enterContext(Crowd(self.thread))
         wait_for(lambda: self.journal("boost vCPU 1"), 60, "the trial window")
 
     def test_real_time_threads_are_not_throttled(self):
@@ -197,7 +196,7 @@ class HostFaults(unittest.TestCase):
     def renew(cls):
         """A guest that runs, instead of waiting until this one has booted."""
         cls.guest.stop()
-        cls.guest = cls.enterClassContext(vhtest.Guest(cpus=2))
+        cls.guest = cls.enterClassContext(vhtest.Guest(cpus=2, served=True))
 
     def test_no_balloon(self):
         """What a real QEMU says then."""

@@ -8,6 +8,7 @@ import subprocess
 
 import vhtest
 from vhtest import process, stays, thread_cpus, wait_for
+from vhtest.crowd import Crowd
 from vhtest.fake_guest import FakeGuest
 from vhtest.hostvm import HostVmCase
 
@@ -288,11 +289,9 @@ class Host(HostVmCase):
     def test_near_on_trial(self):
         """Two that crowd one CPU with others have room under an L3."""
         guest = self.guest(busy=True, cpus=2)
-        hogs = subprocess.Popen(["taskset", "-c", "1", os.path.join(vhtest.BUILD, "tests/bench/hogs"), "3"],
-                                stdin=subprocess.PIPE)
-        self.addCleanup(lambda: (hogs.stdin.close(), hogs.wait()))
         for tid in guest.tids:
             os.sched_setaffinity(tid, {1})
+        self.enterContext(Crowd(guest.tids[0]))
         self.start(guest, policy=NEAR.format(trial="on") + "[host]\ntrial-window = 2s\n")
         before = len(self.daemon.steps("trial pin vCPU 0"))
         self.bind(guest, 0, 1)

@@ -105,12 +105,13 @@ class Start(Case):
 
 class Enable(Case):
     """vhintctl enable and disable change a domain, and nothing else needs to."""
+    machines = ({"channel": False, "served": False},)
 
     def ctl(self, *args):
         return self.libvirt.vhintctl(*args)
 
     def test_at_the_next_start_and_while_it_runs(self):
-        guest = Domain(self.libvirt, channel=False).define()
+        guest = Domain(self.libvirt, **self.machines[0]).define()
         self.addCleanup(guest.stop)
         self.assertEqual(self.ctl("enable", guest.name, "--profile", "web")["channel_config"], "added")
         self.assertEqual(self.ctl("enable", guest.name)["channel_config"], "already there")

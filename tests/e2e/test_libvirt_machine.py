@@ -16,10 +16,14 @@ FORGOTTEN = 1  # s, from a guest's first word where it has migrated to, until it
 
 class Machine(Case):
     """What libvirt can do to a machine."""
-    machines = ({},)
-    common = {"fresh": True,  # libvirt resumes it itself
-              "maxcpus": 3, "iothreads": 1, "memory": 256, "extra": "<currentMemory unit='MiB'>192</currentMemory>",
-              "devices": "<memballoon model='virtio'/>"}
+    common = {"restored": True, "maxcpus": 3, "iothreads": 1, "memory": 256, "devices": "<memballoon model='virtio'/>",
+              "extra": "<currentMemory unit='MiB'>192</currentMemory>"}
+    grows = {"restored": True, "memory": 192, "append": "memhp_default_state=online_movable",
+             "extra": "<maxMemory slots='2' unit='MiB'>1024</maxMemory>",
+             "cpu": "<numa><cell id='0' cpus='0-1' memory='192' unit='MiB'/></numa>",
+             "devices": "<memballoon model='none'/><memory model='virtio-mem'><target><size unit='MiB'>256</size>"
+                        "<node>0</node><block unit='MiB'>2</block><requested unit='MiB'>0</requested></target></memory>"}
+    machines = ({"served": False}, common, grows)
 
     def test_suspend_save(self):
         with self.running() as guest, LibvirtDaemon(self.libvirt) as daemon:
@@ -106,12 +110,7 @@ class Machine(Case):
 
     def test_virtio_mem(self):
         with LibvirtDaemon(self.libvirt, {"grows": {}}) as daemon, \
-                Domain(self.libvirt, name="grows", fresh=True, memory=192, append="memhp_default_state=online_movable",
-                    extra="<maxMemory slots='2' unit='MiB'>1024</maxMemory>",
-                    cpu="<numa><cell id='0' cpus='0-1' memory='192' unit='MiB'/></numa>",
-                    devices="<memballoon model='none'/><memory model='virtio-mem'><target><size unit='MiB'>256</size>"
-                            "<node>0</node><block unit='MiB'>2</block><requested unit='MiB'>0</requested></target>"
-                            "</memory>") as guest:
+                Domain(self.libvirt, name="grows", **self.grows) as guest:
             def total():
                 return int(guest.output("awk '/MemTotal/ { print $2 }' /proc/meminfo")) >> 10
 
@@ -130,7 +129,7 @@ class Machine(Case):
             wait_for(lambda: total() <= before + 10, 30, "the guest has given it back")
 
     def test_destroyed_while_programs_load_and_renamed(self):
-        guest = Domain(self.libvirt, name="early")
+        guest = Domain(self.libvirt, name="early", served=False)
         with LibvirtDaemon(self.libvirt, {"early": {}, "web *": {}}) as daemon, guest:
             for last in (False, True):
                 daemon.wait_known("early")
@@ -149,6 +148,7 @@ class Machine(Case):
 
 class Migration(Case):
     """Between two libvirtds, each with a vhintd of its own."""
+    machines = ({},)
 
     def setUp(self):
         super().setUp()
@@ -157,7 +157,7 @@ class Migration(Case):
         self.there = self.enterContext(Libvirt())
         self.daemon = self.enterContext(LibvirtDaemon(self.libvirt, {"profile:web": {"pool": min(self.all)}}))
         self.target = self.enterContext(LibvirtDaemon(self.there, {"profile:web": {"pool": max(self.all)}}))
-        self.guest = self.enterContext(Domain(self.libvirt, fresh=True, profile="web"))
+        self.guest = self.enterContext(Domain(self.libvirt, restored=True, profile="web"))
         self.daemon.wait_ready()
         self.daemon.ctl("inject", "guest", os.path.join(vhtest.BUILD, "guest-bpf/pressure.bpf.o"), "--set", "window_ms=2000")
         self.task = pin(self.guest, 1)

@@ -29,8 +29,8 @@ class TwoGuests(unittest.TestCase):
             self.skipTest("this host has one CPU: pinned and floating look alike")
 
     def test_never_the_same_host_cpu(self):
-        first = self.enterContext(vhtest.Guest(cpus=2, name="first"))
-        second = self.enterContext(vhtest.Guest(cpus=2, name="second"))
+        first = self.enterContext(vhtest.Guest(cpus=2, name="first", served=True))
+        second = self.enterContext(vhtest.Guest(cpus=2, name="second", served=True))
         daemon = self.enterContext(vhtest.Daemon(first, second))
         task = second.start_command("exec taskset -c 0 sleep 1000")
         wait_for(lambda: one_cpu(second, 0) is not None, SOON, "the second guest's CPU 0 is pinned")
@@ -67,7 +67,7 @@ class Load(unittest.TestCase):
         self.path = os.path.join(directory, "stat")
         self.ticks = {cpu: [0, 0] for cpu in cpus}
         self.stat()
-        guest = self.enterContext(vhtest.Guest(cpus=2))
+        guest = self.enterContext(vhtest.Guest(cpus=2, served=True))
         daemon = vhtest.Daemon(guest, pool=vhtest.format_cpus(cpus))
         daemon.mounts["/proc/stat"] = self.path
         self.enterContext(daemon)
@@ -104,7 +104,7 @@ class ManyCpus(unittest.TestCase):
 class Closed(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.guest = cls.enterClassContext(vhtest.Guest(cpus=2))
+        cls.guest = cls.enterClassContext(vhtest.Guest(cpus=2, served=True))
         cls.daemon = cls.enterClassContext(vhtest.Daemon(cls.guest))
 
     def test_nothing_listens_to_the_network(self):

@@ -47,7 +47,7 @@ class Case(unittest.TestCase):
     def serve(cls, enter):
         """`enter` is a test's or its class's enterContext."""
         cls.floating = vhtest.thread_cpus("self")
-        cls.source = enter(vhtest.Guest(**MACHINE))
+        cls.source = enter(vhtest.Guest(served=True, **MACHINE))
         cls.here = enter(vhtest.Daemon(cls.source))
         cls.source.start_command(WORK)
         cls.wait_pinned(cls.source, 1)

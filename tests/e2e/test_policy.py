@@ -20,7 +20,7 @@ class Policy(unittest.TestCase):
         cls.directory = vhtest.temporary_directory()
         cls.writer = compile_bpf("writer",
                                  os.path.join(cls.directory, "writer.bpf.o"))
-        cls.guest = cls.enterClassContext(vhtest.Guest())
+        cls.guest = cls.enterClassContext(vhtest.Guest(served=True))
         cls.daemon = cls.enterClassContext(vhtest.Daemon(cls.guest))
         cls.floating = cls.guest.host_cpus(1)
 
@@ -205,7 +205,7 @@ class Broken(unittest.TestCase):
     """vhintd starts although the policy is broken, and takes it once it is mended."""
 
     def test_broken_at_the_start(self):
-        guest = self.enterContext(vhtest.Guest())
+        guest = self.enterContext(vhtest.Guest(served=True))
         daemon = vhtest.Daemon(guest)
         self.addCleanup(daemon.close)
         os.makedirs(daemon.path("policy.d"))

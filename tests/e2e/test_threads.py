@@ -141,7 +141,7 @@ class Live(unittest.TestCase):
         cpus = sorted(os.sched_getaffinity(0))
         if len(cpus) < 2:
             self.skipTest("this host has one CPU: placed and floating look alike")
-        guest = self.enterContext(vhtest.Guest(cpus=2))
+        guest = self.enterContext(vhtest.Guest(cpus=2, served=True))
         daemon = vhtest.Daemon(guest)
         self.addCleanup(daemon.close)
         os.makedirs(daemon.path("policy.d"))

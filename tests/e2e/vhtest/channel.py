@@ -19,29 +19,28 @@ CHUNK_SIZE = 32768
 
 
 def cobs_encode(data):
-    out = bytearray([0])
-    code = 0
-    for byte in data:
-        if byte:
-            out.append(byte)
-        if not byte or len(out) - code == 255:
-            out[code] = len(out) - code
-            code = len(out)
-            out.append(0)
-    out[code] = len(out) - code
+    out = bytearray()
+    for part in data.split(b"\0"):
+        while len(part) >= 254:
+            out += b"\xff" + part[:254]
+            part = part[254:]
+        out.append(len(part) + 1)
+        out += part
     return bytes(out) + b"\0"
 
 
 def cobs_decode(data):
     out = bytearray()
     at = 0
-    while at < len(data):
+    size = len(data)
+    while at < size:
         block = data[at]
-        if at + block > len(data):
+        end = at + block
+        if end > size:
             raise ValueError("not COBS")
-        out += data[at + 1:at + block]
-        at += block
-        if block < 255 and at < len(data):
+        out += data[at + 1:end]
+        at = end
+        if block < 255 and at < size:
             out.append(0)
     return bytes(out)
 

@@ -76,6 +76,8 @@ class Daemon:
             raise
 
     def __exit__(self, kind, *_):
+        if kind:
+            process.witnesses.append(process.Words(self.logs()))
         self.close(quietly=kind is not None)
 
     def write_config(self):

@@ -15,6 +15,7 @@ from .qmp import Qmp
 TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), "../../.."))
 BUILD = os.path.realpath(os.environ.get("VH_BUILD", os.path.join(TOP, "build")))
 KERNEL = os.environ.get("VH_KERNEL", "bookworm")
+AFFINITY = os.path.join(BUILD, "guest-bpf/affinity.bpf.o")
 INJECTOR = os.path.join(BUILD, "injector/vhint-injector")
 
 # Guest CPUs 0 to 5 with APIC ids 0, 1, 2, 4, 5, 6. More than 8 possible CPUs make the guest's kernel address interrupts
@@ -91,11 +92,12 @@ def build_image(kernel=KERNEL, out=None, quiet=True, add=(), injector=True):
 class Guest:
     """A guest; a context manager. `qmp_path` and `channel_path` are for vhintd, `qmp` is the test's own monitor. With
     `proxies`, both paths can be cut: proxies["qmp"], proxies["channel"]. `ports` are the names of further ports; the
-    socket of each is path(NAME). Goes on from a saved state where there are such (states.py); `fresh` boots."""
+    socket of each is path(NAME). Goes on from a saved state where there are such (states.py); `fresh` boots. `served`: it goes
+    on with the affinity program loaded, by a vhintd that is gone."""
     channel_label = "org.vhint.0"  # QEMU's name for the channel
 
     def __init__(self, cpus=4, smp=None, memory=256, image=None, append="", arguments=(), name="guest",
-                 proxies=False, fresh=False, ports=()):
+                 proxies=False, fresh=False, ports=(), served=False):
         self.name = name
         self.smp = smp or str(cpus)
         self.memory = memory
@@ -108,6 +110,8 @@ class Guest:
         self.channel_path = self.path("channel")
         self.bench_path = self.path("bench")
         self.fresh = fresh or not states.DIRECTORY
+        self.served = served
+        self.programs = [AFFINITY] if served else []
         self.proxies = {}
         if proxies:
             for port in ("qmp", "channel"):
@@ -207,18 +211,36 @@ class Guest:
 
     def _resume(self):
         """Starts from the saved state of such a guest, which is made first if there is none."""
-        state = states.path_of(self.image, [arg.replace(self.directory, "") for arg in self._argv()])
+        state = states.path_of(self.image, [arg.replace(self.directory, "") for arg in self._argv()], *self.programs)
         with states.locked(state):
             if not os.path.exists(state):
                 with Guest(smp=self.smp, memory=self.memory, image=self.image, append=self.append,
                            arguments=self.arguments, name=self.name, ports=self.ports, fresh=True) as model:
+                    if self.served:
+                        model.serve()
                     model.save(model.qmp.call, state)
         self._launch(self._argv() + states.arguments(self.path("state")))
         states.load(state, self.path("state"))
 
+    def daemon(self):
+        """A vhintd for it."""
+        from .daemon import Daemon  # which knows of guests
+        return Daemon(self)
+
+    def serve(self):
+        """Returns once it has the affinity program, and no vhintd any longer."""
+        daemon = self.daemon()
+        try:
+            daemon.start()
+            daemon.wait_ready(self.name)
+            daemon.stop()
+        finally:
+            daemon.close(quietly=True)
+
     def save(self, call, state):
-        """Once the injector waits for the host."""
+        """Once the injector waits for the host. Pages of zeros take no room, and no time to load."""
         self.wait_injector(call)
+        self.run("blank")
         self.agent.close()
         states.save(call, state, self.path("state"))
 

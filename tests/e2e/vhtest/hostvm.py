@@ -4,7 +4,6 @@
 Its image has what a guest's has, and in /vhint the daemon, its programs, and the tests with Python beside them. Each test of a
 HostVmCase is run there, in a process of its own (`run --serve`), and counts here as what it was there."""
 import fcntl
-import hashlib
 import importlib.util
 import json
 import marshal
@@ -88,17 +87,23 @@ def _files():
     return files
 
 
-def _digest(files):
-    """Of all that the image is made of. What else is in it, and the kernel, every image has, and `run` has made one."""
+def _sources():
+    """What the image is made of, as far as it can change: the libraries are of packages."""
     images = os.path.join(TOP, "images")
-    others = [os.path.join(images, name) for name in sorted(os.listdir(images))]
-    others += [os.path.join(BUILD, "images", KERNEL, name) for name in ("vmlinuz", "initrd")]
-    digest = hashlib.sha256()
-    for path in [*sorted(files), *filter(os.path.isfile, others)]:
-        with open(path, "rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        digest.update(f"{files.get(path, path)} {os.access(path, os.X_OK)} {content}\n".encode())
-    return digest.hexdigest()
+    directories = [images, os.path.join(BUILD, "images", KERNEL), os.path.join(BUILD, "guest-bpf"),
+                   *(directory for directory, _, _ in os.walk(E2E) if not directory.endswith("__pycache__"))]
+    files = [VHINTD, VHINTCTL, ctl.SERVER, sys.executable, "/var/lib/dpkg/status", os.path.join(BUILD, "tests/bench/hogs"),
+             os.path.join(BUILD, "tests/guest/agent")]
+    return files + [os.path.join(directory, name) for directory in directories for name in sorted(os.listdir(directory))]
+
+
+def _stamp():
+    """Changes whenever the image would."""
+    stamp = []
+    for path in filter(os.path.isfile, _sources()):
+        status = os.stat(path)
+        stamp.append(f"{path} {status.st_size} {status.st_mtime_ns}\n")
+    return "".join(stamp)
 
 
 def build_host_image(modules):
@@ -106,8 +111,13 @@ def build_host_image(modules):
     test. Returns its directory."""
     out = os.path.join(BUILD, "images", f"host-{KERNEL}")
     os.makedirs(out, exist_ok=True)
-    with open(out + ".lock", "w") as lock:
+    with open(out + ".lock", "w") as lock, open(os.path.join(out, "made-of"), "a+") as made_of:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        stamp = " ".join(modules) + "\n" + _stamp()
+        made_of.seek(0)
+        if made_of.read() == stamp:
+            return out
+        made_of.truncate(0)
         library = os.path.join(out, "python.zip")
         _pack_library(library)
         start = os.path.join(out, "start")
@@ -116,15 +126,9 @@ def build_host_image(modules):
         os.chmod(start, 0o755)
         files = _files() | {library: f"/usr/lib/python{sysconfig.get_config_var('py_version_nodot')}.zip",
                             os.path.join(BUILD, "tests/guest/agent"): "/bin/vhint-agent", start: "/bin/vhint-test-agent"}
-        made = _digest(files)
-        with open(os.path.join(out, "made-of"), "a+") as file:
-            file.seek(0)
-            if file.read() == made:
-                return out
-            file.truncate(0)
-            build_image(KERNEL, out, add=[f"{path}:{os.path.normpath(there)}" for path, there in files.items()], injector=False)
-            file.write(made)
-        return out
+        build_image(KERNEL, out, add=[f"{path}:{os.path.normpath(there)}" for path, there in files.items()], injector=False)
+        made_of.write(stamp)
+    return out
 
 
 class HostVm(Guest):

@@ -9,7 +9,9 @@ import os
 import re
 import select
 import shlex
+import shutil
 import socket
+import struct
 import subprocess
 import time
 import uuid
@@ -223,12 +225,14 @@ class Libvirt:
 
 class Domain(Guest):
     """A guest that libvirt runs. It has the channel for vhint (unless told otherwise) and one for the test. Goes on from a
-    saved state only if prepare() was called for such a machine; `fresh` boots."""
+    saved state only if prepare() was called for such a machine; `fresh` boots. `served` as Guest has it.
+    `restored`: libvirt itself restores the state, as after `virsh managedsave`, and QEMU's command line says nothing of it:
+    for what is to be saved or to migrate."""
     channel_label = "charchannel0"
 
     def __init__(self, libvirt, name="guest", cpus=2, maxcpus=None, memory=192, channel=True, profile=None, iothreads=0,
-                 extra="", devices="<memballoon model='none'/>", cpu="", transient=False, **kwargs):
-        super().__init__(name=name, memory=memory, **kwargs)
+                 extra="", devices="<memballoon model='none'/>", cpu="", transient=False, served=True, restored=False, **kwargs):
+        super().__init__(name=name, memory=memory, served=served, **kwargs)
         self.libvirt = libvirt
         self.cpus = cpus
         self.maxcpus = maxcpus or cpus
@@ -239,6 +243,7 @@ class Domain(Guest):
         self.devices = devices
         self.cpu = cpu  # what the CPU's element is to have
         self.transient = transient
+        self.restored = restored
         self.uuid = str(uuid.uuid4())
         self.xml_path = self.path("domain.xml")
 
@@ -251,7 +256,9 @@ class Domain(Guest):
             if self.profile else ""
         channel = "<channel type='unix'><source mode='bind'/><target type='virtio' name='org.vhint.0'/></channel>" \
             if self.channel else ""
-        arguments = states.arguments(self.path("state")) if self._state() else states.TO_BE_SAVED
+        arguments = states.TO_BE_SAVED
+        if self._state():
+            arguments = [] if self.restored else states.arguments(self.path("state"))
         qemu = "".join(f"<qemu:arg value='{argument}'/>" for argument in arguments)
         return f"""<domain type='{"kvm" if kvm else "qemu"}' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
   <name>{self.name}</name><uuid>{self.uuid}</uuid>{profile}
@@ -275,25 +282,41 @@ class Domain(Guest):
 </domain>
 """
 
-    def _machine(self):
-        return [str(what) for what in (self.cpus, self.maxcpus, self.memory, self.iothreads, f"{CMDLINE} {self.append}")]
+    def _state_path(self):
+        machine = (self.cpus, self.maxcpus, self.memory, self.iothreads, f"{CMDLINE} {self.append}", self.channel, self.cpu,
+                   self.devices)
+        return states.path_of(self.image, ["libvirt", *map(str, machine)], *self.programs)
 
     def _state(self):
         """The saved state of such a machine; None: it boots."""
-        if self.fresh or not self.channel:
+        if self.fresh:
             return None
-        state = states.path_of(self.image, ["libvirt", *self._machine()])
+        state = self._state_path()
         return state if os.path.exists(state) else None
+
+    def serve(self):
+        super().serve()
+        shutil.rmtree(self.libvirt.path("run/vhint"))
+        os.mkdir(self.libvirt.path("run/vhint"))  # as if nobody had been there
+
+    def wait_injector(self, call):
+        if self.channel:
+            super().wait_injector(call)
+
+    def daemon(self):
+        return LibvirtDaemon(self.libvirt, {self.name: {}})
 
     def prepare(self):
         """Makes the saved state of such a machine, if there is none yet. The domain is not used otherwise."""
-        state = None if self.fresh else states.path_of(self.image, ["libvirt", *self._machine()])
-        if not state:
+        if self.fresh:
             return
+        state = self._state_path()
         with states.locked(state):
             if not os.path.exists(state):
                 self.fresh = True
                 with self:
+                    if self.served:
+                        self.serve()
                     self.save(self.monitor, state)
 
     def define(self):
@@ -312,10 +335,22 @@ class Domain(Guest):
         else:
             if self.libvirt.call("domstate", self.uuid).returncode:
                 self.define()
+            if self.restored and self._state():
+                self._save_as_libvirt()
             self.libvirt.virsh("start", self.uuid)
-        if self._state():
+        if self._state() and not self.restored:
             states.load(self._state(), self.path("state"))
         return self.attach(wait)
+
+    def _save_as_libvirt(self):
+        """Writes what `virsh managedsave` would have: a header, what describes the domain, and QEMU's stream. Source: libvirt's
+        src/qemu/qemu_saveimage.h."""
+        xml = self.libvirt.virsh("dumpxml", "--inactive", self.uuid).encode() + b"\0"
+        with open(self.libvirt.path(f"lib/libvirt/qemu/save/{self.name}.save"), "wb") as file, open(self._state(), "rb") as state:
+            file.write(struct.pack("<16sIIIII56x", b"LibvirtQemudSave", 2, len(xml), 1, 0, 0) + xml)
+            file.flush()
+            while os.sendfile(file.fileno(), state.fileno(), None, 1 << 30):
+                pass
 
     def attach(self, wait=True):
         """To the domain that libvirt has started or restored."""

@@ -24,6 +24,16 @@ keepers = []
 witnesses = []
 
 
+class Words:
+    """What a witness said who is gone by the time that a test's failure is told."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def logs(self):
+        return self.text
+
+
 class Failure(AssertionError):
     """The system under test did not do what it should."""
 

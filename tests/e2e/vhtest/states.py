@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Guests that have booted, saved once and resumed by every later test: a stock kernel's boot takes seconds under TCG.
 
-What resumes is the same kernel and the same machine at the moment its injector waited on the port. A state belongs to
-one image and one command line of QEMU; VH_STATES names the directory, without it every guest boots."""
+What resumes is the same kernel and the same machine at the moment its injector waited on the port, with or without the
+affinity program. A state belongs to one image, one command line of QEMU and that program; VH_STATES names the directory,
+without it every guest boots."""
 import contextlib
 import fcntl
+import functools
 import glob
 import hashlib
 import os
@@ -14,23 +16,25 @@ from . import process
 from .process import Failure, wait_for
 
 DIRECTORY = os.environ.get("VH_STATES", "")
-_digests = {}
 
 
-def _digest(image):
-    if image not in _digests:
-        digest = hashlib.sha256()
-        for name in ("vmlinuz", "initrd"):
-            with open(os.path.join(image, name), "rb") as file:
-                digest.update(file.read())
-        _digests[image] = digest.hexdigest()[:16]
-    return _digests[image]
+@functools.cache
+def _digest(*files):
+    digest = hashlib.sha256()
+    for name in files:
+        with open(name, "rb") as file:
+            digest.update(file.read())
+    return digest.hexdigest()[:16]
 
 
-def path_of(image, argv):
-    """Where the state of this machine is, or would be."""
-    arguments = hashlib.sha256("\0".join(argv).encode()).hexdigest()[:16]
-    return os.path.join(DIRECTORY, f"{os.path.basename(image)}.{_digest(image)}.{arguments}")
+def _image_digest(image):
+    return _digest(*(os.path.join(image, name) for name in ("vmlinuz", "initrd")))
+
+
+def path_of(image, argv, *programs):
+    """Where the state of this machine with these programs (files) is, or would be."""
+    arguments = hashlib.sha256("\0".join([*argv, *map(_digest, programs)]).encode()).hexdigest()[:16]
+    return os.path.join(DIRECTORY, f"{os.path.basename(image)}.{_image_digest(image)}.{arguments}")
 
 
 @contextlib.contextmanager
