@@ -89,11 +89,10 @@ class Case(unittest.TestCase):
     def migrate(self, to):
         self.qmp.call("migrate", uri=f"unix:{to}")
 
-    def status(self):
-        return self.qmp.call("query-migrate").get("status")
-
-    def wait_status(self, *statuses):
-        wait_for(lambda: self.status() in statuses, 20, f"the migration is {' or '.join(statuses)}")
+    def wait_status(self, *statuses, qmp=None):
+        """Of the migration away from the source, or from who has the monitor `qmp`."""
+        wait_for(lambda: (qmp or self.qmp).call("query-migrate").get("status") in statuses, 20,
+                 f"the migration is {' or '.join(statuses)}")
 
     def wait_completed(self):
         """Returns when that was, by QEMU's word; vhintd sees to it that QEMU says so."""
@@ -228,6 +227,7 @@ class Migration(Case):
     def test_there_and_back(self):
         target, there = self.target()
         self.migrate(target.incoming)
+        self.wait_status("completed")
         self.wait_pinned(target, 1)
         self.source.stop()
         back = self.enterContext(Arriving(**MACHINE))
@@ -237,6 +237,7 @@ class Migration(Case):
         wait_for(lambda: self.here.guest()["vcpus"] == MACHINE["cpus"], SOON, "vhintd knows the vCPUs")
         target.qmp.call("migrate-set-parameters", **{"max-bandwidth": 1 << 40})
         target.qmp.call("migrate", uri=f"unix:{back.incoming}")
+        self.wait_status("completed", qmp=target.qmp)
         self.wait_pinned(back, 1)
         self.assert_alive(back)
         self.assert_untouched(back, self.here)
