@@ -117,7 +117,7 @@ class Affinity(unittest.TestCase):
 
     def test_loaded_amid_churn(self):
         """A walk that meets changing tasks, and a replacement."""
-        churn = self.churn(16, 60)
+        churn = self.churn(8, 60)
         vhtest.wait_for(lambda: walk(self.guest), 30, "narrowed tasks")
         first = self.load()
         second = self.load(replace=True)

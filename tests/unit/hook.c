@@ -21,7 +21,7 @@
 #define ROUNDS 2
 #else
 #define START_MS 50
-#define ROUNDS 8
+#define ROUNDS 4
 #endif
 #define LIMIT_US ((VH_HOOK_DEADLINE_MS + START_MS) * 1000)
 #define TRIES 200

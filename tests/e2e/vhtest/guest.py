@@ -128,7 +128,15 @@ class Guest:
 
     def logs(self):
         return (f"--- serial console of {self.name}\n{tail(self.path('serial'))}"
-                f"--- QEMU of {self.name}\n{tail(self.path('qemu.log'))}")
+                f"--- QEMU of {self.name}\n{tail(self.path('qemu.log'))}--- where its CPUs are: {self._places()}\n")
+
+    def _places(self):
+        """What its vCPUs execute: tells a guest that hangs from one that is slow."""
+        try:
+            text = "".join(self.qmp.call("human-monitor-command", **{"command-line": "info registers -a"}) for _ in range(2))
+            return re.findall(r"[RE]IP=(\w+)", text)
+        except Exception as error:  # there may be no QEMU, or one that hangs
+            return error
 
     def __enter__(self):
         try:
