@@ -46,9 +46,9 @@ class Affinity(unittest.TestCase):
         records = next(iter(self.channel.snapshot().values()))
         return {hint.pid: hint.mask for hint in map(channel.Affinity, records)}
 
-    def churn(self, workers, seconds):
+    def churn(self, workers, seconds, nice=0):
         self.guest.run("true >/tmp/churn")
-        return self.start(f"churn {workers} {seconds} >/tmp/churn")
+        return self.start(f"nice -n {nice} churn {workers} {seconds} >/tmp/churn")
 
     def lost(self):
         return self.channel.programs()["affinity"].lost
@@ -117,7 +117,7 @@ class Affinity(unittest.TestCase):
 
     def test_loaded_amid_churn(self):
         """A walk that meets changing tasks, and a replacement."""
-        churn = self.churn(8, 60)
+        churn = self.churn(16, 60, nice=19)  # or to load takes half a minute
         vhtest.wait_for(lambda: walk(self.guest), 30, "narrowed tasks")
         first = self.load()
         second = self.load(replace=True)

@@ -42,6 +42,7 @@ struct shared {
 static struct shared *shared;
 static int slot;
 static int cpus;
+static int priority; /* the workers' */
 
 static unsigned int any(unsigned int *seed, unsigned int below)
 {
@@ -192,7 +193,7 @@ static bool start_worker(int number, unsigned int *seed)
     atomic_store(&shared->worker[number].holding, 0);
     pid = fork();
     if (pid == 0) {
-        setpriority(PRIO_PROCESS, 0, 0);
+        setpriority(PRIO_PROCESS, 0, priority);
         slot = number;
         work(worker_seed);
     }
@@ -254,6 +255,7 @@ static int churn(int workers, int seconds, unsigned int seed)
     sigaddset(&set, SIGUSR1);
     sigprocmask(SIG_BLOCK, &set, NULL);
     sigdelset(&set, SIGUSR1);
+    priority = getpriority(PRIO_PROCESS, 0);
     setpriority(PRIO_PROCESS, 0, -10); /* or the workers die faster than they are started */
     shared->workers = workers;
     for (int i = 0; i < workers; i++) {
