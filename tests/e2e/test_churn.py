@@ -48,7 +48,9 @@ class Affinity(unittest.TestCase):
 
     def churn(self, workers, seconds, nice=0):
         self.guest.run("true >/tmp/churn")
-        return self.start(f"nice -n {nice} churn {workers} {seconds} >/tmp/churn")
+        task = self.guest.start_command(f"renice -n {nice} -p $$ >/dev/null && exec churn {workers} {seconds} >/tmp/churn")
+        self.addCleanup(lambda: task.result or task.kill())
+        return task
 
     def lost(self):
         return self.channel.programs()["affinity"].lost
@@ -103,8 +105,11 @@ class Affinity(unittest.TestCase):
         self.load()
         churn = self.churn(100, 2)
         frames = []
-        while not self.holding():
-            frames += self.channel.drain(0.1)
+
+        def holding():
+            frames.extend(self.channel.drain(0.1))
+            return self.holding()
+        vhtest.wait_for(holding, 60, "churn holds still")
         frames += self.channel.drain()
         expected = walk(self.guest)
         self.assertGreater(len(expected), 100)

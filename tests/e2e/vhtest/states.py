@@ -69,6 +69,7 @@ def save(call, path, sock):
         call("migrate", uri=f"unix:{sock}")
         stream, _ = server.accept()
         with stream:
+            stream.settimeout(20 * process.SLOWNESS)
             while data := stream.recv(1 << 20):
                 file.write(data)
     os.unlink(sock)
