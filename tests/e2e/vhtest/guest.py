@@ -31,8 +31,8 @@ class Panic(Failure):
     """The guest's kernel, not the system under test."""
 
 
-# What is said of a guest that has been torn: busybox has died of a segmentation fault, or nobody answers.
-TORN = r"exit status 139|the guest did not answer within"
+# What is said of a guest that has been torn: busybox has died of a segmentation fault, unseen perhaps, or nobody answers.
+TORN = r"exit status 139|can't kill pid|the guest did not answer within"
 
 
 def migrates_live(test):
