@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The affinity program in real guests: its facts are what a walk over /proc says, whatever the tasks have done."""
-import os
 import unittest
 
 import vhtest
 from vhtest import channel
-
-OBJECT = os.path.join(vhtest.BUILD, "guest-bpf/affinity.bpf.o")
 
 
 def walk(guest):
@@ -22,7 +19,7 @@ class Affinity(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.guest = cls.enterClassContext(vhtest.Guest())
-        with open(OBJECT, "rb") as file:
+        with open(vhtest.AFFINITY, "rb") as file:
             cls.object = file.read()
 
     def setUp(self):
@@ -48,9 +45,7 @@ class Affinity(unittest.TestCase):
 
     def churn(self, workers, seconds, nice=0):
         self.guest.run("true >/tmp/churn")
-        task = self.guest.start_command(f"renice -n {nice} -p $$ >/dev/null && exec churn {workers} {seconds} >/tmp/churn")
-        self.addCleanup(lambda: task.result or task.kill())
-        return task
+        return self.start(f"sh -c 'renice -n {nice} -p $$ >/dev/null && exec churn {workers} {seconds} >/tmp/churn'")
 
     def lost(self):
         return self.channel.programs()["affinity"].lost

@@ -46,7 +46,7 @@ class Guest(FakeGuest):
     """Runs the affinity program already: all of an object takes Python a second to decode in the machine."""
 
     def start(self):
-        with open(os.path.join(vhtest.BUILD, "guest-bpf/affinity.bpf.o"), "rb") as file:
+        with open(vhtest.AFFINITY, "rb") as file:
             digest = hashlib.sha256(file.read()).digest()
         self.accept()
         self.hello()

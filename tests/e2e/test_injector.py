@@ -10,8 +10,6 @@ import vhtest
 from vhtest import channel, wait_for
 from vhtest.bpf import compile_bpf
 
-AFFINITY = os.path.join(vhtest.BUILD, "guest-bpf/affinity.bpf.o")
-
 
 def read(path):
     with open(path, "rb") as file:
@@ -23,7 +21,7 @@ class Injector(unittest.TestCase):
     def setUpClass(cls):
         cls.directory = vhtest.temporary_directory()
         cls.guest = cls.enterClassContext(vhtest.Guest())
-        cls.affinity = read(AFFINITY)
+        cls.affinity = read(vhtest.AFFINITY)
 
     def setUp(self):
         self.connect()
@@ -362,7 +360,7 @@ class Lockdown(unittest.TestCase):
         self.assertIn("[confidentiality]", self.guest.output("cat /sys/kernel/security/lockdown"))
         older = self.guest.start_command("exec taskset 1 sleep 1000")
         wait_for(lambda: "1" in self.guest.output("walk").split(), 5, "a task older than the program")
-        answer = self.channel.load("affinity", read(AFFINITY))
+        answer = self.channel.load("affinity", read(vhtest.AFFINITY))
         self.assertEqual(answer.error, 0, answer.text + answer.log)
         task = self.guest.start_command("exec taskset 4 sleep 1000")
         facts = {}

@@ -32,15 +32,13 @@ def cobs_encode(data):
 def cobs_decode(data):
     out = bytearray()
     at = 0
-    size = len(data)
-    while at < size:
+    while at < len(data):
         block = data[at]
-        end = at + block
-        if end > size:
+        if at + block > len(data):
             raise ValueError("not COBS")
-        out += data[at + 1:end]
-        at = end
-        if block < 255 and at < size:
+        out += data[at + 1:at + block]
+        at += block
+        if block < 255 and at < len(data):
             out.append(0)
     return bytes(out)
 

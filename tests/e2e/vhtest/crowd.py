@@ -15,8 +15,6 @@ class Crowd:
 
     def __init__(self, thread):
         self.thread = thread
-        self.before = self.cpus = None
-        self.hogs = None
 
     def __enter__(self):
         self.before = thread_cpus(self.thread)

@@ -112,7 +112,6 @@ class Guest:
         self.bench_path = self.path("bench")
         self.fresh = fresh or not states.DIRECTORY
         self.served = served
-        self.programs = [AFFINITY] if served else []
         self.proxies = {}
         if proxies:
             for port in ("qmp", "channel"):
@@ -123,6 +122,11 @@ class Guest:
         self._threads = None
         self._apic = None
         self._serial_from = 0
+
+    @property
+    def programs(self):
+        """Files of those that it goes on with."""
+        return [AFFINITY] if self.served else []
 
     def path(self, name):
         return os.path.join(self.directory, name)
@@ -224,9 +228,8 @@ class Guest:
         with states.locked(state):
             if not os.path.exists(state):
                 with Guest(smp=self.smp, memory=self.memory, image=self.image, append=self.append,
-                           arguments=self.arguments, name=self.name, ports=self.ports, fresh=True) as model:
-                    if self.served:
-                        model.serve()
+                           arguments=self.arguments, name=self.name, ports=self.ports, fresh=True,
+                           served=self.served) as model:
                     model.save(model.qmp.call, state)
         self._launch(self._argv() + states.arguments(self.path("state")))
         states.load(state, self.path("state"))
@@ -248,6 +251,8 @@ class Guest:
 
     def save(self, call, state):
         """Once the injector waits for the host. Pages of zeros take no room, and no time to load."""
+        if self.served:
+            self.serve()
         self.wait_injector(call)
         self.run("blank")
         self.agent.close()

@@ -68,16 +68,11 @@ def _libraries(path):
     return re.findall(r"(/\S+) \(0x", text)
 
 
-def _files():
-    """{where it is: where it is in the machine}, without Python's standard library."""
-    extensions = [module.__file__ for module in sys.modules.values()
-                  if (getattr(module, "__file__", None) or "").startswith(LIBRARY) and module.__file__.endswith(".so")]
+def _own_files():
+    """{where it is: where it is in the machine}, of what is built here."""
     files = {VHINTD: f"{THERE}/build/host/vhintd", VHINTCTL: f"{THERE}/build/host/vhintctl",
              ctl.SERVER: f"{THERE}/build/tests/e2e/vhintctl-server",
-             os.path.realpath(sys.executable): "/usr/bin/python3"}
-    files |= {path: f"/usr/lib/python{sysconfig.get_python_version()}/lib-dynload/{os.path.basename(path)}"
-              for path in extensions}
-    files |= {library: library for path in list(files) for library in _libraries(path)}
+             os.path.join(BUILD, "tests/guest/agent"): "/bin/vhint-agent"}
     for directory, pattern in (("guest-bpf", r"\.bpf\.o$"), ("tests/bench", r"^hogs$")):
         files |= {os.path.join(BUILD, directory, name): f"{THERE}/build/{directory}/{name}"
                   for name in os.listdir(os.path.join(BUILD, directory)) if re.search(pattern, name)}
@@ -87,20 +82,24 @@ def _files():
     return files
 
 
-def _sources():
-    """What the image is made of, as far as it can change: the libraries are of packages."""
-    images = os.path.join(TOP, "images")
-    directories = [images, os.path.join(BUILD, "images", KERNEL), os.path.join(BUILD, "guest-bpf"),
-                   *(directory for directory, _, _ in os.walk(E2E) if not directory.endswith("__pycache__"))]
-    files = [VHINTD, VHINTCTL, ctl.SERVER, sys.executable, "/var/lib/dpkg/status", os.path.join(BUILD, "tests/bench/hogs"),
-             os.path.join(BUILD, "tests/guest/agent")]
-    return files + [os.path.join(directory, name) for directory in directories for name in sorted(os.listdir(directory))]
+def _files():
+    """The same with Python and the libraries, but for Python's standard library."""
+    extensions = [module.__file__ for module in sys.modules.values()
+                  if (getattr(module, "__file__", None) or "").startswith(LIBRARY) and module.__file__.endswith(".so")]
+    files = _own_files()
+    files |= {os.path.realpath(sys.executable): "/usr/bin/python3"}
+    files |= {path: f"/usr/lib/python{sysconfig.get_python_version()}/lib-dynload/{os.path.basename(path)}"
+              for path in extensions}
+    dynamic = [VHINTD, VHINTCTL, ctl.SERVER, os.path.realpath(sys.executable), *extensions]
+    return files | {library: library for path in dynamic for library in _libraries(path)}
 
 
 def _stamp():
-    """Changes whenever the image would."""
+    """Changes whenever the image would: what it has beside its own files is of packages, or in every image."""
+    others = [os.path.join(directory, name) for directory in (os.path.join(TOP, "images"), os.path.join(BUILD, "images", KERNEL))
+              for name in os.listdir(directory)]
     stamp = []
-    for path in filter(os.path.isfile, _sources()):
+    for path in sorted(filter(os.path.isfile, [*_own_files(), *others, "/var/lib/dpkg/status"])):
         status = os.stat(path)
         stamp.append(f"{path} {status.st_size} {status.st_mtime_ns}\n")
     return "".join(stamp)
@@ -125,7 +124,7 @@ def build_host_image(modules):
             file.write(START.replace("MODULES", " ".join(modules)))
         os.chmod(start, 0o755)
         files = _files() | {library: f"/usr/lib/python{sysconfig.get_config_var('py_version_nodot')}.zip",
-                            os.path.join(BUILD, "tests/guest/agent"): "/bin/vhint-agent", start: "/bin/vhint-test-agent"}
+                            start: "/bin/vhint-test-agent"}
         build_image(KERNEL, out, add=[f"{path}:{os.path.normpath(there)}" for path, there in files.items()], injector=False)
         made_of.write(stamp)
     return out

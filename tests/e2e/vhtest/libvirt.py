@@ -315,8 +315,6 @@ class Domain(Guest):
             if not os.path.exists(state):
                 self.fresh = True
                 with self:
-                    if self.served:
-                        self.serve()
                     self.save(self.monitor, state)
 
     def define(self):
@@ -348,9 +346,7 @@ class Domain(Guest):
         xml = self.libvirt.virsh("dumpxml", "--inactive", self.uuid).encode() + b"\0"
         with open(self.libvirt.path(f"lib/libvirt/qemu/save/{self.name}.save"), "wb") as file, open(self._state(), "rb") as state:
             file.write(struct.pack("<16sIIIII56x", b"LibvirtQemudSave", 2, len(xml), 1, 0, 0) + xml)
-            file.flush()
-            while os.sendfile(file.fileno(), state.fileno(), None, 1 << 30):
-                pass
+            shutil.copyfileobj(state, file, 1 << 20)
 
     def attach(self, wait=True):
         """To the domain that libvirt has started or restored."""

@@ -34,6 +34,11 @@ class Words:
         return self.text
 
 
+def forget_words():
+    """They have been told."""
+    witnesses[:] = [witness for witness in witnesses if not isinstance(witness, Words)]
+
+
 class Failure(AssertionError):
     """The system under test did not do what it should."""
 
