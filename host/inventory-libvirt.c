@@ -25,7 +25,10 @@ static void on_up(gpointer data)
 
 static void on_down(const char *why, gpointer data)
 {
-    ((VhInventory *)data)->connected = false;
+    VhInventory *inventory = data;
+
+    inventory->connected = false;
+    vh_virt_told_lost(inventory->told);
     g_message("libvirt: %s; guests stay as they are until it is back", why);
 }
 
@@ -72,9 +75,16 @@ static void on_pinned(const char *uuid, const char *what, const char *cpus, gpoi
 {
     const VhInventory *inventory = data;
     const struct vh_virt_domain *domain = g_hash_table_lookup(inventory->domains, uuid);
+    struct vh_cpuset set;
+    struct vh_seat seat;
 
+    if (!vh_seat_parse(what, &seat) || vh_cpuset_parse(&set, cpus, NULL) < 0)
+        return;
     if (domain && domain->pins)
-        vh_virt_pins_announced(domain->pins, what, cpus);
+        vh_virt_pins_announced(domain->pins, seat, &set);
+    else if (!domain)
+        vh_virt_told_heard(inventory->told, uuid, seat, &set);
+    /* Else it is looked at, and a pin that was told for its former instance is found there. */
 }
 
 static const struct vh_virt_funcs virt_funcs = {.up = on_up,
@@ -192,6 +202,7 @@ static void inventory_close(VhInventory *inventory, bool leave)
         give_up_pins(inventory, leave);
     vh_virt_free(inventory->virt);
     g_hash_table_unref(inventory->domains);
+    vh_virt_told_free(inventory->told);
     g_free(inventory);
 }
 
@@ -203,6 +214,7 @@ static VhInventory *inventory_open(const VhConfig *config, const struct vh_inven
     inventory->config = config;
     inventory->events = events;
     inventory->data = data;
+    inventory->told = vh_virt_told_new();
     inventory->domains = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, vh_virt_domain_free);
     /* The service manager may hold the hook's socket though nothing is asked of libvirt: a call that nobody takes
      * would start vhintd again as soon as it is stopped. */

@@ -178,7 +178,7 @@ static void report(struct vh_virt_domain *domain, const struct vh_domain *xml)
     domain->reported = true;
     domain->carried = g_strdup(xml->wishes);
     inventory->events->added(&domain->guest, inventory->data);
-    domain->pins = vh_virt_pins_new(inventory->virt, xml, record, on_foreign, on_synced, domain);
+    domain->pins = vh_virt_pins_new(inventory->virt, inventory->told, xml, record, on_foreign, on_synced, domain);
 }
 
 /* Is what was reported still so? A rename needs no new report: the name it was reported by stays for its run. */

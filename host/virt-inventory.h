@@ -20,6 +20,7 @@ struct VhInventory {
     gpointer data;
     VhVirt *virt; /* NULL: libvirt is not configured, and all is empty */
     bool connected;
+    VhVirtTold *told;    /* of pins */
     VhHookPort *hook;    /* NULL: none */
     GHashTable *domains; /* uuid -> struct vh_virt_domain */
 };

@@ -7,9 +7,6 @@
 
 #include "virt-pins-sync.h"
 
-/* What libvirt is told at most without its announcement having come back; more only delays the noticing. */
-#define UNHEARD_MAX 256
-
 struct pin {
     struct vh_seat seat;
     bool ours; /* wanted: pinned to `cpus` by us */
@@ -18,12 +15,14 @@ struct pin {
     struct vh_cpuset told_cpus;
     struct vh_cpuset former;
     bool foreign; /* left to others */
-    bool restore; /* libvirt is to be told `former` although it may have been told already: theirs came first */
+    bool restore; /* libvirt is to be told `former` first of all, although it may have been told already: a call of
+                     ours has come after theirs, or to the wrong instance */
 };
 
 struct VhVirtPins {
     gint refs; /* the owner's, and a job's; main loop only */
     VhVirt *virt;
+    VhVirtTold *told;
     char *uuid;
     int id; /* of the instance */
     char *record;
@@ -34,12 +33,10 @@ struct VhVirtPins {
     GHashTable *pins;       /* vh_seat_key -> struct pin */
     struct vh_cpuset all;   /* host CPUs that are online */
     struct vh_cpuset usual; /* <vcpu cpuset>, else `all` */
-    GPtrArray *unheard;     /* "vcpupin0=0-3": told, not announced yet */
     bool automatic;         /* numad has chosen what is usual, and nobody tells what that is */
     bool going;             /* it runs */
     bool busy;
     bool closed;
-    bool gone;
 };
 
 static struct pin *find_pin(const VhVirtPins *pins, struct vh_seat seat)
@@ -65,7 +62,6 @@ static void pins_unref(VhVirtPins *pins)
     if (--pins->refs)
         return;
     g_hash_table_unref(pins->pins);
-    g_ptr_array_unref(pins->unheard);
     g_free(pins->uuid);
     g_free(pins->record);
     g_free(pins->carried);
@@ -94,33 +90,6 @@ static bool job_work(virConnectPtr connection, gpointer data)
     return vh_pin_sync_work(connection, ((const struct job *)data)->sync);
 }
 
-/* As libvirt announces it. g_free() it. */
-static char *announcement(struct vh_seat seat, const struct vh_cpuset *cpus)
-{
-    g_autofree char *name = vh_seat_pin_name(seat);
-    g_autofree char *list = vh_cpuset_format(cpus);
-
-    return g_strdup_printf("%s=%s", name, list);
-}
-
-static void expect(VhVirtPins *pins, struct vh_seat seat, const struct vh_cpuset *cpus)
-{
-    if (pins->unheard->len >= UNHEARD_MAX)
-        g_ptr_array_remove_index(pins->unheard, 0);
-    g_ptr_array_add(pins->unheard, announcement(seat, cpus));
-}
-
-/* Was this expected? It is not any longer. */
-static bool expected(VhVirtPins *pins, const char *text)
-{
-    guint index = 0;
-
-    if (!g_ptr_array_find_with_equal_func(pins->unheard, text, g_str_equal, &index))
-        return false;
-    g_ptr_array_remove_index(pins->unheard, index);
-    return true;
-}
-
 static void begin_sync(VhVirtPins *pins);
 
 static void job_done(gpointer data)
@@ -129,11 +98,15 @@ static void job_done(gpointer data)
     VhVirtPins *pins = job->pins;
 
     pins->busy = false;
-    if (pins->closed) {
-        if (pins->gone)
-            g_unlink(pins->record); /* the job may have made it anew */
-        return;
+    for (guint i = 0; i < job->sync->changes->len; i++) {
+        const struct vh_pin_change *change = &g_array_index(job->sync->changes, struct vh_pin_change, i);
+
+        if (!change->done)
+            vh_virt_told_drop(pins->told, pins->uuid, pins->id, change->seat, &change->cpus);
     }
+    vh_virt_told_done(pins->told, pins->uuid, pins->id);
+    if (pins->closed)
+        return;
     if (job->sync->problem)
         g_message("libvirt does not take the pins of domain %s: %s", pins->uuid, job->sync->problem);
     g_free(pins->carried);
@@ -144,9 +117,6 @@ static void job_done(gpointer data)
 
         /* libvirt has waited for half a minute already: what is wanted by now is tried at once. */
         if (change->late) {
-            g_autofree char *text = announcement(change->seat, &change->cpus);
-
-            expected(pins, text);
             pin->restore = pin->restore || change->restore;
             continue;
         }
@@ -197,7 +167,7 @@ static void begin_sync(VhVirtPins *pins)
 
         if (plan_change(pin, &change)) {
             pin->restore = false;
-            expect(pins, pin->seat, &change.cpus);
+            vh_virt_told_add(pins->told, pins->uuid, pins->id, pin->seat, &change.cpus);
             g_array_append_val(sync->changes, change);
         } else if (pin->told) {
             vh_pin_sync_keep(sync, pin->seat, &pin->former, &pin->told_cpus);
@@ -216,13 +186,6 @@ static void begin_sync(VhVirtPins *pins)
 }
 
 /* ---- what others do ---- */
-
-static bool heard(VhVirtPins *pins, const char *what, const char *cpus)
-{
-    g_autofree char *text = g_strdup_printf("%s=%s", what, cpus);
-
-    return expected(pins, text);
-}
 
 /* Is `cpus` as good as no pin? */
 static bool everywhere(const VhVirtPins *pins, const struct vh_cpuset *cpus)
@@ -247,21 +210,32 @@ static void leave_to_others(VhVirtPins *pins, struct vh_seat seat, const struct 
     pins->foreign(seat, list, pins->data);
 }
 
-void vh_virt_pins_announced(VhVirtPins *pins, const char *what, const char *cpus)
+/* What a former instance was to be pinned to has come to this one. */
+static void note_astray(struct pin *pin)
 {
-    struct vh_cpuset set;
-    struct vh_seat seat;
+    pin->told = false;
+    pin->restore = true;
+}
+
+void vh_virt_pins_announced(VhVirtPins *pins, struct vh_seat seat, const struct vh_cpuset *cpus)
+{
+    int told = vh_virt_told_heard(pins->told, pins->uuid, seat, cpus);
     struct pin *pin = NULL;
 
-    if (!vh_seat_parse(what, &seat) || vh_cpuset_parse(&set, cpus, NULL) < 0 || heard(pins, what, cpus))
+    if (told == pins->id)
         return;
-    if (!everywhere(pins, &set)) {
-        leave_to_others(pins, seat, &set);
+    if (told >= 0) {
+        note_astray(pin_of(pins, seat));
+        begin_sync(pins);
+        return;
+    }
+    if (!everywhere(pins, cpus)) {
+        leave_to_others(pins, seat, cpus);
         return;
     }
     pin = pin_of(pins, seat);
     pin->foreign = false;
-    pin->former = set;
+    pin->former = *cpus;
     pins->foreign(seat, NULL, pins->data);
 }
 
@@ -294,7 +268,8 @@ bool vh_virt_pins_settled(const VhVirtPins *pins, struct vh_seat seat)
 {
     const struct pin *pin = find_pin(pins, seat);
 
-    return !pin || !(pin->ours || pin->told || pin->restore || pins->busy);
+    return !vh_virt_told_astray(pins->told, pins->uuid, pins->id, seat, NULL) &&
+           (!pin || !(pin->ours || pin->told || pin->restore || pins->busy));
 }
 
 void vh_virt_pins_set_none(VhVirtPins *pins)
@@ -349,7 +324,10 @@ static void read_pin(VhVirtPins *pins, struct vh_seat seat, const char *list)
     }
     if (everywhere(pins, &cpus) || (pin && pin->told && vh_cpuset_equal(&pin->told_cpus, &cpus)))
         return;
-    leave_to_others(pins, seat, &cpus);
+    if (vh_virt_told_astray(pins->told, pins->uuid, pins->id, seat, &cpus))
+        note_astray(pin_of(pins, seat));
+    else
+        leave_to_others(pins, seat, &cpus);
 }
 
 static void read_pins(VhVirtPins *pins, const struct vh_domain *xml)
@@ -368,7 +346,7 @@ static void read_pins(VhVirtPins *pins, const struct vh_domain *xml)
     }
 }
 
-VhVirtPins *vh_virt_pins_new(VhVirt *virt, const struct vh_domain *xml, const char *record,
+VhVirtPins *vh_virt_pins_new(VhVirt *virt, VhVirtTold *told, const struct vh_domain *xml, const char *record,
                              VhVirtPinsForeign foreign, VhVirtPinsSynced synced, gpointer data)
 {
     VhVirtPins *pins = g_new0(VhVirtPins, 1);
@@ -376,6 +354,7 @@ VhVirtPins *vh_virt_pins_new(VhVirt *virt, const struct vh_domain *xml, const ch
 
     pins->refs = 1;
     pins->virt = virt;
+    pins->told = told;
     pins->uuid = g_strdup(xml->uuid);
     pins->id = xml->id;
     pins->record = g_strdup(record);
@@ -383,7 +362,6 @@ VhVirtPins *vh_virt_pins_new(VhVirt *virt, const struct vh_domain *xml, const ch
     pins->synced = synced;
     pins->data = data;
     pins->pins = g_hash_table_new_full(NULL, NULL, NULL, g_free);
-    pins->unheard = g_ptr_array_new_with_free_func(g_free);
     if (!g_file_get_contents("/sys/devices/system/cpu/online", &present, NULL, NULL) ||
         vh_cpuset_parse(&pins->all, g_strstrip(present), NULL) < 0)
         memset(&pins->all, 0xff, sizeof(pins->all));
@@ -403,13 +381,23 @@ void vh_virt_pins_go(VhVirtPins *pins)
     begin_sync(pins);
 }
 
+/* In a worker, after the job that may write the record and before any of the next instance. */
+static bool forget_record(G_GNUC_UNUSED virConnectPtr connection, gpointer record)
+{
+    g_unlink(record);
+    return true;
+}
+
+static const struct vh_virt_job forget_job = {.local = true, .work = forget_record, .free = g_free};
+
 void vh_virt_pins_free(VhVirtPins *pins, bool gone)
 {
     if (!pins)
         return;
     pins->closed = true;
-    pins->gone = gone;
-    if (!pins->busy && gone)
+    if (gone && pins->busy)
+        vh_virt_submit(pins->virt, pins->uuid, &forget_job, g_strdup(pins->record));
+    else if (gone)
         g_unlink(pins->record);
     pins_unref(pins);
 }

@@ -14,6 +14,7 @@
 #include "cpuset.h"
 #include "domain.h"
 #include "seat.h"
+#include "virt-told.h"
 #include "virt.h"
 
 typedef struct VhVirtPins VhVirtPins;
@@ -24,9 +25,10 @@ typedef void (*VhVirtPinsForeign)(struct vh_seat seat, const char *cpus, gpointe
 /* libvirt has done what it was told: the thread's control group may have changed with it. */
 typedef void (*VhVirtPinsSynced)(gpointer data);
 
-/* For the instance that `xml` (borrowed) describes. `record` is the file. Reads it; forgets one of another
- * instance. `foreign` is called at once for pins in `xml` that are not ours. */
-VhVirtPins *vh_virt_pins_new(VhVirt *virt, const struct vh_domain *xml, const char *record,
+/* For the instance that `xml` (borrowed) describes. `virt` and `told` are to outlive it, and what it has under
+ * way; `told` is the same for all. `record` is the file. Reads it; forgets one of another instance. `foreign` is
+ * called at once for pins in `xml` that are not ours. */
+VhVirtPins *vh_virt_pins_new(VhVirt *virt, VhVirtTold *told, const struct vh_domain *xml, const char *record,
                              VhVirtPinsForeign foreign, VhVirtPinsSynced synced, gpointer data);
 /* The domain runs: libvirt can be told from now on. While it starts, calls about it wait for up to half a minute,
  * and then fail. */
@@ -40,8 +42,8 @@ void vh_virt_pins_set(VhVirtPins *pins, struct vh_seat seat, const struct vh_cpu
 /* Has libvirt done all that it is to be told of the seat? Else it may set the mask yet. */
 bool vh_virt_pins_settled(const VhVirtPins *pins, struct vh_seat seat);
 
-/* libvirt has announced a pin: `what` is "vcpupin0", "emulatorpin", ... */
-void vh_virt_pins_announced(VhVirtPins *pins, const char *what, const char *cpus);
+/* libvirt has announced a pin. */
+void vh_virt_pins_announced(VhVirtPins *pins, struct vh_seat seat, const struct vh_cpuset *cpus);
 
 /* No seat is pinned by us: libvirt is to have its former pins. */
 void vh_virt_pins_set_none(VhVirtPins *pins);

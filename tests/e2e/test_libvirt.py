@@ -9,9 +9,10 @@ import time
 
 import vhtest
 from vhtest.libvirt import HOOK, Domain, LibvirtDaemon
-from vhtest.libvirt_case import Case, pin
+from vhtest.libvirt_case import Case, HeldCall, pin
 
 wait_for = vhtest.wait_for
+PIN_EMULATOR = 279  # REMOTE_PROC_DOMAIN_PIN_EMULATOR
 
 
 def switches(pid):
@@ -101,6 +102,34 @@ class Start(Case):
                 if max(when.values()) < ran[0]:
                     return
             self.fail("not one of 10 starts was in time")
+
+    def test_told_of_the_one_before(self):
+        """A call that waits while the domain is destroyed and started again reaches the next instance: libvirt knows domains by
+        their UUIDs. What it announces then is no pin of somebody else's."""
+        guest = self.defined()
+        proxy = HeldCall(self.libvirt.path("proxy"), self.libvirt.path("run/libvirt/libvirt-sock"), PIN_EMULATOR)
+        self.addCleanup(proxy.close)
+        proxy.listen()
+        proxy.start()
+        keys = {"pool": self.last, "emulator": "pool"}
+        with LibvirtDaemon(self.libvirt, {"*": keys}, uri=f"qemu:///system?socket={proxy.path}") as daemon:
+            self.libvirt.virsh("start", "--paused", guest.uuid)
+            self.assertTrue(proxy.held.wait(20 * vhtest.SLOWNESS), "vhintd tells libvirt where the emulator is")
+            self.libvirt.virsh("destroy", guest.uuid)
+            daemon.wait_known()
+            self.libvirt.virsh("start", "--paused", guest.uuid)
+            daemon.wait_known("guest")
+            proxy.let_go.set()
+
+            second = self.libvirt.virsh("domid", guest.uuid)
+            record = self.libvirt.path(f"run/vhint/saved/{guest.uuid}")
+            wait_for(lambda: vhtest.tail(record).startswith(f"{second}\nemulatorpin {self.pool} {self.last}"), 10,
+                     "libvirt is told of the second one's")
+            self.assertEqual(daemon.steps("hands off"), [])
+            daemon.stop()
+            self.assertEqual(self.emulator_pin(guest), self.all)
+            self.libvirt.virsh("destroy", guest.uuid)
+            daemon.start()
 
 
 class Enable(Case):

@@ -108,9 +108,6 @@ class Pins(Case):
             self.assert_pinned(guest)
             self.assert_truthful(guest)
 
-    def emulator_pin(self, guest):
-        return vhtest.parse_cpus(self.libvirt.virsh("emulatorpin", guest.uuid).split()[-1])
-
     def iothread_pins(self, guest):
         """{IOThread: set of host CPUs}"""
         lines = [line.split() for line in self.libvirt.virsh("iothreadinfo", guest.uuid).splitlines()]

@@ -2,16 +2,53 @@
 """What the test classes with a real libvirtd share."""
 import contextlib
 import os
+import socket
+import struct
+import threading
 import unittest
 
 from .guest import Guest
 from .libvirt import Domain, Libvirt, missing
 from .process import format_cpus, parse_cpus, wait_for
+from .proxy import Proxy
 
 
 def pin(guest, cpu=0):
     """A task bound to one guest CPU; ends with kill()."""
     return guest.start_command(f"exec taskset -c {cpu} sleep 100000")
+
+
+class HeldCall(Proxy):
+    """Passes on what a client and libvirtd say, but for the client's first call of `procedure`, a number of libvirt's
+    remote_protocol.x: that one waits from `held` on until it is let go. Source: libvirt's kbase "RPC protocol"."""
+
+    def __init__(self, path, target, procedure):
+        super().__init__(path, target)
+        self.procedure = procedure
+        self.held = threading.Event()
+        self.let_go = threading.Event()
+        self.sending = threading.Lock()
+
+    def _pass_late(self, message, sink):
+        self.let_go.wait()
+        with self.sending:
+            sink.sendall(message)
+
+    def _pass(self, source, sink):
+        stream = source.makefile("rb")
+        try:
+            while head := stream.read(4):
+                message = head + stream.read(struct.unpack(">I", head)[0] - 4)
+                _, _, procedure, kind = struct.unpack_from(">IIII", message, 4)
+                if (procedure, kind) == (self.procedure, 0) and not self.held.is_set():
+                    self.held.set()
+                    threading.Thread(target=self._pass_late, args=(message, sink), daemon=True).start()
+                    continue
+                with self.sending:
+                    sink.sendall(message)
+        except OSError:
+            pass
+        sink.shutdown(socket.SHUT_RDWR)
 
 
 class Case(unittest.TestCase):
@@ -55,6 +92,9 @@ class Case(unittest.TestCase):
         """{vCPU: set of host CPUs}"""
         lines = self.libvirt.virsh("vcpupin", guest.uuid).splitlines()
         return {int(line.split()[0]): parse_cpus(line.split()[1]) for line in lines}
+
+    def emulator_pin(self, guest):
+        return parse_cpus(self.libvirt.virsh("emulatorpin", guest.uuid).split()[-1])
 
     def setUp(self):
         self.addCleanup(lambda: self.libvirt.clear(keep=[self.domain.uuid] if self.domain else []))
