@@ -20,7 +20,7 @@ from xml.sax.saxutils import quoteattr
 from . import process, states
 from .agent import Agent
 from .daemon import ENVIRONMENT, HOST_BUILD, VHINTCTL, Daemon
-from .guest import BUILD, CMDLINE, Guest
+from .guest import BUILD, CMDLINE, QEMU_TUNABLES, Guest
 from .process import Failure, Process, tail, wait_for
 
 HOOK = os.path.join(HOST_BUILD, "host/vhint-libvirt-hook")
@@ -278,7 +278,7 @@ class Domain(Guest):
     <channel type='unix'><source mode='bind' path='/run/{self.uuid}.test'/>
       <target type='virtio' name='org.vhint.test'/></channel>
   </devices>
-  <qemu:commandline>{qemu}</qemu:commandline>
+  <qemu:commandline>{qemu}<qemu:env name='GLIBC_TUNABLES' value='{QEMU_TUNABLES}'/></qemu:commandline>
 </domain>
 """
 
