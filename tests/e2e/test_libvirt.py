@@ -119,7 +119,7 @@ class Start(Case):
             daemon.wait_known()
             self.libvirt.virsh("start", "--paused", guest.uuid)
             daemon.wait_known("guest")
-            proxy.let_go.set()
+            proxy.let_go()
 
             second = self.libvirt.virsh("domid", guest.uuid)
             record = self.libvirt.path(f"run/vhint/saved/{guest.uuid}")

@@ -2,7 +2,6 @@
 """What the test classes with a real libvirtd share."""
 import contextlib
 import os
-import socket
 import struct
 import threading
 import unittest
@@ -20,35 +19,32 @@ def pin(guest, cpu=0):
 
 class HeldCall(Proxy):
     """Passes on what a client and libvirtd say, but for the client's first call of `procedure`, a number of libvirt's
-    remote_protocol.x: that one waits from `held` on until it is let go. Source: libvirt's kbase "RPC protocol"."""
+    remote_protocol.x: that one waits from `held` on until let_go(). Source: libvirt's kbase "RPC protocol"."""
 
     def __init__(self, path, target, procedure):
         super().__init__(path, target)
         self.procedure = procedure
+        self.call = None  # the one that waits: where it goes, and what it is
         self.held = threading.Event()
-        self.let_go = threading.Event()
         self.sending = threading.Lock()
 
-    def _pass_late(self, message, sink):
-        self.let_go.wait()
+    def let_go(self):
         with self.sending:
-            sink.sendall(message)
+            super()._send(*self.call)
 
-    def _pass(self, source, sink):
+    def _pieces(self, source):
         stream = source.makefile("rb")
-        try:
-            while head := stream.read(4):
-                message = head + stream.read(struct.unpack(">I", head)[0] - 4)
-                _, _, procedure, kind = struct.unpack_from(">IIII", message, 4)
-                if (procedure, kind) == (self.procedure, 0) and not self.held.is_set():
-                    self.held.set()
-                    threading.Thread(target=self._pass_late, args=(message, sink), daemon=True).start()
-                    continue
-                with self.sending:
-                    sink.sendall(message)
-        except OSError:
-            pass
-        sink.shutdown(socket.SHUT_RDWR)
+        while head := stream.read(4):
+            yield head + stream.read(struct.unpack(">I", head)[0] - 4)
+
+    def _send(self, sink, piece):
+        _, _, procedure, kind = struct.unpack_from(">IIII", piece, 4)
+        if (procedure, kind) == (self.procedure, 0) and not self.call:
+            self.call = sink, piece
+            self.held.set()
+            return
+        with self.sending:
+            super()._send(sink, piece)
 
 
 class Case(unittest.TestCase):

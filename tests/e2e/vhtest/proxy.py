@@ -63,10 +63,18 @@ class Proxy:
             for source, sink in ((near, far), (far, near)):
                 threading.Thread(target=self._pass, args=(source, sink), daemon=True).start()
 
+    def _pieces(self, source):
+        """What comes, in pieces that are passed on as a whole."""
+        while data := source.recv(65536):
+            yield data
+
+    def _send(self, sink, piece):
+        sink.sendall(piece)
+
     def _pass(self, source, sink):
         try:
-            while data := source.recv(65536):
-                sink.sendall(data)
+            for piece in self._pieces(source):
+                self._send(sink, piece)
         except OSError:
             pass
         for sock in (source, sink):
