@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs vhintd for guests of a test, and asks it things through vhintctl."""
+import contextlib
+import glob
 import json
 import os
 import struct
@@ -26,6 +28,13 @@ MOUNT = """while [ "$1" != -- ]; do
 done
 shift
 exec "$@\""""
+
+
+def read(path):
+    """The first line of a file that may be gone, or closed to us."""
+    with contextlib.suppress(OSError), open(path) as file:
+        return file.readline().rstrip("\n")
+    return "?"
 
 
 def read_journal(path):
@@ -62,7 +71,23 @@ class Daemon:
         return os.path.join(self.directory, name)
 
     def logs(self):
-        return f"--- vhintd\n{tail(self.log)}\n--- its journal\n{tail(self.journal)}"
+        return (f"--- vhintd\n{tail(self.log)}\n--- its journal\n{tail(self.journal)}\n--- where it waits\n{self._waits()}"
+                f"\n--- what it says of its guests\n{self._says()}")
+
+    def _waits(self):
+        """Of each of its threads: which system call, and where in the kernel."""
+        return "\n".join(" ".join(read(os.path.join(task, name)) for name in ("comm", "syscall", "wchan"))
+                         for task in glob.glob(f"/proc/{self.pid()}/task/*"))
+
+    def _says(self):
+        try:
+            return self.call("guests", timeout=5).stdout if self.pid() else "it does not run"
+        except subprocess.TimeoutExpired:
+            return "it does not answer"
+
+    def pid(self):
+        """0: it does not run."""
+        return self.process.pid if self.process and self.process.alive() else 0
 
     def __enter__(self):
         try:
@@ -161,10 +186,10 @@ class Daemon:
 
     # vhintctl
 
-    def call(self, *args, json_output=False):
+    def call(self, *args, json_output=False, timeout=60 * process.SLOWNESS):
         """Runs vhintctl to its end, whatever its exit status."""
         argv = [VHINTCTL, "--socket", self.control] + (["--json"] if json_output else []) + [str(a) for a in args]
-        return subprocess.run(argv, capture_output=True, text=True, timeout=60 * process.SLOWNESS, env=ENVIRONMENT)
+        return subprocess.run(argv, capture_output=True, text=True, timeout=timeout, env=ENVIRONMENT)
 
     def ctl(self, *args):
         """vhintctl --json; what it printed, parsed (None when nothing). Fails with its message when it fails."""

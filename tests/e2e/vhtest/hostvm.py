@@ -169,7 +169,7 @@ class HostVmCase(unittest.TestCase):
         try:
             told = self.host.run_test(self.id())
             if told["outcome"] == "failed":
-                raise Failure(told["text"])
+                raise Failure(f"{told['why']}\n{told['text']}")
             if told["outcome"] == "skipped":
                 result.addSkip(self, told["text"])
             else:
