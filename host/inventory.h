@@ -15,6 +15,8 @@ struct vh_inventory_events {
     void (*starting)(const char *name, pid_t process, gpointer data);
     /* What bars a pin may have changed: try again. */
     void (*retry)(const char *name, gpointer data);
+    /* The guest's maker has set a thread's mask as it was told to before something else was wanted. */
+    void (*outdated)(const char *name, gpointer data);
     /* The seat is somebody else's to place, because of `why` (borrowed); NULL: it no longer is. */
     void (*hands_off)(const char *name, struct vh_seat seat, const char *why, gpointer data);
     /* Does policy say anything of this guest? Those that the configuration names are looked after anyway. */

@@ -107,7 +107,16 @@ static void on_starting(const char *name, pid_t process, gpointer data)
     if (!entry)
         return;
     vh_guest_preview(entry->guest, process);
-    vh_round_recheck(manager->round, entry);
+    vh_round_recheck(manager->round, entry, "libvirt has set what it sets before a guest runs");
+}
+
+static void on_outdated(const char *name, gpointer data)
+{
+    VhManager *manager = data;
+    const struct vh_entry *entry = vh_manager_find(manager, name, NULL);
+
+    if (entry && !manager->closing)
+        vh_round_recheck(manager->round, entry, "libvirt has only now set what it was told before");
 }
 
 static void on_hands_off(const char *name, struct vh_seat seat, const char *why, gpointer data)
@@ -150,6 +159,7 @@ static const struct vh_inventory_events inventory_events = {.added = on_added,
                                                             .removed = on_removed,
                                                             .starting = on_starting,
                                                             .retry = on_retry,
+                                                            .outdated = on_outdated,
                                                             .hands_off = on_hands_off,
                                                             .wanted = on_wanted};
 

@@ -195,10 +195,10 @@ void vh_round_forgive(VhRound *round)
     vh_actuate_forgive(round->boosts);
 }
 
-void vh_round_recheck(VhRound *round, const struct vh_entry *entry)
+void vh_round_recheck(VhRound *round, const struct vh_entry *entry, const char *why)
 {
     if (vh_actuate_check(round->actuate, vh_entry_name(entry)))
-        vh_round_run(round, "libvirt has set what it sets before a guest runs");
+        vh_round_run(round, why);
 }
 
 void vh_round_yield(VhRound *round, const struct vh_entry *entry, struct vh_seat seat)

@@ -77,8 +77,8 @@ void vh_round_leave(VhRound *round, struct vh_entry *entry, const char *why);
 
 /* Forgets what stands against an action, so that the next run tries it again. */
 void vh_round_forgive(VhRound *round);
-/* The guest comes up: puts right what its maker has changed meanwhile. */
-void vh_round_recheck(VhRound *round, const struct vh_entry *entry);
+/* Puts right what the guest's maker has changed meanwhile, because of `why`. */
+void vh_round_recheck(VhRound *round, const struct vh_entry *entry, const char *why);
 /* Takes what the seat's thread may use for somebody else's, without putting the former back. */
 void vh_round_yield(VhRound *round, const struct vh_entry *entry, struct vh_seat seat);
 /* Does the control group bar any thread of this guest from its pin? */

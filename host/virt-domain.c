@@ -47,6 +47,16 @@ static void on_synced(gpointer data)
     domain->inventory->events->retry(domain->guest.name, domain->inventory->data);
 }
 
+static void on_outdated(gpointer data)
+{
+    const struct vh_virt_domain *domain = data;
+
+    domain->inventory->events->outdated(domain->guest.name, domain->inventory->data);
+}
+
+static const struct vh_virt_pins_funcs pins_funcs = {
+    .foreign = on_foreign, .synced = on_synced, .outdated = on_outdated};
+
 static void mirror(const struct vh_config_guest *guest, struct vh_seat seat, const struct vh_cpuset *cpus)
 {
     const struct vh_virt_domain *domain = guest->owner;
@@ -178,7 +188,7 @@ static void report(struct vh_virt_domain *domain, const struct vh_domain *xml)
     domain->reported = true;
     domain->carried = g_strdup(xml->wishes);
     inventory->events->added(&domain->guest, inventory->data);
-    domain->pins = vh_virt_pins_new(inventory->virt, inventory->told, xml, record, on_foreign, on_synced, domain);
+    domain->pins = vh_virt_pins_new(inventory->virt, inventory->told, xml, record, &pins_funcs, domain);
 }
 
 /* Is what was reported still so? A rename needs no new report: the name it was reported by stays for its run. */

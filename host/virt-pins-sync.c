@@ -236,10 +236,13 @@ bool vh_pin_sync_work(virConnectPtr connection, struct vh_pin_sync *sync)
     bool there = domain && virDomainGetID(domain) == (unsigned)sync->id;
     bool lost = false;
 
+    /* What a former run has come to when the connection was lost does not count. */
     sync->late = false;
-    g_clear_pointer(&sync->problem, g_free); /* of a former run, when the connection was lost */
-    for (guint i = 0; i < sync->changes->len; i++)
+    g_clear_pointer(&sync->problem, g_free);
+    for (guint i = 0; i < sync->changes->len; i++) {
         change_at(sync, i)->failed = !there;
+        change_at(sync, i)->late = change_at(sync, i)->done = false;
+    }
     if (there) {
         read_formers(domain, sync);
         write_record(domain, sync, false);

@@ -26,8 +26,7 @@ struct VhVirtPins {
     char *uuid;
     int id; /* of the instance */
     char *record;
-    VhVirtPinsForeign foreign;
-    VhVirtPinsSynced synced;
+    const struct vh_virt_pins_funcs *funcs;
     gpointer data;
     char *carried;          /* what the domain's metadata has of the record; "": nothing */
     GHashTable *pins;       /* vh_seat_key -> struct pin */
@@ -128,7 +127,7 @@ static void job_done(gpointer data)
     }
     begin_sync(pins);
     if (!pins->busy)
-        pins->synced(pins->data);
+        pins->funcs->synced(pins->data);
 }
 
 static const struct vh_virt_job sync_job = {.work = job_work, .done = job_done, .free = job_free};
@@ -207,7 +206,7 @@ static void leave_to_others(VhVirtPins *pins, struct vh_seat seat, const struct 
     pin->former = *cpus;
     /* A job of ours that runs now may overwrite it. */
     pin->restore = pins->busy;
-    pins->foreign(seat, list, pins->data);
+    pins->funcs->foreign(seat, list, pins->data);
 }
 
 /* What a former instance was to be pinned to has come to this one. */
@@ -217,16 +216,26 @@ static void note_astray(struct pin *pin)
     pin->restore = true;
 }
 
+/* libvirt has carried out what it was told for the instance `id`, and set the thread's mask so. */
+static void take_ours(VhVirtPins *pins, int id, struct vh_seat seat, const struct vh_cpuset *cpus)
+{
+    const struct pin *pin = find_pin(pins, seat);
+
+    if (id != pins->id) {
+        note_astray(pin_of(pins, seat));
+        begin_sync(pins);
+    }
+    if (pin && pin->ours && !vh_cpuset_equal(&pin->cpus, cpus))
+        pins->funcs->outdated(pins->data);
+}
+
 void vh_virt_pins_announced(VhVirtPins *pins, struct vh_seat seat, const struct vh_cpuset *cpus)
 {
     int told = vh_virt_told_heard(pins->told, pins->uuid, seat, cpus);
     struct pin *pin = NULL;
 
-    if (told == pins->id)
-        return;
     if (told >= 0) {
-        note_astray(pin_of(pins, seat));
-        begin_sync(pins);
+        take_ours(pins, told, seat, cpus);
         return;
     }
     if (!everywhere(pins, cpus)) {
@@ -236,7 +245,7 @@ void vh_virt_pins_announced(VhVirtPins *pins, struct vh_seat seat, const struct 
     pin = pin_of(pins, seat);
     pin->foreign = false;
     pin->former = *cpus;
-    pins->foreign(seat, NULL, pins->data);
+    pins->funcs->foreign(seat, NULL, pins->data);
 }
 
 void vh_virt_pins_retake(VhVirtPins *pins)
@@ -347,7 +356,7 @@ static void read_pins(VhVirtPins *pins, const struct vh_domain *xml)
 }
 
 VhVirtPins *vh_virt_pins_new(VhVirt *virt, VhVirtTold *told, const struct vh_domain *xml, const char *record,
-                             VhVirtPinsForeign foreign, VhVirtPinsSynced synced, gpointer data)
+                             const struct vh_virt_pins_funcs *funcs, gpointer data)
 {
     VhVirtPins *pins = g_new0(VhVirtPins, 1);
     g_autofree char *present = NULL;
@@ -358,8 +367,7 @@ VhVirtPins *vh_virt_pins_new(VhVirt *virt, VhVirtTold *told, const struct vh_dom
     pins->uuid = g_strdup(xml->uuid);
     pins->id = xml->id;
     pins->record = g_strdup(record);
-    pins->foreign = foreign;
-    pins->synced = synced;
+    pins->funcs = funcs;
     pins->data = data;
     pins->pins = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     if (!g_file_get_contents("/sys/devices/system/cpu/online", &present, NULL, NULL) ||

@@ -19,17 +19,21 @@
 
 typedef struct VhVirtPins VhVirtPins;
 
-/* `seat` is now pinned to `cpus` (list format, borrowed) by somebody else; NULL: not any longer. May be called for
- * a seat again. */
-typedef void (*VhVirtPinsForeign)(struct vh_seat seat, const char *cpus, gpointer data);
-/* libvirt has done what it was told: the thread's control group may have changed with it. */
-typedef void (*VhVirtPinsSynced)(gpointer data);
+struct vh_virt_pins_funcs {
+    /* `seat` is now pinned to `cpus` (list format, borrowed) by somebody else; NULL: not any longer. May be called
+     * for a seat again. */
+    void (*foreign)(struct vh_seat seat, const char *cpus, gpointer data);
+    /* libvirt has done what it was told: the thread's control group may have changed with it. */
+    void (*synced)(gpointer data);
+    /* It has set a mask that it was told of before another one was wanted, which the thread had already. */
+    void (*outdated)(gpointer data);
+};
 
 /* For the instance that `xml` (borrowed) describes. `virt` and `told` are to outlive it, and what it has under
  * way; `told` is the same for all. `record` is the file. Reads it; forgets one of another instance. `foreign` is
- * called at once for pins in `xml` that are not ours. */
+ * called at once for pins in `xml` that are not ours. `funcs` (static) has all of them. */
 VhVirtPins *vh_virt_pins_new(VhVirt *virt, VhVirtTold *told, const struct vh_domain *xml, const char *record,
-                             VhVirtPinsForeign foreign, VhVirtPinsSynced synced, gpointer data);
+                             const struct vh_virt_pins_funcs *funcs, gpointer data);
 /* The domain runs: libvirt can be told from now on. While it starts, calls about it wait for up to half a minute,
  * and then fail. */
 void vh_virt_pins_go(VhVirtPins *pins);

@@ -9,10 +9,9 @@ import time
 
 import vhtest
 from vhtest.libvirt import HOOK, Domain, LibvirtDaemon
-from vhtest.libvirt_case import Case, HeldCall, pin
+from vhtest.libvirt_case import PIN_EMULATOR, Case, pin
 
 wait_for = vhtest.wait_for
-PIN_EMULATOR = 279  # REMOTE_PROC_DOMAIN_PIN_EMULATOR
 
 
 def switches(pid):
@@ -107,12 +106,9 @@ class Start(Case):
         """A call that waits while the domain is destroyed and started again reaches the next instance: libvirt knows domains by
         their UUIDs. What it announces then is no pin of somebody else's."""
         guest = self.defined()
-        proxy = HeldCall(self.libvirt.path("proxy"), self.libvirt.path("run/libvirt/libvirt-sock"), PIN_EMULATOR)
-        self.addCleanup(proxy.close)
-        proxy.listen()
-        proxy.start()
+        proxy = self.held_call(PIN_EMULATOR)
         keys = {"pool": self.last, "emulator": "pool"}
-        with LibvirtDaemon(self.libvirt, {"*": keys}, uri=f"qemu:///system?socket={proxy.path}") as daemon:
+        with LibvirtDaemon(self.libvirt, {"*": keys}, uri=proxy.uri) as daemon:
             self.libvirt.virsh("start", "--paused", guest.uuid)
             self.assertTrue(proxy.held.wait(20 * vhtest.SLOWNESS), "vhintd tells libvirt where the emulator is")
             self.libvirt.virsh("destroy", guest.uuid)

@@ -5,7 +5,7 @@ import pathlib
 
 import vhtest
 from vhtest.libvirt import Domain, LibvirtDaemon
-from vhtest.libvirt_case import Case, pin
+from vhtest.libvirt_case import PIN_EMULATOR, Case, pin
 
 wait_for = vhtest.wait_for
 
@@ -83,6 +83,28 @@ class Pins(Case):
                     self.assert_truthful(guest)
                 self.assertEqual(len(masks.seen), 1, masks.seen)
                 self.assertEqual(self.libvirt_pins(guest)[0], told)
+
+    def test_outdated_call(self):
+        """libvirtd sets late what it was told first. What is wanted by now does not wait for the next call."""
+        first, last = min(self.all), max(self.all)
+        proxy = self.held_call(PIN_EMULATOR)
+        with self.running() as guest, \
+                LibvirtDaemon(self.libvirt, {"*": {"emulator": first}}, uri=proxy.uri) as daemon:
+            self.assertTrue(proxy.held.wait(20 * vhtest.SLOWNESS), "vhintd tells libvirt where the emulator is")
+            os.makedirs(daemon.path("policy.d"))
+            with open(daemon.path("policy.d/50-test.conf"), "w") as file:
+                file.write(f"[guest *]\nemulator={last}\n")
+            wait_for(lambda: vhtest.thread_cpus(guest.pid()) == {last}, 5, "the emulator is where it is to be now")
+            proxy.let_go(again=True)
+            self.assertTrue(proxy.held.wait(20 * vhtest.SLOWNESS), "vhintd tells libvirt what is wanted now")
+            self.assertEqual(self.emulator_pin(guest), {first})
+
+            def right():
+                return all(mask == {last} for mask in self.emulator_masks(guest, daemon))
+            if not self.controllers:  # else the control group bars it as long as libvirt does not know
+                wait_for(right, 5, "it is put right")
+            proxy.let_go()
+            wait_for(lambda: self.emulator_pin(guest) == {last} and right(), 10, "libvirt knows, too")
 
     def test_administrators_pin(self):
         with self.running() as guest, LibvirtDaemon(self.libvirt) as daemon:

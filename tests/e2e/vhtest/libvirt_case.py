@@ -17,6 +17,9 @@ def pin(guest, cpu=0):
     return guest.start_command(f"exec taskset -c {cpu} sleep 100000")
 
 
+PIN_EMULATOR = 279  # REMOTE_PROC_DOMAIN_PIN_EMULATOR
+
+
 class HeldCall(Proxy):
     """Passes on what a client and libvirtd say, but for the client's first call of `procedure`, a number of libvirt's
     remote_protocol.x: that one waits from `held` on until let_go(). Source: libvirt's kbase "RPC protocol"."""
@@ -24,12 +27,17 @@ class HeldCall(Proxy):
     def __init__(self, path, target, procedure):
         super().__init__(path, target)
         self.procedure = procedure
+        self.uri = f"qemu:///system?socket={path}"
+        self.holding = True  # the next call
         self.call = None  # the one that waits: where it goes, and what it is
         self.held = threading.Event()
         self.sending = threading.Lock()
 
-    def let_go(self):
+    def let_go(self, again=False):
+        """`again`: the next call waits, too."""
         with self.sending:
+            self.held.clear()
+            self.holding = again
             super()._send(*self.call)
 
     def _pieces(self, source):
@@ -39,12 +47,13 @@ class HeldCall(Proxy):
 
     def _send(self, sink, piece):
         _, _, procedure, kind = struct.unpack_from(">IIII", piece, 4)
-        if (procedure, kind) == (self.procedure, 0) and not self.call:
-            self.call = sink, piece
-            self.held.set()
-            return
         with self.sending:
-            super()._send(sink, piece)
+            if (procedure, kind) == (self.procedure, 0) and self.holding:
+                self.call = sink, piece
+                self.holding = False
+                self.held.set()
+            else:
+                super()._send(sink, piece)
 
 
 class Case(unittest.TestCase):
@@ -83,6 +92,14 @@ class Case(unittest.TestCase):
             cls.domain = None
             self.addCleanup(domain.stop)  # once its logs have been printed
             raise
+
+    def held_call(self, procedure):
+        """What a vhintd with its `uri` calls."""
+        proxy = HeldCall(self.libvirt.path("proxy"), self.libvirt.path("run/libvirt/libvirt-sock"), procedure)
+        self.addCleanup(proxy.close)
+        proxy.listen()
+        proxy.start()
+        return proxy
 
     def libvirt_pins(self, guest):
         """{vCPU: set of host CPUs}"""
