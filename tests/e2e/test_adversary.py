@@ -153,7 +153,7 @@ class Adversary(unittest.TestCase):
         wait_for(lambda: self.steps("boost vCPU 1"), 60, "the trial window")
         wait_for(self.boosted, 2, "boosted, within its budget")
         self.daemon.kill()
-        wait_for(lambda: not self.boosted(), 1, "the boost is gone")
+        wait_for(lambda: not self.boosted(), 5, "the boost is gone")
         self.daemon.start(wait=False)
         self.wait_runs()
         again = wait_for(lambda: self.steps("boost vCPU 1")[1:], 60, "a trial window again")[0]["monotonic"]

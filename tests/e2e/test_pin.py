@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """From a mask in the guest to a mask on the host: the main path, on a guest whose CPU numbers are not its APIC ids."""
 import os
+import statistics
+import time
 import unittest
 
 import vhtest
 from vhtest import stays, wait_for
 
 CPUS = 6
-SOON = 2  # s, until the host has followed the guest
+SOON = 5  # s, until the host has followed the guest
 
 
 class Pin(unittest.TestCase):
@@ -182,12 +184,19 @@ class Pin(unittest.TestCase):
         self.wait_pinned(4)
 
     def test_follows_without_delay(self):
-        # A second is what a fault may cost; the path itself is some thousand times faster.
+        """Nothing on the path waits for a timer: that would cost each time, where a busy machine costs now and then."""
+        took = []
+
+        def timed(condition, what):
+            begin = time.monotonic()
+            wait_for(condition, 5, what)
+            took.append(time.monotonic() - begin)
         for _ in range(20):
             task = self.sleeper(1)
-            wait_for(lambda: self.pinned() == {1}, 0.5, "pinned")
+            timed(lambda: self.pinned() == {1}, "pinned")
             task.kill()
-            wait_for(lambda: not self.pinned(), 0.5, "floating")
+            timed(lambda: not self.pinned(), "floating")
+        self.assertLess(statistics.median(took), 0.5 * vhtest.SLOWNESS)
 
     def test_pressure_is_calm(self):
         """The pressure program loads beside the affinity program, and says how much memory there is."""
