@@ -12,15 +12,9 @@ def walk(guest):
     return {int(tid): int(mask, 16) for tid, mask in (line.split() for line in lines)}
 
 
-class Affinity(unittest.TestCase):
-    every_kernel = "all"
+class Case(unittest.TestCase):
+    """`guest` is the subclass's."""
     maxDiff = None
-
-    @classmethod
-    def setUpClass(cls):
-        cls.guest = cls.enterClassContext(vhtest.Guest())
-        with open(vhtest.AFFINITY, "rb") as file:
-            cls.object = file.read()
 
     def setUp(self):
         self.channel = channel.Channel(self.guest.channel_path)
@@ -29,12 +23,11 @@ class Affinity(unittest.TestCase):
             self.channel.unload(program)
 
     def start(self, command):
-        task = self.guest.start_command(f"exec {command}")
-        self.addCleanup(lambda: task.result or task.kill())
-        return task
+        return self.guest.start_command(f"exec {command}")
 
     def load(self, replace=False):
-        answer = self.channel.load("affinity", self.object, replace=replace)
+        with open(vhtest.AFFINITY, "rb") as file:
+            answer = self.channel.load("affinity", file.read(), replace=replace)
         self.assertEqual(answer.error, 0, answer.text + answer.log)
         return answer.program
 
@@ -52,6 +45,19 @@ class Affinity(unittest.TestCase):
 
     def holding(self):
         return "holding" in self.guest.output("cat /tmp/churn")
+
+
+class Affinity(Case):
+    every_kernel = "all"
+
+    @classmethod
+    def setUpClass(cls):
+        cls.guest = cls.enterClassContext(vhtest.Guest())
+
+    def start(self, command):
+        task = super().start(command)
+        self.addCleanup(lambda: task.result or task.kill())
+        return task
 
     def test_tasks_older_than_the_program(self):
         sleepers = [self.start(f"taskset {mask} sleep 1000") for mask in ("1", "6", "f")]
@@ -114,6 +120,14 @@ class Affinity(unittest.TestCase):
         churn.kill(15)
         self.assertEqual(walk(self.guest), {})
         self.assertEqual(self.state(), {})
+
+
+class Amid(Case):
+    every_kernel = "all"
+
+    def setUp(self):
+        self.guest = self.enterContext(vhtest.Guest(in_turn=True))
+        super().setUp()
 
     def test_loaded_amid_churn(self):
         """A walk that meets changing tasks, and a replacement."""

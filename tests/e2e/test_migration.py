@@ -23,7 +23,7 @@ class Arriving(vhtest.Guest):
 
     def start(self, wait=False):
         process.witnesses.append(self)
-        self._launch(self._argv() + ["-incoming", f"unix:{self.incoming}"])
+        self._launch("-incoming", f"unix:{self.incoming}")
         return self
 
     @property

@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import subprocess
+import time
 
 from . import process, states
 from .agent import Agent
@@ -61,8 +62,8 @@ def migrates_live(test):
     return whole
 
 
-def accelerator():
-    """KVM only where the CPU has it: elsewhere /dev/kvm may open and a stock kernel hang under it.
+def accelerator(in_turn=False):
+    """KVM only where the CPU has it: elsewhere /dev/kvm may open and a stock kernel hang under it. `in_turn`: see Guest.
 
     Under TCG without what QEMU 7.2 does not emulate well enough: a kernel 7.2 panics with la57; an interrupt right
     after cmpxchg16b saves wrong flags, of which a kernel 6.12 dies in one boot of two."""
@@ -70,7 +71,7 @@ def accelerator():
         flags = file.read()
     if re.search(r"\b(vmx|svm)\b", flags) and os.access("/dev/kvm", os.R_OK | os.W_OK):
         return ["-accel", "kvm", "-cpu", "host"]
-    return ["-accel", "tcg,thread=multi", "-cpu", "max,-la57,-cx16"]
+    return ["-accel", f"tcg,thread={'single' if in_turn else 'multi'}", "-cpu", "max,-la57,-cx16"]
 
 
 def build_image(kernel=KERNEL, out=None, quiet=True, add=(), injector=True):
@@ -97,11 +98,15 @@ class Guest:
     """A guest; a context manager. `qmp_path` and `channel_path` are for vhintd, `qmp` is the test's own monitor. With
     `proxies`, both paths can be cut: proxies["qmp"], proxies["channel"]. `ports` are the names of further ports; the
     socket of each is path(NAME). Goes on from a saved state where there are such (states.py); `fresh` boots. `served`: it goes
-    on with the affinity program loaded, by a vhintd that is gone."""
+    on with the affinity program loaded, by a vhintd that is gone. `in_turn`: its vCPUs take turns on one host thread, under TCG.
+
+    For tests that have the kernel patch what its CPUs execute all the time. With a thread for each, a vCPU that translates
+    code while another one writes it may keep what it read (QEMU 7.2). The kernel attaches a program by a breakpoint that it
+    takes back at once; a CPU, or all, then meets it for ever, with interrupts off: one time in ten."""
     channel_label = "org.vhint.0"  # QEMU's name for the channel
 
     def __init__(self, cpus=4, smp=None, memory=256, image=None, append="", arguments=(), name="guest",
-                 proxies=False, fresh=False, ports=(), served=False):
+                 proxies=False, fresh=False, ports=(), served=False, in_turn=False):
         self.name = name
         self.smp = smp or str(cpus)
         self.memory = memory
@@ -115,6 +120,7 @@ class Guest:
         self.bench_path = self.path("bench")
         self.fresh = fresh or not states.DIRECTORY
         self.served = served
+        self.in_turn = in_turn
         self.proxies = {}
         if proxies:
             for port in ("qmp", "channel"):
@@ -160,8 +166,8 @@ class Guest:
     def __exit__(self, *_):
         self.stop()
 
-    def _argv(self):
-        argv = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-machine", "q35", *accelerator(),
+    def _argv(self, in_turn=False):
+        argv = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-machine", "q35", *accelerator(in_turn),
                 "-smp", self.smp, "-m", str(self.memory), "-display", "none",
                 "-kernel", f"{self.image}/vmlinuz", "-initrd", f"{self.image}/initrd",
                 "-append", f"{CMDLINE} {self.append}".strip(),
@@ -182,7 +188,7 @@ class Guest:
             self._boot()
             return self
         if self.fresh or not wait:
-            self._launch(self._argv())
+            self._launch()
         else:
             self._resume()
         if wait:
@@ -193,11 +199,13 @@ class Guest:
         """Boots a fresh guest; nothing of vhint's is in its kernel yet.
 
         Under TCG (QEMU 7.2) a booting kernel 7.2 dies now and then (3 of about 25 times) of a breakpoint that it has set
-        and taken back itself, patching its code; another boot then helps."""
+        and taken back itself, patching its code; another boot then helps. So it does where the clock goes wrong."""
         for attempt in range(4):
-            self._launch(self._argv() + states.TO_BE_SAVED)
+            begin = time.monotonic()
+            self._launch(*states.TO_BE_SAVED)
             try:
-                return self.wait_booted()
+                self.wait_booted()
+                return self.check_clock(begin)
             except Panic:
                 if attempt == 3 or "kvm" in accelerator() or self.proxies:
                     raise
@@ -205,9 +213,10 @@ class Guest:
                 self.qmp.close()
                 self.qemu.end(sig=9)
 
-    def _launch(self, argv):
+    def _launch(self, *arguments):
         self._serial_from = 0
-        self.qemu = Process(argv, self.path("qemu.log"), dict(os.environ, GLIBC_TUNABLES=QEMU_TUNABLES),
+        self.qemu = Process([*self._argv(self.in_turn), *arguments], self.path("qemu.log"),
+                            dict(os.environ, GLIBC_TUNABLES=QEMU_TUNABLES),
                             before=lambda: [proxy.listen() for proxy in self.proxies.values()])
 
         def monitor():
@@ -234,7 +243,7 @@ class Guest:
                            arguments=self.arguments, name=self.name, ports=self.ports, fresh=True,
                            served=self.served) as model:
                     model.save(model.qmp.call, state)
-        self._launch(self._argv() + states.arguments(self.path("state")))
+        self._launch(*states.arguments(self.path("state")))
         states.load(state, self.path("state"))
 
     def daemon(self):
@@ -279,6 +288,16 @@ class Guest:
             return answer.done()
         wait_for(ran, timeout, f"{self.name} boots and runs commands")
         self._apic = None
+
+    def check_clock(self, begin):
+        """Raises Panic where the guest, which was started at `begin`, finds that more time has passed than has.
+
+        Under TCG a starved host may let a kernel take its time stamp counter, which it measures against the emulated PIT, for
+        ten times as slow as it is."""
+        uptime = float(self.output("cut -d' ' -f1 /proc/uptime"))
+        passed = time.monotonic() - begin
+        if uptime > 1.1 * passed:
+            raise Panic(f"the clock of {self.name} says {uptime:g} s after {passed:g} s")
 
     def says(self, pattern):
         """Whether its console has this of the present boot."""

@@ -317,7 +317,9 @@ class Domain(Guest):
         with states.locked(state):
             if not os.path.exists(state):
                 self.fresh = True
+                begin = time.monotonic()
                 with self:
+                    self.check_clock(begin)
                     self.save(self.monitor, state)
 
     def define(self):
