@@ -52,6 +52,7 @@ struct VhGuest {
     pid_t process;          /* QEMU's, of which the vCPUs' threads are; 0: not known */
     GArray *iothreads;      /* struct vh_thread: what the monitor says, not yet checked to be QEMU's */
     GArray *threads;        /* struct vh_thread: all of the process */
+    bool unasked;           /* others than when the monitor was asked which are IOThreads */
     gint64 glanced;         /* when they were last looked over because of hints; monotonic, us */
     GArray *helpers;        /* struct vh_thread: those beside vCPUs */
     char *port_device;      /* QEMU's id of our port; NULL: not known */

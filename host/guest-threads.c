@@ -101,8 +101,10 @@ void vh_guest_find_threads(VhGuest *guest, pid_t process)
 
 void vh_guest_refresh_threads(VhGuest *guest)
 {
-    if (guest->process && vh_threads_update(guest->threads, "/proc", guest->process))
-        sort_out(guest);
+    if (!guest->process || !vh_threads_update(guest->threads, "/proc", guest->process))
+        return;
+    guest->unasked = true;
+    sort_out(guest);
 }
 
 static void on_iothreads_again(JsonNode *result, const char *error, gpointer data)
@@ -124,8 +126,11 @@ void vh_guest_glance_at_threads(VhGuest *guest)
     if (now < guest->glanced + GLANCE_US || !guest->monitor_ready || !guest->process || !vh_helpers_placed(guest))
         return;
     guest->glanced = now;
-    if (vh_threads_update(guest->threads, "/proc", guest->process))
-        vh_qmp_command(guest->monitor, "query-iothreads", NULL, on_iothreads_again, guest);
+    vh_guest_refresh_threads(guest);
+    if (!guest->unasked)
+        return;
+    guest->unasked = false;
+    vh_qmp_command(guest->monitor, "query-iothreads", NULL, on_iothreads_again, guest);
 }
 
 const struct vh_thread *vh_guest_helpers(const VhGuest *guest, unsigned *count)

@@ -150,6 +150,7 @@ class Live(unittest.TestCase):
         daemon.start()
         guest.qmp.call("object-add", **{"qom-type": "iothread", "id": "late"})
         thread = guest.qmp.call("query-iothreads")[0]["thread-id"]
+        daemon.ctl("status", "guest")  # which looks at them, too, and asks QEMU nothing
         wait_for(lambda: guest.run("taskset -c 1 true") and vhtest.thread_cpus(thread) == {cpus[0]}, 15, "it is placed")
         guest.qmp.call("object-del", id="late")
         daemon.stop()
