@@ -9,6 +9,7 @@ struct vh_forecast_guest *vh_forecast_guest_new(const char *name)
     guest->name = g_strdup(name);
     guest->uuid = g_strdup("");
     guest->profile = g_strdup("");
+    guest->title = g_strdup("");
     guest->boot_id = g_strdup("");
     guest->vcpus = g_array_new(FALSE, TRUE, sizeof(struct vh_forecast_vcpu));
     guest->threads = g_array_new(FALSE, TRUE, sizeof(struct vh_forecast_thread));
@@ -32,6 +33,7 @@ void vh_forecast_guest_free(struct vh_forecast_guest *guest)
     g_free(guest->name);
     g_free(guest->uuid);
     g_free(guest->profile);
+    g_free(guest->title);
     g_free(guest->boot_id);
     g_array_unref(guest->vcpus);
     g_array_unref(guest->threads);
@@ -46,6 +48,7 @@ struct vh_forecast_guest *vh_forecast_guest_copy(const struct vh_forecast_guest 
     made->name = g_strdup(guest->name);
     made->uuid = g_strdup(guest->uuid);
     made->profile = g_strdup(guest->profile);
+    made->title = g_strdup(guest->title);
     made->boot_id = g_strdup(guest->boot_id);
     made->vcpus = g_array_copy(guest->vcpus);
     made->threads = g_array_copy(guest->threads);

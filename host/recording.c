@@ -164,6 +164,7 @@ static int read_guest(const struct reader *reader, JsonObject *object, struct vh
     event->guest = vh_forecast_guest_new(name);
     take_text(&event->guest->uuid, object, "uuid");
     take_text(&event->guest->profile, object, "profile");
+    take_text(&event->guest->title, object, "title");
     take_text(&event->guest->boot_id, object, "boot_id");
     if (read_cpus(reader, object, "memory_nodes", &event->guest->nodes, &event->guest->nodes_known) < 0)
         return -1;

@@ -293,13 +293,17 @@ class Host(HostVmCase):
             os.sched_setaffinity(tid, {1})
         self.enterContext(Crowd(guest.tids[0]))
         self.start(guest, policy=NEAR.format(trial="on") + "[host]\ntrial-window = 2s\n")
-        before = len(self.daemon.steps("trial pin vCPU 0"))
+        before = len(self.daemon.steps("trial pin"))
         self.bind(guest, 0, 1)
-        wait_for(lambda: any(step["why"].startswith("kept") for step in self.daemon.steps("trial pin vCPU 0")[before:]), 20,
-                 "it has proved itself")
-        self.assertIn(thread_cpus(guest.tids[0]), L3S)
+
+        def kept():
+            return [int(step["what"].split()[-1]) for step in self.daemon.steps("trial pin")[before:]
+                    if step["why"].startswith("kept")]
+        # The host of this host may be so busy that one of the two waits by chance.
+        proved = wait_for(kept, 20, "one has proved itself")
+        self.assertIn(thread_cpus(guest.tids[proved[0]]), L3S)
         self.exit(guest, 100)
-        wait_for(lambda: thread_cpus(guest.tids[0]) == {1}, SOON, "it is where it was")
+        wait_for(lambda: all(thread_cpus(tid) == {1} for tid in guest.tids), SOON, "they are where they were")
 
     # CPUs that are switched off and on.
 

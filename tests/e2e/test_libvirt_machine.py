@@ -144,6 +144,7 @@ class Machine(Case):
             daemon.wait_ready(guest.uuid)
             pin(guest)
             self.assert_pinned(guest)
+            self.assertEqual(daemon.guest(guest.uuid)["title"], guest.name)
 
 
 class Migration(Case):

@@ -38,7 +38,8 @@ static void end(struct world *world)
 }
 
 /* A guest whose guest CPU N is vCPU `vcpus` - 1 - N. `held` is what vCPU 0 is held to; NULL: nothing. */
-static void tell(struct world *world, const char *name, unsigned vcpus, const char *held, const char *boot_id)
+static void tell_title(struct world *world, const char *name, const char *title, unsigned vcpus, const char *held,
+                       const char *boot_id)
 {
     struct vh_forecast_guest *guest = vh_forecast_guest_new(name);
 
@@ -51,8 +52,15 @@ static void tell(struct world *world, const char *name, unsigned vcpus, const ch
     }
     g_free(guest->boot_id);
     guest->boot_id = g_strdup(boot_id);
+    g_free(guest->title);
+    guest->title = g_strdup(title);
     vh_forecast_tell(world->forecast, guest);
     vh_forecast_guest_free(guest);
+}
+
+static void tell(struct world *world, const char *name, unsigned vcpus, const char *held, const char *boot_id)
+{
+    tell_title(world, name, "", vcpus, held, boot_id);
 }
 
 static int say(struct world *world, const char *guest, const char *program, const char *kind, bool gone,
@@ -97,6 +105,17 @@ static void expect(struct world *world, gint64 now, const char *expected)
         g_string_append_printf(text, ":%s%s", planned, line->changes ? "*" : "");
     }
     g_assert_cmpstr(text->str, ==, expected);
+}
+
+static void test_title(void)
+{
+    struct world world;
+
+    begin(&world, "core:4 pu:1", "[guest web*]\npool = 3\n");
+    tell_title(&world, "1f-2e", "web 1 (old)", 1, NULL, "a");
+    hint(&world, "1f-2e", "affinity", false, "{\"pid\":7,\"cpus\":1,\"mask\":[1]}", 0);
+    expect(&world, 0, "1f-2e/0:3*");
+    end(&world);
 }
 
 static void test_story(void)
@@ -264,6 +283,7 @@ static void test_refused(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/forecast/title", test_title);
     g_test_add_func("/forecast/story", test_story);
     g_test_add_func("/forecast/steps", test_steps);
     g_test_add_func("/forecast/hold", test_hold);

@@ -39,6 +39,8 @@ static void test_written(void)
     guest->emulator_to.words[0] = 8;
     g_free(guest->boot_id);
     guest->boot_id = g_strdup("1-2");
+    g_free(guest->title);
+    guest->title = g_strdup("we b");
     guest->nodes_known = true;
     guest->nodes.words[0] = 2;
     lines[0] = vh_recording_guest(1000001, guest);
@@ -60,6 +62,7 @@ static void test_written(void)
     g_assert_cmpuint(event->line, ==, 2);
     g_assert_cmpstr(event->guest->name, ==, "we\"b");
     g_assert_cmpstr(event->guest->boot_id, ==, "1-2");
+    g_assert_cmpstr(event->guest->title, ==, "we b");
     g_assert_true(event->guest->nodes_known && event->guest->nodes.words[0] == 2);
     g_assert_cmpuint(event->guest->vcpus->len, ==, 1);
     g_assert_cmpmem(event->guest->vcpus->data, sizeof(vcpu), &vcpu, sizeof(vcpu));
