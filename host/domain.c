@@ -157,12 +157,23 @@ static bool has_doctype(const char *xml, gsize len)
     return memmem(xml, len, "<!DOCTYPE", 9) || memmem(xml, len, "<!ENTITY", 8);
 }
 
+void vh_domain_xml_init(void)
+{
+    static gsize done;
+
+    if (g_once_init_enter(&done)) {
+        xmlInitParser();
+        g_once_init_leave(&done, 1);
+    }
+}
+
 struct vh_domain *vh_domain_parse(const char *xml, gsize len, GError **error)
 {
     g_autoptr(VhDomain) domain = g_new0(VhDomain, 1);
     g_autoptr(xmlTextReader) reader = NULL;
     struct vh_domain_parse p = {.domain = domain};
 
+    vh_domain_xml_init();
     domain->id = -1;
     domain->vcpu_pins = pins_new();
     domain->iothread_pins = pins_new();

@@ -69,7 +69,11 @@ struct vh_domain {
     char *wishes;    /* NULL: none */
 };
 
-/* NULL and VH_ERROR_INVALID_ARGUMENT that says what is wrong, or what the limit is. */
+/* Before the first use of libxml2, in whichever thread: it makes its tables when they are first asked for, and two
+ * threads that ask at once meet half of one. Again does nothing. Source: libxml2's xmlInitParser. */
+void vh_domain_xml_init(void);
+
+/* From any thread. NULL and VH_ERROR_INVALID_ARGUMENT that says what is wrong, or what the limit is. */
 struct vh_domain *vh_domain_parse(const char *xml, gsize len, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void vh_domain_free(struct vh_domain *domain);
 typedef struct vh_domain VhDomain;

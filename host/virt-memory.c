@@ -6,6 +6,8 @@
 #include <libxml/xpath.h>
 #include <string.h>
 
+#include "domain.h"
+
 struct order {
     char *uuid;
     char *name;
@@ -69,6 +71,7 @@ char *vh_virt_memory_element(const char *xml, const char *name, guint64 bytes)
 
     if (strchr(name, '\''))
         return NULL;
+    vh_domain_xml_init();
     document = xmlReadMemory(xml, (int)strlen(xml), NULL, NULL, XML_PARSE_NONET | XML_PARSE_NOERROR);
     context = document ? xmlXPathNewContext(document) : NULL;
     if (context)
