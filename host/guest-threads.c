@@ -96,6 +96,7 @@ void vh_guest_find_threads(VhGuest *guest, pid_t process)
     g_array_unref(guest->threads);
     guest->threads =
         process ? vh_threads_list("/proc", process) : g_array_new(FALSE, TRUE, sizeof(struct vh_thread));
+    guest->unasked = true; /* it may have made some since */
     sort_out(guest);
 }
 
