@@ -126,7 +126,7 @@ class Amid(Case):
     every_kernel = "all"
 
     def setUp(self):
-        self.guest = self.enterContext(vhtest.Guest(in_turn=True))
+        self.guest = self.enterContext(vhtest.Guest())
         super().setUp()
 
     def test_loaded_amid_churn(self):

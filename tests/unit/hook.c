@@ -365,7 +365,7 @@ static void test_silent_callers(struct fixture *f, G_GNUC_UNUSED gconstpointer d
     g_test_assert_expected_messages();
 }
 
-/* Hundreds of calls, 50 at a time: all succeed, and those that found time to speak are heard whole. */
+/* Hundreds of calls, 50 at a time: all succeed, and what is called afterwards is heard whole. */
 static void test_burst(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     int stop = 0;
@@ -394,6 +394,12 @@ static void test_burst(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     search_leaks = true;
     g_test_message("%u of %u calls heard", f->calls, ROUNDS * 50);
     g_assert_cmpuint(f->calls, >, ROUNDS * 5);
+    /* The last one heard may have had no time left for its XML. */
+    for (int i = 0; i < TRIES && g_bytes_get_size(f->xml) != 3000; i++) {
+        g_assert_cmpint(lseek(in, 0, SEEK_SET), ==, 0);
+        run_once(f, in);
+        turn_for(300000);
+    }
     g_assert_cmpuint(g_bytes_get_size(f->xml), ==, 3000);
     close(in);
 }

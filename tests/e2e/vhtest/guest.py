@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 
-from . import process, states
+from . import process, states, stuck
 from .agent import Agent
 from .process import Failure, Process, tail, thread_cpus, wait_for
 from .proxy import Proxy
@@ -62,8 +62,8 @@ def migrates_live(test):
     return whole
 
 
-def accelerator(in_turn=False):
-    """KVM only where the CPU has it: elsewhere /dev/kvm may open and a stock kernel hang under it. `in_turn`: see Guest.
+def accelerator():
+    """KVM only where the CPU has it: elsewhere /dev/kvm may open and a stock kernel hang under it.
 
     Under TCG without what QEMU 7.2 does not emulate well enough: a kernel 7.2 panics with la57; an interrupt right
     after cmpxchg16b saves wrong flags, of which a kernel 6.12 dies in one boot of two."""
@@ -71,7 +71,7 @@ def accelerator(in_turn=False):
         flags = file.read()
     if re.search(r"\b(vmx|svm)\b", flags) and os.access("/dev/kvm", os.R_OK | os.W_OK):
         return ["-accel", "kvm", "-cpu", "host"]
-    return ["-accel", f"tcg,thread={'single' if in_turn else 'multi'}", "-cpu", "max,-la57,-cx16"]
+    return ["-accel", "tcg,thread=multi", "-cpu", "max,-la57,-cx16"]
 
 
 def build_image(kernel=KERNEL, out=None, quiet=True, add=(), injector=True):
@@ -98,15 +98,11 @@ class Guest:
     """A guest; a context manager. `qmp_path` and `channel_path` are for vhintd, `qmp` is the test's own monitor. With
     `proxies`, both paths can be cut: proxies["qmp"], proxies["channel"]. `ports` are the names of further ports; the
     socket of each is path(NAME). Goes on from a saved state where there are such (states.py); `fresh` boots. `served`: it goes
-    on with the affinity program loaded, by a vhintd that is gone. `in_turn`: its vCPUs take turns on one host thread, under TCG.
-
-    For tests that have the kernel patch what its CPUs execute all the time. With a thread for each, a vCPU that translates
-    code while another one writes it may keep what it read (QEMU 7.2). The kernel attaches a program by a breakpoint that it
-    takes back at once; a CPU, or all, then meets it for ever, with interrupts off: one time in ten."""
+    on with the affinity program loaded, by a vhintd that is gone."""
     channel_label = "org.vhint.0"  # QEMU's name for the channel
 
     def __init__(self, cpus=4, smp=None, memory=256, image=None, append="", arguments=(), name="guest",
-                 proxies=False, fresh=False, ports=(), served=False, in_turn=False):
+                 proxies=False, fresh=False, ports=(), served=False):
         self.name = name
         self.smp = smp or str(cpus)
         self.memory = memory
@@ -120,12 +116,12 @@ class Guest:
         self.bench_path = self.path("bench")
         self.fresh = fresh or not states.DIRECTORY
         self.served = served
-        self.in_turn = in_turn
         self.proxies = {}
         if proxies:
             for port in ("qmp", "channel"):
                 self.proxies[port] = Proxy(self.path(f"{port}-proxy"), self.path(port))
         self.qemu = None
+        self.rescue = None
         self.qmp = None
         self.agent = None
         self._threads = None
@@ -142,7 +138,8 @@ class Guest:
 
     def logs(self):
         return (f"--- serial console of {self.name}\n{tail(self.path('serial'))}"
-                f"--- QEMU of {self.name}\n{tail(self.path('qemu.log'))}--- where its CPUs are: {self._places()}\n")
+                f"--- QEMU of {self.name}\n{tail(self.path('qemu.log'))}--- where its CPUs are: {self._places()}\n"
+                f"--- where it was freed: {self.rescue.freed if self.rescue else []}\n")
 
     def _places(self):
         """What its vCPUs execute: tells a guest that hangs from one that is slow."""
@@ -166,14 +163,15 @@ class Guest:
     def __exit__(self, *_):
         self.stop()
 
-    def _argv(self, in_turn=False):
-        argv = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-machine", "q35", *accelerator(in_turn),
+    def _argv(self):
+        argv = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-machine", "q35", *accelerator(),
                 "-smp", self.smp, "-m", str(self.memory), "-display", "none",
                 "-kernel", f"{self.image}/vmlinuz", "-initrd", f"{self.image}/initrd",
                 "-append", f"{CMDLINE} {self.append}".strip(),
                 "-serial", f"file:{self.path('serial')}",
                 "-qmp", f"unix:{self.path('qmp')},server=on,wait=off",
                 "-qmp", f"unix:{self.path('test-qmp')},server=on,wait=off",
+                "-qmp", f"unix:{self.path('rescue-qmp')},server=on,wait=off",
                 "-device", "virtio-serial-pci"]
         for port, path in (("org.vhint.0", self.path("channel")), ("org.vhint.test", self.path("test")),
                            ("org.vhint.bench", self.bench_path), *((port, self.path(port)) for port in self.ports)):
@@ -215,9 +213,12 @@ class Guest:
 
     def _launch(self, *arguments):
         self._serial_from = 0
-        self.qemu = Process([*self._argv(self.in_turn), *arguments], self.path("qemu.log"),
+        self.qemu = Process([*self._argv(), *arguments], self.path("qemu.log"),
                             dict(os.environ, GLIBC_TUNABLES=QEMU_TUNABLES),
                             before=lambda: [proxy.listen() for proxy in self.proxies.values()])
+
+        if "kvm" not in accelerator():
+            self.rescue = stuck.Rescue(self.qemu.pid, self.path("rescue-qmp"), self.path("debugger"))
 
         def monitor():
             if not self.qemu.alive():

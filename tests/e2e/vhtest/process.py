@@ -78,6 +78,13 @@ class Process:
                 _running.remove(self)
 
 
+def cpu_time(pid):
+    """s that a process has used."""
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100  # utime, stime
+
+
 class Still:
     """Whether a process has used next to no CPU time for `seconds`: it waits for something that will not come."""
 
@@ -85,16 +92,11 @@ class Still:
         self.pid = pid
         self.seconds = seconds
         self.since = time.monotonic()
-        self.used = self._time()
-
-    def _time(self):
-        with open(f"/proc/{self.pid}/stat") as file:
-            fields = file.read().rpartition(")")[2].split()
-        return int(fields[11]) + int(fields[12])  # utime, stime: ticks of 10 ms
+        self.used = cpu_time(pid)
 
     def is_it(self):
-        now, used = time.monotonic(), self._time()
-        if used - self.used >= 3:
+        now, used = time.monotonic(), cpu_time(self.pid)
+        if used - self.used >= 0.03:
             self.since, self.used = now, used
         return now - self.since > self.seconds * SLOWNESS
 
