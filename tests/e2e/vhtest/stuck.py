@@ -17,7 +17,7 @@ from .qmp import Qmp
 
 PERIOD = 3  # s
 BUSY = 0.5  # s of CPU time within it: one that is stuck is never idle
-SAMPLES = 16
+FEW, MANY = 4, 12  # samples: each costs QEMU, and the guest, a little time
 # What kernels patch in: calls, jumps, and no-operations of five and two bytes.
 PATCHED = re.compile(r"0x(e8|e9|eb|0f 0x1f 0x44 0x00 0x00|66 0x90)")
 
@@ -51,11 +51,17 @@ class Rescue(threading.Thread):
         with contextlib.closing(qmp):
             if not qmp.call("query-status")["running"]:
                 return
-            samples = [command("info registers -a") for _ in range(SAMPLES)]
-            seen = collections.Counter(place for sample in samples for place in re.findall(r"RIP=(ffffffff\w+)", sample))
-            handler = self._handler(command, samples[0])
-            # Who patches code comes across a breakpoint now and then, but not to be seen twice.
-            if seen[f"{handler:x}"] + seen[f"{handler + 3:x}"] > 1:
+            seen = collections.Counter()
+
+            def met(samples):
+                """How often CPUs were seen where the kernel begins to deal with a breakpoint."""
+                for _ in range(samples):
+                    registers = command("info registers -a")
+                    seen.update(re.findall(r"RIP=(ffffffff\w+)", registers))
+                handler = self._handler(command, registers)
+                return seen[f"{handler:x}"] + seen[f"{handler + 3:x}"]
+            # Who patches code comes across one now and then, but not to be seen twice.
+            if met(FEW) and met(MANY) > 1:
                 self._write(command, [place for place in seen
                                       if PATCHED.match(command(f"x /5xb 0x{place}").partition(": ")[2])])
 
