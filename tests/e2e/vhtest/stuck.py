@@ -79,12 +79,20 @@ class Rescue(threading.Thread):
             debugger.connect(self.debugger)  # which stops the guest
             stream = debugger.makefile("rb")
 
+            def until(mark):
+                text = b""
+                while not text.endswith(mark):
+                    byte = stream.read(1)
+                    if not byte:
+                        raise EOFError("QEMU closed the debugger")
+                    text += byte
+                return text[:-1]
+
             def ask(text):
                 debugger.sendall(b"$%s#%02x" % (text, sum(text) % 256))
                 while True:
-                    while stream.read(1) not in (b"$", b""):
-                        pass
-                    reply = b"".join(iter(lambda: stream.read(1), b"#"))
+                    until(b"$")
+                    reply = until(b"#")
                     stream.read(2)
                     debugger.sendall(b"+")
                     if not reply.startswith(b"T"):  # that it has stopped
