@@ -30,6 +30,7 @@ static void guest_free(gpointer data)
     struct vh_config_guest *guest = data;
 
     g_free(guest->name);
+    g_free(guest->title);
     g_free(guest->uuid);
     g_free(guest->profile);
     g_free(guest->qmp);
@@ -220,6 +221,7 @@ static int read_guest(struct source *source, const char *section)
     guest = g_new0(struct vh_config_guest, 1);
     g_ptr_array_add(source->config->guests, guest);
     guest->name = g_strdup(name);
+    guest->title = g_strdup(name);
     guest->uuid = g_strdup(get(source, section, "uuid", ""));
     guest->profile = g_strdup(get(source, section, "profile", ""));
     guest->qmp = get_path(source, section, "qmp", NULL, SOCKET_PATH_SIZE);

@@ -48,7 +48,7 @@ typedef struct VhConfig VhConfig;
 /* Also what an inventory makes of its own guests. */
 struct vh_config_guest {
     char *name;
-    char *title;   /* what sections match for a name; NULL: `name` */
+    char *title;   /* what sections match for a name; often the same */
     char *uuid;    /* "" if not given */
     char *profile; /* "" if it has none */
     char *qmp;     /* NULL: see open_monitor */

@@ -9,7 +9,7 @@ struct vh_forecast_guest *vh_forecast_guest_new(const char *name)
     guest->name = g_strdup(name);
     guest->uuid = g_strdup("");
     guest->profile = g_strdup("");
-    guest->title = g_strdup("");
+    guest->title = g_strdup(name);
     guest->boot_id = g_strdup("");
     guest->vcpus = g_array_new(FALSE, TRUE, sizeof(struct vh_forecast_vcpu));
     guest->threads = g_array_new(FALSE, TRUE, sizeof(struct vh_forecast_thread));

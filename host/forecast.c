@@ -79,8 +79,7 @@ static struct vh_forecast_member *member_new(VhForecast *forecast, const struct 
     member->rules = vh_rules_new();
     member->complained = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     member->policy =
-        vh_policy_for(forecast->policy, &(struct vh_guest_id){*guest->title ? guest->title : guest->name,
-                                                              guest->uuid, guest->profile});
+        vh_policy_for(forecast->policy, &(struct vh_guest_id){guest->title, guest->uuid, guest->profile});
     vh_rules_set(member->rules, member->policy);
     g_ptr_array_add(forecast->members, member);
     return member;

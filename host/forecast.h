@@ -40,7 +40,7 @@ struct vh_forecast_thread {
 /* A guest as it is told. */
 struct vh_forecast_guest {
     char *name, *uuid, *profile; /* "" for none */
-    char *title;                 /* what sections match for a name; "": `name` */
+    char *title;                 /* what sections match for a name; often the same */
     char *boot_id;               /* "" if not known; another one than before: its facts are void */
     bool nodes_known;
     struct vh_cpuset nodes; /* NUMA nodes of its memory */

@@ -42,7 +42,7 @@ void vh_guest_describe(const VhGuest *guest, GVariantDict *dict)
     g_autofree char *boot_id = up ? boot_id_text(guest->hello.boot_id) : g_strdup("");
 
     g_variant_dict_insert(dict, "name", "s", guest->config->name);
-    g_variant_dict_insert(dict, "title", "s", guest->config->title ? guest->config->title : guest->config->name);
+    g_variant_dict_insert(dict, "title", "s", guest->config->title);
     g_variant_dict_insert(dict, "uuid", "s", guest->config->uuid);
     g_variant_dict_insert(dict, "profile", "s", guest->config->profile);
     g_variant_dict_insert(dict, "connected", "b", up);

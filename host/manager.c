@@ -47,7 +47,7 @@ static const struct vh_guest_funcs guest_funcs = {.changed = vh_manager_on_chang
 static void apply_policy(VhManager *manager, struct vh_entry *entry)
 {
     const struct vh_config_guest *config = vh_guest_config(entry->guest);
-    const struct vh_guest_id id = {config->title ? config->title : config->name, config->uuid, config->profile};
+    const struct vh_guest_id id = {config->title, config->uuid, config->profile};
 
     vh_guest_set_policy(entry->guest, vh_policy_for(vh_policy_store_get(manager->policy), &id));
 }

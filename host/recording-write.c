@@ -86,7 +86,7 @@ char *vh_recording_guest(gint64 us, const struct vh_forecast_guest *guest)
     add_text(builder, "name", guest->name);
     add_text(builder, "uuid", guest->uuid);
     add_text(builder, "profile", guest->profile);
-    if (*guest->title && !g_str_equal(guest->title, guest->name))
+    if (!g_str_equal(guest->title, guest->name))
         add_text(builder, "title", guest->title);
     add_text(builder, "boot_id", guest->boot_id);
     add_text(builder, "memory_nodes", nodes);

@@ -66,6 +66,7 @@ struct vh_forecast_guest *vh_ctl_told_guest(GVariant *details)
     take(details, "name", &guest->name);
     take(details, "uuid", &guest->uuid);
     take(details, "profile", &guest->profile);
+    take(details, "name", &guest->title); /* a vhintd before this vhintctl may not tell it */
     take(details, "title", &guest->title);
     take(details, "boot_id", &guest->boot_id);
     if (g_variant_lookup(details, "memory_nodes", "&s", &nodes) && *nodes)

@@ -60,7 +60,7 @@ static void tell_title(struct world *world, const char *name, const char *title,
 
 static void tell(struct world *world, const char *name, unsigned vcpus, const char *held, const char *boot_id)
 {
-    tell_title(world, name, "", vcpus, held, boot_id);
+    tell_title(world, name, name, vcpus, held, boot_id);
 }
 
 static int say(struct world *world, const char *guest, const char *program, const char *kind, bool gone,
