@@ -3,9 +3,11 @@
 import fcntl
 import json
 import os
+import re
 import subprocess
 import time
 import unittest
+import urllib.request
 
 import vhtest
 from vhtest import wait_for
@@ -26,6 +28,7 @@ class FullDisk(unittest.TestCase):
         self.addCleanup(daemon.close)  # before the disk goes
         os.makedirs(daemon.path("run"))
         os.symlink(f"{disk}/journal", daemon.path("run/journal"))
+        port = daemon.serve_metrics()
         daemon.start(wait=False)
         guest.start()
         with open(f"{disk}/fill", "wb", buffering=0) as file:
@@ -38,6 +41,11 @@ class FullDisk(unittest.TestCase):
             guest.wait_pinned(1)
             guest.hint(guest.record(pid=1, flags=1))
             guest.wait_pinned()
+
+        def lost():
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as page:
+                return not re.search(rb"^vhint_journal_dropped_total 0$", page.read(), re.M)
+        wait_for(lost, 10, "a line is lost")  # the journal is written by a thread of its own, which may be late
         os.unlink(f"{disk}/fill")
 
         def steps():

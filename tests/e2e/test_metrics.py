@@ -15,12 +15,6 @@ from vhtest import wait_for
 from vhtest.fake_guest import FakeGuest
 
 
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
 class Metrics(unittest.TestCase):
     sanitized = True
 
@@ -30,13 +24,7 @@ class Metrics(unittest.TestCase):
         self.addCleanup(self.daemon.close)
 
     def serve(self):
-        self.port = free_port()
-        write = self.daemon.write_guests
-
-        def with_metrics(file):
-            file.write(f"metrics=127.0.0.1:{self.port}\n")
-            write(file)
-        self.daemon.write_guests = with_metrics
+        self.port = self.daemon.serve_metrics()
         self.daemon.start(wait=False)
         self.guest.start()
 

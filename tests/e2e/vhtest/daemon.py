@@ -4,6 +4,7 @@ import contextlib
 import glob
 import json
 import os
+import socket
 import struct
 import subprocess
 import threading
@@ -60,6 +61,7 @@ class Daemon:
         self.binary = VHINTD
         self.timeout = 30  # s, of its warden's patience once it is gone
         self.environment = dict(ENVIRONMENT)
+        self.keys = ""  # of [daemon], more than the tests' own
         self.sections = ""  # of its configuration, more than the tests' own
         self.control = self.path("control")
         self.config = self.path("vhint.conf")
@@ -105,13 +107,21 @@ class Daemon:
             process.witnesses.append(process.Words(self.logs()))
         self.close(quietly=kind is not None)
 
+    def serve_metrics(self):
+        """From its next start on; the port of 127.0.0.1."""
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            port = sock.getsockname()[1]
+        self.keys = f"metrics=127.0.0.1:{port}\n"
+        return port
+
     def write_config(self):
         for name in ("run", "state"):
             os.makedirs(self.path(name), exist_ok=True)
         with open(self.config, "w") as file:
             file.write(f"[daemon]\nrun-dir={self.path('run')}\nstate-dir={self.path('state')}\n"
                        f"control={self.control}\nprogram-dir={os.path.join(BUILD, 'guest-bpf')}\ninjector={INJECTOR}\n"
-                       f"successor-timeout={self.timeout}\n")
+                       f"successor-timeout={self.timeout}\n{self.keys}")
             self.write_guests(file)
             file.write(self.sections)
 
