@@ -68,12 +68,12 @@ static void test_many(void)
     unsigned heard = 0;
 
     vh_virt_told_add(told, B, 7, vcpu, &one);
-    for (unsigned i = 0; i < 100000; i++)
+    for (unsigned i = 0; i < 3000; i++)
         vh_virt_told_add(told, A, 1, vcpu, &one);
     while (vh_virt_told_heard(told, A, vcpu, &one) == 1)
         heard++;
     g_assert_cmpuint(heard, >, 0);
-    g_assert_cmpuint(heard, <, 10000);
+    g_assert_cmpuint(heard, <, 2000);
     g_assert_cmpint(vh_virt_told_heard(told, B, vcpu, &one), ==, 7);
     vh_virt_told_free(told);
 }
