@@ -16,6 +16,7 @@ TYPES = {"HELLO": 1, "LOAD": 16, "CHUNK": 17, "UNLOAD": 18, "LIST": 19, "RESYNC"
 NAMES = {number: name for name, number in TYPES.items()}
 FIRST, LAST, GONE, REPLACE = 1, 2, 1, 1
 CHUNK_SIZE = 32768
+HELLO = struct.Struct("<IHHQQII16s64s32s")
 
 
 def cobs_encode(data):
@@ -80,6 +81,10 @@ class Answer:
         self.before = before  # frames that came while it was waited for
 
 
+class Anew(Failure):
+    """The guest has begun another session and knows nothing of what it was asked in the one before."""
+
+
 class Channel:
     """A host. With refill it gives back credit as it is used."""
 
@@ -107,7 +112,7 @@ class Channel:
 
     def hello(self, versions=(1, 1)):
         self.send_bytes(b"\0")
-        self.send("HELLO", struct.pack("<IHHQQII16s64s32s", 0x544e4856, *versions, self.session, self.guest, 1,
+        self.send("HELLO", HELLO.pack(0x544e4856, *versions, self.session, self.guest, 1,
                                        self.credit, b"", b"", b"test"), version=0)
 
     def add_credit(self, size):
@@ -167,7 +172,7 @@ class Channel:
         """Greets until the guest knows this session; returns its programs."""
         self.hello()
         while True:
-            hello = struct.unpack("<IHHQQII16s64s32s", self.wait("HELLO", timeout))
+            hello = HELLO.unpack(self.wait("HELLO", timeout))
             self.guest = hello[3]
             self.hello()
             if hello[4] == self.session:
@@ -188,14 +193,28 @@ class Channel:
             got = self.receive(1)
             if got and got[0] == "ANSWER" and got[1] == request:
                 return Answer(got[2], before)
+            if got and got[0] == "HELLO" and HELLO.unpack(got[2])[4] != self.session:
+                raise Anew(f"no answer to request {request}: the guest has begun another session")
             if got:
                 before.append(got)
         raise Failure(f"no answer to request {request}; before: {[b[0] for b in before]}")
 
+    def ask(self, send):
+        """The answer to the request that send() makes and returns. It is made again where the guest begins another session: of
+        a host that goes as the next one comes, the guest's kernel may tell only when that one has been answered already."""
+        for _ in range(3):
+            try:
+                return self.answer(send())
+            except Anew:
+                self.start()
+        return self.answer(send())
+
     def request(self, kind, payload=b""):
-        request = self.next_request()
-        self.send(kind, payload, request)
-        return self.answer(request)
+        def send():
+            request = self.next_request()
+            self.send(kind, payload, request)
+            return request
+        return self.ask(send)
 
     def load_header(self, name, data, replace=False, size=None, digest=None, tunables=None):
         text = b"".join(f"{k}={v}".encode() + b"\0" for k, v in (tunables or {}).items())
@@ -211,7 +230,7 @@ class Channel:
         return request
 
     def load(self, name, data, **options):
-        return self.answer(self.send_load(name, data, **options))
+        return self.ask(lambda: self.send_load(name, data, **options))
 
     def unload(self, name):
         return self.request("UNLOAD", struct.pack("<64s", name.encode()))
