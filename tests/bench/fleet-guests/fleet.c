@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The fleet benchmark's guests: does what the lines on its standard input say, and answers each with one line.
  *
- * usage: fleet-guests DIRECTORY COUNT
+ * usage: fleet-guests DIRECTORY COUNT [VCPUS]
  *
  * Sockets are DIRECTORY/N.qmp and DIRECTORY/N.channel. Times are in ns. Commands:
  *   threads           every vCPU's thread
