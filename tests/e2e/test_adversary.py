@@ -13,9 +13,9 @@ from vhtest.fake_guest import FakeGuest
 
 BOOSTED = -15
 HOLD, COOLDOWN = 0.4, 0.2  # s
-SECONDS = 3  # of hostility
+SECONDS = 2  # of hostility
 SLACK = 1.0 * vhtest.SLOWNESS  # s, that vhintd may be late on a loaded host
-WINDOW = 2  # s, of a trial
+WINDOW = 1 * vhtest.SLOWNESS  # s, of a trial
 DEADLINE = 10  # s, for the other guest: how long it takes is for a bench to say
 POLICY = """[program quarrel]
 path = {program}
@@ -35,7 +35,7 @@ trial = no
 cooldown = 100ms
 [host]
 boost-budget = {budget}
-trial-window = {window}s
+trial-window = {window:.0f}ms
 """
 BUSY = "exec taskset -c 1 dd if=/dev/zero of=/dev/null bs=1"
 
@@ -58,7 +58,7 @@ class Adversary(unittest.TestCase):
         os.makedirs(self.daemon.path("policy.d"))
         with open(self.daemon.path("policy.d/50-quarrel.conf"), "w") as file:
             file.write(POLICY.format(program=self.program, contradicts=contradicts, trial=trial, hold=hold,
-                                     cooldown=cooldown, budget=budget, window=WINDOW))
+                                     cooldown=cooldown, budget=budget, window=WINDOW * 1000))
         self.daemon.start(wait=False)
 
     def wait_runs(self):

@@ -13,6 +13,7 @@ from vhtest.fake_guest import FakeGuest
 
 BOOSTED = -15
 BEGINS = 5  # s, on a host that has other things to do; an end is due within one
+WINDOW = 1 * vhtest.SLOWNESS  # s, of a trial that is not to be over before the test has seen it
 RULE = """[rule affinity-pin]
 enabled = no
 [rule urgent]
@@ -114,7 +115,7 @@ class Boost(unittest.TestCase):
         """A vCPU that wants to run beside many others, boosted to see whether that helps."""
         self.serve(FakeGuest(cpus=1, busy=True))
         self.enterContext(Crowd(self.guest.tids[0]))
-        self.start(trial="yes", window="2s")  # not over before the test has seen it
+        self.start(trial="yes", window=f"{WINDOW * 1000:.0f}ms")
         self.ask(0)
         self.wait_trial(1)
 
@@ -137,7 +138,7 @@ class Boost(unittest.TestCase):
         self.wait_boosted(timeout=5)
         wait_for(self.told, 5, "a verdict")
         self.assertIn("inconclusive: the guest was being migrated meanwhile", self.told()[0])
-        stays(lambda: self.why()[0]["state"] == "baseline", 2.5, "longer than a baseline takes")  # window: 2 s
+        stays(lambda: self.why()[0]["state"] == "baseline", 1.25 * WINDOW, "longer than a baseline takes")
         self.guest.event("MIGRATION", status="cancelled")
         self.wait_trial(2)
 

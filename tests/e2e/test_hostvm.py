@@ -291,16 +291,16 @@ class Host(HostVmCase):
         guest = self.guest(busy=True, cpus=2)
         for tid in guest.tids:
             os.sched_setaffinity(tid, {1})
-        self.enterContext(Crowd(guest.tids[0]))
-        self.start(guest, policy=NEAR.format(trial="on") + "[host]\ntrial-window = 2s\n")
-        before = len(self.daemon.steps("trial pin"))
-        self.bind(guest, 0, 1)
+        with Crowd(guest.tids[0]):
+            self.start(guest, policy=NEAR.format(trial="on") + "[host]\ntrial-window = 1s\n")
+            before = len(self.daemon.steps("trial pin"))
+            self.bind(guest, 0, 1)
 
-        def kept():
-            return [int(step["what"].split()[-1]) for step in self.daemon.steps("trial pin")[before:]
-                    if step["why"].startswith("kept")]
-        # The host of this host may be so busy that one of the two waits by chance.
-        proved = wait_for(kept, 20, "one has proved itself")
+            def kept():
+                return [int(step["what"].split()[-1]) for step in self.daemon.steps("trial pin")[before:]
+                        if step["why"].startswith("kept")]
+            # The host of this host may be so busy that one of the two waits by chance.
+            proved = wait_for(kept, 20, "one has proved itself")
         self.assertIn(thread_cpus(guest.tids[proved[0]]), L3S)
         self.exit(guest, 100)
         wait_for(lambda: all(thread_cpus(tid) == {1} for tid in guest.tids), SOON, "they are where they were")
