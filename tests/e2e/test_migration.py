@@ -10,7 +10,7 @@ from vhtest.fake_guest import FakeGuest
 
 SOON = 5  # s
 FORGOTTEN = 1  # s, from the end of a migration to the source's having undone all
-MACHINE = {"cpus": 2, "memory": 192}
+MACHINE = {"cpus": 2}
 # Slower than any guest needs to be done: what it limits is under way until it is ended.
 CRAWL = 1 << 20  # bytes a second
 

@@ -22,6 +22,9 @@ INJECTOR = os.path.join(BUILD, "injector/vhint-injector")
 # otherwise: a fifth of what it takes to resume a guest.
 QEMU_TUNABLES = "glibc.malloc.hugetlb=1"
 
+# Of a guest, in MiB: what it does not need, this host has to find and clear for each guest anew all the same.
+MEMORY = 160
+
 # Guest CPUs 0 to 5 with APIC ids 0, 1, 2, 4, 5, 6. More than 8 possible CPUs make the guest's kernel address interrupts
 # physically; the logical way QEMU 7.2 loses them under TCG where APIC ids have gaps.
 SPARSE_APIC_IDS = "6,sockets=3,cores=3,maxcpus=9"
@@ -101,7 +104,7 @@ class Guest:
     on with the affinity program loaded, by a vhintd that is gone."""
     channel_label = "org.vhint.0"  # QEMU's name for the channel
 
-    def __init__(self, cpus=4, smp=None, memory=256, image=None, append="", arguments=(), name="guest",
+    def __init__(self, cpus=4, smp=None, memory=MEMORY, image=None, append="", arguments=(), name="guest",
                  proxies=False, fresh=False, ports=(), served=False):
         self.name = name
         self.smp = smp or str(cpus)

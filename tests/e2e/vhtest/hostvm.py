@@ -134,7 +134,7 @@ class HostVm(Guest):
     """Two sockets, each an L3 and a NUMA node of two cores with two threads: CPUs 0 to 3 and 4 to 7."""
 
     def __init__(self, *modules):
-        half = 320  # MiB
+        half = 224  # MiB
         cpu = re.sub("^max", "max,vendor=GenuineIntel", accelerator()[-1])  # whose L3 the kernel believes QEMU
         # Of what the kernel does not know it makes its first process's environment.
         environment = (f"VH_INSIDE=1 VH_BUILD={THERE}/build VH_SLOWNESS={SLOWNESS * process.SLOWNESS:g} PYTHONHOME=/usr")

@@ -20,7 +20,7 @@ from xml.sax.saxutils import quoteattr
 from . import process, states
 from .agent import Agent
 from .daemon import ENVIRONMENT, HOST_BUILD, VHINTCTL, Daemon
-from .guest import BUILD, CMDLINE, QEMU_TUNABLES, Guest
+from .guest import BUILD, CMDLINE, MEMORY, QEMU_TUNABLES, Guest
 from .process import Failure, Process, tail, wait_for
 
 HOOK = os.path.join(HOST_BUILD, "host/vhint-libvirt-hook")
@@ -232,7 +232,7 @@ class Domain(Guest):
     for what is to be saved or to migrate."""
     channel_label = "charchannel0"
 
-    def __init__(self, libvirt, name="guest", cpus=2, maxcpus=None, memory=192, channel=True, profile=None, iothreads=0,
+    def __init__(self, libvirt, name="guest", cpus=2, maxcpus=None, memory=MEMORY, channel=True, profile=None, iothreads=0,
                  extra="", devices="<memballoon model='none'/>", cpu="", transient=False, served=True, restored=False, **kwargs):
         super().__init__(name=name, memory=memory, served=served, **kwargs)
         self.libvirt = libvirt
