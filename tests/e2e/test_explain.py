@@ -38,13 +38,13 @@ class Explain(unittest.TestCase):
     def ask(self, *cpus, pid=1, gone=False):
         self.guest.hint(self.guest.record(pid=pid, mask=cpus, flags=int(gone)))
 
-    def call(self, *args, code=0, json_output=False):
-        result = self.daemon.call(*args, json_output=json_output)
+    def call(self, *args, code=0):
+        result = self.daemon.call(*args)
         self.assertEqual(result.returncode, code, result.stderr)
         return result
 
     def json(self, *args, code=0):
-        return json.loads(self.call(*args, code=code, json_output=True).stdout)
+        return json.loads(self.call("--json", *args, code=code).stdout)
 
     def policy(self, text):
         """A policy directory; its programs are this build's."""

@@ -49,7 +49,7 @@ class Objects(unittest.TestCase):
         return compile_bpf(self.file("odd.bpf.c", text.encode()), self.path("odd.bpf.o"))
 
     def refused(self, *arguments):
-        result = self.daemon.call(*arguments)
+        result = self.daemon.ask(*arguments)
         self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
         return result.stderr
 
@@ -66,7 +66,7 @@ class Objects(unittest.TestCase):
 
     def test_a_refusal_as_json(self):
         refused = compile_bpf("refused", self.path("refused.bpf.o"))
-        result = self.daemon.call("inject", "guest", refused, json_output=True)
+        result = self.daemon.call("--json", "inject", "guest", refused)
         self.assertEqual(result.returncode, 1)
         error = json.loads(result.stdout)["error"]
         self.assertEqual((error["name"], error["exit_code"]), ("org.vhint.Error.Refused", 1))
@@ -97,7 +97,7 @@ class Objects(unittest.TestCase):
         """Injects every variant: each is taken or refused in words, and changes nothing else."""
         taken = 0
         for variant in variants:
-            result = self.daemon.call("inject", "guest", self.file("evil.bpf.o", bytes(variant)))
+            result = self.daemon.ask("inject", "guest", self.file("evil.bpf.o", bytes(variant)))
             self.assertIn(result.returncode, (0, 1), result.stderr)
             if result.returncode == 0:  # what was changed did not matter
                 taken += 1

@@ -53,7 +53,7 @@ class Programs(unittest.TestCase):
     def refused(self, code, *words, arguments):
         """vhintctl ARGUMENTS ends with this code, says all words, and changes nothing."""
         before = self.daemon.ctl("programs", "guest")
-        result = self.daemon.call(*arguments)
+        result = self.daemon.ask(*arguments)
         self.assertEqual(result.returncode, code, result.stderr)
         for word in words:
             self.assertIn(word, result.stderr)

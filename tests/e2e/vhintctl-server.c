@@ -2,7 +2,8 @@
 /* Runs vhintctl's main() again and again in one process: what a test asks some thousand times is answered for a
  * tenth of what it takes to start a program.
  *
- * stdin: a line for each run, words quoted as for a shell: where stdout goes, where stderr goes, the arguments.
+ * stdin: for each run words quoted as for a shell, and a zero byte: where stdout goes, where stderr goes, the
+ * arguments.
  * stdout: a line for each run: its exit status. Ends with its stdin. */
 #include <fcntl.h>
 #include <glib.h>
@@ -30,7 +31,7 @@ int main(void)
     char *line = NULL;
     size_t size = 0;
 
-    while (answers && getline(&line, &size, stdin) > 0) {
+    while (answers && getdelim(&line, &size, 0, stdin) > 0) {
         g_auto(GStrv) words = NULL;
         g_autofree char **argv = NULL; /* main() moves its words, and they are freed here */
         unsigned count;

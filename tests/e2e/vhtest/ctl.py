@@ -21,7 +21,7 @@ class _Server:
         self.popen = subprocess.Popen([SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def run(self, arguments):
-        self.popen.stdin.write(shlex.join([*self.files, *arguments]) + "\n")
+        self.popen.stdin.write(shlex.join([*self.files, *arguments]) + "\0")
         self.popen.stdin.flush()
         told, _, _ = select.select([self.popen.stdout], [], [], TIMEOUT * process.SLOWNESS)
         status = self.popen.stdout.readline() if told else ""

@@ -196,17 +196,20 @@ class Daemon:
 
     # vhintctl
 
-    def call(self, *args, json_output=False, timeout=60 * process.SLOWNESS):
+    def call(self, *args, timeout=60 * process.SLOWNESS):
         """Runs vhintctl to its end, whatever its exit status."""
-        argv = [VHINTCTL, "--socket", self.control] + (["--json"] if json_output else []) + [str(a) for a in args]
+        argv = [VHINTCTL, "--socket", self.control, *map(str, args)]
         return subprocess.run(argv, capture_output=True, text=True, timeout=timeout, env=ENVIRONMENT)
+
+    def ask(self, *args):
+        """The same without starting it, for what is asked often."""
+        if threading.current_thread() is threading.main_thread():
+            return ctl.run(["--socket", self.control, *map(str, args)])
+        return self.call(*args)
 
     def ctl(self, *args):
         """vhintctl --json; what it printed, parsed (None when nothing). Fails with its message when it fails."""
-        if threading.current_thread() is threading.main_thread():
-            result = ctl.run(["--socket", self.control, "--json", *map(str, args)])
-        else:
-            result = self.call(*args, json_output=True)
+        result = self.ask("--json", *args)
         if result.returncode:
             raise Failure(f"vhintctl {' '.join(map(str, args))}: exit status {result.returncode}: {result.stderr}")
         return json.loads(result.stdout) if result.stdout.strip() else None
