@@ -20,6 +20,6 @@ int main(int argc, char **argv)
     for (unsigned round = 0;; round++) {
         for (size_t at = 0; at < bytes; at += page)
             *(volatile unsigned *)(void *)(memory + at) = round + (unsigned)at;
-        usleep(100000); /* what it holds is what matters, not how often it says so */
+        usleep(300000); /* what it holds is what matters, not how often it says so */
     }
 }
