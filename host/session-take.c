@@ -47,7 +47,7 @@ static void take_hello(VhSession *session, const struct vh_frame *frame)
             vh_session_hello(session);
         return;
     }
-    vh_session_end(session, "the injector has restarted");
+    vh_session_end(session, "the injector has begun anew: it was restarted, or hears only now that vhintd was");
     if (hello.peer != session->number) {
         /* It speaks to a predecessor, or to nobody yet. A HELLO without a peer makes it answer with ours. */
         vh_session_hello(session);

@@ -427,7 +427,7 @@ static void test_inject_refused(struct fixture *f, G_GNUC_UNUSED gconstpointer d
                        g_task_new(NULL, NULL, NULL, NULL));
     assert_sent(f, "");
     boot(f, 1); /* it has restarted */
-    assert_refused(f, VH_ERROR_NOT_CONNECTED, "the injector has restarted");
+    assert_refused(f, VH_ERROR_NOT_CONNECTED, "the injector has begun anew");
     g_assert_cmpuint(vh_programs_count(f->programs), ==, 1);
     vh_programs_eject(f->programs, "rich", new_task(f));
     wait_for_result(f);
