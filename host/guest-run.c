@@ -36,7 +36,9 @@ static void leave(VhGuest *guest)
                     NULL);
     /* Its memory is on its way with it: nothing is to be put back here. */
     vh_ram_device_monitor(guest->ram, NULL);
-    vh_guest_close_channel(guest);
+    /* The channel stays: while a machine stands still QEMU does not notice that one is closed, and what the guest
+     * writes once it goes on, before the next one is there, stops all that it writes for good (QEMU 7.2). */
+    vh_guest_restart_session(guest, "the guest has migrated, or was saved to a file");
     vh_guest_set_vcpus(guest, g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu)), 0, "the guest has migrated");
 }
 
@@ -47,8 +49,6 @@ static void come_back(VhGuest *guest)
     guest->away = false;
     vh_journal_step(guest->journal, guest->config->name, "return", "QEMU lets it go on here", NULL, NULL);
     vh_ram_device_monitor(guest->ram, guest->monitor);
-    if (guest->channel_link)
-        vh_link_seek(guest->channel_link);
     vh_guest_query_vcpus(guest);
 }
 
@@ -121,13 +121,9 @@ void vh_guest_follow_run(VhGuest *guest)
 
 void vh_guest_forget_run(VhGuest *guest)
 {
-    bool was_away = guest->away;
-
     g_clear_handle_id(&guest->run_timer, g_source_remove);
     guest->run_number++;
     guest->away = guest->still = guest->migrating = guest->postcopy = false;
-    if (was_away && guest->channel_link)
-        vh_link_seek(guest->channel_link);
 }
 
 static void on_migration(VhGuest *guest, JsonObject *details)

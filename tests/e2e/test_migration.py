@@ -245,13 +245,16 @@ class Migration(Case):
 
     @vhtest.migrates_live
     def test_target_dies_after_the_end(self):
-        """QEMU has handed the guest over, and somebody lets it go on here, since nothing came of the other."""
+        """QEMU has handed the guest over, and somebody lets it go on here, since nothing came of the other. The channel has to
+        be there before the guest writes: QEMU 7.2 takes nothing from it any more otherwise."""
         target, _ = self.target()
         self.migrate(target.incoming)
         self.wait_status("completed")
         target.qemu.end(sig=9)
         wait_for(lambda: self.here.guest()["vcpus"] == 0, SOON, "forgotten")
         self.assertTrue(self.floats(self.source))
+        channel = next(port["filename"] for port in self.qmp.call("query-chardev") if port["label"] == self.source.channel_label)
+        self.assertFalse(channel.startswith("disconnected"), channel)
         self.qmp.call("cont")
         self.wait_pinned(self.source, 1)
         self.assert_alive(self.source)
