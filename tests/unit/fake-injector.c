@@ -223,6 +223,13 @@ void fake_expect_hello(struct fake *fake, uint64_t peer)
     g_assert_cmpuint(h.role, ==, VH_ROLE_GUEST);
 }
 
+void fake_expect_greeting(struct fake *fake, uint64_t host)
+{
+    fake_expect_hello(fake, host);
+    fake_expect(fake, VH_CPUS, 0);
+    fake_expect(fake, VH_PROGRAMS, 0);
+}
+
 struct fake *fake_up(uint32_t credit)
 {
     struct fake *fake = fake_new();
@@ -230,9 +237,7 @@ struct fake *fake_up(uint32_t credit)
     vh_session_open(&fake->session, GUEST);
     fake_expect_hello(fake, 0);
     fake_hello(fake, HOST, GUEST, 1, credit);
-    fake_expect_hello(fake, HOST);
-    fake_expect(fake, VH_CPUS, 0);
-    fake_expect(fake, VH_PROGRAMS, 0);
+    fake_expect_greeting(fake, HOST);
     fake_expect_nothing(fake);
     return fake;
 }
@@ -258,13 +263,23 @@ void fake_chunk(struct fake *fake, uint32_t id, uint32_t offset, const uint8_t *
 
 const uint8_t fake_bytes[FAKE_BYTES] = "an object of some bytes";
 
-void fake_load(struct fake *fake, uint32_t id, const char *name, uint16_t flags)
+void fake_load_first(struct fake *fake, uint32_t id, const char *name, uint16_t flags)
 {
     struct vh_load l = fake_load_of(name, fake_bytes, sizeof(fake_bytes), flags);
 
     fake_request(fake, VH_LOAD, id, &l, sizeof(l));
     fake_chunk(fake, id, 0, fake_bytes, 10);
+}
+
+void fake_load_rest(struct fake *fake, uint32_t id)
+{
     fake_chunk(fake, id, 10, fake_bytes + 10, sizeof(fake_bytes) - 10);
+}
+
+void fake_load(struct fake *fake, uint32_t id, const char *name, uint16_t flags)
+{
+    fake_load_first(fake, id, name, flags);
+    fake_load_rest(fake, id);
 }
 
 void fake_load_good(struct fake *fake, uint32_t id, const char *name, uint16_t flags)

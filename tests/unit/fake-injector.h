@@ -50,11 +50,16 @@ void fake_expect_nothing(struct fake *fake);
 const char *fake_expect_answer(struct fake *fake, uint32_t id, int error);
 void fake_hello(struct fake *fake, uint64_t session, uint64_t peer, uint16_t version, uint32_t credit);
 void fake_expect_hello(struct fake *fake, uint64_t peer);
+/* The answer to a host's first HELLO: the injector's own, and what it has. */
+void fake_expect_greeting(struct fake *fake, uint64_t host);
 /* One that has greeted, and been greeted by, a host which gives this credit; nothing is left to read. */
 struct fake *fake_up(uint32_t credit);
 struct vh_load fake_load_of(const char *name, const uint8_t *object, uint32_t size, uint16_t flags);
 void fake_chunk(struct fake *fake, uint32_t id, uint32_t offset, const uint8_t *bytes, uint32_t len);
-/* Loads fake_bytes under this name in two chunks; consumes nothing of what comes back. */
+/* Loads fake_bytes under this name in two chunks, the first with the LOAD; consumes nothing of what comes back. */
+void fake_load_first(struct fake *fake, uint32_t id, const char *name, uint16_t flags);
+void fake_load_rest(struct fake *fake, uint32_t id);
+/* Both. */
 void fake_load(struct fake *fake, uint32_t id, const char *name, uint16_t flags);
 /* The same, and it runs: nothing is left to read. */
 void fake_load_good(struct fake *fake, uint32_t id, const char *name, uint16_t flags);

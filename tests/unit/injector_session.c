@@ -14,9 +14,7 @@ static void test_greeting(void)
     fake_expect_nothing(fake);
     g_assert_cmpuint(fake->opened, ==, 1);
     fake_hello(fake, HOST + 1, 0, 1, 1000); /* a host that has restarted */
-    fake_expect_hello(fake, HOST + 1);
-    fake_expect(fake, VH_CPUS, 0);
-    fake_expect(fake, VH_PROGRAMS, 0);
+    fake_expect_greeting(fake, HOST + 1);
     g_assert_cmpuint(fake->opened, ==, 2);
     fake_free(fake);
 }
@@ -32,9 +30,7 @@ static void test_wrong_version(void)
     fake_expect_nothing(fake);
     g_assert_cmpuint(vh_session_room(&fake->session), ==, 0);
     fake_hello(fake, HOST + 2, GUEST, 1, 1000);
-    fake_expect_hello(fake, HOST + 2);
-    fake_expect(fake, VH_CPUS, 0);
-    fake_expect(fake, VH_PROGRAMS, 0);
+    fake_expect_greeting(fake, HOST + 2);
     fake_send(fake, VH_LIST, 2, 1, NULL, 0, SIZE_MAX); /* a frame of another version */
     fake_expect_nothing(fake);
     fake_free(fake);

@@ -129,10 +129,8 @@ static void test_bad_chunks(void)
 static void test_load_given_up(void)
 {
     struct fake *fake = fake_up(1000);
-    struct vh_load l = fake_load_of("a", fake_bytes, sizeof(fake_bytes), 0);
 
-    fake_request(fake, VH_LOAD, 1, &l, sizeof(l));
-    fake_chunk(fake, 1, 0, fake_bytes, 10);
+    fake_load_first(fake, 1, "a", 0);
     fake_load(fake, 2, "b", 0);
     fake_expect_answer(fake, 1, ECANCELED);
     fake_expect(fake, VH_PROGRAMS, 0);
@@ -144,18 +142,14 @@ static void test_load_given_up(void)
 static void test_truncated_by_disconnect(void)
 {
     struct fake *fake = fake_up(1000);
-    struct vh_load l = fake_load_of("a", fake_bytes, sizeof(fake_bytes), 0);
 
-    fake_request(fake, VH_LOAD, 1, &l, sizeof(l));
-    fake_chunk(fake, 1, 0, fake_bytes, 10);
+    fake_load_first(fake, 1, "a", 0);
     vh_session_close(&fake->session);
     vh_session_open(&fake->session, GUEST);
     fake_expect_hello(fake, 0);
     fake_hello(fake, HOST + 1, GUEST, 1, 1000);
-    fake_expect_hello(fake, HOST + 1);
-    fake_expect(fake, VH_CPUS, 0);
-    fake_expect(fake, VH_PROGRAMS, 0);
-    fake_chunk(fake, 1, 10, fake_bytes + 10, sizeof(fake_bytes) - 10);
+    fake_expect_greeting(fake, HOST + 1);
+    fake_load_rest(fake, 1);
     fake_expect_answer(fake, 1, EPROTO);
     g_assert_cmpuint(fake->loads, ==, 0);
     fake_free(fake);

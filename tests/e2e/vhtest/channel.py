@@ -112,8 +112,8 @@ class Channel:
 
     def hello(self, versions=(1, 1)):
         self.send_bytes(b"\0")
-        self.send("HELLO", HELLO.pack(0x544e4856, *versions, self.session, self.guest, 1,
-                                       self.credit, b"", b"", b"test"), version=0)
+        self.send("HELLO", HELLO.pack(0x544e4856, *versions, self.session, self.guest, 1, self.credit, b"", b"", b"test"),
+                  version=0)
 
     def add_credit(self, size):
         self.send("CREDIT", struct.pack("<II", size, 0))
