@@ -190,6 +190,9 @@ class Daemon:
                 process.witnesses.remove(self)
             process.remove_directory(self.directory)
 
+    def cpu_time(self):
+        return process.cpu_time(self.process.pid)
+
     def steps(self, what=""):
         """Those that its journal tells of, and whose names begin so."""
         return [step for step in read_journal(self.journal) if step["what"].startswith(what)]
