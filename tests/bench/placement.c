@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "placement.h"
+#include "placement/placement.h"
 
 #define TOPOLOGY "node:8 l3:4 core:8 pu:2"
 #define NODES 8u

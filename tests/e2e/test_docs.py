@@ -64,7 +64,7 @@ class Config(unittest.TestCase):
     def test_all_keys_are_documented(self):
         with open(os.path.join(vhtest.TOP, "docs/config.md")) as file:
             text = file.read()
-        with open(os.path.join(vhtest.TOP, "host/config.c")) as file:
+        with open(os.path.join(vhtest.TOP, "host/config/vhintd.c")) as file:
             lists = re.findall(r"_keys\[\] = \{(.*?)\};", file.read(), re.S)
         keys = [key for entry in lists for key in re.findall(r'"([a-z-]+)"', entry)]
         self.assertGreater(len(keys), 8)

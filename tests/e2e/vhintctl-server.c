@@ -14,7 +14,7 @@
 
 #undef main
 
-int vhintctl_main(int argc, char **argv); /* main() of host/vhintctl.c */
+int vhintctl_main(int argc, char **argv); /* main() of host/ctl/ctl.c */
 
 static bool redirect(int fd, const char *path)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Fuzzes what a guest agent answers: the input's lines, one to each command. */
-#include "bootstrap.h"
+#include "qemu/bootstrap.h"
 
 #include <elf.h>
 #include <string.h>
 
-#include "error.h"
+#include "base/error.h"
 
 struct lines {
     const char *at;

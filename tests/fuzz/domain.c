@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Fuzzes the reader of libvirt domains: whatever is accepted keeps domain.h's promises. */
-#include "domain.h"
+/* Fuzzes the reader of libvirt domains: whatever is accepted keeps libvirt/xml.h's promises. */
+#include "libvirt/xml.h"
 
 #include <stdint.h>
 #include <stdlib.h>

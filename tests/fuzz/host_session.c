@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The host's side of a session against any peer: host/session.c.
+/* The host's side of a session against any peer: host/channel/session.c.
  *
  * The input is a script: raw bytes as they might arrive, frames that decode (so that the fuzzer need not find
  * CRCs) with any payload, a queue that fills and drains, requests, restarts. Checked: nothing is sent beyond the
@@ -7,7 +7,7 @@
 #include <glib.h>
 #include <string.h>
 
-#include "session.h"
+#include "channel/session.h"
 
 #define HOST 0x1111u
 

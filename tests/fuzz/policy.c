@@ -5,8 +5,8 @@
  * show, for several guests, and must rule on any record without reading outside of it. */
 #include <string.h>
 
-#include "../unit/fake-object.h"
-#include "policy.h"
+#include "lib/fake-object.h"
+#include "wish/rules.h"
 
 #define RECORD sizeof(struct fake_stranger)
 

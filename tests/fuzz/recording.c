@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Fuzzes recordings: their lines, and what a forecast makes of them by a policy with rules for both fake programs.
  * Whatever the reader takes must be planned for without reading outside of a record. */
-#include "recording.h"
+#include "forecast/recording.h"
 
 #include <string.h>
 
-#include "../unit/fake-object.h"
+#include "lib/fake-object.h"
 
 static void take(VhForecast *forecast, const struct vh_event *event)
 {

@@ -13,8 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "actuator.h"
-#include "error.h"
+#include "act/actuator.h"
+#include "base/error.h"
 
 #define ROOT "/sys/fs/cgroup"
 

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Says what is in force for a thread, and since when.
+#include "act/private.h"
+
+const union vh_setting *vh_actuate_setting(const VhActuate *actuate, pid_t thread)
+{
+    const struct item *item = vh_actuate_find(actuate, thread);
+
+    return item && item->applied ? &item->set : NULL;
+}
+
+const union vh_setting *vh_actuate_barred(const VhActuate *actuate, pid_t thread)
+{
+    const struct item *item = vh_actuate_find(actuate, thread);
+
+    return item && item->barred ? &item->set : NULL;
+}
+
+void vh_actuate_describe(const VhActuate *actuate, pid_t thread, char **former, const char **problem)
+{
+    const struct item *item = vh_actuate_find(actuate, thread);
+
+    *former = item && item->hold ? actuate->actuator->former(item->hold) : g_strdup("");
+    *problem = item && item->problem ? item->problem : "";
+}
+
+gint64 vh_actuate_age(const VhActuate *actuate, pid_t thread)
+{
+    const struct item *item = vh_actuate_find(actuate, thread);
+
+    return item && item->applied ? g_get_monotonic_time() - item->since : -1;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What session*.c share. */
+#pragma once
+
+#include "channel/session.h"
+
+#define VH_SESSION_SEND_MAX VH_FRAME_ENCODED(sizeof(struct vh_chunk) + VH_CHUNK_MAX)
+
+/* A request without its answer. */
+struct vh_request {
+    uint32_t id;
+    enum vh_type type;
+    struct vh_load load;
+    char name[VH_NAME_SIZE]; /* UNLOAD */
+    uint32_t program;        /* RESYNC */
+    char *tunables;
+    GBytes *object;
+    bool sent;         /* its first frame */
+    uint32_t offset;   /* object bytes sent */
+    VhAnswerFunc func; /* NULL: nobody waits */
+    gpointer data;
+};
+
+/* What is known of one program's stream of hints. */
+struct vh_stream {
+    uint32_t id;
+    bool has_state;
+    uint64_t next; /* seq of the next hint */
+    uint64_t lost;
+    bool wanted;  /* a snapshot is owed */
+    bool asked;   /* a RESYNC is unanswered */
+    bool started; /* its snapshot's FIRST has come */
+};
+
+struct VhSession {
+    uint64_t number;
+    uint64_t peer; /* the guest's number, 0: none */
+    uint8_t version;
+    bool up;
+    bool hello_owed;
+    bool opened; /* the zero byte has been sent */
+    uint32_t last_id;
+    uint32_t credit_owed;
+    uint64_t broken_seen;
+    GQueue requests; /* struct vh_request, in order */
+    struct vh_stream streams[VH_PROGRAMS_MAX];
+    uint32_t stream_count;
+    const struct vh_session_funcs *funcs;
+    gpointer data;
+    struct vh_session_counters counters;
+    struct vh_decoder decoder;
+    VhScratch *scratch;
+    uint8_t *partial; /* the decoder's, while a frame has begun and not ended; else NULL */
+};
+
+/* room.c: what all sessions of a thread share. */
+struct VhScratch {
+    uint8_t *input; /* VH_DECODER_BUFFER; NULL: a session has taken it */
+    uint8_t output[VH_SESSION_SEND_MAX];
+};
+
+/* Gives the decoder room, in which half a frame may be. */
+void vh_session_take_room(VhSession *session);
+/* Keeps the room only if there is half a frame in it. */
+void vh_session_leave_room(VhSession *session);
+
+/* take.c: does what a good frame says. */
+void vh_session_take_frame(VhSession *session, const struct vh_frame *frame);
+
+/* session.c */
+/* Ends the conversation, if there is one. */
+void vh_session_end(VhSession *session, const char *why);
+/* NULL: no such program runs. */
+struct vh_stream *vh_session_find_stream(VhSession *session, uint32_t program);
+/* Facts of this program may be missing: a snapshot is owed. What happens between RESYNC and its FIRST is in it. */
+void vh_session_note_gap(VhSession *session, struct vh_stream *stream);
+/* Sends one frame; false: no room for it now. */
+bool vh_session_send(VhSession *session, enum vh_type type, uint32_t id, const struct iovec *parts, int count);
+
+/* requests.c */
+struct vh_request *vh_request_new(VhSession *session, enum vh_type type, VhAnswerFunc func, gpointer data);
+/* Ends all requests (invariant 4). An answer function may not make new ones: the session is not up. */
+void vh_requests_fail(VhSession *session, const char *why);
+/* Unloads go out at once, loads one after the other (invariant 1). */
+void vh_requests_flush(VhSession *session);
+/* The request that was sent as `id`, taken out of the queue; NULL: none was. */
+struct vh_request *vh_requests_take(VhSession *session, uint32_t id);
+void vh_request_free(struct vh_request *request);

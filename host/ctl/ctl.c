@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* vhintctl: asks a running vhintd what it does, and tells it what to do. */
+#include "ctl/ctl.h"
+
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "control/control.h"
+
+/* Every command; usage and help are printed from here. */
+static const struct command {
+    const char *name;
+    const char *args;
+    const char *options; /* those of its own, by long name, each between spaces */
+    int min, max;        /* number of arguments */
+    int (*run)(struct vh_ctl *ctl, GError **error);
+    const char *help;
+} commands[] = {
+    {"status", "[GUEST]", "", 0, 1, vh_ctl_status,
+     "the daemon, and each guest's vCPUs: where they may run and why"},
+    {"guests", "", "", 0, 0, vh_ctl_guests, "list the guests"},
+    {"why", "GUEST", "", 1, 1, vh_ctl_why,
+     "each action for a guest: the hint, rule and limits behind it, what it replaced, since when"},
+    {"map", "", " topology svg policy replay program-dir vcpus ", 0, 0, vh_ctl_map,
+     "the host's sockets, caches and cores, and what is placed where, or would be"},
+    {"plan", "", " policy topology replay steps program-dir vcpus ", 0, 0, vh_ctl_plan,
+     "what a policy would do to the guests there are, or to recorded ones; does nothing"},
+    {"top", "", " batch interval ", 0, 0, vh_ctl_top,
+     "a live view of the guests' vCPUs: where they run, how long they wait, and why they are there"},
+    {"record", "FILE [GUEST]", " count ", 1, 2, vh_ctl_record,
+     "record guests and their hints into FILE, for plan --replay, until interrupted"},
+    {"programs", "GUEST", "", 1, 1, vh_ctl_programs, "list the programs of a guest"},
+    {"inject", "GUEST FILE", " name set replace ", 2, 2, vh_ctl_inject,
+     "load a BPF object into a guest and keep it there until eject"},
+    {"eject", "GUEST PROGRAM", "", 2, 2, vh_ctl_eject, "unload an injected program"},
+    {"bootstrap", "GUEST", "", 1, 1, vh_ctl_bootstrap,
+     "bring the injector into a running guest that lacks it, through its QEMU guest agent"},
+    {"hints", "GUEST", "", 1, 1, vh_ctl_hints, "list the facts that hold now"},
+    {"watch", "[GUEST]", " count ", 0, 1, vh_ctl_watch, "print hints as they come, of one guest or of all"},
+    {"release", "[GUEST]", "", 0, 1, vh_ctl_release,
+     "undo every action for a guest, or for all, and take none until resume"},
+    {"resume", "GUEST", "", 1, 1, vh_ctl_resume, "act for a guest again"},
+    {"handover", "", "", 0, 0, vh_ctl_handover,
+     "vhintd is about to be restarted: its successor finds all pins in place"},
+    {"enable", "DOMAIN", " profile connect ", 1, 1, vh_ctl_enable,
+     "give a domain of libvirt's (name or UUID) vhint's channel, now and for later"},
+    {"disable", "DOMAIN", " connect ", 1, 1, vh_ctl_disable,
+     "take what enable added away from a domain: the channel and the profile"},
+    {"policy", "check [DIR] | show GUEST", " cpus program-dir ", 1, 2, vh_ctl_policy,
+     "check the policy files of DIR (/etc/vhint), or show what applies to a guest"},
+};
+
+static const char exit_codes[] = "Exit codes:\n"
+                                 "  0  done\n"
+                                 "  1  the daemon or the guest refused, or failed; the policy is no good\n"
+                                 "  2  the command line, or a file it names, cannot be used\n"
+                                 "  3  the daemon cannot be reached\n"
+                                 "  4  no such guest or program\n"
+                                 "  5  plan: not all that is wished can be done\n";
+
+/* ---- usage ---- */
+
+static void print_options(FILE *out, const GOptionEntry *entries, const char *wanted)
+{
+    for (; entries->long_name != NULL; entries++) {
+        g_autofree char *word = g_strdup_printf(" %s ", entries->long_name);
+        if (wanted != NULL && strstr(wanted, word) == NULL)
+            continue;
+        g_autofree char *left =
+            g_strdup_printf("--%s%s%s", entries->long_name, entries->arg_description ? " " : "",
+                            entries->arg_description ? entries->arg_description : "");
+        fprintf(out, "  %-24s %s\n", left, entries->description);
+    }
+}
+
+static void print_help(FILE *out, const GOptionEntry *global)
+{
+    fputs("usage: vhintctl [OPTION...] COMMAND [ARGUMENT...]\n\nCommands:\n", out);
+    for (gsize i = 0; i < G_N_ELEMENTS(commands); i++) {
+        g_autofree char *left = g_strdup_printf("%s %s", commands[i].name, commands[i].args);
+        fprintf(out, "  %-24s %s\n", left, commands[i].help);
+    }
+    fputs("\nOptions:\n", out);
+    print_options(out, global, NULL);
+    fprintf(out, "\n`vhintctl COMMAND --help` tells a command's own options.\n\n%s", exit_codes);
+}
+
+static void print_command_help(FILE *out, const struct command *command, const GOptionEntry *global,
+                               const GOptionEntry *own)
+{
+    fprintf(out, "usage: vhintctl %s [OPTION...] %s\n\n%s\n\nOptions:\n", command->name, command->args,
+            command->help);
+    print_options(out, own, command->options);
+    print_options(out, global, NULL);
+    fprintf(out, "\n%s", exit_codes);
+}
+
+static int usage_error(const char *message, const char *see)
+{
+    fprintf(stderr, "vhintctl: %s: see vhintctl %s%s--help\n", message, see, see[0] ? " " : "");
+    return VH_EXIT_USAGE;
+}
+
+/* ---- one run ---- */
+
+static const struct command *find_command(const char *name)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(commands); i++)
+        if (g_str_equal(commands[i].name, name))
+            return &commands[i];
+    return NULL;
+}
+
+static gboolean parse(const GOptionEntry *first, const GOptionEntry *second, bool strict, int *argc, char ***argv,
+                      GError **error)
+{
+    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+    g_option_context_set_help_enabled(context, FALSE);
+    g_option_context_set_strict_posix(context, strict);
+    g_option_context_add_main_entries(context, first, NULL);
+    if (second != NULL)
+        g_option_context_add_main_entries(context, second, NULL);
+    return g_option_context_parse(context, argc, argv, error);
+}
+
+/* With --json a failure, too, is a document on stdout; people read it on stderr. */
+static int report(const struct vh_ctl *ctl, const GError *error)
+{
+    g_autofree char *text = vh_text_printable(error->message, true);
+    fprintf(stderr, "vhintctl: %s\n", text);
+    int code = vh_ctl_exit_code(error);
+    if (ctl->json)
+        vh_ctl_print_error_json(error, code);
+    return code;
+}
+
+/* Others connect by themselves, if at all. */
+static bool asks_daemon(const struct command *command)
+{
+    return command->run != vh_ctl_enable && command->run != vh_ctl_disable && command->run != vh_ctl_policy &&
+           command->run != vh_ctl_map && command->run != vh_ctl_plan;
+}
+
+static int run(struct vh_ctl *ctl, const struct command *command)
+{
+    g_autoptr(GError) error = NULL;
+    int code = asks_daemon(command) && vh_ctl_connect(ctl, &error) < 0 ? -1 : command->run(ctl, &error);
+    if (code < 0)
+        code = report(ctl, error);
+    if (fflush(stdout) || ferror(stdout)) {
+        if (code == VH_EXIT_OK) {
+            fprintf(stderr, "vhintctl: cannot write the output\n");
+            code = VH_EXIT_REFUSED;
+        }
+    }
+    g_clear_object(&ctl->connection);
+    return code;
+}
+
+static int run_command(struct vh_ctl *ctl, const GOptionEntry *global, const GOptionEntry *own, int argc,
+                       char **argv)
+{
+    const struct command *command = find_command(argv[0]);
+    if (command == NULL) {
+        g_autofree char *message = g_strdup_printf("there is no command '%s'", argv[0]);
+        return usage_error(message, "");
+    }
+    GOptionEntry entries[12] = {{0}};
+    gsize n = 0;
+    for (; own->long_name != NULL; own++) {
+        g_autofree char *word = g_strdup_printf(" %s ", own->long_name);
+        if (own->long_name[0] == '\0' || strstr(command->options, word) != NULL)
+            entries[n++] = *own;
+    }
+    g_autoptr(GError) error = NULL;
+    if (!parse(global, entries, false, &argc, &argv, &error))
+        return usage_error(error->message, command->name);
+    if (ctl->help) {
+        print_command_help(stdout, command, global, entries);
+        return VH_EXIT_OK;
+    }
+    if (ctl->socket == NULL) {
+        const char *socket = g_getenv("VHINT_SOCKET");
+        ctl->socket = g_strdup(socket != NULL && socket[0] != '\0' ? socket : VH_CONTROL_PATH);
+    }
+    int count = ctl->args ? (int)g_strv_length(ctl->args) : 0;
+    if (count < command->min || count > command->max) {
+        g_autofree char *message = g_strdup_printf("%s: %s arguments, it takes: %s", command->name,
+                                                   count < command->min ? "too few" : "too many",
+                                                   command->args[0] ? command->args : "none");
+        return usage_error(message, command->name);
+    }
+    for (int i = 0; i < count; i++) /* a FILE may have any name, what D-Bus carries may not */
+        if (!g_utf8_validate(ctl->args[i], -1, NULL) && !(i == 1 && command->run == vh_ctl_inject))
+            return usage_error("a name is not UTF-8", command->name);
+    if (ctl->count == 0 || ctl->count < -1)
+        return usage_error("--count takes a number above 0", command->name);
+    return run(ctl, command);
+}
+
+int main(int argc, char **argv)
+{
+    setlocale(LC_ALL, "");
+    struct vh_ctl ctl = {.command_line = g_strdupv(argv), .count = -1, .vcpus = 1, .interval = 1};
+    const GOptionEntry global[] = {
+        {"socket", 0, 0, G_OPTION_ARG_FILENAME, &ctl.socket,
+         "the daemon's socket (" VH_CONTROL_PATH ", or $VHINT_SOCKET)", "PATH"},
+        {"json", 0, 0, G_OPTION_ARG_NONE, &ctl.json, "one JSON document on stdout (watch: a line each)", NULL},
+        {"help", 'h', 0, G_OPTION_ARG_NONE, &ctl.help, "print this", NULL},
+        {"version", 0, 0, G_OPTION_ARG_NONE, &ctl.version, "print the version", NULL},
+        {0},
+    };
+    const GOptionEntry own[] = {
+        {"name", 0, 0, G_OPTION_ARG_STRING, &ctl.name, "the name of an object without a manifest (its file's)",
+         "NAME"},
+        {"set", 0, 0, G_OPTION_ARG_STRING_ARRAY, &ctl.set, "set a tunable; may be given again", "NAME=VALUE"},
+        {"replace", 0, 0, G_OPTION_ARG_NONE, &ctl.replace, "take the place of a program of that name", NULL},
+        {"cpus", 0, 0, G_OPTION_ARG_STRING, &ctl.cpus, "check for a host that has these CPUs", "LIST"},
+        {"program-dir", 0, 0, G_OPTION_ARG_FILENAME, &ctl.program_dir, "check with the programs of this directory",
+         "DIR"},
+        {"count", 0, 0, G_OPTION_ARG_INT, &ctl.count, "stop after so many hints", "N"},
+        {"profile", 0, 0, G_OPTION_ARG_STRING, &ctl.profile, "and note this profile in its metadata", "NAME"},
+        {"topology", 0, 0, G_OPTION_ARG_STRING, &ctl.topology,
+         "a made-up host, by hwloc's synthetic description, such as \"package:2 l3:4 core:8 pu:2\"", "SPEC"},
+        {"policy", 0, 0, G_OPTION_ARG_FILENAME, &ctl.policy, "plan by the policy of this directory (/etc/vhint)",
+         "DIR"},
+        {"replay", 0, 0, G_OPTION_ARG_FILENAME, &ctl.replay, "plan for the guests and hints of a recording",
+         "FILE"},
+        {"steps", 0, 0, G_OPTION_ARG_NONE, &ctl.steps, "show what each recorded hint changes", NULL},
+        {"batch", 0, 0, G_OPTION_ARG_NONE, &ctl.batch, "print it once, after half a second", NULL},
+        {"interval", 0, 0, G_OPTION_ARG_DOUBLE, &ctl.interval, "look that often (1)", "SECONDS"},
+        {"vcpus", 0, 0, G_OPTION_ARG_INT, &ctl.vcpus, "vCPUs of guests that only the configuration knows (1)",
+         "N"},
+        {"svg", 0, 0, G_OPTION_ARG_FILENAME, &ctl.svg, "draw it into a file", "FILE"},
+        {"connect", 0, 0, G_OPTION_ARG_STRING, &ctl.libvirt, "libvirt's URI (" VH_CTL_LIBVIRT ")", "URI"},
+        {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &ctl.args, NULL, NULL},
+        {0},
+    };
+    g_autoptr(GError) error = NULL;
+    int code;
+    if (!parse(global, NULL, true, &argc, &argv, &error)) {
+        code = usage_error(error->message, "");
+    } else if (ctl.version) {
+        puts("vhintctl " VH_VERSION);
+        code = VH_EXIT_OK;
+    } else if (argc < 2) {
+        print_help(ctl.help ? stdout : stderr, global);
+        code = ctl.help ? VH_EXIT_OK : VH_EXIT_USAGE;
+    } else {
+        code = run_command(&ctl, global, own, argc - 1, argv + 1);
+    }
+    g_strfreev(ctl.command_line);
+    g_free(ctl.socket);
+    g_free(ctl.name);
+    g_free(ctl.profile);
+    g_free(ctl.libvirt);
+    g_free(ctl.topology);
+    g_free(ctl.svg);
+    g_free(ctl.policy);
+    g_free(ctl.replay);
+    g_free(ctl.cpus);
+    g_free(ctl.program_dir);
+    g_strfreev(ctl.set);
+    g_strfreev(ctl.args);
+    return code;
+}

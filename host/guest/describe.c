@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Describes a guest for the control interface, in the words of org.vhint.Manager1.xml.
+#include <string.h>
+
+#include "guest/state.h"
+#include "hint/json.h"
+
+static char *boot_id_text(const uint8_t id[16])
+{
+    return g_strdup_printf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", id[0], id[1],
+                           id[2], id[3], id[4], id[5], id[6], id[7], id[8], id[9], id[10], id[11], id[12], id[13],
+                           id[14], id[15]);
+}
+
+static const char *problem_of(const VhGuest *guest)
+{
+    bool up = guest->session && vh_session_is_up(guest->session);
+
+    if (!guest->monitor_ready)
+        return guest->monitor_link && *vh_link_problem(guest->monitor_link) ? vh_link_problem(guest->monitor_link)
+                                                                            : guest->monitor_problem;
+    if (guest->away)
+        return "it has migrated, or was saved: QEMU has handed it over";
+    if (!guest->channel_link)
+        return "it has no channel: give it one with vhintctl enable";
+    if (!guest->session)
+        return vh_link_problem(guest->channel_link);
+    return up ? guest->monitor_problem : guest->problem;
+}
+
+/* A string that a guest has sent, and that has not been looked at yet. */
+static void insert_guest_text(GVariantDict *dict, const char *key, const char *text, gsize size)
+{
+    g_autofree char *valid = g_utf8_make_valid(text, (gssize)strnlen(text, size));
+
+    g_variant_dict_insert(dict, key, "s", valid);
+}
+
+void vh_guest_describe(const VhGuest *guest, GVariantDict *dict)
+{
+    bool up = guest->session && vh_session_is_up(guest->session);
+    g_autofree char *boot_id = up ? boot_id_text(guest->hello.boot_id) : g_strdup("");
+
+    g_variant_dict_insert(dict, "name", "s", guest->config->name);
+    g_variant_dict_insert(dict, "title", "s", guest->config->title);
+    g_variant_dict_insert(dict, "uuid", "s", guest->config->uuid);
+    g_variant_dict_insert(dict, "profile", "s", guest->config->profile);
+    g_variant_dict_insert(dict, "connected", "b", up);
+    g_variant_dict_insert(dict, "boot_id", "s", boot_id);
+    insert_guest_text(dict, "release", up ? guest->hello.release : "", sizeof(guest->hello.release));
+    insert_guest_text(dict, "injector", up ? guest->hello.agent : "", sizeof(guest->hello.agent));
+    g_variant_dict_insert(dict, "programs", "u", vh_programs_count(guest->programs));
+    g_variant_dict_insert(dict, "vcpus", "u", guest->vcpus->len);
+    g_variant_dict_insert(dict, "facts", "u", vh_facts_count(guest->facts));
+    g_variant_dict_insert(dict, "hints", "t", guest->hints);
+    g_variant_dict_insert(dict, "lost", "t", guest->lost);
+    g_variant_dict_insert(dict, "refused", "t", guest->bad_hints);
+    insert_guest_text(dict, "problem", problem_of(guest), G_MAXSSIZE);
+}
+
+void vh_guest_figures(const VhGuest *guest, struct vh_guest_figures *figures)
+{
+    *figures = (struct vh_guest_figures){.connected = vh_guest_is_connected(guest),
+                                         .vcpus = guest->vcpus->len,
+                                         .facts = vh_facts_count(guest->facts),
+                                         .hints = guest->hints,
+                                         .lost = guest->lost,
+                                         .refused = guest->bad_hints,
+                                         .gaps = guest->session ? vh_session_counters(guest->session)->gaps : 0};
+    g_strlcpy(figures->name, guest->config->name, sizeof(figures->name));
+}
+
+GVariant *vh_guest_describe_program(const VhGuest *guest, const struct vh_managed *managed)
+{
+    g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+
+    g_variant_dict_insert(&dict, "name", "s", managed->name);
+    g_variant_dict_insert(&dict, "version", "s", managed->object ? managed->object->version : "");
+    g_variant_dict_insert(&dict, "digest", "s", managed->object ? managed->object->digest_hex : "");
+    g_variant_dict_insert(&dict, "state", "s", vh_programs_state(managed));
+    g_variant_dict_insert(&dict, "attached", "u", managed->attached);
+    g_variant_dict_insert(&dict, "hints", "t", managed->hints);
+    g_variant_dict_insert(&dict, "lost", "t", managed->lost);
+    g_variant_dict_insert(&dict, "facts", "u", managed->id ? vh_facts_count_of(guest->facts, managed->id) : 0);
+    g_variant_dict_insert(&dict, "origin", "s", managed->injected ? "injected" : "policy");
+    g_variant_dict_insert(&dict, "problem", "s", managed->problem);
+    return g_variant_dict_end(&dict);
+}
+
+GVariant *vh_guest_describe_programs(const VhGuest *guest)
+{
+    g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
+
+    for (guint i = 0; i < vh_programs_count(guest->programs); i++)
+        g_variant_builder_add_value(&builder,
+                                    vh_guest_describe_program(guest, vh_programs_get(guest->programs, i)));
+    return g_variant_builder_end(&builder);
+}
+
+static int by_text(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static char *fact_json(const VhGuest *guest, const struct vh_fact *fact)
+{
+    const struct vh_managed *managed = vh_programs_by_id(guest->programs, fact->program);
+    GString *line = g_string_new(NULL);
+
+    vh_hint_json(line, guest->config->name, managed ? managed->name : "", fact->kind, fact->record, -1);
+    return g_string_free(line, FALSE);
+}
+
+char **vh_guest_describe_facts(const VhGuest *guest)
+{
+    GPtrArray *lines = g_ptr_array_new();
+    VhFactsIter iter;
+    const struct vh_fact *fact = NULL;
+
+    vh_facts_iter_init(&iter, guest->facts);
+    while ((fact = vh_facts_iter_next(&iter)))
+        g_ptr_array_add(lines, fact_json(guest, fact));
+    g_ptr_array_sort(lines, by_text);
+    g_ptr_array_add(lines, NULL);
+    return (char **)g_ptr_array_free(lines, FALSE);
+}
+
+struct behind {
+    const VhGuest *guest;
+    unsigned actions;
+    GPtrArray *lines;
+};
+
+static void note_behind(const struct vh_rule *rule, const struct vh_fact *fact, gpointer data)
+{
+    const struct behind *behind = data;
+
+    if (behind->actions >> rule->action & 1)
+        g_ptr_array_add(behind->lines, fact_json(behind->guest, fact));
+}
+
+char **vh_guest_describe_behind(VhGuest *guest, unsigned position, unsigned actions, unsigned max, unsigned *count)
+{
+    struct behind behind = {.guest = guest, .actions = actions, .lines = g_ptr_array_new_with_free_func(g_free)};
+
+    vh_rules_behind(guest->rules, guest->facts, &guest->map, position, note_behind, &behind);
+    *count = behind.lines->len;
+    g_ptr_array_sort(behind.lines, by_text);
+    if (behind.lines->len > max)
+        g_ptr_array_set_size(behind.lines, (gint)max);
+    g_ptr_array_set_free_func(behind.lines, NULL);
+    g_ptr_array_add(behind.lines, NULL);
+    return (char **)g_ptr_array_free(behind.lines, FALSE);
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A guest's monitor: its vCPUs, and the events that end what its injector said.
+#include <string.h>
+
+#include "guest/state.h"
+
+static void set_problem(VhGuest *guest, const char *text)
+{
+    g_free(guest->monitor_problem);
+    guest->monitor_problem = g_strdup(text);
+}
+
+static void on_vcpus(GArray *vcpus, pid_t process, const char *error, gpointer data)
+{
+    VhGuest *guest = data;
+
+    if (!guest->monitor_ready || guest->away) {
+        if (vcpus)
+            g_array_unref(vcpus);
+        return;
+    }
+    if (!vcpus) {
+        set_problem(guest, error);
+        vh_journal_step(guest->journal, guest->config->name, "vCPUs", error, NULL, NULL);
+        vcpus = g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu));
+    }
+    vh_guest_set_vcpus(guest, vcpus, error ? 0 : process, "the guest's vCPUs have changed");
+}
+
+void vh_guest_query_vcpus(VhGuest *guest)
+{
+    if (guest->away)
+        return;
+    vh_guest_query_iothreads(guest);
+    vh_guest_query_kvm(guest);
+    vh_guest_query_nodes(guest);
+    vh_vcpus_query(guest->monitor, on_vcpus, guest);
+}
+
+/* ---- which device is our port ---- */
+
+#define NO_ID \
+    "QEMU's device of the port " VH_PORT_NAME \
+    " has no id: an injector that dies is not noticed before its successor"
+
+struct port_query {
+    VhGuest *guest;
+    char *device;
+};
+
+static void on_port_name(JsonNode *result, const char *error, gpointer data)
+{
+    struct port_query *query = data;
+
+    (void)error;
+    if (result && JSON_NODE_HOLDS_VALUE(result) && query->guest->monitor_ready &&
+        g_strcmp0(json_node_get_string(result), VH_PORT_NAME) == 0) {
+        g_free(query->guest->port_device);
+        query->guest->port_device = g_steal_pointer(&query->device);
+        set_problem(query->guest, "");
+    }
+    g_free(query->device);
+    g_free(query);
+}
+
+static void ask_port_name(VhGuest *guest, const char *device)
+{
+    struct port_query *query = g_new0(struct port_query, 1);
+    g_autofree char *path = g_strconcat("/machine/peripheral/", device, NULL);
+    JsonObject *arguments = json_object_new();
+
+    query->guest = guest;
+    query->device = g_strdup(device);
+    json_object_set_string_member(arguments, "path", path);
+    json_object_set_string_member(arguments, "property", "name");
+    vh_qmp_command(guest->monitor, "qom-get", arguments, on_port_name, query);
+}
+
+static void on_devices(JsonNode *result, const char *error, gpointer data)
+{
+    VhGuest *guest = data;
+    JsonArray *list = result && JSON_NODE_HOLDS_ARRAY(result) ? json_node_get_array(result) : NULL;
+
+    (void)error;
+    if (guest->monitor_ready)
+        set_problem(guest, NO_ID);
+    for (guint i = 0; list && guest->monitor_ready && i < json_array_get_length(list); i++) {
+        JsonNode *node = json_array_get_element(list, i);
+        JsonObject *device = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+        const char *type = device ? json_object_get_string_member_with_default(device, "type", "") : "";
+        const char *name = device ? json_object_get_string_member_with_default(device, "name", "") : "";
+
+        if (g_str_equal(type, "child<virtserialport>"))
+            ask_port_name(guest, name);
+    }
+}
+
+static void find_port(VhGuest *guest)
+{
+    JsonObject *arguments = json_object_new();
+
+    json_object_set_string_member(arguments, "path", "/machine/peripheral");
+    vh_qmp_command(guest->monitor, "qom-list", arguments, on_devices, guest);
+}
+
+/* ---- events ---- */
+
+/* A port of another name is not ours. As long as we do not know which is, every one might be. */
+static bool is_our_port(const VhGuest *guest, JsonObject *details)
+{
+    const char *id = details ? json_object_get_string_member_with_default(details, "id", NULL) : NULL;
+
+    return !guest->port_device || !id || g_str_equal(id, guest->port_device);
+}
+
+static void on_port_change(VhGuest *guest, JsonObject *details)
+{
+    if (!details || !is_our_port(guest, details))
+        return;
+    if (json_object_get_boolean_member_with_default(details, "open", FALSE))
+        vh_guest_greet(guest);
+    else
+        vh_guest_restart_session(guest, "the injector has closed the port");
+}
+
+static void on_event(const char *name, JsonObject *details, gpointer data)
+{
+    VhGuest *guest = data;
+
+    if (vh_guest_take_run_event(guest, name, details))
+        return;
+    if (g_str_equal(name, "VSERPORT_CHANGE"))
+        on_port_change(guest, details);
+    else if (g_str_equal(name, "RESET")) {
+        vh_guest_restart_session(guest, "the guest was reset");
+        vh_guest_query_vcpus(guest);
+    } else if (g_str_equal(name, "SHUTDOWN"))
+        vh_guest_restart_session(guest, "the guest has shut down");
+    else if (g_str_equal(name, "DEVICE_DELETED") || g_str_equal(name, "ACPI_DEVICE_OST"))
+        vh_guest_query_vcpus(guest);
+}
+
+static void on_ready(gpointer data)
+{
+    VhGuest *guest = data;
+
+    guest->monitor_ready = true;
+    vh_ram_device_monitor(guest->ram, guest->monitor);
+    set_problem(guest, "");
+    vh_guest_follow_run(guest);
+    find_port(guest);
+    vh_guest_query_vcpus(guest);
+}
+
+static void on_closed(const char *why, gpointer data)
+{
+    VhGuest *guest = data;
+
+    guest->monitor_ready = false;
+    vh_guest_forget_run(guest);
+    vh_ram_device_monitor(guest->ram, NULL);
+    g_clear_pointer(&guest->monitor, vh_qmp_free);
+    g_clear_pointer(&guest->port_device, g_free);
+    set_problem(guest, why);
+    vh_journal_step(guest->journal, guest->config->name, "monitor lost", why, NULL, NULL);
+    vh_guest_set_vcpus(guest, g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu)), 0, "the guest's monitor is gone");
+    if (guest->monitor_link)
+        vh_link_seek(guest->monitor_link);
+}
+
+static const struct vh_qmp_funcs qmp_funcs = {.ready = on_ready, .event = on_event, .closed = on_closed};
+
+void vh_guest_on_monitor(int fd, gpointer data)
+{
+    VhGuest *guest = data;
+
+    set_problem(guest, "the monitor has not greeted");
+    guest->monitor = vh_qmp_new(guest->turn, fd, &qmp_funcs, guest);
+}
+
+void vh_guest_open_monitor(VhGuest *guest)
+{
+    if (guest->monitor_link) {
+        vh_link_seek(guest->monitor_link);
+        return;
+    }
+    set_problem(guest, "libvirt has not told of its vCPUs yet");
+    guest->monitor = guest->config->open_monitor(guest->config, &qmp_funcs, guest);
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Follows where a guest runs: here, standing still, on its way to another QEMU, or there.
+//
+// QEMU's events say that its CPUs stop or go on, and that a migration has got so far; what that means only its run
+// state tells, so each such event is a question, and only the answer to the last one counts. A QEMU that has
+// handed its guest over stays behind, stopped, until somebody ends it, or lets it go on because nothing came of
+// the other. What was known of the guest is void then, and what was done for it undone: it is another host's to
+// look after.
+#include <string.h>
+
+#include "guest/state.h"
+
+/* Between its CPUs' stop and the word whether the other side has them, QEMU need not send an event. */
+#define AGAIN_MIN_MS 20u
+#define AGAIN_MAX_MS 1000u
+
+struct status_query {
+    VhGuest *guest;
+    guint number;
+};
+
+static void set_still(VhGuest *guest, bool still)
+{
+    if (guest->still == still)
+        return;
+    guest->still = still;
+    vh_guest_touch(guest, still ? "the guest stands still" : "the guest goes on");
+}
+
+static void leave(VhGuest *guest)
+{
+    if (guest->away)
+        return;
+    guest->away = true;
+    vh_journal_step(guest->journal, guest->config->name, "leave", "it has migrated, or was saved to a file", NULL,
+                    NULL);
+    /* Its memory is on its way with it: nothing is to be put back here. */
+    vh_ram_device_monitor(guest->ram, NULL);
+    /* The channel stays: while a machine stands still QEMU does not notice that one is closed, and what the guest
+     * writes once it goes on, before the next one is there, stops all that it writes for good (QEMU 7.2). */
+    vh_guest_restart_session(guest, "the guest has migrated, or was saved to a file");
+    vh_guest_set_vcpus(guest, g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu)), 0, "the guest has migrated");
+}
+
+static void come_back(VhGuest *guest)
+{
+    if (!guest->away)
+        return;
+    guest->away = false;
+    vh_journal_step(guest->journal, guest->config->name, "return", "QEMU lets it go on here", NULL, NULL);
+    vh_ram_device_monitor(guest->ram, guest->monitor);
+    vh_guest_query_vcpus(guest);
+}
+
+static gboolean on_again(gpointer data)
+{
+    VhGuest *guest = data;
+
+    guest->run_timer = 0;
+    guest->run_wait = MIN(2 * guest->run_wait, AGAIN_MAX_MS);
+    vh_guest_query_run(guest);
+    return G_SOURCE_REMOVE;
+}
+
+static void take_status(VhGuest *guest, const char *status)
+{
+    bool undecided = g_str_equal(status, "finish-migrate");
+
+    if (g_str_equal(status, "postmigrate") || (undecided && guest->postcopy))
+        leave(guest);
+    else if (!undecided)
+        come_back(guest);
+    set_still(guest, !g_str_equal(status, "running"));
+    vh_guest_settle(guest);
+    if (undecided && !guest->postcopy && !guest->run_timer)
+        guest->run_timer = g_timeout_add(guest->run_wait, on_again, guest);
+}
+
+static void on_status(JsonNode *result, const char *error, gpointer data)
+{
+    g_autofree struct status_query *query = data;
+    VhGuest *guest = query->guest;
+    JsonObject *told = result && JSON_NODE_HOLDS_OBJECT(result) ? json_node_get_object(result) : NULL;
+    const char *status = told ? json_object_get_string_member_with_default(told, "status", NULL) : NULL;
+
+    (void)error;
+    if (status && guest->monitor_ready && query->number == guest->run_number)
+        take_status(guest, status);
+}
+
+void vh_guest_query_run(VhGuest *guest)
+{
+    struct status_query *query = g_new0(struct status_query, 1);
+
+    query->guest = guest;
+    query->number = ++guest->run_number;
+    vh_qmp_command(guest->monitor, "query-status", NULL, on_status, query);
+}
+
+/* libvirt does so by itself. While a migration is under way QEMU refuses, and has been told before. */
+static void want_events(VhGuest *guest)
+{
+    JsonObject *arguments = json_object_new();
+    JsonArray *list = json_array_new();
+    JsonObject *events = json_object_new();
+
+    json_object_set_string_member(events, "capability", "events");
+    json_object_set_boolean_member(events, "state", TRUE);
+    json_array_add_object_element(list, events);
+    json_object_set_array_member(arguments, "capabilities", list);
+    vh_qmp_command(guest->monitor, "migrate-set-capabilities", arguments, NULL, NULL);
+}
+
+void vh_guest_follow_run(VhGuest *guest)
+{
+    guest->run_wait = AGAIN_MIN_MS;
+    if (guest->monitor_link)
+        want_events(guest);
+    vh_guest_query_run(guest);
+}
+
+void vh_guest_forget_run(VhGuest *guest)
+{
+    g_clear_handle_id(&guest->run_timer, g_source_remove);
+    guest->run_number++;
+    guest->away = guest->still = guest->migrating = guest->postcopy = false;
+}
+
+static void on_migration(VhGuest *guest, JsonObject *details)
+{
+    static const char *const ends[] = {"none", "cancelled", "completed", "failed", NULL};
+    const char *status = details ? json_object_get_string_member_with_default(details, "status", "") : "";
+    bool migrating = !g_strv_contains(ends, status);
+
+    guest->postcopy = g_str_has_prefix(status, "postcopy");
+    if (migrating != guest->migrating)
+        vh_guest_touch(guest, migrating ? "the guest is being migrated" : "the guest's migration has ended");
+    guest->migrating = migrating;
+    vh_guest_settle(guest);
+}
+
+bool vh_guest_take_run_event(VhGuest *guest, const char *name, JsonObject *details)
+{
+    if (g_str_equal(name, "MIGRATION"))
+        on_migration(guest, details);
+    else if (!g_str_equal(name, "STOP") && !g_str_equal(name, "RESUME"))
+        return false;
+    guest->run_wait = AGAIN_MIN_MS;
+    vh_guest_query_run(guest);
+    return true;
+}
+
+const char *vh_guest_unsteady(const VhGuest *guest)
+{
+    if (guest->migrating)
+        return "the guest was being migrated meanwhile";
+    return guest->still ? "the guest stood still meanwhile" : NULL;
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The threads that serve a guest beside its vCPUs: from the monitor and /proc.
+#include <string.h>
+
+#include "guest/state.h"
+#include "round/threads.h"
+
+#define GLANCE_US (2 * G_USEC_PER_SEC) /* between looks for threads that nobody tells of */
+
+/* QEMU names its IOThreads' threads only with -name debug-threads=on; its monitor always tells. */
+static void on_iothreads(JsonNode *result, const char *error, gpointer data)
+{
+    VhGuest *guest = data;
+    JsonArray *list = result && JSON_NODE_HOLDS_ARRAY(result) ? json_node_get_array(result) : NULL;
+
+    (void)error;
+    g_array_set_size(guest->iothreads, 0);
+    for (guint i = 0; list && i < json_array_get_length(list) && i < VH_THREADS_MAX; i++) {
+        JsonNode *node = json_array_get_element(list, i);
+        JsonObject *told = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+        struct vh_thread thread = {.kind = VH_THREAD_IOTHREAD};
+
+        if (!told)
+            continue;
+        thread.thread = (pid_t)json_object_get_int_member_with_default(told, "thread-id", 0);
+        g_strlcpy(thread.name, json_object_get_string_member_with_default(told, "id", ""), sizeof(thread.name));
+        g_array_append_val(guest->iothreads, thread);
+    }
+}
+
+void vh_guest_query_iothreads(VhGuest *guest)
+{
+    vh_qmp_command(guest->monitor, "query-iothreads", NULL, on_iothreads, guest);
+}
+
+static void on_kvm(JsonNode *result, const char *error, gpointer data)
+{
+    JsonObject *told = result && JSON_NODE_HOLDS_OBJECT(result) ? json_node_get_object(result) : NULL;
+
+    (void)error;
+    ((VhGuest *)data)->emulated = told && !json_object_get_boolean_member_with_default(told, "enabled", TRUE);
+}
+
+void vh_guest_query_kvm(VhGuest *guest)
+{
+    vh_qmp_command(guest->monitor, "query-kvm", NULL, on_kvm, guest);
+}
+
+bool vh_guest_is_emulated(const VhGuest *guest)
+{
+    return guest->emulated;
+}
+
+static bool is_vcpu(const VhGuest *guest, const struct vh_thread *thread)
+{
+    for (guint i = 0; i < guest->vcpus->len; i++)
+        if (g_array_index(guest->vcpus, struct vh_vcpu, i).thread == thread->thread)
+            return true;
+    return thread->kind == VH_THREAD_VCPU; /* plugged in or out just now */
+}
+
+static int by_kind(gconstpointer a, gconstpointer b)
+{
+    const struct vh_thread *x = a;
+    const struct vh_thread *y = b;
+
+    if (x->kind != y->kind)
+        return x->kind < y->kind ? -1 : 1;
+    return x->thread - y->thread;
+}
+
+/* The monitor's word on IOThreads counts only for threads of the process itself. */
+static void sort_out(VhGuest *guest)
+{
+    g_array_set_size(guest->helpers, 0);
+    for (guint i = 0; i < guest->threads->len; i++) {
+        struct vh_thread thread = g_array_index(guest->threads, struct vh_thread, i);
+
+        for (guint j = 0; !thread.kernel && j < guest->iothreads->len; j++) {
+            const struct vh_thread *told = &g_array_index(guest->iothreads, struct vh_thread, j);
+
+            if (told->thread != thread.thread)
+                continue;
+            thread.kind = VH_THREAD_IOTHREAD;
+            memcpy(thread.name, told->name, sizeof(thread.name));
+        }
+        if (!is_vcpu(guest, &thread))
+            g_array_append_val(guest->helpers, thread);
+    }
+    g_array_sort(guest->helpers, by_kind);
+}
+
+void vh_guest_find_threads(VhGuest *guest, pid_t process)
+{
+    guest->process = process;
+    g_array_unref(guest->threads);
+    guest->threads =
+        process ? vh_threads_list("/proc", process) : g_array_new(FALSE, TRUE, sizeof(struct vh_thread));
+    guest->unasked = true; /* it may have made some since */
+    sort_out(guest);
+}
+
+void vh_guest_refresh_threads(VhGuest *guest)
+{
+    if (!guest->process || !vh_threads_update(guest->threads, "/proc", guest->process))
+        return;
+    guest->unasked = true;
+    sort_out(guest);
+}
+
+static void on_iothreads_again(JsonNode *result, const char *error, gpointer data)
+{
+    VhGuest *guest = data;
+
+    if (!result)
+        return;
+    on_iothreads(result, error, guest);
+    sort_out(guest);
+    vh_guest_touch(guest, "the guest's threads have changed");
+    vh_guest_settle(guest);
+}
+
+void vh_guest_glance_at_threads(VhGuest *guest)
+{
+    gint64 now = g_get_monotonic_time();
+
+    if (now < guest->glanced + GLANCE_US || !guest->monitor_ready || !guest->process || !vh_helpers_placed(guest))
+        return;
+    guest->glanced = now;
+    vh_guest_refresh_threads(guest);
+    if (!guest->unasked)
+        return;
+    guest->unasked = false;
+    vh_qmp_command(guest->monitor, "query-iothreads", NULL, on_iothreads_again, guest);
+}
+
+const struct vh_thread *vh_guest_helpers(const VhGuest *guest, unsigned *count)
+{
+    *count = guest->helpers->len;
+    return (const struct vh_thread *)(void *)guest->helpers->data;
+}
+
+pid_t vh_guest_process(const VhGuest *guest)
+{
+    return guest->process;
+}
+
+static int by_index(gconstpointer a, gconstpointer b)
+{
+    return (int)((const struct vh_vcpu *)a)->index - (int)((const struct vh_vcpu *)b)->index;
+}
+
+static void read_usual(VhGuest *guest)
+{
+    g_autofree char *online = NULL;
+
+    if (guest->config->cpus && vh_cpuset_parse(&guest->usual, guest->config->cpus, NULL) == 0)
+        return;
+    if (!g_file_get_contents("/sys/devices/system/cpu/online", &online, NULL, NULL) ||
+        vh_cpuset_parse(&guest->usual, g_strstrip(online), NULL) < 0)
+        memset(&guest->usual, 0xff, sizeof(guest->usual));
+}
+
+static bool same_threads(const GArray *a, const GArray *b)
+{
+    for (guint i = 0; a->len == b->len && i < a->len; i++) {
+        const struct vh_thread *x = &g_array_index(a, struct vh_thread, i);
+        const struct vh_thread *y = &g_array_index(b, struct vh_thread, i);
+
+        if (x->thread != y->thread || x->kind != y->kind || x->number != y->number)
+            return false;
+    }
+    return a->len == b->len;
+}
+
+/* QEMU names a thread once it runs; until then it has its maker's name. So all names are read again. */
+void vh_guest_preview(VhGuest *guest, pid_t process)
+{
+    g_autoptr(GArray) threads = guest->monitor_ready ? NULL : vh_threads_own("/proc", process);
+    GArray *vcpus = NULL;
+
+    if (!threads || (guest->process == process && same_threads(threads, guest->threads)))
+        return;
+    vcpus = g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu));
+    for (guint i = 0; i < threads->len; i++) {
+        const struct vh_thread *thread = &g_array_index(threads, struct vh_thread, i);
+        const struct vh_vcpu vcpu = {.index = thread->number, .thread = thread->thread, .apic_id = -1};
+
+        if (thread->kind == VH_THREAD_VCPU && vcpus->len < VH_CPUS_MAX)
+            g_array_append_val(vcpus, vcpu);
+    }
+    g_array_sort(vcpus, by_index);
+    if (!guest->preview)
+        read_usual(guest);
+    guest->preview = true;
+    guest->process = process;
+    g_array_unref(guest->threads);
+    guest->threads = g_steal_pointer(&threads);
+    sort_out(guest);
+    vh_guest_take_vcpus(guest, vcpus, "QEMU comes up");
+}
+
+bool vh_guest_echoes(const VhGuest *guest, const struct vh_seat *seat, const struct vh_cpuset **usual)
+{
+    *usual = guest->preview ? &guest->usual : NULL;
+    return guest->preview || (seat && guest->config->settled && !guest->config->settled(guest->config, *seat));
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Passes monitor commands through libvirtd. */
+#include "libvirt/monitor.h"
+
+#include <libvirt/libvirt-qemu.h>
+#include <string.h>
+
+#define AWAITED_MAX 4096u
+
+struct VhVirtMonitor {
+    gint refs; /* the client's, and one of each command under way; main loop only */
+    VhVirt *virt;
+    char *uuid;
+    pid_t process; /* 0: not known */
+    const struct vh_qmp_funcs *funcs;
+    gpointer data;
+    VhVirtMonitorFreed freed;
+    gpointer freed_data;
+    GPtrArray *awaited; /* struct command */
+    bool closed;
+};
+
+struct command {
+    VhVirtMonitor *monitor;
+    VhQmpReply reply; /* NULL: nobody waits any longer */
+    gpointer reply_data;
+    char *uuid;
+    char *text;
+    JsonNode *answer; /* NULL: it failed, and problem says how */
+    char *problem;
+};
+
+static void monitor_unref(VhVirtMonitor *monitor)
+{
+    if (--monitor->refs)
+        return;
+    g_ptr_array_unref(monitor->awaited);
+    g_free(monitor->uuid);
+    g_free(monitor);
+}
+
+static void command_free(gpointer data)
+{
+    struct command *command = data;
+
+    monitor_unref(command->monitor);
+    g_clear_pointer(&command->answer, json_node_unref);
+    g_free(command->uuid);
+    g_free(command->text);
+    g_free(command->problem);
+    g_free(command);
+}
+
+/* In a worker. */
+static bool work(virConnectPtr connection, gpointer data)
+{
+    struct command *command = data;
+    virDomainPtr domain = virDomainLookupByUUIDString(connection, command->uuid);
+    char *text = NULL;
+    int result = domain ? virDomainQemuMonitorCommand(domain, command->text, &text, 0) : -1;
+    const char *problem = NULL;
+
+    if (result < 0 && vh_virt_lost(connection)) {
+        if (domain)
+            virDomainFree(domain);
+        return false;
+    }
+    if (result < 0)
+        command->problem = vh_virt_error();
+    else
+        command->answer = vh_qmp_parse(text, strlen(text), &problem);
+    if (problem)
+        command->problem = g_strdup(problem);
+    free(text);
+    if (domain)
+        virDomainFree(domain);
+    return true;
+}
+
+static void done(gpointer data)
+{
+    struct command *command = data;
+    JsonObject *answer = command->answer ? json_node_get_object(command->answer) : NULL;
+    JsonNode *error = answer ? json_object_get_member(answer, "error") : NULL;
+    const char *problem =
+        command->problem ? command->problem : "the monitor reports an error without saying which";
+
+    g_ptr_array_remove_fast(command->monitor->awaited, command);
+    if (!command->reply)
+        return;
+    if (error && JSON_NODE_HOLDS_OBJECT(error))
+        problem = json_object_get_string_member_with_default(json_node_get_object(error), "desc", problem);
+    command->reply(answer ? json_object_get_member(answer, "return") : NULL, problem, command->reply_data);
+}
+
+static const struct vh_virt_job command_job = {.work = work, .done = done, .free = command_free};
+
+static void give_command(gpointer data, const char *name, JsonObject *arguments, VhQmpReply reply,
+                         gpointer reply_data)
+{
+    VhVirtMonitor *monitor = data;
+    g_autofree char *text = vh_qmp_command_text(name, arguments);
+    struct command *command;
+
+    if (monitor->closed || monitor->awaited->len >= AWAITED_MAX) {
+        if (reply)
+            reply(NULL, "the monitor does not take commands", reply_data);
+        return;
+    }
+    command = g_new0(struct command, 1);
+    command->monitor = monitor;
+    monitor->refs++;
+    command->reply = reply;
+    command->reply_data = reply_data;
+    command->uuid = g_strdup(monitor->uuid);
+    command->text = g_steal_pointer(&text);
+    g_ptr_array_add(monitor->awaited, command);
+    vh_virt_submit(monitor->virt, monitor->uuid, &command_job, command);
+}
+
+static pid_t peer(gpointer data)
+{
+    return ((const VhVirtMonitor *)data)->process;
+}
+
+static void hang_up(gpointer data)
+{
+    VhVirtMonitor *monitor = data;
+
+    monitor->closed = true;
+    monitor->freed(monitor->freed_data);
+    for (guint i = 0; i < monitor->awaited->len; i++) {
+        struct command *command = g_ptr_array_index(monitor->awaited, i);
+        VhQmpReply reply = g_steal_pointer(&command->reply);
+
+        if (reply)
+            reply(NULL, "the domain is gone", command->reply_data);
+    }
+    monitor_unref(monitor);
+}
+
+static const struct vh_qmp_road road = {.command = give_command, .peer = peer, .free = hang_up};
+
+VhQmp *vh_virt_monitor_new(VhVirt *virt, const char *uuid, const struct vh_qmp_funcs *funcs, gpointer data,
+                           VhVirtMonitorFreed freed, gpointer freed_data, VhVirtMonitor **monitor)
+{
+    VhVirtMonitor *new = g_new0(VhVirtMonitor, 1);
+
+    new->refs = 1;
+    new->virt = virt;
+    new->uuid = g_strdup(uuid);
+    new->funcs = funcs;
+    new->data = data;
+    new->freed = freed;
+    new->freed_data = freed_data;
+    new->awaited = g_ptr_array_new();
+    *monitor = new;
+    return vh_qmp_new_over(&road, new);
+}
+
+void vh_virt_monitor_ready(VhVirtMonitor *monitor, pid_t process)
+{
+    monitor->process = process;
+    monitor->funcs->ready(monitor->data);
+}
+
+void vh_virt_monitor_event(VhVirtMonitor *monitor, const char *event, const char *details)
+{
+    const char *problem = NULL;
+    g_autoptr(JsonNode) node = details ? vh_qmp_parse(details, strlen(details), &problem) : NULL;
+
+    monitor->funcs->event(event, node ? json_node_get_object(node) : NULL, monitor->data);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The manager's inside, for its own files manager*.c only. */
+#pragma once
+
+#include "act/warden.h"
+#include "inventory/inventory.h"
+#include "io/pathwatch.h"
+#include "manager/manager.h"
+#include "round/round.h"
+
+#define VH_MANAGER_INVENTORIES 2
+
+struct VhManager {
+    const VhConfig *config;
+    char *host; /* what we are called where guests come from and go to */
+    VhJournal *journal;
+    VhSaved *saved;
+    VhWarden *warden;
+    VhPathWatch *path_watch;
+    VhTurn *turn;
+    VhScratch *scratch;
+    VhPolicyStore *policy;
+    VhRound *round;
+    GPtrArray *entries; /* struct vh_entry, the older first */
+    VhInventory *inventories[VH_MANAGER_INVENTORIES];
+    GPtrArray *watchers; /* struct watcher, of watch.c */
+    GPtrArray *attempts; /* struct attempt, of bootstrap.c */
+    guint last_watcher;
+    bool reloading; /* the service manager waits for the end of it */
+    bool closing;   /* no guest is taken any more */
+    gint64 handing; /* until this monotonic time the next end is a handover; 0: it is not */
+
+    guint adopt_timer; /* of adopt.c; 0: no guest is waited for */
+
+    /* due.c */
+    guint told_guests, told_connected;
+    guint changed;      /* entries that have a why: a round is due */
+    bool hurried;       /* and somebody is who does not flood */
+    const char *why;    /* the latest */
+    gint64 round_ended; /* us of the monotonic clock */
+    gint64 round_cost;  /* us */
+    guint64 rounds;     /* so far */
+    gint64 rounds_us;   /* what they took */
+};
+
+/* NULL and VH_ERROR_NO_SUCH_GUEST. */
+struct vh_entry *vh_manager_find(const VhManager *manager, const char *guest, GError **error);
+
+/* Looks over the threads of all guests. */
+void vh_manager_refresh_threads(const VhManager *manager);
+
+/* due.c, for struct vh_guest_funcs and the turn. The guest's data is its struct vh_entry. */
+void vh_manager_on_changed(VhGuest *guest, const char *why, gpointer entry);
+void vh_manager_on_turn_end(gpointer manager);
+
+/* Ends all that bootstrap.c is about, with an error to whoever waits. */
+void vh_manager_give_up(VhManager *manager);
+/* adopt.c: once the inventories have started. */
+void vh_manager_adopt_begin(VhManager *manager);
+/* Something has changed: has a guest said what holds that was waited for? */
+void vh_manager_adopt_look(VhManager *manager);
+
+/* travel.c */
+/* Takes over what the guest brings along; before its policy. */
+void vh_manager_take_travel(struct vh_entry *entry);
+/* What goes with it may have changed. */
+void vh_manager_note_travel(struct vh_entry *entry);
+
+/* Frees what watch.c keeps in `watchers`. */
+void vh_manager_watcher_free(gpointer watcher);
+/* For struct vh_guest_funcs. */
+bool vh_manager_is_watched(VhGuest *guest, gpointer entry);
+void vh_manager_tell(VhGuest *guest, const GString *line, gpointer entry);

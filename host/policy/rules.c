@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Reads [rule NAME] sections and holds them against the kinds of hints that the programs have.
+#include <string.h>
+
+#include "base/error.h"
+#include "base/nearest.h"
+#include "decide/trial.h"
+#include "policy/reader.h"
+
+static const char *const rule_keys[] = {"on",      "when",  "do",       "hold",   "cooldown",
+                                        "enabled", "trial", "max-loss", "figure", NULL};
+
+int vh_policy_share(const char *value, unsigned *percent, GError **error)
+{
+    g_autofree char *plain = g_strndup(value, strlen(value) - g_str_has_suffix(value, "%"));
+    guint64 number = 0;
+
+    if (!g_ascii_string_to_unsigned(plain, 10, 0, 100, &number, NULL)) {
+        g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "\"%s\" is no share from 0%% to 100%%", value);
+        return -1;
+    }
+    *percent = (unsigned)number;
+    return 0;
+}
+
+/* One key into the rule. 0, or -1 and an error. */
+static int take_entry(struct vh_rule *rule, const struct vh_policy_entry *entry, GError **error)
+{
+    const char *key = entry->key;
+    const char *best = NULL;
+
+    if (g_str_equal(key, "on")) {
+        rule->on = g_strdup(entry->value);
+        return 0;
+    }
+    if (g_str_equal(key, "when")) {
+        if (*entry->value)
+            rule->when = vh_when_parse(entry->value, error);
+        return rule->when || !*entry->value ? 0 : -1;
+    }
+    if (g_str_equal(key, "do"))
+        return vh_rule_parse_do(entry->value, &rule->action, &rule->argument, &rule->boost, error);
+    if (g_str_equal(key, "hold"))
+        return vh_duration_parse(entry->value, &rule->hold_us, error);
+    if (g_str_equal(key, "cooldown"))
+        return vh_duration_parse(entry->value, &rule->cooldown_us, error);
+    if (g_str_equal(key, "enabled"))
+        return vh_policy_bool(entry->value, &rule->enabled, error);
+    if (g_str_equal(key, "trial"))
+        return vh_policy_bool(entry->value, &rule->trial, error);
+    if (g_str_equal(key, "max-loss"))
+        return vh_policy_share(entry->value, &rule->loss, error);
+    if (g_str_equal(key, "figure")) {
+        rule->figure = g_strdup(entry->value);
+        return 0;
+    }
+    best = vh_nearest(key, rule_keys);
+    g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "unknown key; did you mean \"%s\"?",
+                best ? best : rule_keys[0]);
+    return -1;
+}
+
+/* What only some actions have, and what a boost has though the files do not say it. */
+static void fit_action(struct vh_policy_reader *reader, const struct vh_policy_section *section,
+                       struct vh_rule *rule)
+{
+    const struct vh_policy_entry *trial = vh_policy_entry(section, "trial");
+    const struct vh_policy_entry *loss = vh_policy_entry(section, "max-loss");
+    const struct vh_policy_entry *figure = vh_policy_entry(section, "figure");
+    bool tried =
+        rule->action == VH_ACTION_PIN || rule->action == VH_ACTION_GROUP || rule->action == VH_ACTION_NEAR;
+
+    if (rule->action == VH_ACTION_MEMORY) {
+        if (loss)
+            vh_policy_refuse(reader, section, loss, "only pin, group, near and boost are tried at others' cost");
+        if (!trial)
+            rule->trial = true;
+        return;
+    }
+    if (rule->action != VH_ACTION_BOOST) {
+        if (trial && !tried)
+            vh_policy_refuse(reader, section, trial, "only pin, group, near, boost and memory are tried");
+        if (loss && !tried)
+            vh_policy_refuse(reader, section, loss, "only pin, group, near and boost are tried");
+        if (rule->action == VH_ACTION_NEAR && !trial)
+            rule->trial = true;
+        if (figure)
+            vh_policy_refuse(reader, section, figure, "only boost and memory have a figure");
+        return;
+    }
+    if (!trial)
+        rule->trial = true;
+    if (!vh_policy_entry(section, "hold"))
+        rule->hold_us = VH_BOOST_HOLD_US;
+    if (!vh_policy_entry(section, "cooldown"))
+        rule->cooldown_us = VH_BOOST_REST_US;
+    if (rule->hold_us <= 0 || rule->hold_us > VH_BOOST_HOLD_MAX_US)
+        vh_policy_refuse(reader, section, vh_policy_entry(section, "hold"),
+                         "a boost always ends: write more than 0 and at most 60s");
+    if (rule->cooldown_us < VH_BOOST_REST_MIN_US)
+        vh_policy_refuse(reader, section, vh_policy_entry(section, "cooldown"),
+                         "a boost always rests: write 100ms or more");
+}
+
+static char *summarize(const struct vh_policy_section *section)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+
+    for (guint i = 0; rule_keys[i]; i++) {
+        const struct vh_policy_entry *entry = vh_policy_entry(section, rule_keys[i]);
+
+        if (entry)
+            g_string_append_printf(out, "%s%s %s", out->len ? ", " : "", entry->key, entry->value);
+    }
+    return g_string_free(g_steal_pointer(&out), FALSE);
+}
+
+void vh_policy_read_rule(struct vh_policy_reader *reader, const struct vh_policy_section *section)
+{
+    struct vh_rule *rule = g_new0(struct vh_rule, 1);
+    guint known = reader->problems->len;
+
+    rule->name = g_strdup(section->name + strlen("rule "));
+    rule->enabled = true;
+    rule->loss = VH_TRIAL_LOSS;
+    rule->origin = section->origin;
+    for (guint i = 0; i < section->entries->len; i++) {
+        const struct vh_policy_entry *entry = g_ptr_array_index(section->entries, i);
+        g_autoptr(GError) error = NULL;
+
+        if (take_entry(rule, entry, &error) < 0)
+            vh_policy_refuse(reader, section, entry, "%s", error->message);
+    }
+    fit_action(reader, section, rule);
+    if (!rule->on)
+        vh_policy_refuse(reader, section, NULL, "the key \"on\" is missing: which kind of hint is it about?");
+    if (!rule->argument && !vh_policy_entry(section, "do"))
+        vh_policy_refuse(reader, section, NULL,
+                         "the key \"do\" is missing: pin, group, float, log, boost, memory or near?");
+    if (reader->policy->rules->len == VH_RULES_MAX)
+        vh_policy_refuse(reader, section, NULL, "more than %u rules", VH_RULES_MAX);
+    if (reader->problems->len > known) {
+        vh_rule_free(rule);
+        return;
+    }
+    rule->order = reader->policy->rules->len;
+    rule->summary = summarize(section);
+    g_ptr_array_add(reader->policy->rules, rule);
+}
+
+/* ---- rules against kinds ---- */
+
+static const struct vh_policy_section *section_of(const struct vh_policy_reader *reader,
+                                                  const struct vh_rule *rule)
+{
+    for (guint i = 0; i < reader->sections->len; i++) {
+        const struct vh_policy_section *section = g_ptr_array_index(reader->sections, i);
+
+        if (g_str_has_prefix(section->name, "rule ") && g_str_equal(section->name + strlen("rule "), rule->name))
+            return section;
+    }
+    return NULL;
+}
+
+static void refuse_kind(const struct vh_policy_reader *reader, const struct vh_rule *rule,
+                        const struct vh_policy_section *section)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    const char *best = NULL;
+    g_autofree char *hint = NULL;
+
+    for (guint i = 0; i < reader->policy->programs->len; i++) {
+        const struct vh_policy_program *program = g_ptr_array_index(reader->policy->programs, i);
+
+        for (guint j = 0; program->object && j < program->object->kind_count; j++)
+            g_ptr_array_add(names, program->object->kinds[j].name);
+    }
+    g_ptr_array_add(names, NULL);
+    best = vh_nearest(rule->on, (const char *const *)names->pdata);
+    hint = best ? g_strdup_printf("did you mean \"%s\"?", best) : g_strdup("no program is known that has hints");
+    vh_policy_refuse(
+        reader, section, vh_policy_entry(section, "on"),
+        "no program has hints of kind \"%s\"; %s (a program beyond those of the program directory is made "
+        "known by [program NAME] path = FILE)",
+        rule->on, hint);
+}
+
+/* A rule must fit one of the programs that have its kind; what it says of the first is the complaint. */
+static void check_rule(const struct vh_policy_reader *reader, const struct vh_rule *rule)
+{
+    const struct vh_policy_section *section = section_of(reader, rule);
+    g_autoptr(GError) first = NULL;
+    const char *text = NULL;
+    const char *key = NULL;
+
+    for (guint i = 0; i < reader->policy->programs->len; i++) {
+        const struct vh_policy_program *program = g_ptr_array_index(reader->policy->programs, i);
+
+        for (guint j = 0; program->object && j < program->object->kind_count; j++) {
+            const struct vh_kind *kind = &program->object->kinds[j];
+            struct vh_bound_rule bound;
+
+            if (g_str_equal(kind->name, rule->on) && vh_rule_bind(rule, kind, &bound, first ? NULL : &first) == 0)
+                return;
+        }
+    }
+    if (!first) {
+        refuse_kind(reader, rule, section);
+        return;
+    }
+    /* The message begins with the key. */
+    text = strstr(first->message, ": ");
+    key = g_str_has_prefix(first->message, "when: ")     ? "when"
+          : g_str_has_prefix(first->message, "figure: ") ? "figure"
+                                                         : "do";
+    vh_policy_refuse(reader, section, vh_policy_entry(section, key), "%s", text ? text + 2 : first->message);
+}
+
+void vh_policy_check_rules(struct vh_policy_reader *reader)
+{
+    for (guint i = 0; i < reader->policy->rules->len; i++)
+        check_rule(reader, g_ptr_array_index(reader->policy->rules, i));
+}

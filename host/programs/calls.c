@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Injects and ejects programs for callers that wait.
+#include <errno.h>
+
+#include "base/error.h"
+#include "decide/reconcile.h"
+#include "programs/kept.h"
+#include "programs/state.h"
+#include "programs/travel.h"
+
+void vh_call_free(struct vh_call *call)
+{
+    g_clear_handle_id(&call->timer, g_source_remove);
+    if (call->programs)
+        g_ptr_array_remove(call->programs->calls, call);
+    if (call->candidate)
+        vh_managed_free(call->candidate);
+    g_clear_object(&call->task);
+    g_free(call->name);
+    g_free(call);
+}
+
+static void call_fail(struct vh_call *call, enum vh_error_code code, const char *text)
+{
+    if (call->candidate && call->candidate->id && call->programs)
+        call->programs->funcs->gone(call->candidate->id, call->programs->data);
+    g_task_return_error(call->task, g_error_new_literal(VH_ERROR, code, text));
+    vh_call_free(call);
+}
+
+static gboolean on_timeout(gpointer data)
+{
+    struct vh_call *call = data;
+    g_autofree char *text = g_strdup_printf(
+        "the guest has not answered for %u seconds: is it paused, or out of CPU?", VH_ANSWER_SECONDS);
+
+    call->timer = 0;
+    vh_session_forget(call->programs->session, call->request);
+    if (!call->candidate) {
+        struct vh_managed *managed = vh_programs_find(call->programs, call->name);
+
+        if (managed)
+            vh_programs_drop(call->programs, managed);
+    }
+    call_fail(call, VH_ERROR_TIMED_OUT, text);
+    return G_SOURCE_REMOVE;
+}
+
+static struct vh_call *call_new(VhPrograms *programs, const char *name, GTask *task)
+{
+    struct vh_call *call = g_new0(struct vh_call, 1);
+
+    call->programs = programs;
+    call->task = task;
+    call->name = g_strdup(name);
+    g_ptr_array_add(programs->calls, call);
+    call->timer = g_timeout_add_seconds(VH_ANSWER_SECONDS, on_timeout, call);
+    return call;
+}
+
+static void refuse_task(GTask *task, enum vh_error_code code, const char *format, ...) G_GNUC_PRINTF(3, 4);
+static void refuse_task(GTask *task, enum vh_error_code code, const char *format, ...)
+{
+    g_autofree char *text = NULL;
+    va_list args;
+
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    g_task_return_error(task, g_error_new_literal(VH_ERROR, code, text));
+    g_object_unref(task);
+}
+
+static void on_written(GObject *source, GAsyncResult *result, gpointer data)
+{
+    struct vh_call *call = data;
+    g_autoptr(GError) error = NULL;
+    int written = vh_injected_write_finish(result, &error);
+    struct vh_managed *managed = call->programs ? vh_programs_find(call->programs, call->name) : NULL;
+
+    (void)source;
+    if (!call->programs) {
+        vh_call_free(call);
+        return;
+    }
+    if (written < 0 || !managed) {
+        g_autofree char *text = g_strdup_printf("%s runs now, but is not kept for the next start: %s", call->name,
+                                                error ? error->message : "it was ejected meanwhile");
+
+        call_fail(call, VH_ERROR_FAILED, text);
+        return;
+    }
+    g_task_return_pointer(call->task, g_strdup(call->name), g_free);
+    vh_call_free(call);
+}
+
+/* The guest runs it: from now on it is wanted, and what it replaced is not. */
+static void commit(struct vh_call *call, uint32_t id)
+{
+    VhPrograms *programs = call->programs;
+    struct vh_managed *managed = g_steal_pointer(&call->candidate);
+    struct vh_managed *old = vh_programs_find(programs, call->name);
+    g_autofree char *what = g_strdup_printf("load %s", call->name);
+
+    g_clear_handle_id(&call->timer, g_source_remove);
+    call->request = 0;
+    if (old && old->id == id)
+        old->id = 0;
+    if (old)
+        vh_programs_drop(programs, old);
+    if (managed->id && managed->id != id)
+        programs->funcs->gone(managed->id, programs->data);
+    g_ptr_array_add(programs->managed, managed);
+    programs->funcs->injected(programs->data);
+    vh_programs_note_running(programs, managed, id);
+    programs->funcs->step(what, "injected by hand", programs->data);
+    vh_injected_write(programs->directory, managed->object, managed->tunables, on_written, call);
+}
+
+static void on_injected(const struct vh_answer *answer, const char *text, const char *log, gpointer data)
+{
+    struct vh_call *call = data;
+    g_autofree char *why = NULL;
+
+    if (!answer) {
+        why = g_strdup_printf("the guest went before it had answered: %s", text);
+        call_fail(call, VH_ERROR_NOT_CONNECTED, why);
+        return;
+    }
+    if (!answer->error) {
+        commit(call, answer->program);
+        return;
+    }
+    why = vh_answer_text(text, log);
+    call_fail(call, answer->error == EEXIST ? VH_ERROR_EXISTS : VH_ERROR_REFUSED, why);
+}
+
+void vh_programs_inject(VhPrograms *programs, VhObject *object, GBytes *tunables, bool replace, GTask *task)
+{
+    struct vh_managed *candidate = vh_managed_new(object, tunables, true);
+    const struct vh_managed *known = vh_programs_find(programs, candidate->name);
+    struct vh_call *call = NULL;
+
+    if (!programs->session) {
+        refuse_task(task, VH_ERROR_NOT_CONNECTED, "no injector is connected: start vhint-injector in the guest");
+    } else if (vh_programs_find_call(programs, candidate->name) || (known && known->load)) {
+        refuse_task(task, VH_ERROR_BUSY, "%s is being loaded or unloaded: try again", candidate->name);
+    } else if (known && !known->injected) {
+        refuse_task(task, VH_ERROR_EXISTS, "%s belongs to the configuration: change it there, or use another name",
+                    candidate->name);
+    } else if (known && !replace) {
+        refuse_task(task, VH_ERROR_EXISTS,
+                    "%s is there already: replace it (--replace) or eject it, or use another name",
+                    candidate->name);
+    } else if (!known && programs->managed->len >= VH_PROGRAMS_MAX) {
+        refuse_task(task, VH_ERROR_INVALID_ARGUMENT, "the guest has %u programs, which is the limit: eject one",
+                    programs->managed->len);
+    } else {
+        bool runs = vh_running_find(programs->running, programs->running_count, candidate->name) >= 0;
+
+        call = call_new(programs, candidate->name, task);
+        call->candidate = candidate;
+        call->request = vh_programs_send_load(programs, candidate, runs || replace, on_injected, call);
+        return;
+    }
+    vh_managed_free(candidate);
+}
+
+static void on_ejected(const struct vh_answer *answer, const char *text, const char *log, gpointer data)
+{
+    struct vh_call *call = data;
+    VhPrograms *programs = call->programs;
+    struct vh_managed *managed = vh_programs_find(programs, call->name);
+
+    (void)log;
+    if (managed) {
+        vh_programs_forget_running(programs, call->name);
+        vh_programs_drop(programs, managed);
+    }
+    /* Without an answer it is unloaded at the next connection: nobody wants it any longer. */
+    if (answer && answer->error && answer->error != ENOENT) {
+        call_fail(call, VH_ERROR_REFUSED, text);
+        return;
+    }
+    g_task_return_int(call->task, 0);
+    vh_call_free(call);
+}
+
+static void on_kept(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    (void)source;
+    (void)data;
+    if (vh_injected_write_finish(result, &error) < 0)
+        g_warning("a program that came with its guest is not kept for the next start: %s", error->message);
+}
+
+void vh_programs_replace_injected(VhPrograms *programs, const GPtrArray *list)
+{
+    for (guint i = programs->managed->len; i > 0; i--) {
+        struct vh_managed *managed = g_ptr_array_index(programs->managed, i - 1);
+
+        if (!managed->injected)
+            continue;
+        vh_injected_remove(programs->directory, managed->name);
+        vh_programs_drop(programs, managed);
+    }
+    for (guint i = 0; i < list->len && programs->managed->len < VH_PROGRAMS_MAX; i++) {
+        const struct vh_travel_program *program = g_ptr_array_index(list, i);
+
+        if (vh_programs_find(programs, program->object->name))
+            continue;
+        g_ptr_array_add(programs->managed,
+                        vh_managed_new(vh_object_ref(program->object), g_bytes_ref(program->tunables), true));
+        vh_injected_write(programs->directory, program->object, program->tunables, on_kept, NULL);
+    }
+}
+
+void vh_programs_eject(VhPrograms *programs, const char *name, GTask *task)
+{
+    struct vh_managed *managed = vh_programs_find(programs, name);
+    struct vh_call *call = NULL;
+
+    if (!managed) {
+        refuse_task(task, VH_ERROR_NO_SUCH_PROGRAM, "no program %s is wanted in this guest", name);
+        return;
+    }
+    if (!managed->injected) {
+        refuse_task(task, VH_ERROR_INVALID_ARGUMENT, "%s belongs to the configuration: take it out there", name);
+        return;
+    }
+    if (vh_programs_find_call(programs, name) || managed->load) {
+        refuse_task(task, VH_ERROR_BUSY, "%s is being loaded or unloaded: try again", name);
+        return;
+    }
+    vh_injected_remove(programs->directory, name);
+    if (!programs->session || !managed->id) {
+        vh_programs_drop(programs, managed);
+        g_task_return_int(task, 0);
+        g_object_unref(task);
+        return;
+    }
+    managed->ejected = true;
+    programs->funcs->injected(programs->data);
+    call = call_new(programs, name, task);
+    call->request = vh_session_unload(programs->session, name, on_ejected, call);
+}

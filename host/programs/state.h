@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What programs.c and calls.c share. */
+#pragma once
+
+#include "programs/programs.h"
+
+/* An inject or eject that somebody waits for. */
+struct vh_call {
+    VhPrograms *programs; /* NULL: they are gone, and the task has returned */
+    GTask *task;
+    char *name;
+    struct vh_managed *candidate; /* inject: the new program until it is committed; eject: NULL */
+    uint32_t request;
+    guint timer;
+};
+
+struct VhPrograms {
+    char *directory;
+    const struct vh_programs_funcs *funcs;
+    gpointer data;
+    VhSession *session; /* NULL: down */
+    uint8_t boot_id[16];
+    GArray *wishes;     /* struct vh_program_wish: what policy wants, referenced */
+    GPtrArray *managed; /* struct vh_managed, owned */
+    GPtrArray *calls;   /* struct vh_call */
+    struct vh_program running[VH_PROGRAMS_MAX];
+    bool unloading[VH_PROGRAMS_MAX]; /* an UNLOAD was sent; it is not repeated in this session */
+    uint32_t running_count;
+    bool reported; /* in this session, what runs */
+};
+
+/* programs.c */
+void vh_managed_free(gpointer data);
+struct vh_managed *vh_managed_new(VhObject *object, GBytes *tunables, bool injected);
+struct vh_managed *vh_programs_find(const VhPrograms *programs, const char *name);
+struct vh_call *vh_programs_find_call(const VhPrograms *programs, const char *name);
+/* Forgets a program; its facts refer to its object, so they go first. */
+void vh_programs_drop(VhPrograms *programs, struct vh_managed *managed);
+void vh_programs_forget_running(VhPrograms *programs, const char *name);
+/* The guest has said that `managed` runs as `id`; its PROGRAMS may come before or after. */
+void vh_programs_note_running(VhPrograms *programs, struct vh_managed *managed, uint32_t id);
+char *vh_answer_text(const char *text, const char *log);
+uint32_t vh_programs_send_load(VhPrograms *programs, const struct vh_managed *managed, bool replace,
+                               VhAnswerFunc func, gpointer data);
+
+void vh_programs_start_load(VhPrograms *programs, struct vh_managed *managed, bool replace);
+
+/* wanted.c */
+void vh_wish_clear(gpointer data);
+void vh_programs_apply_wishes(VhPrograms *programs);
+
+/* calls.c */
+void vh_call_free(struct vh_call *call);

@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Asks and changes a guest's memory device.
+#include "qemu/memory.h"
+
+#include <string.h>
+
+#include "base/error.h"
+
+/* What somebody else has changed since is worth a question. */
+#define FRESH_US ((gint64)30 * G_USEC_PER_SEC)
+/* A balloon says what it has, not where it is going: of two answers this far apart that agree, the second is
+ * taken. */
+#define STILL_MS 500
+
+#define NO_DEVICE \
+    "its QEMU has neither a balloon nor virtio-mem, so its memory cannot be changed: add -device " \
+    "virtio-balloon-pci " \
+    "(libvirt: <memballoon model='virtio'/>)"
+
+struct VhRamDevice {
+    gint refs;
+    const struct vh_config_guest *config; /* NULL: the guest is gone */
+    void (*changed)(gpointer data);
+    gpointer data;
+    VhQmp *monitor;
+    enum vh_ram_kind kind;
+    bool asking;
+    guint timer;       /* between two answers of a balloon */
+    guint64 last;      /* the first of the two */
+    gint64 known;      /* when QEMU last answered, or was told by us; 0: never */
+    gint64 ordered;    /* when it was told by us; 0: never */
+    guint64 plain;     /* bytes without virtio-mem */
+    guint64 value;     /* of the device: the guest's memory for a balloon, requested-size for virtio-mem */
+    guint64 value_max; /* 0: not known */
+    guint64 block;     /* what value is a multiple of */
+    char *name;        /* virtio-mem's id */
+    unsigned orders;   /* under way */
+    char *problem;
+};
+
+/* A change under way. */
+struct order {
+    VhRamDevice *device;
+    VhRamDone done;
+    gpointer data;
+};
+
+static const char *const kind_texts[] = {
+    [VH_RAM_UNKNOWN] = "unknown",
+    [VH_RAM_NONE] = "none",
+    [VH_RAM_BALLOON] = "balloon",
+    [VH_RAM_VIRTIO_MEM] = "virtio-mem",
+};
+
+const char *vh_ram_kind_text(enum vh_ram_kind kind)
+{
+    return kind_texts[kind];
+}
+
+VhRamDevice *vh_ram_device_new(const struct vh_config_guest *config, void (*changed)(gpointer data), gpointer data)
+{
+    VhRamDevice *device = g_new0(VhRamDevice, 1);
+
+    device->refs = 1;
+    device->config = config;
+    device->changed = changed;
+    device->data = data;
+    device->name = g_strdup("");
+    device->problem = g_strdup("");
+    return device;
+}
+
+VhRamDevice *vh_ram_device_ref(VhRamDevice *device)
+{
+    device->refs++;
+    return device;
+}
+
+void vh_ram_device_unref(VhRamDevice *device)
+{
+    if (!device || --device->refs)
+        return;
+    g_free(device->name);
+    g_free(device->problem);
+    g_free(device);
+}
+
+void vh_ram_device_leave(VhRamDevice *device)
+{
+    vh_ram_device_monitor(device, NULL);
+    device->config = NULL;
+}
+
+static void tell(VhRamDevice *device)
+{
+    if (device->config)
+        device->changed(device->data);
+}
+
+static void set_problem(VhRamDevice *device, const char *text)
+{
+    g_free(device->problem);
+    device->problem = g_strdup(text);
+}
+
+void vh_ram_device_monitor(VhRamDevice *device, VhQmp *monitor)
+{
+    g_clear_handle_id(&device->timer, g_source_remove);
+    device->monitor = monitor;
+    device->kind = VH_RAM_UNKNOWN;
+    device->known = 0;
+    device->asking = false;
+    set_problem(device, "");
+}
+
+struct vh_ram_state vh_ram_device_state(const VhRamDevice *device)
+{
+    return (struct vh_ram_state){.kind = device->kind,
+                                 .has = device->plain + device->value,
+                                 .most = device->value_max ? device->plain + device->value_max : 0,
+                                 .problem = device->problem};
+}
+
+/* ---- asking: virtio-mem, then what memory there is without it; or the balloon ---- */
+
+static guint64 number(JsonObject *object, const char *name)
+{
+    gint64 value = object ? json_object_get_int_member_with_default(object, name, 0) : 0;
+
+    return value > 0 ? (guint64)value : 0;
+}
+
+static void answered(VhRamDevice *device, enum vh_ram_kind kind, const char *problem)
+{
+    device->asking = false;
+    device->kind = kind;
+    device->known = g_get_monotonic_time();
+    set_problem(device, problem);
+    tell(device);
+}
+
+/* A reply for a monitor that is gone, or for a guest that is, is nobody's. */
+static JsonObject *take_object(VhRamDevice *device, JsonNode *result)
+{
+    return device->asking && result && JSON_NODE_HOLDS_OBJECT(result) ? json_node_get_object(result) : NULL;
+}
+
+static void on_summary(JsonNode *result, const char *error, gpointer data)
+{
+    VhRamDevice *device = data;
+    JsonObject *object = take_object(device, result);
+
+    (void)error;
+    if (device->asking && *device->name) {
+        device->plain = number(object, "base-memory");
+        answered(device, VH_RAM_VIRTIO_MEM, "");
+    } else if (device->asking) {
+        device->plain = 0;
+        device->value_max = number(object, "base-memory") + number(object, "plugged-memory");
+        answered(device, VH_RAM_BALLOON, "");
+    }
+    vh_ram_device_unref(device);
+}
+
+static void on_balloon(JsonNode *result, const char *error, gpointer data);
+
+static gboolean on_still(gpointer data)
+{
+    VhRamDevice *device = data;
+
+    device->timer = 0;
+    vh_qmp_command(device->monitor, "query-balloon", NULL, on_balloon, vh_ram_device_ref(device));
+    return G_SOURCE_REMOVE;
+}
+
+/* Is it where it is going to? Where we have sent it, it is as good as there. */
+static bool is_still(VhRamDevice *device, guint64 actual)
+{
+    guint64 last = device->last;
+
+    if (device->ordered && g_get_monotonic_time() - device->ordered < FRESH_US)
+        return true;
+    device->last = actual;
+    device->value = actual;
+    if (actual == last)
+        return true;
+    device->timer = g_timeout_add(STILL_MS, on_still, device);
+    return false;
+}
+
+static void on_balloon(JsonNode *result, const char *error, gpointer data)
+{
+    VhRamDevice *device = data;
+    JsonObject *object = take_object(device, result);
+
+    if (device->asking && !object) {
+        g_autofree char *text = g_strdup_printf("%s (QEMU: %s)", NO_DEVICE, error ? error : "no answer");
+
+        answered(device, VH_RAM_NONE, text);
+    } else if (device->asking && is_still(device, number(object, "actual"))) {
+        device->block = 1;
+        g_free(device->name);
+        device->name = g_strdup("");
+        vh_qmp_command(device->monitor, "query-memory-size-summary", NULL, on_summary, device);
+        return;
+    }
+    vh_ram_device_unref(device);
+}
+
+/* The first virtio-mem device of query-memory-devices; NULL: none. */
+static JsonObject *find_virtio_mem(JsonArray *list)
+{
+    for (guint i = 0; list && i < json_array_get_length(list); i++) {
+        JsonNode *node = json_array_get_element(list, i);
+        JsonObject *entry = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+        JsonNode *inner = entry ? json_object_get_member(entry, "data") : NULL;
+
+        if (inner && JSON_NODE_HOLDS_OBJECT(inner) &&
+            g_str_equal(json_object_get_string_member_with_default(entry, "type", ""), "virtio-mem") &&
+            *json_object_get_string_member_with_default(json_node_get_object(inner), "id", ""))
+            return json_node_get_object(inner);
+    }
+    return NULL;
+}
+
+static void on_devices(JsonNode *result, const char *error, gpointer data)
+{
+    VhRamDevice *device = data;
+    JsonObject *found = NULL;
+
+    (void)error;
+    if (!device->asking || !device->monitor) {
+        vh_ram_device_unref(device);
+        return;
+    }
+    if (result && JSON_NODE_HOLDS_ARRAY(result))
+        found = find_virtio_mem(json_node_get_array(result));
+    if (!found) {
+        vh_qmp_command(device->monitor, "query-balloon", NULL, on_balloon, device);
+        return;
+    }
+    g_free(device->name);
+    device->name = g_strdup(json_object_get_string_member_with_default(found, "id", ""));
+    device->value = number(found, "requested-size");
+    device->value_max = number(found, "max-size");
+    device->block = MAX(number(found, "block-size"), 1);
+    vh_qmp_command(device->monitor, "query-memory-size-summary", NULL, on_summary, device);
+}
+
+bool vh_ram_device_need(VhRamDevice *device)
+{
+    if (device->kind != VH_RAM_UNKNOWN && g_get_monotonic_time() - device->known < FRESH_US)
+        return true;
+    if (device->monitor && !device->asking) {
+        device->asking = true;
+        device->last = 0;
+        vh_qmp_command(device->monitor, "query-memory-devices", NULL, on_devices, vh_ram_device_ref(device));
+    }
+    return false;
+}
+
+/* ---- changing ---- */
+
+bool vh_ram_device_busy(const VhRamDevice *device)
+{
+    return device->orders > 0;
+}
+
+static void finish(struct order *order, const char *problem)
+{
+    VhRamDevice *device = order->device;
+
+    device->orders--;
+    if (problem)
+        device->known = 0;
+    set_problem(device, problem ? problem : "");
+    if (order->done)
+        order->done(problem, order->data);
+    if (problem)
+        tell(device);
+    vh_ram_device_unref(device);
+    g_free(order);
+}
+
+static void on_set(JsonNode *result, const char *error, gpointer data)
+{
+    finish(data, result ? NULL : error);
+}
+
+static void on_told(const char *problem, gpointer data)
+{
+    finish(data, problem);
+}
+
+static void send_order(VhRamDevice *device, const char *name, guint64 value, struct order *order)
+{
+    JsonObject *arguments = NULL;
+
+    if (device->config->set_memory) {
+        device->config->set_memory(device->config, name, value, on_told, order);
+        return;
+    }
+    arguments = json_object_new();
+    if (*name) {
+        g_autofree char *path = g_strconcat("/machine/peripheral/", name, NULL);
+
+        json_object_set_string_member(arguments, "path", path);
+        json_object_set_string_member(arguments, "property", "requested-size");
+    }
+    json_object_set_int_member(arguments, "value", (gint64)value);
+    vh_qmp_command(device->monitor, *name ? "qom-set" : "balloon", arguments, on_set, order);
+}
+
+int vh_ram_device_restore(VhRamDevice *device, guint64 value, const char *name, VhRamDone done, gpointer data,
+                          GError **error)
+{
+    struct order *order = NULL;
+
+    if (!device->config || !device->monitor) {
+        g_set_error(error, VH_ERROR, VH_ERROR_NOT_CONNECTED, "its monitor is not there to change its memory by");
+        return -1;
+    }
+    order = g_new0(struct order, 1);
+    order->device = vh_ram_device_ref(device);
+    order->done = done;
+    order->data = data;
+    device->orders++;
+    device->value = value;
+    device->ordered = device->known = g_get_monotonic_time();
+    send_order(device, name, value, order);
+    return 0;
+}
+
+int vh_ram_device_set(VhRamDevice *device, guint64 bytes, VhRamDone done, gpointer data, GError **error)
+{
+    guint64 value = bytes > device->plain ? bytes - device->plain : 0;
+
+    if (device->kind != VH_RAM_BALLOON && device->kind != VH_RAM_VIRTIO_MEM) {
+        g_set_error(error, VH_ERROR, VH_ERROR_REFUSED, "%s",
+                    device->kind == VH_RAM_NONE ? NO_DEVICE : "not known yet");
+        return -1;
+    }
+    if (device->value_max)
+        value = MIN(value, device->value_max);
+    return vh_ram_device_restore(device, value - value % device->block, device->name, done, data, error);
+}
+
+guint64 vh_ram_device_value(const VhRamDevice *device, const char **name)
+{
+    *name = device->name;
+    return device->value;
+}

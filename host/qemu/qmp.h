@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A client of QEMU's monitor protocol on one connection, on the main loop.
+ *
+ * Commands may be given before the handshake is done; they wait for it. A monitor that is silent costs nothing;
+ * one that sends a line over VH_QMP_LINE_MAX bytes, or one that is not JSON, is hung up on. Source: QEMU's
+ * docs/interop/qmp-spec. */
+#pragma once
+
+#include <glib.h>
+#include <json-glib/json-glib.h>
+#include <sys/types.h>
+
+#include "io/turn.h"
+
+#define VH_QMP_LINE_MAX (1u << 20)
+#define VH_QMP_DEPTH_MAX 32u       /* of nested JSON */
+#define VH_QMP_TURN VH_TURN_BUFFER /* bytes read in one turn */
+
+typedef struct VhQmp VhQmp;
+
+struct vh_qmp_funcs {
+    void (*ready)(gpointer data); /* the handshake is done */
+    /* `details` NULL when the event has none; borrowed. */
+    void (*event)(const char *name, JsonObject *details, gpointer data);
+    /* Once; the client may be freed in it, and must not be freed in the others. */
+    void (*closed)(const char *why, gpointer data);
+};
+
+/* `result` is borrowed; NULL: the command failed, or the connection went, and `error` says how. */
+typedef void (*VhQmpReply)(JsonNode *result, const char *error, gpointer data);
+
+/* Another road to a monitor than a connection of its own; `data` is vh_qmp_new_over's. */
+struct vh_qmp_road {
+    /* As vh_qmp_command. */
+    void (*command)(gpointer data, const char *command, JsonObject *arguments, VhQmpReply reply,
+                    gpointer reply_data);
+    pid_t (*peer)(gpointer data);
+    /* Gives awaited replies an error first. */
+    void (*free)(gpointer data);
+};
+
+/* A client whose commands take `road` (borrowed) and whose events its maker reports. Takes `data` over. */
+VhQmp *vh_qmp_new_over(const struct vh_qmp_road *road, gpointer data);
+
+/* Reads one JSON object of a monitor's, within VH_QMP_DEPTH_MAX. NULL and why not; else json_node_unref() it. */
+JsonNode *vh_qmp_parse(const char *text, gsize len, const char **problem);
+
+/* A command as JSON; `arguments` are taken over, NULL for none. g_free() it. */
+char *vh_qmp_command_text(const char *name, JsonObject *arguments);
+
+/* Takes `fd` (a connected non-blocking stream socket) over. `turn` and `funcs` are borrowed. */
+VhQmp *vh_qmp_new(VhTurn *turn, int fd, const struct vh_qmp_funcs *funcs, gpointer data);
+
+/* Hangs up. Replies that are still awaited are given an error. */
+void vh_qmp_free(VhQmp *qmp);
+
+/* `arguments`: taken over, NULL for none. */
+void vh_qmp_command(VhQmp *qmp, const char *command, JsonObject *arguments, VhQmpReply reply, gpointer data);
+
+/* Whom the monitor's word may concern. Over a socket only the user is sure (SO_PEERCRED), since the socket may
+ * have been made by somebody else than QEMU; over another road, the process. */
+struct vh_qmp_peer {
+    pid_t process; /* 0: not known */
+    uid_t user;    /* root: not known, or anyone */
+};
+struct vh_qmp_peer vh_qmp_peer(const VhQmp *qmp);

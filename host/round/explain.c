@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Gathers what is known of a guest's actions, in the words of org.vhint.Manager1.xml.
+#include "round/explain.h"
+
+#include "qemu/vcpus.h"
+#include "round/threads.h"
+
+/* The trials' dictionaries, as far as they have not been told yet. */
+struct story {
+    const struct vh_explain *explain;
+    GPtrArray *trials; /* GVariant, a{sv} */
+    GVariantBuilder *builder;
+};
+
+/* What was on trial for the thread, and is a pin or else a boost; NULL: nothing. The caller's. */
+static GVariant *take_trial(struct story *story, gint32 thread, bool pin)
+{
+    for (guint i = 0; i < story->trials->len; i++) {
+        GVariant *dict = g_ptr_array_index(story->trials, i);
+        const char *action = "";
+        gint32 its = 0;
+
+        (void)g_variant_lookup(dict, "action", "&s", &action);
+        (void)g_variant_lookup(dict, "thread", "i", &its);
+        if (its == thread && g_str_equal(action, "pin") == pin)
+            return g_ptr_array_steal_index(story->trials, i);
+    }
+    return NULL;
+}
+
+static const struct vh_rule *find_rule(const VhGuestPolicy *policy, const char *name)
+{
+    for (guint i = 0; policy && name && i < policy->rules->len; i++) {
+        const struct vh_rule *rule = g_ptr_array_index(policy->rules, i);
+
+        if (g_str_equal(rule->name, name))
+            return rule;
+    }
+    return NULL;
+}
+
+static char *origin_text(struct vh_origin origin)
+{
+    return origin.line ? g_strdup_printf("%s:%u", origin.file, origin.line) : g_strdup("default");
+}
+
+/* "pool 2-5 (web.conf:3), max-pins 512 (default)" */
+static char *limits_text(const VhGuestPolicy *policy, const char *const *keys)
+{
+    GString *text = g_string_new(NULL);
+
+    for (guint i = 0; policy && i < policy->lines->len; i++) {
+        const struct vh_policy_line *line = g_ptr_array_index(policy->lines, i);
+        g_autofree char *origin = origin_text(line->origin);
+
+        if (g_strv_contains(keys, line->key))
+            g_string_append_printf(text, "%s%s %s (%s)", text->len ? ", " : "", line->key, line->value, origin);
+    }
+    return g_string_free(text, FALSE);
+}
+
+/* The rule, and the hints that it is about. */
+static void insert_cause(const struct vh_explain *explain, GVariantDict *dict, const char *rule_name,
+                         unsigned position, unsigned actions)
+{
+    const struct vh_rule *rule = find_rule(vh_guest_policy(explain->entry->guest), rule_name);
+    unsigned count = 0;
+    g_auto(GStrv) hints =
+        vh_guest_describe_behind(explain->entry->guest, position, actions, VH_EXPLAIN_HINTS_MAX, &count);
+
+    g_variant_dict_insert(dict, "rule", "s", rule_name ? rule_name : "");
+    if (rule) {
+        g_autofree char *origin = origin_text(rule->origin);
+
+        g_variant_dict_insert(dict, "rule_from", "s", origin);
+        g_variant_dict_insert(dict, "rule_text", "s", rule->summary);
+    }
+    g_variant_dict_insert(dict, "hints", "^as", hints);
+    g_variant_dict_insert(dict, "hint_count", "u", count);
+}
+
+static void insert_state(const VhActuate *actuate, GVariantDict *dict, pid_t thread)
+{
+    g_autofree char *former = NULL;
+    const char *problem = NULL;
+    gint64 age = vh_actuate_age(actuate, thread);
+
+    vh_actuate_describe(actuate, thread, &former, &problem);
+    g_variant_dict_insert(dict, "former", "s", former);
+    g_variant_dict_insert(dict, "age", "d", age < 0 ? -1.0 : (double)age / G_USEC_PER_SEC);
+    if (*problem)
+        g_variant_dict_insert(dict, "problem", "s", problem);
+}
+
+static void tell_pin(struct story *story, unsigned position, const struct vh_vcpu *vcpu)
+{
+    static const char *const limits[] = {"pool", "sharing", "smt", "overcommit", "max-pins", NULL};
+    const struct vh_explain *explain = story->explain;
+    const struct vh_entry *entry = explain->entry;
+    g_autoptr(GVariant) trial = take_trial(story, vcpu->thread, true);
+    const struct vh_wish *wish = vh_survey_wish(explain->survey, explain->number, position);
+    const struct vh_placed *placed = vh_plan_thread(explain->plan, explain->number, position);
+    const union vh_setting *set = vh_actuate_setting(explain->pins, vcpu->thread);
+    const char *off = vh_entry_off(entry, (struct vh_seat){VH_SEAT_VCPU, vcpu->index});
+    bool left = vh_actuate_is_left(explain->pins, vcpu->thread);
+    bool wanted = placed->set >= 0 || placed->reason == VH_REASON_FULL || placed->reason == VH_REASON_NO_CPU ||
+                  wish->over_limit;
+    g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(trial);
+    struct vh_cpuset now = {{0}};
+    g_autofree char *cpus = set                                          ? vh_cpuset_format(&set->cpus)
+                            : left && vh_thread_cpus(vcpu->thread, &now) ? vh_cpuset_format(&now)
+                                                                         : g_strdup("");
+    g_autofree char *why = entry->held ? g_strdup("released by hand until resumed")
+                           : left      ? g_strdup(VH_ROUND_LEFT)
+                           : off       ? g_strdup(off)
+                                       : vh_survey_reason(explain->survey, explain->number, position);
+    g_autofree char *limit = limits_text(vh_guest_policy(entry->guest), limits);
+
+    if (!trial && !set && !left && !wanted)
+        return;
+    if (!trial) {
+        g_variant_dict_insert(&dict, "vcpu", "u", vcpu->index);
+        g_variant_dict_insert(&dict, "thread", "i", (gint32)vcpu->thread);
+        g_variant_dict_insert(&dict, "action", "s", "pin");
+        g_variant_dict_insert(&dict, "trial", "b", FALSE);
+        g_variant_dict_insert(&dict, "state", "s", set || left ? "applied" : "wanted");
+        g_variant_dict_insert(&dict, "in_force", "b", (gboolean)(set || left));
+        g_variant_dict_insert(&dict, "next", "d", -1.0);
+        g_variant_dict_insert(&dict, "reverts", "u", 0u);
+        g_variant_dict_insert(&dict, "problem", "s", "");
+        g_variant_dict_insert(&dict, "verdict", "s", "");
+        g_variant_dict_insert(&dict, "reason", "s", "");
+        insert_cause(explain, &dict, wish->rule, position, 1u << VH_ACTION_PIN | 1u << VH_ACTION_GROUP);
+    } else {
+        const char *rule = "";
+
+        (void)g_variant_lookup(trial, "rule", "&s", &rule);
+        insert_cause(explain, &dict, rule, position, 1u << VH_ACTION_PIN | 1u << VH_ACTION_GROUP);
+    }
+    g_variant_dict_insert(&dict, "host_cpus", "s", cpus);
+    g_variant_dict_insert(&dict, "why", "s", why);
+    g_variant_dict_insert(&dict, "limits", "s", limit);
+    insert_state(explain->pins, &dict, vcpu->thread);
+    g_variant_builder_add_value(story->builder, g_variant_dict_end(&dict));
+}
+
+static void tell_boost(struct story *story, unsigned position, const struct vh_vcpu *vcpu)
+{
+    const struct vh_explain *explain = story->explain;
+    g_autoptr(GVariant) trial = take_trial(story, vcpu->thread, false);
+    g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(trial);
+    const char *rule = "";
+
+    if (!trial)
+        return;
+    (void)g_variant_lookup(trial, "rule", "&s", &rule);
+    insert_cause(explain, &dict, rule, position, 1u << VH_ACTION_BOOST);
+    insert_state(explain->boosts, &dict, vcpu->thread);
+    g_variant_builder_add_value(story->builder, g_variant_dict_end(&dict));
+}
+
+/* Emulator, IOThreads, vhost workers: what the policy says without any hint. */
+static void tell_helpers(struct story *story)
+{
+    static const char *const limits[] = {"pool", "sharing", "emulator", "iothreads", "vhost", NULL};
+    const struct vh_explain *explain = story->explain;
+    const struct vh_entry *entry = explain->entry;
+    g_autofree char *limit = limits_text(vh_guest_policy(entry->guest), limits);
+    g_autoptr(GVariant) threads =
+        g_variant_ref_sink(vh_helpers_describe(explain->pins, entry->guest, explain->number, explain->survey,
+                                               explain->plan, entry->held ? NULL : entry->off));
+
+    for (gsize i = 0; i < g_variant_n_children(threads); i++) {
+        g_autoptr(GVariant) thread = g_variant_get_child_value(threads, i);
+        g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(thread);
+        const char *state = "";
+        const char *reason = "";
+        gint32 number = 0;
+
+        (void)g_variant_lookup(thread, "state", "&s", &state);
+        (void)g_variant_lookup(thread, "reason", "&s", &reason);
+        (void)g_variant_lookup(thread, "thread", "i", &number);
+        if (g_str_equal(state, "floating"))
+            continue;
+        g_variant_dict_insert(&dict, "action", "s", "pin");
+        g_variant_dict_insert(&dict, "state", "s", g_str_equal(state, "pinned") ? "applied" : "wanted");
+        g_variant_dict_insert(&dict, "in_force", "b", (gboolean)g_str_equal(state, "pinned"));
+        g_variant_dict_insert(&dict, "why", "s", reason);
+        g_variant_dict_insert(&dict, "reason", "s", "");
+        g_variant_dict_insert(&dict, "limits", "s", limit);
+        insert_state(explain->pins, &dict, number);
+        g_variant_builder_add_value(story->builder, g_variant_dict_end(&dict));
+    }
+}
+
+GVariant *vh_explain(const struct vh_explain *explain)
+{
+    g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
+    g_autoptr(GVariant) trials =
+        g_variant_ref_sink(vh_trials_describe(explain->trials, vh_entry_name(explain->entry)));
+    g_autoptr(GPtrArray) left = g_ptr_array_new_with_free_func((GDestroyNotify)g_variant_unref);
+    struct story story = {.explain = explain, .trials = left, .builder = &builder};
+    GVariant *memory = vh_ram_explain(explain->ram, vh_entry_name(explain->entry));
+    unsigned count = 0;
+    const struct vh_vcpu *vcpus = vh_guest_vcpus(explain->entry->guest, &count);
+
+    for (gsize i = 0; i < g_variant_n_children(trials); i++)
+        g_ptr_array_add(left, g_variant_get_child_value(trials, i));
+    for (unsigned i = 0; i < count; i++) {
+        tell_pin(&story, i, &vcpus[i]);
+        tell_boost(&story, i, &vcpus[i]);
+    }
+    for (guint i = 0; i < left->len; i++)
+        g_variant_builder_add_value(&builder, g_ptr_array_index(left, i));
+    tell_helpers(&story);
+    if (memory)
+        g_variant_builder_add_value(&builder, memory);
+    return g_variant_builder_end(&builder);
+}

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// One round: from the plan to the host's threads.
+#include "act/warden.h"
+#include "round/explain.h"
+#include "round/memory.h"
+#include "round/state.h"
+#include "round/threads.h"
+
+const char *vh_entry_name(const struct vh_entry *entry)
+{
+    return vh_guest_config(entry->guest)->name;
+}
+
+const struct vh_cpuset *vh_entry_nodes(const struct vh_entry *entry)
+{
+    return entry->nodes_known ? &entry->nodes : vh_guest_nodes(entry->guest);
+}
+
+const char *vh_entry_off(const struct vh_entry *entry, struct vh_seat seat)
+{
+    return g_hash_table_lookup(entry->off, GUINT_TO_POINTER(vh_seat_key(seat)));
+}
+
+const char *vh_round_off(const struct vh_entry *entry, const struct vh_vcpu *vcpu)
+{
+    return vh_entry_off(entry, (struct vh_seat){VH_SEAT_VCPU, vcpu->index});
+}
+
+const struct vh_cpuset *vh_round_pin(const VhRound *round, pid_t thread)
+{
+    const union vh_setting *setting = vh_actuate_setting(round->actuate, thread);
+
+    return setting ? &setting->cpus : NULL;
+}
+
+/* Also by a former daemon. */
+static bool is_pinned(const VhRound *round, pid_t thread)
+{
+    return vh_round_pin(round, thread) || vh_actuate_is_left(round->actuate, thread);
+}
+
+unsigned vh_round_pinned(const VhRound *round, const struct vh_entry *entry)
+{
+    unsigned count = 0;
+    unsigned pinned = 0;
+    const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
+
+    for (unsigned i = 0; i < count; i++)
+        pinned += is_pinned(round, vcpus[i].thread);
+    return pinned;
+}
+
+/* What the thread was to be pinned to and its control group bars; NULL: it does not. */
+static const struct vh_cpuset *barred_from(const VhRound *round, pid_t thread)
+{
+    const union vh_setting *setting = vh_actuate_barred(round->actuate, thread);
+
+    return setting ? &setting->cpus : NULL;
+}
+
+static char *reason_of(unsigned guest, unsigned vcpu, gpointer data)
+{
+    return vh_survey_reason(((const VhRound *)data)->survey, guest, vcpu);
+}
+
+/* After the wishes. Returns how many guests' memory was put back. */
+static guint act_on_memory(VhRound *round, const char *why)
+{
+    vh_ram_begin(round->ram);
+    for (unsigned i = 0; i < round->entries->len; i++) {
+        const struct vh_entry *entry = g_ptr_array_index(round->entries, i);
+        unsigned count = 0;
+        const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
+        const struct vh_growth_limits *limits = &vh_guest_policy(entry->guest)->memory;
+        const struct vh_ram_wish *wish = entry->held ? NULL : vh_guest_ram_wish(entry->guest);
+        struct vh_target target = {
+            .guest = vh_entry_name(entry), .vcpu = VH_TARGET_GUEST, .ram = vh_guest_ram(entry->guest)};
+
+        if (vh_round_is_left(entry) || !vh_ram_concerns(round->ram, limits, wish))
+            continue;
+        for (unsigned j = 0; j < count; j++)
+            if (!target.thread || vcpus[j].thread < target.thread)
+                target.thread = vcpus[j].thread;
+        if (target.thread)
+            vh_ram_ask(round->ram, &target, limits, wish);
+    }
+    return vh_ram_end(round->ram, why);
+}
+
+static guint act(VhRound *round, const char *why, bool *retry)
+{
+    const struct vh_plan *made = vh_round_plan(round);
+    guint undone = 0;
+
+    vh_round_note(round, made);
+    round->unboosted = 0;
+    vh_warden_limit(round->saved, &vh_policy_store_get(round->policy)->budget);
+    vh_trials_limit(round->trials, &vh_policy_store_get(round->policy)->budget, vh_warden_watches(round->saved));
+    vh_trials_begin(round->trials);
+    vh_actuate_begin(round->actuate, reason_of, round);
+    for (unsigned i = 0; i < round->entries->len; i++) {
+        const struct vh_entry *entry = g_ptr_array_index(round->entries, i);
+        unsigned count = 0;
+        const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
+
+        if (vh_round_is_left(entry))
+            continue;
+        vh_actuate_because(round->actuate, entry->held ? NULL : entry->why);
+        if (!vh_guest_is_connected(entry->guest))
+            vh_trials_interrupt(round->trials, vh_entry_name(entry), "the guest went away meanwhile");
+        for (unsigned j = 0; j < count; j++) {
+            struct vh_target target = {
+                .guest = vh_entry_name(entry), .vcpu = vcpus[j].index, .thread = vcpus[j].thread};
+            bool theirs = vh_round_off(entry, &vcpus[j]);
+            const struct vh_cpuset *cpus =
+                entry->held || theirs ? NULL : vh_plan_set(made, vh_plan_thread(made, i, j));
+            const struct vh_cpuset *usual = NULL;
+            union vh_setting setting;
+
+            if (!vh_round_ask(round, entry, &target, vh_survey_wish(round->survey, i, j), cpus))
+                cpus = NULL;
+            if (cpus)
+                setting.cpus = *cpus;
+            /* What others have set may look as if it were inherited from one of ours. */
+            if (theirs && !is_pinned(round, target.thread))
+                continue;
+            vh_actuate_want(round->actuate, &target, i, j, cpus ? &setting : NULL);
+            if (vh_guest_echoes(entry->guest, &(struct vh_seat){VH_SEAT_VCPU, target.vcpu}, &usual))
+                vh_actuate_assume(round->actuate, target.thread, usual);
+        }
+        vh_helpers_want(round->actuate, entry->guest, i, entry->held ? NULL : made, entry->off);
+    }
+    undone = vh_actuate_end(round->actuate, why, retry);
+    vh_trials_end(round->trials, why);
+    undone += act_on_memory(round, why);
+    return undone + round->unboosted;
+}
+
+/* Tells the guests' makers what their seats are pinned to now. */
+static void mirror(const VhRound *round)
+{
+    for (unsigned i = 0; i < round->entries->len; i++) {
+        const struct vh_entry *entry = g_ptr_array_index(round->entries, i);
+        const struct vh_config_guest *config = vh_guest_config(entry->guest);
+        unsigned count = 0;
+        const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
+
+        /* The guest's maker would set at once what it is told. */
+        if (vh_round_is_left(entry))
+            continue;
+        for (unsigned j = 0; config->mirror && j < count; j++) {
+            const struct vh_cpuset *cpus = vh_round_pin(round, vcpus[j].thread);
+
+            /* What the control group bars the guest's maker may be able to do: the group may be its own. */
+            config->mirror(config, (struct vh_seat){VH_SEAT_VCPU, vcpus[j].index},
+                           cpus ? cpus : barred_from(round, vcpus[j].thread));
+        }
+        vh_helpers_mirror(round->actuate, entry->guest);
+    }
+}
+
+/* Reads the host's CPUs anew. Returns whether others are online than before. */
+static bool read_topology(VhRound *round)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VhTopology) former = round->topology;
+    struct vh_topology *now = vh_topology_load(&error);
+
+    if (!now) {
+        g_warning("%s", error->message);
+        round->topology = g_steal_pointer(&former);
+        return false;
+    }
+    round->topology = now;
+    return !vh_cpuset_equal(&now->online, &former->online);
+}
+
+/* From all guests' wishes to the host's masks. Returns how many actions were undone. */
+guint vh_round_run(VhRound *round, const char *why)
+{
+    bool retry = false;
+    guint undone = act(round, why, &retry);
+
+    /* A CPU may have gone offline, and the kernel's event is not here yet. */
+    if (retry && read_topology(round))
+        undone += act(round, why, &retry);
+    undone += vh_round_taken(round);
+    mirror(round);
+    return undone;
+}
+
+void vh_round_forgive(VhRound *round)
+{
+    vh_actuate_forgive(round->actuate);
+    vh_actuate_forgive(round->boosts);
+}
+
+void vh_round_recheck(VhRound *round, const struct vh_entry *entry, const char *why)
+{
+    if (vh_actuate_check(round->actuate, vh_entry_name(entry)))
+        vh_round_run(round, why);
+}
+
+void vh_round_yield(VhRound *round, const struct vh_entry *entry, struct vh_seat seat)
+{
+    unsigned count = 0;
+    const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
+
+    if (seat.kind != VH_SEAT_VCPU)
+        vh_helpers_yield(round->actuate, entry->guest, seat);
+    for (unsigned i = 0; seat.kind == VH_SEAT_VCPU && i < count; i++)
+        if (vcpus[i].index == seat.id)
+            vh_actuate_yield(round->actuate, vcpus[i].thread);
+}
+
+bool vh_round_is_barred(const VhRound *round, const struct vh_entry *entry)
+{
+    unsigned count = 0;
+    const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
+
+    for (unsigned i = 0; i < count; i++)
+        if (vh_actuate_barred(round->actuate, vcpus[i].thread))
+            return true;
+    return vh_helpers_barred(round->actuate, entry->guest);
+}
+
+void vh_round_leave(VhRound *round, struct vh_entry *entry, const char *why)
+{
+    /* While its threads are known, so that those made meanwhile are put back too. */
+    entry->held = true;
+    vh_guest_refresh_threads(entry->guest);
+    vh_round_take(round, entry);
+    act(round, why, NULL);
+    vh_round_taken(round);
+}
+
+static void on_hotplug(gpointer data)
+{
+    VhRound *round = data;
+
+    read_topology(round);
+    vh_round_forgive(round);
+    vh_trials_interrupt(round->trials, NULL, "the host's CPUs have changed meanwhile");
+    vh_round_run(round, "the host's CPUs have changed");
+}
+
+static void on_replan(const char *why, gpointer data)
+{
+    vh_round_run(data, why);
+}
+
+static void on_ram_due(gpointer data)
+{
+    vh_round_run(data, "its memory was due");
+}
+
+static const struct vh_trials_funcs trials_funcs = {.replan = on_replan, .boost = vh_round_boost};
+
+/* One vCPU as GetGuest shows it. `guest` is its number in the plan, which was made just now. */
+static GVariant *describe_vcpu(const VhRound *round, const struct vh_plan *made, unsigned guest, unsigned position)
+{
+    g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+    const struct vh_entry *entry = g_ptr_array_index(round->entries, guest);
+    unsigned count = 0;
+    const struct vh_vcpu *vcpu = &vh_guest_vcpus(entry->guest, &count)[position];
+    const struct vh_placed *placed = vh_plan_thread(made, guest, position);
+    struct vh_cpuset allowed;
+    bool applied = is_pinned(round, vcpu->thread);
+    bool wanted = placed->set >= 0 || placed->reason == VH_REASON_FULL || placed->reason == VH_REASON_NO_CPU;
+    g_autofree char *host_cpus =
+        vh_thread_cpus(vcpu->thread, &allowed) ? vh_cpuset_format(&allowed) : g_strdup("");
+    g_autofree char *former = NULL;
+    g_autofree char *reason = entry->held                 ? g_strdup("released by hand until resumed")
+                              : vh_round_is_left(entry)   ? g_strdup(VH_ROUND_LEFT)
+                              : vh_round_off(entry, vcpu) ? g_strdup(vh_round_off(entry, vcpu))
+                                                          : vh_survey_reason(round->survey, guest, position);
+    const char *problem = NULL;
+
+    vh_actuate_describe(round->actuate, vcpu->thread, &former, &problem);
+    g_variant_dict_insert(&dict, "index", "u", vcpu->index);
+    g_variant_dict_insert(&dict, "guest_cpu", "i", vh_cpu_map_find(vh_guest_cpus(entry->guest), position));
+    g_variant_dict_insert(&dict, "apic_id", "i", (gint32)vcpu->apic_id);
+    g_variant_dict_insert(&dict, "thread", "i", (gint32)vcpu->thread);
+    g_variant_dict_insert(&dict, "host_cpus", "s", host_cpus);
+    g_variant_dict_insert(&dict, "former", "s", former);
+    g_variant_dict_insert(&dict, "state", "s",
+                          applied                  ? "pinned"
+                          : wanted && !entry->held ? "wanted"
+                                                   : "floating");
+    g_variant_dict_insert(&dict, "reason", "s", *problem ? problem : reason);
+    return g_variant_dict_end(&dict);
+}
+
+void vh_round_describe(VhRound *round, const struct vh_entry *entry, GVariant **vcpus, GVariant **threads)
+{
+    g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
+    const struct vh_plan *made = vh_round_plan(round);
+    unsigned count = 0;
+    guint number = 0;
+
+    g_ptr_array_find((GPtrArray *)round->entries, entry, &number);
+    vh_guest_vcpus(entry->guest, &count);
+    for (unsigned i = 0; i < count; i++)
+        g_variant_builder_add_value(&builder, describe_vcpu(round, made, number, i));
+    *vcpus = g_variant_builder_end(&builder);
+    *threads = vh_helpers_describe(round->actuate, entry->guest, number, round->survey, made,
+                                   entry->held ? NULL : entry->off);
+}
+
+GVariant *vh_round_memory(const VhRound *round, const struct vh_entry *entry)
+{
+    return vh_ram_describe(round->ram, vh_entry_name(entry));
+}
+
+GVariant *vh_round_explain(VhRound *round, const struct vh_entry *entry)
+{
+    guint number = 0;
+
+    g_ptr_array_find((GPtrArray *)round->entries, entry, &number);
+    return vh_explain(&(struct vh_explain){.entry = entry,
+                                           .number = number,
+                                           .plan = vh_round_plan(round),
+                                           .survey = round->survey,
+                                           .pins = round->actuate,
+                                           .boosts = round->boosts,
+                                           .trials = round->trials,
+                                           .ram = round->ram});
+}
+
+VhRound *vh_round_new(const GPtrArray *entries, VhPolicyStore *policy, VhSaved *saved, VhJournal *journal,
+                      GError **error)
+{
+    g_autoptr(VhRound) round = g_new0(VhRound, 1);
+
+    round->entries = entries;
+    round->policy = policy;
+    round->saved = saved;
+    round->journal = journal;
+    round->survey = vh_survey_new();
+    round->wishes = g_array_new(FALSE, TRUE, sizeof(struct vh_wish));
+    round->now = g_ptr_array_new();
+    round->load = vh_load_new("/proc/stat");
+    round->topology = vh_topology_load(error);
+    round->hotplug = round->topology ? vh_hotplug_new(on_hotplug, round, error) : NULL;
+    if (!round->hotplug)
+        return NULL;
+    round->actuate = vh_actuate_new_adopting(saved, journal, &vh_actuator_pin);
+    vh_round_find_left(round);
+    round->boosts = vh_actuate_new(saved, journal, &vh_actuator_boost);
+    round->trials = vh_trials_new("/proc", journal, &trials_funcs, round);
+    round->ram = vh_ram_new("/proc", saved, journal, on_ram_due, round);
+    return g_steal_pointer(&round);
+}
+
+void vh_round_free(VhRound *round)
+{
+    if (!round)
+        return;
+    vh_hotplug_free(round->hotplug);
+    vh_survey_free(round->survey);
+    vh_topology_free(round->topology);
+    vh_load_free(round->load);
+    g_clear_pointer(&round->left, g_hash_table_unref);
+    g_array_unref(round->wishes);
+    g_ptr_array_unref(round->now);
+    g_free(round);
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What round.c, plan.c and boost.c share. */
+#pragma once
+
+#include "machine/hotplug.h"
+#include "machine/load.h"
+#include "round/memory.h"
+#include "round/round.h"
+
+struct VhRound {
+    const GPtrArray *entries; /* struct vh_entry */
+    VhPolicyStore *policy;
+    VhSaved *saved;
+    VhJournal *journal;
+    VhActuate *actuate;
+    VhActuate *boosts;
+    VhTrials *trials;
+    VhRam *ram;
+    GHashTable *left; /* guest -> struct vh_left, where a former daemon has left anything */
+    guint unboosted;  /* by the last run */
+    VhHotplug *hotplug;
+    struct vh_topology *topology;
+    VhLoad *load;
+    VhSurvey *survey; /* all guests, in the order of entries */
+    GArray *wishes;   /* struct vh_wish, scratch of plan */
+    GPtrArray *now;   /* struct vh_cpuset, scratch of plan */
+};
+
+/* What a former daemon has left in a guest's name. */
+struct vh_left {
+    GPtrArray *slots;       /* struct vh_saved_slot; some may not be left any longer */
+    bool pins;              /* of vCPUs, not only of threads beside them, which policy alone places */
+    struct vh_entry *entry; /* NULL: the guest has not come */
+    bool taken;             /* over, or is to be put back: by the next run */
+};
+
+/* ---- adopt.c ---- */
+
+/* Finds all that is left. */
+void vh_round_find_left(VhRound *round);
+/* Adds what is left of vCPUs to the survey: of the entry with that number. */
+void vh_round_survey_left(VhRound *round, const struct vh_entry *entry, unsigned number);
+/* Likewise, of guests that have not come. */
+void vh_round_survey_absent(VhRound *round);
+/* At the end of a run: puts back what was to be taken over and is nobody's. Returns how many slots. */
+guint vh_round_taken(VhRound *round);
+
+/* ---- round.c ---- */
+
+/* Why the vCPU is not ours to place; NULL: it is. */
+const char *vh_round_off(const struct vh_entry *entry, const struct vh_vcpu *vcpu);
+/* What the thread is pinned to by us; NULL: nothing. */
+const struct vh_cpuset *vh_round_pin(const VhRound *round, pid_t thread);
+
+/* ---- plan.c ---- */
+
+/* The plan for what is wished now; the survey's. */
+const struct vh_plan *vh_round_plan(VhRound *round);
+/* Keeps what the plan cannot do for whole guests with them, and tells the journal once. */
+void vh_round_note(VhRound *round, const struct vh_plan *made);
+
+/* ---- boost.c ---- */
+
+/* Asks whether what is wished for a vCPU of `entry` may be in force yet, or still. Returns whether a pin may.
+ * `planned`: the plan has one. */
+bool vh_round_ask(VhRound *round, const struct vh_entry *entry, const struct vh_target *target,
+                  const struct vh_wish *wish, bool planned);
+/* For struct vh_trials_funcs: boosts what is to be boosted now. */
+void vh_round_boost(const char *why, gpointer round);

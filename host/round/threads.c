@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Takes emulator, IOThreads and vhost workers from the plan to the actuator.
+#include "round/threads.h"
+
+/* The plan's number of each thread in turn: `at` begins as zeros. */
+struct numbering {
+    unsigned iothreads, vhosts;
+};
+
+static unsigned next_number(const VhGuest *guest, const struct vh_thread *thread, struct numbering *at)
+{
+    struct vh_placement_guest shape = {0};
+
+    vh_guest_vcpus(guest, &shape.vcpus);
+    vh_helpers_count(guest, &shape.iothreads, &shape.vhosts);
+    switch (thread->kind) {
+    case VH_THREAD_IOTHREAD:
+        return vh_placement_iothread(&shape, at->iothreads++);
+    case VH_THREAD_VHOST:
+        return vh_placement_vhost(&shape, at->vhosts++);
+    default:
+        return vh_placement_emulator(&shape);
+    }
+}
+
+static unsigned role_of(const struct vh_thread *thread)
+{
+    return thread->kind == VH_THREAD_IOTHREAD ? VH_TARGET_IOTHREAD
+           : thread->kind == VH_THREAD_VHOST  ? VH_TARGET_VHOST
+                                              : VH_TARGET_EMULATOR;
+}
+
+/* What libvirt calls it; false: libvirt has no name for it. */
+static bool seat_of(const struct vh_thread *thread, struct vh_seat *seat)
+{
+    *seat = (struct vh_seat){.kind = thread->kind == VH_THREAD_IOTHREAD ? VH_SEAT_IOTHREAD : VH_SEAT_EMULATOR,
+                             .id = thread->number};
+    return thread->kind == VH_THREAD_EMULATOR || (thread->kind == VH_THREAD_IOTHREAD && thread->number);
+}
+
+static const char *off_of(GHashTable *off, const struct vh_thread *thread)
+{
+    struct vh_seat seat;
+
+    return off && seat_of(thread, &seat) ? g_hash_table_lookup(off, GUINT_TO_POINTER(vh_seat_key(seat))) : NULL;
+}
+
+bool vh_helpers_placed(const VhGuest *guest)
+{
+    const VhGuestPolicy *policy = vh_guest_policy(guest);
+
+    return policy && (policy->placement.emulator.where != VH_WHERE_FREE ||
+                      policy->placement.iothreads.where != VH_WHERE_FREE ||
+                      policy->placement.vhosts.where != VH_WHERE_FREE || policy->placement.dedicated);
+}
+
+void vh_helpers_count(const VhGuest *guest, unsigned *iothreads, unsigned *vhosts)
+{
+    unsigned count = 0;
+    const struct vh_thread *threads = vh_guest_helpers(guest, &count);
+
+    *iothreads = 0;
+    *vhosts = 0;
+    for (unsigned i = 0; i < count; i++) {
+        *iothreads += threads[i].kind == VH_THREAD_IOTHREAD;
+        *vhosts += threads[i].kind == VH_THREAD_VHOST;
+    }
+}
+
+void vh_helpers_take_over(VhActuate *actuate, const VhGuest *guest)
+{
+    unsigned count = 0;
+    const struct vh_thread *threads = vh_guest_helpers(guest, &count);
+
+    for (unsigned i = 0; i < count; i++)
+        vh_actuate_take_over(actuate, &(struct vh_target){.guest = vh_guest_config(guest)->name,
+                                                          .vcpu = role_of(&threads[i]),
+                                                          .thread = threads[i].thread});
+}
+
+void vh_helpers_want(VhActuate *actuate, const VhGuest *guest, unsigned number, const struct vh_plan *plan,
+                     GHashTable *off)
+{
+    struct numbering at = {0};
+    unsigned count = 0;
+    const struct vh_thread *threads = vh_guest_helpers(guest, &count);
+    bool touched = false;
+
+    for (unsigned i = 0; i < count && !touched; i++)
+        touched = vh_actuate_setting(actuate, threads[i].thread) != NULL;
+    for (unsigned i = 0; i < count; i++) {
+        const struct vh_target target = {
+            .guest = vh_guest_config(guest)->name, .vcpu = role_of(&threads[i]), .thread = threads[i].thread};
+        unsigned position = next_number(guest, &threads[i], &at);
+        const struct vh_cpuset *usual = NULL;
+        union vh_setting setting;
+        struct vh_seat seat;
+        const struct vh_cpuset *cpus =
+            plan && !off_of(off, &threads[i]) ? vh_plan_set(plan, vh_plan_thread(plan, number, position)) : NULL;
+
+        if (cpus)
+            setting.cpus = *cpus;
+        /* One that came since has inherited what its maker was held to: it is to be put back like that one. */
+        if (cpus || (touched && (vh_actuate_setting(actuate, threads[i].thread) || !off_of(off, &threads[i]))))
+            vh_actuate_want(actuate, &target, number, position, cpus ? &setting : NULL);
+        if (vh_guest_echoes(guest, seat_of(&threads[i], &seat) ? &seat : NULL, &usual))
+            vh_actuate_assume(actuate, threads[i].thread, usual);
+    }
+}
+
+void vh_helpers_mirror(const VhActuate *actuate, const VhGuest *guest)
+{
+    const struct vh_config_guest *config = vh_guest_config(guest);
+    unsigned count = 0;
+    const struct vh_thread *threads = vh_guest_helpers(guest, &count);
+
+    for (unsigned i = 0; config->mirror && i < count; i++) {
+        const union vh_setting *setting = vh_actuate_setting(actuate, threads[i].thread);
+        struct vh_seat seat;
+
+        if (!seat_of(&threads[i], &seat) ||
+            (seat.kind == VH_SEAT_EMULATOR && threads[i].thread != vh_guest_process(guest)))
+            continue;
+        /* What the control group bars the guest's maker may be able to do: the group may be its own. */
+        if (!setting)
+            setting = vh_actuate_barred(actuate, threads[i].thread);
+        config->mirror(config, seat, setting ? &setting->cpus : NULL);
+    }
+}
+
+void vh_helpers_yield(VhActuate *actuate, const VhGuest *guest, struct vh_seat seat)
+{
+    unsigned count = 0;
+    const struct vh_thread *threads = vh_guest_helpers(guest, &count);
+
+    for (unsigned i = 0; i < count; i++) {
+        struct vh_seat its;
+
+        if (seat_of(&threads[i], &its) && vh_seat_key(its) == vh_seat_key(seat) &&
+            (seat.kind != VH_SEAT_EMULATOR || threads[i].thread == vh_guest_process(guest)))
+            vh_actuate_yield(actuate, threads[i].thread);
+    }
+}
+
+bool vh_helpers_barred(const VhActuate *actuate, const VhGuest *guest)
+{
+    unsigned count = 0;
+    const struct vh_thread *threads = vh_guest_helpers(guest, &count);
+
+    for (unsigned i = 0; i < count; i++)
+        if (vh_actuate_barred(actuate, threads[i].thread))
+            return true;
+    return false;
+}
+
+static GVariant *describe_one(const VhActuate *actuate, const struct vh_thread *thread,
+                              const struct vh_placed *placed, bool ours, const char *why)
+{
+    g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+    struct vh_cpuset allowed;
+    bool applied = vh_actuate_setting(actuate, thread->thread) != NULL;
+    bool wanted = ours && (placed->set >= 0 || placed->reason == VH_REASON_NO_CPU);
+    g_autofree char *host_cpus =
+        vh_thread_cpus(thread->thread, &allowed) ? vh_cpuset_format(&allowed) : g_strdup("");
+    g_autofree char *name = g_utf8_make_valid(thread->name, -1);
+    g_autofree char *former = NULL;
+    const char *problem = NULL;
+
+    vh_actuate_describe(actuate, thread->thread, &former, &problem);
+    g_variant_dict_insert(&dict, "role", "s", vh_thread_kind_text(thread->kind));
+    g_variant_dict_insert(&dict, "name", "s", name);
+    g_variant_dict_insert(&dict, "thread", "i", (gint32)thread->thread);
+    g_variant_dict_insert(&dict, "host_cpus", "s", host_cpus);
+    g_variant_dict_insert(&dict, "former", "s", former);
+    g_variant_dict_insert(&dict, "state", "s", applied ? "pinned" : wanted ? "wanted" : "floating");
+    g_variant_dict_insert(&dict, "reason", "s", *problem ? problem : why);
+    return g_variant_dict_end(&dict);
+}
+
+GVariant *vh_helpers_describe(const VhActuate *actuate, const VhGuest *guest, unsigned number,
+                              const VhSurvey *survey, const struct vh_plan *plan, GHashTable *off)
+{
+    g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
+    struct numbering at = {0};
+    unsigned count = 0;
+    const struct vh_thread *threads = vh_guest_helpers(guest, &count);
+
+    for (unsigned i = 0; i < count; i++) {
+        unsigned position = next_number(guest, &threads[i], &at);
+        const char *theirs = off_of(off, &threads[i]);
+        g_autofree char *reason = !off     ? g_strdup("released by hand until resumed")
+                                  : theirs ? g_strdup(theirs)
+                                           : vh_survey_reason(survey, number, position);
+
+        g_variant_builder_add_value(
+            &builder,
+            describe_one(actuate, &threads[i], vh_plan_thread(plan, number, position), off && !theirs, reason));
+    }
+    return g_variant_builder_end(&builder);
+}

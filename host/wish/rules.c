@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Turns facts into wishes for vCPUs, by rules.
+#include "wish/rules.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "wish/sum.h"
+
+#define KINDS_MAX 4096u /* compiled for one guest; then they are compiled anew */
+
+/* The rules that are about one kind, compiled. */
+struct bound_kind {
+    uint64_t serial;
+    unsigned count;
+    struct vh_bound_rule rules[];
+};
+
+struct VhRules {
+    const VhGuestPolicy *policy;
+    GHashTable *kinds;             /* serial -> struct bound_kind */
+    const struct bound_kind *last; /* facts of one kind follow one another; NULL: none */
+    VhMemory *memory;
+    char *misfit;
+    struct vh_ram_wish ram;  /* the last round's */
+    GArray *nears;           /* struct vh_near: the last round's */
+    struct vh_mask anchored; /* vCPUs, by their position */
+    double tokens;           /* max-hints: what is left */
+    gint64 filled;           /* when they were */
+};
+
+static const char *const verdict_texts[] = {
+    [VH_VERDICT_OK] = "good",
+    [VH_VERDICT_OTHER] = "no rule is about it",
+    [VH_VERDICT_EMPTY] = "its mask names no CPU",
+    [VH_VERDICT_BEYOND] = "it names a CPU that the guest does not have",
+    [VH_VERDICT_NO_VCPU] = "it names a CPU that no vCPU serves",
+    [VH_VERDICT_SEVERAL] = "it names several CPUs where one is to be pinned",
+};
+G_STATIC_ASSERT(G_N_ELEMENTS(verdict_texts) == VH_VERDICT_COUNT);
+
+const char *vh_verdict_text(enum vh_verdict verdict)
+{
+    return verdict_texts[verdict];
+}
+
+static bool same_figure(double a, double b)
+{
+    return a == b || (isnan(a) && isnan(b));
+}
+
+bool vh_ram_wish_equal(const struct vh_ram_wish *a, const struct vh_ram_wish *b)
+{
+    return a->rule == b->rule && a->asked == b->asked && a->room == b->room && same_figure(a->stall, b->stall);
+}
+
+bool vh_wish_equal(const struct vh_wish *a, const struct vh_wish *b)
+{
+    bool figures = same_figure(a->figure, b->figure);
+
+    return a->kind == b->kind && a->group == b->group && a->guest_cpu == b->guest_cpu && a->rule == b->rule &&
+           a->over_limit == b->over_limit && a->tried == b->tried && a->boost == b->boost && figures;
+}
+
+char *vh_wish_text(const struct vh_wish *wish)
+{
+    g_autofree char *rule = wish->rule ? g_strdup_printf(" (rule %s)", wish->rule) : g_strdup("");
+    const char *limit = wish->over_limit ? "; not pinned, as max-pins is reached" : "";
+
+    switch (wish->kind) {
+    case VH_WISH_ANCHOR:
+        if (!wish->tasks)
+            return g_strdup_printf("guest CPU %d is held pinned for a while%s", wish->guest_cpu, rule);
+        return g_strdup_printf("%u hint%s guest CPU %d%s", wish->tasks, wish->tasks == 1 ? " pins" : "s pin",
+                               wish->guest_cpu, rule);
+    case VH_WISH_GROUP:
+        return g_strdup_printf("in group %u%s%s", wish->group, rule, limit);
+    default:
+        return wish->over_limit ? g_strdup("not pinned, as max-pins is reached") : g_strdup("no hint asks for it");
+    }
+}
+
+/* ---- rules and kinds ---- */
+
+VhRules *vh_rules_new(void)
+{
+    VhRules *rules = g_new0(VhRules, 1);
+
+    rules->kinds = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
+    rules->memory = vh_memory_new(VH_POLICY_MEMORY_MAX);
+    rules->nears = g_array_new(FALSE, FALSE, sizeof(struct vh_near));
+    return rules;
+}
+
+void vh_rules_free(VhRules *rules)
+{
+    if (!rules)
+        return;
+    g_hash_table_unref(rules->kinds);
+    vh_memory_free(rules->memory);
+    g_array_unref(rules->nears);
+    g_free(rules->misfit);
+    g_free(rules);
+}
+
+static const struct vh_rule *find_rule(const char *name, gpointer data)
+{
+    const VhGuestPolicy *policy = data;
+
+    for (guint i = 0; policy && i < policy->rules->len; i++) {
+        const struct vh_rule *rule = g_ptr_array_index(policy->rules, i);
+
+        if (g_str_equal(rule->name, name) && (rule->hold_us || rule->cooldown_us))
+            return rule;
+    }
+    return NULL;
+}
+
+void vh_rules_set(VhRules *rules, const VhGuestPolicy *policy)
+{
+    vh_memory_renew(rules->memory, find_rule, (gpointer)policy);
+    g_hash_table_remove_all(rules->kinds);
+    rules->last = NULL;
+    rules->policy = policy;
+    g_array_set_size(rules->nears, 0);
+    rules->ram = (struct vh_ram_wish){.stall = NAN, .room = -1};
+    rules->tokens = policy ? policy->max_hints : 0;
+}
+
+char *vh_rules_misfit(VhRules *rules)
+{
+    return g_steal_pointer(&rules->misfit);
+}
+
+static struct bound_kind *compile(VhRules *rules, const struct vh_kind *kind)
+{
+    guint count = rules->policy ? rules->policy->rules->len : 0;
+    struct bound_kind *bound = g_malloc0(sizeof(*bound) + count * sizeof(bound->rules[0]));
+
+    bound->serial = kind->serial;
+    for (guint i = 0; i < count; i++) {
+        const struct vh_rule *rule = g_ptr_array_index(rules->policy->rules, i);
+        g_autoptr(GError) error = NULL;
+
+        if (!g_str_equal(rule->on, kind->name))
+            continue;
+        if (vh_rule_bind(rule, kind, &bound->rules[bound->count], &error) == 0)
+            bound->count++;
+        else if (!rules->misfit)
+            rules->misfit = g_strdup_printf("the rule %s does not fit: %s", rule->name, error->message);
+    }
+    return g_realloc(bound, sizeof(*bound) + bound->count * sizeof(bound->rules[0]));
+}
+
+static const struct bound_kind *bound_of(VhRules *rules, const struct vh_kind *kind)
+{
+    struct bound_kind *bound = NULL;
+
+    if (rules->last && rules->last->serial == kind->serial)
+        return rules->last;
+    bound = g_hash_table_lookup(rules->kinds, &kind->serial);
+    if (!bound) {
+        if (g_hash_table_size(rules->kinds) >= KINDS_MAX)
+            g_hash_table_remove_all(rules->kinds);
+        bound = compile(rules, kind);
+        g_hash_table_insert(rules->kinds, &bound->serial, bound);
+    }
+    rules->last = bound;
+    return bound;
+}
+
+/* The guest CPUs that a record asks an action for, by a rule whose condition holds. Without a target: none. */
+static enum vh_verdict read_target(const struct vh_bound_rule *bound, const uint8_t *record,
+                                   const struct vh_cpu_map *map, struct vh_mask *mask)
+{
+    enum vh_verdict verdict = VH_VERDICT_OK;
+
+    memset(mask, 0, sizeof(*mask));
+    if (!bound->has_target)
+        return VH_VERDICT_OK;
+    if (bound->target.type == VH_FIELD_INT && bound->rule->action != VH_ACTION_GROUP &&
+        bound->rule->action != VH_ACTION_NEAR) {
+        uint64_t cpu = vh_fieldref_number(&bound->target, record);
+
+        if (cpu >= VH_CPUS_MAX)
+            return VH_VERDICT_BEYOND;
+        vh_mask_add(mask, (unsigned)cpu);
+    } else {
+        vh_fieldref_mask(&bound->target, record, mask->words, VH_MASK_WORDS);
+    }
+    verdict = vh_mask_judge(mask, map);
+    if (verdict == VH_VERDICT_OK && bound->rule->action == VH_ACTION_PIN && vh_mask_weight(mask) > 1)
+        return VH_VERDICT_SEVERAL;
+    return verdict;
+}
+
+/* ---- one hint ---- */
+
+enum vh_verdict vh_rules_see(VhRules *rules, const struct vh_kind *kind, const uint8_t *record, bool news,
+                             const struct vh_cpu_map *map, gint64 now, bool *event, VhRuleLogFunc log,
+                             gpointer data)
+{
+    const struct bound_kind *bound = bound_of(rules, kind);
+    enum vh_verdict worst = VH_VERDICT_OTHER;
+    struct vh_hint hint;
+
+    memcpy(&hint, record, sizeof(hint));
+    for (unsigned i = 0; i < bound->count; i++) {
+        const struct vh_bound_rule *rule = &bound->rules[i];
+        enum vh_verdict verdict = VH_VERDICT_OK;
+        struct vh_mask mask;
+
+        if (!vh_tests_hold(&rule->tests, record))
+            continue;
+        if (rule->rule->action == VH_ACTION_LOG) {
+            g_autofree char *text = news && log ? vh_rule_text(rule->rule, kind, record) : NULL;
+
+            if (text && vh_memory_log(rules->memory, rule->rule, now))
+                log(rule->rule, text, data);
+        } else {
+            verdict = read_target(rule, record, map, &mask);
+            if (verdict == VH_VERDICT_OK && !hint.key_size && rule->rule->hold_us &&
+                vh_memory_event(rules->memory, rule->rule, &mask, now))
+                *event = true;
+        }
+        if (worst == VH_VERDICT_OTHER || (worst == VH_VERDICT_OK && verdict != VH_VERDICT_OK))
+            worst = verdict;
+    }
+    return worst;
+}
+
+/* ---- wishes ---- */
+
+/* The CPU map may have changed since a held wish was made. */
+static void add_held(const struct vh_rule *rule, const struct vh_mask *mask, gpointer data)
+{
+    struct vh_wish_round *round = data;
+    bool all = vh_mask_next(mask, 0) == VH_CPUS_MAX;
+
+    if (all ? rule->action == VH_ACTION_FLOAT || rule->action == VH_ACTION_MEMORY
+            : vh_mask_judge(mask, round->map) == VH_VERDICT_OK)
+        vh_wish_round_add(round, rule, mask, NAN);
+}
+
+static void collect(VhRules *rules, const VhFacts *facts, struct vh_wish_round *round, gint64 now)
+{
+    VhFactsIter iter;
+    const struct vh_fact *fact = NULL;
+
+    vh_facts_iter_init(&iter, facts);
+    while ((fact = vh_facts_iter_next(&iter))) {
+        const struct bound_kind *bound = bound_of(rules, fact->kind);
+
+        for (unsigned i = 0; i < bound->count; i++) {
+            const struct vh_bound_rule *rule = &bound->rules[i];
+            /* A boost ends with its fact, at the latest; its hold and cooldown are its trial's business. */
+            bool remembers =
+                (rule->rule->hold_us || rule->rule->cooldown_us) && rule->rule->action != VH_ACTION_BOOST;
+            double figure = NAN;
+            struct vh_mask mask;
+
+            round->strength = rule->has_strength ? vh_fieldref_number(&rule->strength, fact->record) : 0;
+            if (rule->rule->action == VH_ACTION_MEMORY)
+                vh_wish_round_note_room(round, rule, fact->record);
+            if (rule->rule->action == VH_ACTION_LOG || !vh_tests_hold(&rule->tests, fact->record) ||
+                read_target(rule, fact->record, round->map, &mask) != VH_VERDICT_OK)
+                continue;
+            if (rule->rule->figure)
+                figure = (double)vh_fieldref_number(&rule->figure, fact->record);
+            if (!remembers || vh_memory_wish(rules->memory, rule->rule, &mask, now))
+                vh_wish_round_add(round, rule->rule, &mask, figure);
+        }
+    }
+}
+
+gint64 vh_rules_wishes(VhRules *rules, const VhFacts *facts, const struct vh_cpu_map *map, gint64 now,
+                       struct vh_wish *wishes, unsigned count)
+{
+    struct vh_wish_round round = {.wishes = wishes, .count = count, .map = map, .ram = {.stall = NAN, .room = -1}};
+    gint64 next = -1;
+
+    for (unsigned i = 0; i < count; i++)
+        wishes[i] = (struct vh_wish){.guest_cpu = -1, .figure = NAN};
+    round.nears = rules->nears;
+    g_array_set_size(rules->nears, 0);
+    vh_memory_begin(rules->memory);
+    collect(rules, facts, &round, now);
+    round.held = true;
+    round.strength = 0;
+    next = vh_memory_end(rules->memory, now, add_held, &round);
+    vh_wish_round_end(&round, rules->policy ? rules->policy->max_pins : VH_GUEST_PINS_MAX, &rules->anchored);
+    rules->ram = round.ram;
+    return next;
+}
+
+const struct vh_near *vh_rules_nears(const VhRules *rules, unsigned *count)
+{
+    *count = rules->nears->len;
+    return (const struct vh_near *)(const void *)rules->nears->data;
+}
+
+const struct vh_ram_wish *vh_rules_ram(const VhRules *rules)
+{
+    return &rules->ram;
+}
+
+/* ---- max-hints ---- */
+
+gint64 vh_rules_admit(VhRules *rules, unsigned hints, gint64 now)
+{
+    double rate = rules->policy ? rules->policy->max_hints : 0;
+
+    if (rate < 1)
+        return 0;
+    rules->tokens += (double)(now - rules->filled) * rate / G_USEC_PER_SEC;
+    rules->filled = now;
+    /* A second's worth at most is saved up, and owed. */
+    rules->tokens = CLAMP(rules->tokens, -rate, rate) - hints;
+    rules->tokens = MAX(rules->tokens, -rate);
+    return rules->tokens >= 0 ? 0 : (gint64)(-rules->tokens / rate * G_USEC_PER_SEC) + 1;
+}
+
+/* ---- what is behind a wish ---- */
+
+void vh_rules_behind(VhRules *rules, const VhFacts *facts, const struct vh_cpu_map *map, unsigned vcpu,
+                     VhBehindFunc func, gpointer data)
+{
+    int cpu = vh_cpu_map_find(map, vcpu);
+    VhFactsIter iter;
+    const struct vh_fact *fact = NULL;
+
+    vh_facts_iter_init(&iter, facts);
+    while (cpu >= 0 && (fact = vh_facts_iter_next(&iter))) {
+        const struct bound_kind *bound = bound_of(rules, fact->kind);
+
+        for (unsigned i = 0; i < bound->count; i++) {
+            const struct vh_bound_rule *rule = &bound->rules[i];
+            struct vh_mask mask;
+
+            if (rule->rule->action != VH_ACTION_LOG && vh_tests_hold(&rule->tests, fact->record) &&
+                read_target(rule, fact->record, map, &mask) == VH_VERDICT_OK && vh_mask_has(&mask, (unsigned)cpu))
+                func(rule->rule, fact, data);
+        }
+    }
+}

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* host/act/actuate.c and act/pin.c, on a thread of the test's own. */
+#include "act/actuate.h"
+
+#include <sched.h>
+#include <string.h>
+
+#include "lib/pinning.h"
+
+static void test_pin_and_float(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
+{
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
+    g_autofree char *former = NULL;
+    g_autofree char *floating = vh_cpuset_format(&f->floating);
+    const char *problem = NULL;
+
+    pinning_round(f, actuate, NULL, "start");
+    assert_cpus(f->stage.victim.tid, &f->floating);
+    g_assert_null(vh_actuate_setting(actuate, f->stage.victim.tid));
+    g_assert_cmpuint(pinning_round(f, actuate, &f->first, "hint"), ==, 0);
+    assert_cpus(f->stage.victim.tid, &f->first);
+    g_assert_true(vh_cpuset_equal(&vh_actuate_setting(actuate, f->stage.victim.tid)->cpus, &f->first));
+    vh_actuate_describe(actuate, f->stage.victim.tid, &former, &problem);
+    g_assert_cmpstr(former, ==, floating);
+    g_assert_cmpstr(problem, ==, "");
+    g_assert_cmpuint(pinning_round(f, actuate, NULL, "exit"), ==, 1);
+    assert_cpus(f->stage.victim.tid, &f->floating);
+    vh_actuate_free(actuate, "end");
+}
+
+static void test_stop_restores(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
+{
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
+
+    pinning_round(f, actuate, &f->first, "hint");
+    assert_cpus(f->stage.victim.tid, &f->first);
+    vh_actuate_free(actuate, "vhintd stops");
+    assert_cpus(f->stage.victim.tid, &f->floating);
+    g_assert_null(vh_saved_next(f->stage.saved, VH_SAVED_MASK, NULL));
+}
+
+static void test_left_out_is_restored(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
+{
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
+
+    pinning_round(f, actuate, &f->first, "hint");
+    vh_actuate_begin(actuate, pinning_reason, NULL);
+    g_assert_cmpuint(vh_actuate_end(actuate, "the guest is gone", NULL), ==, 1);
+    assert_cpus(f->stage.victim.tid, &f->floating);
+    vh_actuate_free(actuate, "end");
+}
+
+/* While its maker still sets masks: what that changes is done again, and what goes back is what it is known to
+ * set. */
+static void test_young_thread(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
+{
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
+    struct vh_target target = {.guest = "guest", .vcpu = VH_TARGET_EMULATOR, .thread = f->stage.victim.tid};
+    union vh_setting setting = {.cpus = f->first};
+    struct vh_cpuset usual = f->floating;
+    struct vh_cpuset inherited;
+
+    vh_cpuset_sub(&usual, &f->first);
+    if (vh_cpuset_empty(&usual)) {
+        g_test_skip("this host has one CPU");
+        vh_actuate_free(actuate, "end");
+        return;
+    }
+    for (int i = 0; i < 2; i++) {
+        vh_actuate_begin(actuate, pinning_reason, NULL);
+        vh_actuate_want(actuate, &target, 0, 2, &setting);
+        vh_actuate_assume(actuate, f->stage.victim.tid, &usual);
+        vh_actuate_end(actuate, "QEMU comes up", NULL);
+        assert_cpus(f->stage.victim.tid, &f->first);
+        g_assert_false(vh_actuate_check(actuate, "guest"));
+        g_assert_cmpint(
+            sched_setaffinity(f->stage.victim.tid, sizeof(usual), (const cpu_set_t *)(const void *)&usual), ==, 0);
+        g_assert_false(vh_actuate_check(actuate, "another guest"));
+        g_assert_true(vh_actuate_check(actuate, "guest"));
+        target.vcpu = 2; /* it has its name by now */
+    }
+    g_assert_true(vh_thread_cpus(f->stage.victim.tid, &inherited));
+    g_assert_true(vh_cpuset_equal(&inherited, &usual));
+    pinning_round(f, actuate, &f->first, "again");
+    assert_cpus(f->stage.victim.tid, &f->first);
+    vh_actuate_free(actuate, "end");
+    assert_cpus(f->stage.victim.tid, &usual);
+}
+
+/* Its maker carries out late what it was told of a pin that is over: that is no mask of the thread's own. */
+static void test_late_echo(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
+{
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
+    struct vh_target target = {.guest = "guest", .vcpu = 2, .thread = f->stage.victim.tid};
+    union vh_setting setting = {.cpus = f->first};
+
+    pinning_round(f, actuate, &f->first, "hint");
+    pinning_round(f, actuate, NULL, "exit");
+    g_assert_cmpint(sched_setaffinity(target.thread, sizeof(f->first), (const cpu_set_t *)(const void *)&f->first),
+                    ==, 0);
+    vh_actuate_begin(actuate, pinning_reason, NULL);
+    vh_actuate_want(actuate, &target, 0, 2, &setting);
+    vh_actuate_assume(actuate, target.thread, NULL);
+    vh_actuate_end(actuate, "hint", NULL);
+    pinning_round(f, actuate, NULL, "exit");
+    assert_cpus(target.thread, &f->floating);
+    /* Once the maker has nothing to do any more it is somebody's word again. */
+    g_assert_cmpint(sched_setaffinity(target.thread, sizeof(f->first), (const cpu_set_t *)(const void *)&f->first),
+                    ==, 0);
+    pinning_round(f, actuate, &f->first, "hint");
+    pinning_round(f, actuate, NULL, "exit");
+    assert_cpus(target.thread, &f->first);
+    vh_actuate_free(actuate, "end");
+}
+
+static void test_thread_gone(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
+{
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
+    g_autofree char *former = NULL;
+    const char *problem = NULL;
+
+    pinning_round(f, actuate, NULL, "start");
+    victim_end(&f->stage.victim);
+    pinning_round(f, actuate, &f->first, "hint");
+    vh_actuate_describe(actuate, f->stage.victim.tid, &former, &problem);
+    g_assert_nonnull(strstr(problem, "the thread is gone"));
+    g_assert_null(vh_actuate_setting(actuate, f->stage.victim.tid));
+    vh_actuate_free(actuate, "end");
+}
+
+/* A thread that appears with just what its maker was changed to goes back to what its maker had. */
+static void test_inherited(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
+{
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
+    struct vh_target maker = {.guest = "guest", .vcpu = VH_TARGET_EMULATOR, .thread = f->stage.victim.tid};
+    struct vh_target made = {.guest = "guest", .vcpu = VH_TARGET_EMULATOR, .thread = 0};
+    struct vh_target other = {.guest = "other", .vcpu = VH_TARGET_EMULATOR, .thread = 0};
+    struct victim threads[2] = {0};
+    union vh_setting first = {.cpus = f->first};
+
+    for (int i = 0; i < 2; i++) {
+        victim_start(&threads[i]);
+        g_assert_cmpint(sched_setaffinity(threads[i].tid, sizeof(f->first), (const cpu_set_t *)(void *)&f->first),
+                        ==, 0);
+    }
+    made.thread = threads[0].tid;
+    other.thread = threads[1].tid;
+    vh_actuate_begin(actuate, pinning_reason, NULL);
+    vh_actuate_want(actuate, &maker, 0, 2, &first);
+    vh_actuate_end(actuate, "policy", NULL);
+    vh_actuate_begin(actuate, pinning_reason, NULL);
+    vh_actuate_want(actuate, &maker, 0, 2, &first);
+    vh_actuate_want(actuate, &made, 0, 2, &first);
+    vh_actuate_want(actuate, &other, 1, 2, &first);
+    vh_actuate_end(actuate, "policy", NULL);
+    g_assert_nonnull(vh_actuate_setting(actuate, made.thread));
+    vh_actuate_free(actuate, "end");
+    assert_cpus(maker.thread, &f->floating);
+    assert_cpus(made.thread, &f->floating);
+    assert_cpus(other.thread, &f->first);
+    g_assert_null(vh_saved_next(f->stage.saved, VH_SAVED_MASK, NULL));
+    for (int i = 0; i < 2; i++)
+        victim_end(&threads[i]);
+}
+
+/* Of a thread that is no vCPU's nobody is told that it has ended. */
+static void test_helper_gone(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
+{
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
+    struct vh_target target = {.guest = "guest", .vcpu = VH_TARGET_IOTHREAD, .thread = f->stage.victim.tid};
+    union vh_setting first = {.cpus = f->first};
+    union vh_setting floating = {.cpus = f->floating};
+    g_autofree char *former = NULL;
+    const char *problem = NULL;
+
+    vh_actuate_begin(actuate, pinning_reason, NULL);
+    vh_actuate_want(actuate, &target, 0, 2, &first);
+    vh_actuate_end(actuate, "policy", NULL);
+    victim_end(&f->stage.victim);
+    vh_actuate_begin(actuate, pinning_reason, NULL);
+    vh_actuate_want(actuate, &target, 0, 2, &floating);
+    vh_actuate_end(actuate, "policy", NULL);
+    vh_actuate_describe(actuate, target.thread, &former, &problem);
+    g_assert_cmpstr(problem, ==, "");
+    g_assert_null(vh_actuate_setting(actuate, target.thread));
+    vh_actuate_begin(actuate, pinning_reason, NULL);
+    g_assert_cmpuint(vh_actuate_end(actuate, "the guest is gone", NULL), ==, 0);
+    vh_actuate_free(actuate, "end");
+}
+
+static void test_host_cpu_offline(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
+{
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
+    union vh_setting absent = {0};
+    struct vh_target target = {.guest = "guest", .vcpu = 2, .thread = f->stage.victim.tid};
+    bool retry = false;
+
+    vh_cpuset_add(&absent.cpus, VH_HOST_CPUS_MAX - 1);
+    vh_actuate_begin(actuate, pinning_reason, NULL);
+    vh_actuate_want(actuate, &target, 0, 2, &absent);
+    vh_actuate_end(actuate, "hint", &retry);
+    g_assert_true(retry);
+    assert_cpus(f->stage.victim.tid, &f->floating);
+    /* Not tried again before something has changed, then it is. */
+    retry = false;
+    vh_actuate_begin(actuate, pinning_reason, NULL);
+    vh_actuate_want(actuate, &target, 0, 2, &absent);
+    vh_actuate_end(actuate, "hint", &retry);
+    g_assert_false(retry);
+    vh_actuate_forgive(actuate);
+    pinning_round(f, actuate, &f->first, "online again");
+    assert_cpus(f->stage.victim.tid, &f->first);
+    vh_actuate_free(actuate, "end");
+}
+
+/* The kernel widened the mask behind our back, as it does when a CPU goes offline. */
+static void test_drift(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
+{
+    VhActuate *actuate = NULL;
+
+    if (vh_cpuset_count(&f->floating) < 2) {
+        g_test_skip("one CPU: pinned and floating look alike");
+        return;
+    }
+    actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
+    pinning_round(f, actuate, &f->first, "hint");
+    g_assert_cmpint(sched_setaffinity(f->stage.victim.tid, sizeof(f->floating), (void *)&f->floating), ==, 0);
+    vh_actuate_forgive(actuate);
+    pinning_round(f, actuate, &f->first, "the host's CPUs have changed");
+    assert_cpus(f->stage.victim.tid, &f->first);
+    vh_actuate_free(actuate, "end");
+    assert_cpus(f->stage.victim.tid, &f->floating);
+}
+
+/* The mask that is put back is the one from just before the pin, not from when the vCPU was first seen. */
+static void test_changed_in_between(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
+{
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
+    struct vh_cpuset last = {{0}};
+
+    vh_cpuset_add(&last, (unsigned)vh_cpuset_next(&f->floating, 0));
+    if (vh_cpuset_count(&f->floating) > 1) {
+        last = f->floating;
+        vh_cpuset_sub(&last, &f->first);
+    }
+    pinning_round(f, actuate, NULL, "start");
+    g_assert_cmpint(sched_setaffinity(f->stage.victim.tid, sizeof(last), (void *)&last), ==, 0);
+    pinning_round(f, actuate, &f->first, "hint");
+    assert_cpus(f->stage.victim.tid, &f->first);
+    pinning_round(f, actuate, NULL, "exit");
+    assert_cpus(f->stage.victim.tid, &last);
+    vh_actuate_free(actuate, "end");
+}
+
+#define ADD(name, func) g_test_add("/actuate/" name, struct pinning, NULL, pinning_begin, func, pinning_end)
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    ADD("pin-and-float", test_pin_and_float);
+    ADD("stop-restores", test_stop_restores);
+    ADD("left-out-is-restored", test_left_out_is_restored);
+    ADD("young-thread", test_young_thread);
+    ADD("late-echo", test_late_echo);
+    ADD("thread-gone", test_thread_gone);
+    ADD("inherited", test_inherited);
+    ADD("helper-gone", test_helper_gone);
+    ADD("host-cpu-offline", test_host_cpu_offline);
+    ADD("drift", test_drift);
+    ADD("changed-in-between", test_changed_in_between);
+    return g_test_run();
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* host/act/warden.c, with a vhintd of the test's own in one process and a busy thread in another. */
+#include "act/warden.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "act/actuate.h"
+#include "lib/scratch.h"
+#include "machine/tid.h"
+
+#define DEADLINE_US ((gint64)20 * G_USEC_PER_SEC)
+
+struct fixture {
+    char *directory;
+    char *path;
+    pid_t busy;
+    pid_t owner; /* 0: not started */
+    bool allowed;
+};
+
+static pid_t start(void (*run)(const struct fixture *f, enum vh_boost_kind kind), const struct fixture *f,
+                   enum vh_boost_kind kind)
+{
+    pid_t process = fork();
+
+    g_assert_cmpint(process, >=, 0);
+    if (process)
+        return process;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    run(f, kind);
+    _exit(0);
+}
+
+static void spin(G_GNUC_UNUSED const struct fixture *f, G_GNUC_UNUSED enum vh_boost_kind kind)
+{
+    for (;;)
+        ;
+}
+
+static char *reason_of(G_GNUC_UNUSED unsigned guest, G_GNUC_UNUSED unsigned vcpu, G_GNUC_UNUSED gpointer data)
+{
+    return g_strdup("asked for");
+}
+
+/* What vhintd is to the warden: boosts one thread and goes on. */
+static void own(const struct fixture *f, enum vh_boost_kind kind)
+{
+    g_autofree char *journal = g_build_filename(f->directory, "journal", NULL);
+    VhSaved *saved = vh_saved_open(f->path, NULL);
+    union vh_setting setting = {.boost = kind};
+    struct vh_target target = {.guest = "guest", .vcpu = 2, .thread = f->busy};
+    VhActuate *actuate = NULL;
+
+    if (!vh_warden_new(saved, NULL, 0, NULL))
+        _exit(1);
+    while (!vh_warden_watches(saved))
+        g_usleep(1000);
+    actuate = vh_actuate_new(saved, vh_journal_new(journal, NULL), &vh_actuator_boost);
+    vh_actuate_begin(actuate, reason_of, NULL);
+    vh_actuate_want(actuate, &target, 0, 2, &setting);
+    vh_actuate_end(actuate, "test", NULL);
+    for (;;)
+        pause();
+}
+
+static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autofree char *runtime = NULL;
+    struct sched_param param = {.sched_priority = 1};
+
+    f->directory = g_dir_make_tmp("vhint-XXXXXX", NULL);
+    f->path = g_build_filename(f->directory, "saved", NULL);
+    f->busy = start(spin, f, 0);
+    g_file_get_contents("/proc/sys/kernel/sched_rt_runtime_us", &runtime, NULL, NULL);
+    f->allowed = runtime && *runtime != '-' && sched_setscheduler(f->busy, SCHED_RR, &param) == 0;
+    param.sched_priority = 0;
+    if (f->allowed)
+        g_assert_cmpint(sched_setscheduler(f->busy, SCHED_OTHER, &param), ==, 0);
+    else
+        g_test_skip(
+            "no real-time threads here: run as root, with sched_rt_runtime_us and real-time cgroups allowing");
+}
+
+static void end(pid_t *process)
+{
+    if (!*process)
+        return;
+    kill(*process, SIGKILL);
+    waitpid(*process, NULL, 0);
+    *process = 0;
+}
+
+static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    end(&f->owner);
+    end(&f->busy);
+    scratch_remove(f->directory);
+    g_free(f->path);
+}
+
+static bool is_rr(const struct fixture *f)
+{
+    return (sched_getscheduler(f->busy) & ~SCHED_RESET_ON_FORK) == SCHED_RR;
+}
+
+static void wait_rr(const struct fixture *f, bool rr)
+{
+    gint64 until = g_get_monotonic_time() + DEADLINE_US;
+
+    while (is_rr(f) != rr) {
+        g_assert_cmpint(g_get_monotonic_time(), <, until);
+        g_usleep(500);
+    }
+}
+
+/* A thread of another process that never sleeps: its time is known, its budget holds, each period anew. */
+static void test_budget(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    uint64_t boosted = 0;
+    uint64_t all = 0;
+
+    if (!f->allowed)
+        return;
+    f->owner = start(own, f, VH_BOOST_RR);
+    wait_rr(f, true);
+    for (int i = 0; i < 4; i++) {
+        wait_rr(f, false);
+        wait_rr(f, true);
+    }
+    for (int i = 0; i < 500; i++) {
+        boosted += is_rr(f);
+        all++;
+        g_usleep(2000);
+    }
+    /* By time, not by CPU time: where others keep it from running, it is boosted for longer. */
+    g_assert_cmpuint(boosted, >, 0);
+    g_assert_cmpuint(boosted, <, all);
+}
+
+static void assert_put_back(struct fixture *f)
+{
+    gint64 until = 0;
+
+    end(&f->owner);
+    until = g_get_monotonic_time() + DEADLINE_US;
+    while (is_rr(f) || getpriority(PRIO_PROCESS, (id_t)f->busy) != getpriority(PRIO_PROCESS, 0)) {
+        g_assert_cmpint(g_get_monotonic_time(), <, until);
+        g_usleep(500);
+    }
+    /* For good. */
+    for (int i = 0; i < 100; i++) {
+        g_assert_false(is_rr(f));
+        g_usleep(2000);
+    }
+}
+
+/* However vhintd ends, its boosts do not outlive it. */
+static void test_owner_killed(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    if (!f->allowed)
+        return;
+    f->owner = start(own, f, VH_BOOST_RR);
+    wait_rr(f, true);
+    assert_put_back(f);
+}
+
+static void test_owner_killed_nice(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    gint64 until = g_get_monotonic_time() + DEADLINE_US;
+
+    if (!f->allowed)
+        return;
+    f->owner = start(own, f, VH_BOOST_NICE);
+    while (getpriority(PRIO_PROCESS, (id_t)f->busy) != VH_BOOST_NICE_VALUE) {
+        g_assert_cmpint(g_get_monotonic_time(), <, until);
+        g_usleep(500);
+    }
+    assert_put_back(f);
+}
+
+/* vhintd itself stays able to run beside what it boosts, and is an ordinary thread when there is nothing. */
+static void test_owner_is_raised(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    gint64 until = g_get_monotonic_time() + DEADLINE_US;
+
+    if (!f->allowed)
+        return;
+    f->owner = start(own, f, VH_BOOST_RR);
+    while ((sched_getscheduler(f->owner) & ~SCHED_RESET_ON_FORK) != SCHED_RR) {
+        g_assert_cmpint(g_get_monotonic_time(), <, until);
+        g_usleep(500);
+    }
+    end(&f->busy);
+    while ((sched_getscheduler(f->owner) & ~SCHED_RESET_ON_FORK) != SCHED_OTHER) {
+        g_assert_cmpint(g_get_monotonic_time(), <, until);
+        g_usleep(500);
+    }
+}
+
+#define ADD(name, func) g_test_add("/warden/" name, struct fixture, NULL, set_up, func, tear_down)
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    ADD("budget", test_budget);
+    ADD("owner-killed", test_owner_killed);
+    ADD("owner-killed-nice", test_owner_killed_nice);
+    ADD("owner-is-raised", test_owner_is_raised);
+    return g_test_run();
+}

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The journal and everything that can go wrong with its file: full and slow disks, truncation, rotation, clocks.
+ */
+#include "io/journal.h"
+
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <json-glib/json-glib.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Takes GLib's place: a clock that the tests set. 0: the true one. */
+static gint64 clock_says;
+gint64 g_get_real_time(void);
+gint64 g_get_real_time(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return clock_says ? clock_says : (gint64)now.tv_sec * G_USEC_PER_SEC + now.tv_nsec / 1000;
+}
+
+struct fixture {
+    char *directory, *path, *old;
+    VhJournal *journal;
+};
+
+static void set_up(struct fixture *f, gconstpointer data)
+{
+    GError *error = NULL;
+
+    (void)data;
+    f->directory = g_dir_make_tmp("vhint-journal-XXXXXX", &error);
+    g_assert_no_error(error);
+    f->path = g_build_filename(f->directory, "journal", NULL);
+    f->old = g_build_filename(f->directory, "journal.1", NULL);
+}
+
+static void begin(struct fixture *f)
+{
+    GError *error = NULL;
+
+    f->journal = vh_journal_new(f->path, &error);
+    g_assert_no_error(error);
+}
+
+static void tear_down(struct fixture *f, gconstpointer data)
+{
+    (void)data;
+    clock_says = 0;
+    vh_journal_free(f->journal);
+    g_unlink(f->path);
+    g_unlink(f->old);
+    g_assert_cmpint(g_rmdir(f->directory), ==, 0);
+    g_free(f->directory);
+    g_free(f->path);
+    g_free(f->old);
+}
+
+static void step(struct fixture *f, const char *what)
+{
+    vh_journal_step(f->journal, "web", what, "why", NULL, NULL);
+}
+
+/* The file's lines as JSON objects; every one must be whole. */
+static GPtrArray *lines_of(const char *path)
+{
+    GPtrArray *lines = g_ptr_array_new_with_free_func((GDestroyNotify)json_node_unref);
+    g_autofree char *text = NULL;
+
+    if (!g_file_get_contents(path, &text, NULL, NULL))
+        return lines;
+    g_auto(GStrv) split = g_strsplit(text, "\n", -1);
+    for (guint i = 0; split[i] && split[i + 1]; i++) {
+        g_autoptr(GError) error = NULL;
+        JsonNode *node = json_from_string(split[i], &error);
+
+        g_assert_no_error(error);
+        if (node) /* else it is blank */
+            g_ptr_array_add(lines, node);
+    }
+    return lines;
+}
+
+static JsonObject *line(const GPtrArray *lines, guint i)
+{
+    return json_node_get_object(g_ptr_array_index(lines, i));
+}
+
+/* Is the last line about this? */
+static bool ends_with(const char *path, const char *what)
+{
+    g_autoptr(GPtrArray) lines = lines_of(path);
+
+    return lines->len && g_str_equal(json_object_get_string_member(line(lines, lines->len - 1), "what"), what);
+}
+
+static void wait_end(const char *path, const char *what)
+{
+    gint64 deadline = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
+
+    while (!ends_with(path, what)) {
+        g_assert_cmpint(g_get_monotonic_time(), <, deadline);
+        g_usleep(1000);
+    }
+}
+
+/* What "dropped" lines add up to. */
+static gint64 told(const char *path)
+{
+    g_autoptr(GPtrArray) lines = lines_of(path);
+    gint64 sum = 0;
+
+    for (guint i = 0; i < lines->len; i++)
+        sum += json_object_get_int_member_with_default(line(lines, i), "dropped", 0);
+    return sum;
+}
+
+static void test_order_by_clock(struct fixture *f, gconstpointer data)
+{
+    double last = 0;
+
+    (void)data;
+    begin(f);
+    clock_says = (gint64)2000 * G_USEC_PER_SEC + 5;
+    step(f, "first");
+    clock_says = (gint64)1000 * G_USEC_PER_SEC; /* set back */
+    step(f, "second");
+    clock_says = (gint64)9000 * G_USEC_PER_SEC; /* and forward */
+    step(f, "third");
+    wait_end(f->path, "third");
+    g_autoptr(GPtrArray) lines = lines_of(f->path);
+    static const double times[] = {2000.000005, 1000, 9000};
+
+    g_assert_cmpuint(lines->len, ==, 3);
+    for (guint i = 0; i < 3; i++) {
+        double monotonic = json_object_get_double_member(line(lines, i), "monotonic");
+
+        g_assert_cmpfloat_with_epsilon(json_object_get_double_member(line(lines, i), "time"), times[i], 1e-9);
+        g_assert_cmpfloat(monotonic, >=, last);
+        last = monotonic;
+    }
+}
+
+static void limit_size(rlim_t size)
+{
+    struct rlimit limit;
+
+    g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &limit), ==, 0);
+    limit.rlim_cur = size;
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &limit), ==, 0);
+}
+
+/* No room in the middle of a line: it leaves no trace but in the count, which is told though nothing more happens.
+ */
+static void test_full(struct fixture *f, gconstpointer data)
+{
+    struct sigaction before;
+    gint64 deadline = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
+
+    (void)data;
+    g_assert_cmpint(sigaction(SIGXFSZ, &(struct sigaction){.sa_handler = SIG_IGN}, &before), ==, 0);
+    begin(f);
+    step(f, "before");
+    wait_end(f->path, "before");
+    limit_size(200);
+    for (int i = 0; i < 1000; i++)
+        step(f, "lost or not");
+    while (vh_journal_dropped(f->journal) < 999) {
+        g_assert_cmpint(g_get_monotonic_time(), <, deadline);
+        g_usleep(1000);
+    }
+    g_autoptr(GPtrArray) full = lines_of(f->path);
+    g_assert_cmpuint(full->len + vh_journal_dropped(f->journal), ==, 1001);
+    limit_size(RLIM_INFINITY);
+    wait_end(f->path, "journal");
+    g_assert_cmpint(told(f->path), ==, (gint64)vh_journal_dropped(f->journal));
+    step(f, "after");
+    wait_end(f->path, "after");
+    g_autoptr(GPtrArray) lines = lines_of(f->path);
+    g_assert_cmpuint(lines->len, ==, full->len + 2);
+    const char *why = json_object_get_string_member(line(lines, full->len), "why");
+    g_assert_nonnull(strstr(why, "lines were lost: File too large"));
+    sigaction(SIGXFSZ, &before, NULL);
+}
+
+/* A disk that never has room. */
+static void test_never(struct fixture *f, gconstpointer data)
+{
+    GError *error = NULL;
+    gint64 deadline = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
+
+    (void)data;
+    f->journal = vh_journal_new("/dev/full", &error);
+    g_assert_no_error(error);
+    for (int i = 0; i < 50; i++)
+        step(f, "lost");
+    while (vh_journal_dropped(f->journal) < 50) {
+        g_assert_cmpint(g_get_monotonic_time(), <, deadline);
+        g_usleep(1000);
+    }
+}
+
+/* How many lines tell of a loss, at least one, and of how many lines they tell. */
+static guint64 tellings(const char *text, guint64 *lost)
+{
+    static const char mark[] = "\"dropped\":";
+    guint64 count = 0;
+
+    *lost = 0;
+    for (const char *at = strstr(text, mark); at; at = strstr(at + 1, mark)) {
+        *lost += g_ascii_strtoull(at + strlen(mark), NULL, 10);
+        count++;
+    }
+    return MAX(count, 1);
+}
+
+/* A disk that stands still: a pipe that nobody reads. Who has something to say does not wait for it. */
+static void test_slow(struct fixture *f, gconstpointer data)
+{
+    int fd = -1;
+    guint64 lost = 0;
+    guint64 lines = 0;
+    guint64 told_lost = 0;
+    g_autoptr(GString) text = g_string_new(NULL);
+    gint64 deadline = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
+    char buffer[65536];
+    ssize_t len = 0;
+
+    (void)data;
+    g_assert_cmpint(mkfifo(f->path, 0600), ==, 0);
+    fd = open(f->path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    g_assert_cmpint(fd, >=, 0);
+    begin(f);
+    for (int i = 0; i < 2 * VH_JOURNAL_QUEUE; i++)
+        step(f, "step");
+    lost = vh_journal_dropped(f->journal);
+    g_assert_cmpuint(lost, >, 0);
+    /* What is not lost arrives, and of what is lost it is told once or more often. */
+    while (lines < 2 * VH_JOURNAL_QUEUE - lost + tellings(text->str, &told_lost)) {
+        g_assert_cmpint(g_get_monotonic_time(), <, deadline);
+        len = read(fd, buffer, sizeof(buffer));
+        for (ssize_t i = 0; i < len; i++)
+            lines += buffer[i] == '\n';
+        if (len > 0)
+            g_string_append_len(text, buffer, len);
+        else
+            g_usleep(100);
+    }
+    g_assert_cmpuint(told_lost, ==, lost);
+    g_assert_nonnull(strstr(text->str, " lines were lost: the disk was too slow"));
+    g_clear_pointer(&f->journal, vh_journal_free);
+    close(fd);
+}
+
+static void test_truncated(struct fixture *f, gconstpointer data)
+{
+    (void)data;
+    begin(f);
+    for (int i = 0; i < 10; i++)
+        step(f, "old");
+    step(f, "last");
+    wait_end(f->path, "last");
+    g_assert_cmpint(truncate(f->path, 0), ==, 0);
+    step(f, "new");
+    wait_end(f->path, "new");
+    g_autoptr(GPtrArray) lines = lines_of(f->path);
+    g_assert_cmpuint(lines->len, ==, 1); /* at the beginning, and no hole before it */
+}
+
+/* By somebody else: moved away, then removed. */
+static void test_rotated(struct fixture *f, gconstpointer data)
+{
+    (void)data;
+    begin(f);
+    step(f, "first");
+    wait_end(f->path, "first");
+    g_assert_cmpint(g_rename(f->path, f->old), ==, 0);
+    step(f, "second");
+    wait_end(f->path, "second");
+    g_assert_true(ends_with(f->old, "first"));
+    g_assert_cmpint(g_unlink(f->path), ==, 0);
+    step(f, "third");
+    wait_end(f->path, "third");
+}
+
+/* By itself, once it is too large; what was there before it began counts. */
+static void test_too_large(struct fixture *f, gconstpointer data)
+{
+    g_autofree char *text = g_malloc(VH_JOURNAL_SIZE + 1);
+
+    (void)data;
+    memset(text, ' ', VH_JOURNAL_SIZE + 1);
+    text[VH_JOURNAL_SIZE] = '\n';
+    g_assert_true(g_file_set_contents(f->path, text, VH_JOURNAL_SIZE + 1, NULL));
+    begin(f);
+    step(f, "new");
+    wait_end(f->path, "new");
+    g_assert_true(g_file_test(f->old, G_FILE_TEST_EXISTS));
+    g_autoptr(GPtrArray) lines = lines_of(f->path);
+    g_assert_cmpuint(lines->len, ==, 1);
+}
+
+/* A disk that does not answer: a pipe that is full, and that nobody reads. */
+static void test_hung(struct fixture *f, gconstpointer data)
+{
+    gint64 begun = g_get_monotonic_time();
+    int reader = -1;
+
+    (void)data;
+    g_assert_cmpint(mkfifo(f->path, 0600), ==, 0);
+    reader = open(f->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    g_assert_cmpint(reader, >=, 0);
+    begin(f);
+    for (int i = 0; i < 5000; i++)
+        step(f, "pin");
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*the disk does not answer: * lines are not written*");
+    vh_journal_free(g_steal_pointer(&f->journal));
+    g_test_assert_expected_messages();
+    g_assert_cmpint(g_get_monotonic_time() - begun, <, 60 * G_USEC_PER_SEC);
+    /* The reader stays open: a thread waits for it as long as this process lives. */
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        void (*test)(struct fixture *, gconstpointer);
+    } tests[] = {
+        {"/journal/clock", test_order_by_clock}, {"/journal/full", test_full},
+        {"/journal/never", test_never},          {"/journal/slow", test_slow},
+        {"/journal/truncated", test_truncated},  {"/journal/rotated", test_rotated},
+        {"/journal/too-large", test_too_large},  {"/journal/hung", test_hung},
+    };
+
+    g_test_init(&argc, &argv, NULL);
+    for (gsize i = 0; i < G_N_ELEMENTS(tests); i++)
+        g_test_add(tests[i].name, struct fixture, NULL, set_up, tests[i].test, tear_down);
+    return g_test_run();
+}

@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* host/programs/programs.c, programs/calls.c and programs/kept.c: a guest's programs as wanted, over a session
+ * with a fake peer.
+ */
+#include "programs/programs.h"
+
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "lib/objects.h"
+#include "programs/travel.h"
+
+#define HOST 0x1111u
+
+struct fixture {
+    VhScratch *scratch;
+    char *directory;
+    VhSession *session;
+    VhPrograms *programs;
+    GByteArray *sent;
+    uint32_t last_id;
+    GString *gone;
+    GAsyncResult *result;
+    guint injected; /* calls */
+};
+
+static size_t on_room(G_GNUC_UNUSED gpointer data)
+{
+    return 1 << 20;
+}
+
+static void on_send(const uint8_t *bytes, size_t len, gpointer data)
+{
+    g_byte_array_append(((struct fixture *)data)->sent, bytes, (guint)len);
+}
+
+static void on_up(const struct vh_hello *guest, gpointer data)
+{
+    struct fixture *f = data;
+
+    vh_programs_up(f->programs, f->session, guest->boot_id);
+}
+
+static void on_down(G_GNUC_UNUSED const char *why, gpointer data)
+{
+    vh_programs_down(((struct fixture *)data)->programs);
+}
+
+static void on_programs(const struct vh_program *programs, uint32_t count, gpointer data)
+{
+    vh_programs_report(((struct fixture *)data)->programs, programs, count);
+}
+
+static void on_complaint(const char *text, G_GNUC_UNUSED gpointer data)
+{
+    g_test_message("%s", text);
+}
+
+static const struct vh_session_funcs session_funcs = {.room = on_room,
+                                                      .send = on_send,
+                                                      .up = on_up,
+                                                      .down = on_down,
+                                                      .programs = on_programs,
+                                                      .complaint = on_complaint};
+
+static void on_gone(uint32_t id, gpointer data)
+{
+    g_string_append_printf(((struct fixture *)data)->gone, "%u ", id);
+}
+
+static void on_step(const char *what, const char *why, G_GNUC_UNUSED gpointer data)
+{
+    g_test_message("%s: %s", what, why);
+}
+
+static void on_injected(gpointer data)
+{
+    ((struct fixture *)data)->injected++;
+}
+
+static const struct vh_programs_funcs programs_funcs = {.gone = on_gone, .step = on_step, .injected = on_injected};
+
+static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autofree char *base = g_dir_make_tmp("vhint-XXXXXX", NULL);
+
+    f->directory = g_build_filename(base, "guest", NULL);
+    f->sent = g_byte_array_new();
+    f->gone = g_string_new(NULL);
+    f->programs = vh_programs_new(f->directory, &programs_funcs, f);
+    f->scratch = vh_scratch_new();
+    f->session = vh_session_new(HOST, f->scratch, &session_funcs, f);
+}
+
+static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autofree char *base = g_path_get_dirname(f->directory);
+    g_autoptr(GDir) dir = g_dir_open(f->directory, 0, NULL);
+    const char *name = NULL;
+
+    vh_session_free(f->session);
+    vh_scratch_free(f->scratch);
+    vh_programs_free(f->programs);
+    while (dir && (name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(f->directory, name, NULL);
+
+        g_unlink(path);
+    }
+    g_rmdir(f->directory);
+    g_rmdir(base);
+    g_byte_array_unref(f->sent);
+    g_string_free(f->gone, TRUE);
+    g_clear_object(&f->result);
+    g_free(f->directory);
+}
+
+static void say(struct fixture *f, enum vh_type type, uint32_t id, const void *a, size_t a_len, const void *b,
+                size_t b_len)
+{
+    struct iovec parts[] = {{(void *)a, a_len}, {(void *)b, b_len}};
+    g_autofree uint8_t *out = g_malloc(VH_FRAME_ENCODED(a_len + b_len));
+    long len = vh_frame_encode(out, VH_FRAME_ENCODED(a_len + b_len), type, type == VH_HELLO ? 0 : 1, id, parts, 2);
+
+    vh_session_receive(f->session, out, (size_t)len);
+}
+
+static void boot(struct fixture *f, uint8_t boot_id)
+{
+    static uint64_t number = 100;
+    struct vh_hello hello = {.magic = VH_HELLO_MAGIC,
+                             .version_min = 1,
+                             .version_max = 1,
+                             .session = ++number,
+                             .peer = HOST,
+                             .role = VH_ROLE_GUEST,
+                             .boot_id = {boot_id}};
+
+    say(f, VH_HELLO, 0, &hello, sizeof(hello), NULL, 0);
+}
+
+/* The guest runs `name` with the digest of `object` (NULL: another) as `id`; id 0: it runs nothing. */
+static void report(struct fixture *f, uint32_t id, const char *name, const VhObject *object)
+{
+    struct vh_programs head = {.count = id ? 1 : 0};
+    struct vh_program program = {.id = id, .attached = 1};
+
+    g_strlcpy(program.name, name, sizeof(program.name));
+    if (object)
+        memcpy(program.digest, object->digest, sizeof(program.digest));
+    say(f, VH_PROGRAMS, 0, &head, sizeof(head), &program, id ? sizeof(program) : 0);
+}
+
+static void answer(struct fixture *f, uint32_t error, uint32_t program)
+{
+    struct vh_answer answer = {
+        .error = error, .program = program, .text_len = error ? 2 : 0, .log_len = error ? 3 : 0};
+
+    say(f, VH_ANSWER, f->last_id, &answer, sizeof(answer), "nolog", error ? 5 : 0);
+}
+
+/* The requests sent since the last call, as words. */
+static void assert_sent(struct fixture *f, const char *expected)
+{
+    static uint8_t buffer[VH_DECODER_BUFFER] __attribute__((aligned(8)));
+    struct vh_decoder decoder;
+    struct vh_frame frame;
+    const uint8_t *in = f->sent->data;
+    size_t len = f->sent->len;
+    g_autoptr(GString) got = g_string_new(NULL);
+
+    vh_decoder_init(&decoder, buffer);
+    while (vh_decoder_feed(&decoder, &in, &len, &frame) == 1) {
+        const char *tunables = NULL;
+        struct vh_load load;
+
+        if (frame.type == VH_HELLO || frame.type == VH_CHUNK)
+            continue;
+        f->last_id = frame.id;
+        g_string_append(got, vh_type_name(frame.type));
+        if (frame.type == VH_LOAD && vh_msg_load(&frame, &load, &tunables) == 0)
+            g_string_append_printf(got, "(%s%s%s)", load.name, load.flags & VH_LOAD_REPLACE ? ",replace" : "",
+                                   load.tunables_len ? ",tuned" : "");
+        g_string_append_c(got, ' ');
+    }
+    g_byte_array_set_size(f->sent, 0);
+    g_assert_cmpstr(got->str, ==, expected);
+}
+
+static void on_done(G_GNUC_UNUSED GObject *source, GAsyncResult *result, gpointer data)
+{
+    ((struct fixture *)data)->result = g_object_ref(result);
+}
+
+static GTask *new_task(struct fixture *f)
+{
+    g_clear_object(&f->result);
+    return g_task_new(NULL, NULL, on_done, f);
+}
+
+static void wait_for_result(struct fixture *f)
+{
+    while (!f->result)
+        g_main_context_iteration(NULL, TRUE);
+}
+
+static void inject(struct fixture *f, const char *object, bool replace)
+{
+    vh_programs_inject(f->programs, test_object(object), g_bytes_new_static("a=1", 4), replace, new_task(f));
+}
+
+static void assert_injected(struct fixture *f, const char *name)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *got = NULL;
+
+    wait_for_result(f);
+    got = g_task_propagate_pointer(G_TASK(f->result), &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(got, ==, name);
+}
+
+static void assert_refused(struct fixture *f, enum vh_error_code code, const char *text)
+{
+    g_autoptr(GError) error = NULL;
+
+    wait_for_result(f);
+    g_assert_null(g_task_propagate_pointer(G_TASK(f->result), &error));
+    g_assert_error(error, VH_ERROR, (int)code);
+    if (!strstr(error->message, text))
+        g_error("\"%s\" does not say \"%s\"", error->message, text);
+}
+
+/* Policy wants "plain", with these tunables; NULL: policy wants nothing. */
+static void want(struct fixture *f, const char *tunables)
+{
+    g_autoptr(VhObject) object = test_object("plain");
+    g_autoptr(GBytes) bytes = g_bytes_new(tunables, tunables && *tunables ? strlen(tunables) + 1 : 0);
+
+    vh_programs_want(f->programs, &(struct vh_program_wish){object, bytes}, tunables ? 1 : 0);
+}
+
+static void add_policy(struct fixture *f)
+{
+    want(f, "");
+}
+
+static const char *state(const struct fixture *f)
+{
+    return vh_programs_state(vh_programs_get(f->programs, 0));
+}
+
+static void test_policy(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(VhObject) object = test_object("plain");
+
+    add_policy(f);
+    g_assert_cmpstr(state(f), ==, "wanted");
+    boot(f, 1);
+    report(f, 0, "", NULL);
+    assert_sent(f, "LOAD(fallback) ");
+    g_assert_cmpstr(state(f), ==, "loading");
+    report(f, 0, "", NULL);
+    assert_sent(f, "");
+    answer(f, 0, 5);
+    g_assert_cmpstr(state(f), ==, "running");
+    report(f, 5, "fallback", object);
+    assert_sent(f, "");
+    g_assert_nonnull(vh_programs_by_id(f->programs, 5));
+    /* The injector restarts and runs nothing; then another object of that name. */
+    boot(f, 1);
+    g_assert_null(vh_programs_by_id(f->programs, 5));
+    report(f, 0, "", NULL);
+    assert_sent(f, "LOAD(fallback) ");
+    boot(f, 1);
+    report(f, 6, "fallback", NULL);
+    assert_sent(f, "LOAD(fallback,replace) ");
+    /* The daemon restarts: what runs already is not loaded. */
+    boot(f, 1);
+    report(f, 7, "fallback", object);
+    assert_sent(f, "");
+    g_assert_cmpstr(state(f), ==, "running");
+}
+
+/* Policy changes while the program runs, and while it is being loaded. */
+static void test_policy_changes(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(VhObject) object = test_object("plain");
+
+    want(f, "a=1");
+    boot(f, 1);
+    assert_sent(f, ""); /* not before the guest has said what runs */
+    want(f, "a=2");
+    assert_sent(f, "");
+    report(f, 0, "", NULL);
+    assert_sent(f, "LOAD(fallback,tuned) ");
+    want(f, "a=3"); /* waits for the answer */
+    want(f, "a=4");
+    assert_sent(f, "");
+    answer(f, 0, 5);
+    assert_sent(f, "LOAD(fallback,replace,tuned) ");
+    answer(f, 0, 6);
+    report(f, 6, "fallback", object);
+    assert_sent(f, "");
+    g_assert_cmpstr(state(f), ==, "running");
+    g_assert_cmpstr(g_bytes_get_data(vh_programs_get(f->programs, 0)->tunables, NULL), ==, "a=4");
+    want(f, "a=4");
+    assert_sent(f, "");
+    want(f, NULL);
+    assert_sent(f, "UNLOAD ");
+    g_assert_cmpuint(vh_programs_count(f->programs), ==, 0);
+    g_assert_nonnull(strstr(f->gone->str, "6 "));
+}
+
+/* Not wanted any longer while it is being loaded: unloaded once it is there. */
+static void test_policy_changes_its_mind(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    want(f, "");
+    boot(f, 1);
+    report(f, 0, "", NULL);
+    assert_sent(f, "LOAD(fallback) ");
+    want(f, NULL);
+    assert_sent(f, "");
+    answer(f, 0, 5);
+    assert_sent(f, "UNLOAD ");
+    g_assert_cmpuint(vh_programs_count(f->programs), ==, 0);
+}
+
+static void test_refused_until_reboot(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    add_policy(f);
+    boot(f, 1);
+    report(f, 0, "", NULL);
+    assert_sent(f, "LOAD(fallback) ");
+    answer(f, EINVAL, 0);
+    g_assert_cmpstr(state(f), ==, "refused");
+    g_assert_cmpstr(vh_programs_get(f->programs, 0)->problem, ==, "no\nverifier log:\nlog");
+    report(f, 0, "", NULL);
+    boot(f, 1);
+    report(f, 0, "", NULL);
+    assert_sent(f, "");
+    boot(f, 2);
+    report(f, 0, "", NULL);
+    assert_sent(f, "LOAD(fallback) ");
+}
+
+static void test_stranger_is_unloaded_once(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    boot(f, 1);
+    report(f, 3, "stranger", NULL);
+    report(f, 3, "stranger", NULL);
+    assert_sent(f, "UNLOAD ");
+}
+
+static void test_inject_and_eject(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(VhObject) object = test_object("rich");
+    g_autofree char *path = g_build_filename(f->directory, "rich.bpf.o", NULL);
+    VhPrograms *next = NULL;
+
+    boot(f, 1);
+    report(f, 0, "", NULL);
+    inject(f, "rich", false);
+    assert_sent(f, "LOAD(rich,tuned) ");
+    report(f, 4, "rich", object); /* before the answer: it is not a stranger */
+    assert_sent(f, "");
+    g_assert_nonnull(vh_programs_by_id(f->programs, 4));
+    answer(f, 0, 4);
+    assert_injected(f, "rich");
+    g_assert_true(g_file_test(path, G_FILE_TEST_EXISTS));
+    /* Another daemon finds it. */
+    next = vh_programs_new(f->directory, &programs_funcs, f);
+    g_assert_cmpuint(vh_programs_count(next), ==, 1);
+    g_assert_cmpuint(g_bytes_get_size(vh_programs_get(next, 0)->tunables), ==, 4);
+    vh_programs_free(next);
+    inject(f, "rich", false);
+    assert_refused(f, VH_ERROR_EXISTS, "is there already");
+    inject(f, "rich", true);
+    assert_sent(f, "LOAD(rich,replace,tuned) ");
+    report(f, 4, "rich", object);
+    answer(f, 0, 8);
+    assert_injected(f, "rich");
+    g_assert_cmpstr(f->gone->str, ==, "4 ");
+    report(f, 8, "rich", object);
+    assert_sent(f, "");
+    vh_programs_eject(f->programs, "rich", new_task(f));
+    assert_sent(f, "UNLOAD ");
+    g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
+    answer(f, 0, 0);
+    wait_for_result(f);
+    g_assert_cmpint(g_task_propagate_int(G_TASK(f->result), NULL), ==, 0);
+    g_assert_cmpuint(vh_programs_count(f->programs), ==, 0);
+    g_assert_cmpstr(f->gone->str, ==, "4 8 ");
+}
+
+/* A bad successor leaves the program that runs as it is. */
+static void test_bad_replacement(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    boot(f, 1);
+    inject(f, "rich", false);
+    assert_sent(f, "LOAD(rich,tuned) ");
+    answer(f, 0, 4);
+    assert_injected(f, "rich");
+    inject(f, "rich", true);
+    assert_sent(f, "LOAD(rich,replace,tuned) ");
+    answer(f, EACCES, 0);
+    assert_refused(f, VH_ERROR_REFUSED, "verifier log:\nlog");
+    g_assert_cmpuint(vh_programs_count(f->programs), ==, 1);
+    g_assert_nonnull(vh_programs_by_id(f->programs, 4));
+    g_assert_cmpstr(f->gone->str, ==, "");
+}
+
+static void test_inject_refused(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    inject(f, "rich", false);
+    assert_refused(f, VH_ERROR_NOT_CONNECTED, "start vhint-injector");
+    add_policy(f);
+    boot(f, 1);
+    inject(f, "plain", true);
+    assert_refused(f, VH_ERROR_EXISTS, "belongs to the configuration");
+    inject(f, "rich", false);
+    assert_sent(f, "LOAD(rich,tuned) ");
+    /* A second one of that name has to wait. */
+    vh_programs_inject(f->programs, test_object("rich"), g_bytes_new(NULL, 0), false,
+                       g_task_new(NULL, NULL, NULL, NULL));
+    assert_sent(f, "");
+    boot(f, 1); /* it has restarted */
+    assert_refused(f, VH_ERROR_NOT_CONNECTED, "the injector has begun anew");
+    g_assert_cmpuint(vh_programs_count(f->programs), ==, 1);
+    vh_programs_eject(f->programs, "rich", new_task(f));
+    wait_for_result(f);
+    g_assert_cmpint(g_task_propagate_int(G_TASK(f->result), &error), ==, -1);
+    g_assert_error(error, VH_ERROR, VH_ERROR_NO_SUCH_PROGRAM);
+}
+
+/* The guest comes from another host, with what runs in it there; here it had something else once. */
+static void test_arrival(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(VhTravel) travel = vh_travel_new("there");
+    g_autoptr(VhObject) object = test_object("rich");
+    g_autoptr(GBytes) tunables = g_bytes_new_static("a=2", 4);
+    VhPrograms *next = NULL;
+    guint calls = 0;
+
+    boot(f, 1);
+    report(f, 0, "", NULL);
+    inject(f, "plain", false);
+    assert_sent(f, "LOAD(fallback,tuned) ");
+    answer(f, 0, 3);
+    assert_injected(f, "fallback");
+    g_assert_cmpuint(f->injected, ==, 1);
+    vh_session_restart(f->session, HOST, "it has left");
+    assert_sent(f, "");
+    calls = f->injected;
+    vh_travel_add(travel, object, tunables);
+    vh_programs_replace_injected(f->programs, travel->programs);
+    g_assert_cmpuint(f->injected, >, calls);
+    g_assert_cmpuint(vh_programs_count(f->programs), ==, 1);
+    boot(f, 1);
+    report(f, 9, "rich", object);
+    assert_sent(f, "");
+    g_assert_cmpstr(state(f), ==, "running");
+    g_assert_true(vh_programs_get(f->programs, 0)->injected);
+    /* On disk, too, for the next daemon: written by a thread. */
+    for (;;) {
+        next = vh_programs_new(f->directory, &programs_funcs, f);
+        if (vh_programs_count(next) == 1)
+            break;
+        g_assert_cmpuint(vh_programs_count(next), ==, 0);
+        vh_programs_free(next);
+        g_main_context_iteration(NULL, FALSE);
+        g_usleep(1000);
+    }
+    g_assert_cmpstr(vh_programs_get(next, 0)->name, ==, "rich");
+    g_assert_true(g_bytes_equal(vh_programs_get(next, 0)->tunables, tunables));
+    vh_programs_free(next);
+    vh_programs_eject(f->programs, "rich", new_task(f));
+    assert_sent(f, "UNLOAD ");
+    calls = f->injected;
+    answer(f, 0, 0);
+    wait_for_result(f);
+    g_assert_cmpuint(f->injected, >, calls);
+}
+
+#define ADD(name, func) g_test_add("/programs/" name, struct fixture, NULL, set_up, func, tear_down)
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    ADD("policy", test_policy);
+    ADD("policy-changes", test_policy_changes);
+    ADD("policy-changes-its-mind", test_policy_changes_its_mind);
+    ADD("refused-until-reboot", test_refused_until_reboot);
+    ADD("stranger-is-unloaded-once", test_stranger_is_unloaded_once);
+    ADD("inject-and-eject", test_inject_and_eject);
+    ADD("bad-replacement", test_bad_replacement);
+    ADD("inject-refused", test_inject_refused);
+    ADD("arrival", test_arrival);
+    return g_test_run();
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* host/qemu/qmp.c and qemu/vcpus.c against a monitor made of a socketpair. */
+#include "qemu/qmp.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "qemu/vcpus.h"
+
+#define GREETING "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r\n"
+
+static VhTurn *turns;
+
+struct fixture {
+    VhQmp *qmp;
+    int monitor; /* the test's end */
+    GString *log;
+    bool closed;
+};
+
+static void on_ready(gpointer data)
+{
+    g_string_append(((struct fixture *)data)->log, "ready ");
+}
+
+static void on_event(const char *name, JsonObject *details, gpointer data)
+{
+    g_string_append_printf(((struct fixture *)data)->log, "%s%s ", name, details ? "+" : "");
+}
+
+static void on_closed(const char *why, gpointer data)
+{
+    struct fixture *f = data;
+
+    g_assert_nonnull(why);
+    f->closed = true;
+    vh_qmp_free(g_steal_pointer(&f->qmp));
+}
+
+static const struct vh_qmp_funcs funcs = {.ready = on_ready, .event = on_event, .closed = on_closed};
+
+static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    int fds[2];
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), ==, 0);
+    f->monitor = fds[1];
+    f->log = g_string_new(NULL);
+    f->qmp = vh_qmp_new(turns, fds[0], &funcs, f);
+}
+
+static void turn(void)
+{
+    while (g_main_context_iteration(NULL, FALSE))
+        ;
+}
+
+static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    vh_qmp_free(f->qmp);
+    if (f->monitor >= 0)
+        close(f->monitor);
+    g_string_free(f->log, TRUE);
+    turn();
+}
+
+static void say(struct fixture *f, const char *text)
+{
+    g_assert_cmpint(write(f->monitor, text, strlen(text)), ==, (ssize_t)strlen(text));
+    turn();
+}
+
+/* What the client sent since the last call. */
+static char *heard(struct fixture *f)
+{
+    static char text[65536];
+    ssize_t len = 0;
+
+    turn();
+    len = read(f->monitor, text, sizeof(text) - 1);
+    text[MAX(len, 0)] = 0;
+    return text;
+}
+
+static void hands_shaken(struct fixture *f)
+{
+    say(f, GREETING);
+    g_assert_cmpstr(heard(f), ==, "{\"execute\":\"qmp_capabilities\",\"id\":1}");
+    say(f, "{\"return\": {}, \"id\": 1}\r\n");
+    g_assert_cmpstr(f->log->str, ==, "ready ");
+}
+
+static void on_reply(JsonNode *result, const char *error, gpointer data)
+{
+    GString *log = data;
+
+    g_string_append_printf(log, "%s ", result ? "result" : error);
+}
+
+static void test_handshake_and_commands(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(GString) replies = g_string_new(NULL);
+    JsonObject *arguments = json_object_new();
+
+    vh_qmp_command(f->qmp, "query-name", NULL, on_reply, replies); /* waits */
+    say(f, GREETING);
+    g_assert_cmpstr(heard(f), ==, "{\"execute\":\"qmp_capabilities\",\"id\":2}");
+    say(f, "{\"return\": {}, \"id\": 2}\r\n");
+    g_assert_cmpstr(heard(f), ==, "{\"execute\":\"query-name\",\"id\":1}");
+    json_object_set_string_member(arguments, "path", "/x");
+    vh_qmp_command(f->qmp, "qom-list", arguments, on_reply, replies);
+    g_assert_cmpstr(heard(f), ==, "{\"execute\":\"qom-list\",\"arguments\":{\"path\":\"/x\"},\"id\":3}");
+    say(f, "{\"error\": {\"class\": \"GenericError\", \"desc\": \"not there\"}, \"id\": 3}\n");
+    say(f, "{\"return\": {}, \"id\": 1}\n{\"return\": {}, \"id\": 99}\n");
+    g_assert_cmpstr(replies->str, ==, "not there result ");
+}
+
+static void test_events(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    hands_shaken(f);
+    say(f, "{\"timestamp\": {}, \"event\": \"VSERPORT_CHANGE\", \"data\": {\"open\": true}}\r\n{\"event\": \"RES");
+    say(f, "ET\"}\r\n");
+    g_assert_cmpstr(f->log->str, ==, "ready VSERPORT_CHANGE+ RESET ");
+}
+
+static void test_hung_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(GString) replies = g_string_new(NULL);
+
+    hands_shaken(f);
+    vh_qmp_command(f->qmp, "stop", NULL, on_reply, replies);
+    heard(f);
+    close(f->monitor);
+    f->monitor = -1;
+    turn();
+    g_assert_true(f->closed);
+    g_assert_cmpstr(replies->str, ==, "the monitor hung up ");
+}
+
+static void test_garbage(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    say(f, "SSH-2.0-OpenSSH\r\n");
+    g_assert_true(f->closed);
+}
+
+static void test_not_an_object(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    say(f, "[1,2]\r\n");
+    g_assert_true(f->closed);
+}
+
+static void test_not_utf8(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    say(f, "{\"event\": \"\xff\xfe\"}\r\n");
+    g_assert_true(f->closed);
+    g_assert_cmpstr(f->log->str, ==, "");
+}
+
+static void test_deep(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autofree char *deep = g_strnfill(50000, '[');
+    g_autofree char *line = g_strdup_printf("%s\n", deep);
+
+    say(f, line);
+    g_assert_true(f->closed);
+}
+
+static void test_endless_line(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autofree char *piece = g_strnfill(60000, 'x');
+
+    for (int i = 0; i < 30 && !f->closed; i++)
+        say(f, piece);
+    g_assert_true(f->closed);
+}
+
+/* A monitor that never reads does not make commands pile up. */
+static void test_unread_commands(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(GString) replies = g_string_new(NULL);
+
+    hands_shaken(f);
+    for (int i = 0; i < 100000 && !replies->len; i++) {
+        vh_qmp_command(f->qmp, "query-status", NULL, on_reply, replies);
+        turn();
+    }
+    g_assert_cmpstr(replies->str, ==, "the monitor does not take commands ");
+    vh_qmp_free(g_steal_pointer(&f->qmp)); /* all others fail now, into `replies` */
+}
+
+static void on_vcpus(GArray *vcpus, pid_t process, const char *error, gpointer data)
+{
+    GString *log = data;
+
+    g_assert_cmpint(process, ==, error ? 0 : getpid());
+    if (error)
+        g_string_append(log, error);
+    for (guint i = 0; vcpus && i < vcpus->len; i++) {
+        const struct vh_vcpu *vcpu = &g_array_index(vcpus, struct vh_vcpu, i);
+
+        g_string_append_printf(log, "%u:%s:%d ", vcpu->index, vcpu->thread > 0 ? "t" : "-", (int)vcpu->apic_id);
+    }
+    if (vcpus)
+        g_array_unref(vcpus);
+}
+
+static void test_vcpus(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(GString) got = g_string_new(NULL);
+    pid_t thread = (pid_t)syscall(SYS_gettid);
+    g_autofree char *cpus = g_strdup_printf(
+        "{\"return\": [{\"cpu-index\": 0, \"qom-path\": \"/a\", \"thread-id\": %d}, {\"cpu-index\": 1, "
+        "\"qom-path\": \"/b\", \"thread-id\": %d}, 7, {\"cpu-index\": 2}], \"id\": 2}\n",
+        thread, thread);
+
+    hands_shaken(f);
+    vh_vcpus_query(f->qmp, on_vcpus, got);
+    g_assert_cmpstr(heard(f), ==, "{\"execute\":\"query-cpus-fast\",\"id\":2}");
+    say(f, cpus);
+    g_assert_nonnull(strstr(heard(f),
+                            "{\"execute\":\"qom-get\",\"arguments\":{\"path\":\"/a\",\"property\":\"apic-id\"}"
+                            ",\"id\":3}{\"execute\":\"qom-get\""));
+    say(f, "{\"return\": 8, \"id\": 4}\n{\"error\": {}, \"id\": 3}\n");
+    g_assert_cmpstr(got->str, ==, "0:t:-1 1:t:8 ");
+}
+
+static void test_vcpus_of_strangers(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(GString) got = g_string_new(NULL);
+    g_autofree char *cpus = g_strdup_printf("{\"return\": [{\"cpu-index\": 0, \"qom-path\": \"/a\", "
+                                            "\"thread-id\": %d}, {\"cpu-index\": 1, \"qom-path\": "
+                                            "\"/b\", \"thread-id\": 1}], \"id\": 2}\n",
+                                            getpid());
+
+    hands_shaken(f);
+    vh_vcpus_query(f->qmp, on_vcpus, got);
+    heard(f);
+    say(f, cpus);
+    g_assert_cmpstr(got->str, ==, "the monitor names threads of several processes");
+}
+
+static void test_vcpus_never_told(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(GString) got = g_string_new(NULL);
+
+    hands_shaken(f);
+    vh_vcpus_query(f->qmp, on_vcpus, got);
+    vh_qmp_free(g_steal_pointer(&f->qmp));
+    g_assert_cmpuint(got->len, >, 0);
+}
+
+#define ADD(name, func) g_test_add("/qmp/" name, struct fixture, NULL, set_up, func, tear_down)
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    turns = vh_turn_new(NULL);
+    ADD("handshake-and-commands", test_handshake_and_commands);
+    ADD("events", test_events);
+    ADD("hung-up", test_hung_up);
+    ADD("garbage", test_garbage);
+    ADD("not-an-object", test_not_an_object);
+    ADD("not-utf8", test_not_utf8);
+    ADD("deep", test_deep);
+    ADD("endless-line", test_endless_line);
+    ADD("unread-commands", test_unread_commands);
+    ADD("vcpus", test_vcpus);
+    ADD("vcpus-of-strangers", test_vcpus_of_strangers);
+    ADD("vcpus-never-told", test_vcpus_never_told);
+    return g_test_run();
+}
