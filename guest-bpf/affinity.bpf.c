@@ -2,10 +2,11 @@
 /* Reports which user tasks may not run on every CPU of the guest.
  *
  * `state` holds one fact for each user task (thread) whose mask lacks a CPU: what a walk over
- * /proc/PID/task/TID/status would find. Every hook ends in evaluate(), which makes the fact of one task true
- * again. Hooks run concurrently for the same task (a thread's mask is set while it exits, while the walk passes),
- * so evaluate() reads the task again after it wrote: it is done only when `state`, the last hint that it emitted
- * and the task agree. Of the evaluations that overlap, the last to look finds and repairs what the others left. */
+ * /proc/PID/task/TID/status would find. Every hook ends in evaluate(), which makes the fact of one
+ * task true again. Hooks run concurrently for the same task (a thread's mask is set while it exits,
+ * while the walk passes), so evaluate() reads the task again after it wrote: it is done only when
+ * `state`, the last hint that it emitted and the task agree. Of the evaluations that overlap, the
+ * last to look finds and repairs what the others left. */
 #include "vhint.bpf.h"
 
 #include <linux/errno.h>
@@ -25,7 +26,8 @@ struct affinity {
     __u32 cpus; /* how many CPUs the mask has */
     __u32 reserved;
     __u64 mask[WORDS];        /* bit N: may run on guest CPU N */
-    char comm[TASK_COMM_LEN]; /* the thread's name; a new one counts as a change when a hook or the walk sees it */
+    char comm[TASK_COMM_LEN]; /* the thread's name; a new one counts as a change when a hook or the
+                                 walk sees it */
 };
 
 VH_PROGRAM("affinity", "1");
@@ -54,8 +56,8 @@ static __always_inline __u64 possible_bits(__u32 word)
     return (1ULL << (vh_cpus_possible - first)) - 1;
 }
 
-/* A field that is an array: the barrier keeps the compiler from folding the offset into a load, whose size libbpf
- * would then want to be the whole field's. */
+/* A field that is an array: the barrier keeps the compiler from folding the offset into a load,
+ * whose size libbpf would then want to be the whole field's. */
 static __always_inline const void *field_at(const struct task_struct *task, __u64 offset)
 {
     barrier_var(offset);
@@ -115,7 +117,8 @@ static __always_inline __u32 weight(const __u64 *mask)
     return bits;
 }
 
-static __always_inline void fill(struct affinity *a, struct task_struct *task, const struct view *view)
+static __always_inline void fill(struct affinity *a, struct task_struct *task,
+                                 const struct view *view)
 {
     vh_stamp(&a->h, 1, sizeof(*a), sizeof(a->pid), view->narrowed ? 0 : VH_HINT_GONE);
     a->pid = view->pid;
@@ -157,9 +160,9 @@ static __always_inline bool forget(__u32 pid)
     return true;
 }
 
-/* A task has another id than the one we wrote about. A thread that took over its leader's in exec has left its own
- * to the leader, which is dead. But where it is the leader's that was taken, what we wrote about may be the new
- * owner's fact by now: a walk will see. */
+/* A task has another id than the one we wrote about. A thread that took over its leader's in exec
+ * has left its own to the leader, which is dead. But where it is the leader's that was taken, what
+ * we wrote about may be the new owner's fact by now: a walk will see. */
 static __always_inline void disown(const struct task_struct *task, __u32 pid)
 {
     if (task->pid == task->tgid)
@@ -194,12 +197,13 @@ static __always_inline __u32 evaluate(struct task_struct *task, bool leaving)
     return 0;
 }
 
-/* The hooks. The kernel passes a program over while another task on the same CPU is inside it, which can be when
- * that task was preempted there: in a tracepoint from 7.0 on, in fentry and fexit from 5.11 on. So what must not
- * be missed is hooked where the kernel cannot be preempted. */
+/* The hooks. The kernel passes a program over while another task on the same CPU is inside it,
+ * which can be when that task was preempted there: in a tracepoint from 7.0 on, in fentry and fexit
+ * from 5.11 on. So what must not be missed is hooked where the kernel cannot be preempted. */
 
-/* The last that a task does, with preemption off. Its parent may have heard of its end shortly before, or another
- * thread taken its id over: if that happened while we forgot it, a walk will see whose fact it was. */
+/* The last that a task does, with preemption off. Its parent may have heard of its end shortly
+ * before, or another thread taken its id over: if that happened while we forgot it, a walk will see
+ * whose fact it was. */
 SEC("fentry/do_task_dead")
 int BPF_PROG(task_dead)
 {
@@ -210,8 +214,9 @@ int BPF_PROG(task_dead)
     return 0;
 }
 
-/* A thread other than the leader that calls exec takes over the leader's id, whether the exec then succeeds or
- * not, with the list of tasks locked; the leader, dead already, is left with the thread's old one. */
+/* A thread other than the leader that calls exec takes over the leader's id, whether the exec then
+ * succeeds or not, with the list of tasks locked; the leader, dead already, is left with the
+ * thread's old one. */
 SEC("fexit/exchange_tids")
 int BPF_PROG(task_takeover, struct task_struct *task, struct task_struct *leader)
 {
@@ -220,8 +225,9 @@ int BPF_PROG(task_takeover, struct task_struct *task, struct task_struct *leader
     return 0;
 }
 
-/* Every scheduling class on every kernel from 5.10 on sets a mask through this function, with the task's lock
- * held, after all checks have passed; what follows the task in its arguments differs. */
+/* Every scheduling class on every kernel from 5.10 on sets a mask through this function, with the
+ * task's lock held, after all checks have passed; what follows the task in its arguments differs.
+ */
 SEC("fexit/set_cpus_allowed_common")
 int BPF_PROG(set_mask, struct task_struct *task)
 {
@@ -237,7 +243,8 @@ int BPF_PROG(task_fork, struct task_struct *task)
     return 0;
 }
 
-/* A new name; and on some kernels a kernel thread that calls exec (a usermode helper) is a user task from here on.
+/* A new name; and on some kernels a kernel thread that calls exec (a usermode helper) is a user
+ * task from here on.
  */
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(task_exec, struct task_struct *task)

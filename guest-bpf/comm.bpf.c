@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Reports which guest CPUs have much to say to each other: pairs of CPUs across which user tasks wake one another.
+/* Reports which guest CPUs have much to say to each other: pairs of CPUs across which user tasks
+ * wake one another.
  *
- * Each wake-up from one CPU to another counts for the pair, without direction. Pairs have PAIRS places, each found
- * by its CPUs' numbers; where two want one place, the less busy of them takes the other's count down, and takes
- * its place over once nothing is left. So what is counted is bounded, and the busiest stay. Names are those of one
- * wake-up in sixteen, settled in the same way.
+ * Each wake-up from one CPU to another counts for the pair, without direction. Pairs have PAIRS
+ * places, each found by its CPUs' numbers; where two want one place, the less busy of them takes
+ * the other's count down, and takes its place over once nothing is left. So what is counted is
+ * bounded, and the busiest stay. Names are those of one wake-up in sixteen, settled in the same
+ * way.
  *
- * A pair's window is closed where the kernel brings its time up to date (pressure.bpf.c says why there), some
- * pairs at each tick. `state` has the pairs that are busy, no more than `most` of them: what was first stays. */
+ * A pair's window is closed where the kernel brings its time up to date (pressure.bpf.c says why
+ * there), some pairs at each tick. `state` has the pairs that are busy, no more than `most` of
+ * them: what was first stays. */
 #include "vhint.bpf.h"
 
 #include <bpf/bpf_core_read.h>
@@ -45,10 +48,11 @@ VH_STATE(struct pair_key, struct comm, 64);
 const volatile __u32 window_ms = 500;
 const volatile __u32 busy_wakeups = 1000;     /* per second, from which on a pair is COMM_BUSY */
 const volatile __u32 intense_wakeups = 10000; /* COMM_INTENSE */
-const volatile __u32 fall_percent = 50;       /* of these, below which a window speaks for a lower level */
-const volatile __u32 raise_windows = 2;       /* in a row that must exceed a level */
-const volatile __u32 calm_windows = 4;        /* in a row that must fall short of it */
-const volatile __u32 most = 8;                /* pairs said at one time; 64 at most */
+const volatile __u32 fall_percent =
+    50; /* of these, below which a window speaks for a lower level */
+const volatile __u32 raise_windows = 2; /* in a row that must exceed a level */
+const volatile __u32 calm_windows = 4;  /* in a row that must fall short of it */
+const volatile __u32 most = 8;          /* pairs said at one time; 64 at most */
 
 struct names {
     __u64 waker[TASK_COMM_LEN / 8];
@@ -94,8 +98,10 @@ static __always_inline bool is_kernel_name(const struct names *names)
 {
     const char *name = (const char *)names->waker;
 
-    return (name[0] == 'k' && name[1] == 'w' && name[2] == 'o' && name[3] == 'r' && name[4] == 'k') ||
-           (name[0] == 'k' && name[1] == 's' && name[2] == 'o' && name[3] == 'f' && name[4] == 't') ||
+    return (name[0] == 'k' && name[1] == 'w' && name[2] == 'o' && name[3] == 'r' &&
+            name[4] == 'k') ||
+           (name[0] == 'k' && name[1] == 's' && name[2] == 'o' && name[3] == 'f' &&
+            name[4] == 't') ||
            (name[0] == 'r' && name[1] == 'c' && name[2] == 'u' && name[3] == '_');
 }
 
@@ -175,7 +181,8 @@ static __noinline int publish(struct pair *pair, __u32 wakeups, enum comm_level 
 {
     struct comm comm = {.low = pair->key.low, .high = pair->key.high};
 
-    vh_stamp(&comm.h, 1, sizeof(comm), sizeof(struct pair_key), level == COMM_QUIET ? VH_HINT_GONE : 0);
+    vh_stamp(&comm.h, 1, sizeof(comm), sizeof(struct pair_key),
+             level == COMM_QUIET ? VH_HINT_GONE : 0);
     comm.level = level;
     comm.wakeups = wakeups;
     comm.mask[comm.low / 64 & (WORDS - 1)] |= 1ULL << (comm.low % 64);
@@ -224,7 +231,8 @@ int tick(void *ctx)
 
         if (!pair->begin)
             pair->begin = now;
-        if ((pair->count || pair->level != COMM_QUIET) && now - pair->begin >= (__u64)window_ms * 1000000 + 1)
+        if ((pair->count || pair->level != COMM_QUIET) &&
+            now - pair->begin >= (__u64)window_ms * 1000000 + 1)
             close_window(pair, now);
     }
     return 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The few kernel structures that the guest programs read, as far as they read them.
  *
- * CO-RE finds each field in the running kernel's own layout, so order and neighbours here mean nothing. */
+ * CO-RE finds each field in the running kernel's own layout, so order and neighbours here mean
+ * nothing. */
 #pragma once
 
 #include <linux/types.h>
@@ -31,8 +32,8 @@ struct sched_entity {
 };
 
 struct sched_info {
-    unsigned long long
-        last_queued; /* when it began to wait for its CPU, by the run queue's clock; 0: it does not */
+    unsigned long long last_queued; /* when it began to wait for its CPU, by the run queue's clock;
+                                       0: it does not */
 };
 
 struct task_struct {
@@ -43,7 +44,8 @@ struct task_struct {
     int wake_cpu; /* the one it was last put on */
     struct sched_entity se;
     struct sched_info sched_info;
-    struct cpumask cpus_mask; /* what was asked for; cpus_ptr is the mask in force while migration is disabled */
+    struct cpumask cpus_mask; /* what was asked for; cpus_ptr is the mask in force while migration
+                                 is disabled */
     char comm[TASK_COMM_LEN];
 };
 

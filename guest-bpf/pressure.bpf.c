@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Reports how much the guest's tasks stand still for want of memory: one fact, about the whole guest.
+/* Reports how much the guest's tasks stand still for want of memory: one fact, about the whole
+ * guest.
  *
- * Stalls are what the kernel's own pressure accounting takes for such (psi_memstall_enter to _leave: direct
- * reclaim and compaction, waiting for a page that was evicted a moment ago, reading from swap), and are summed
- * over tasks. Direct reclaims and pages read from swap are counted beside. All that happens on these roads, which
- * are slow already.
+ * Stalls are what the kernel's own pressure accounting takes for such (psi_memstall_enter to
+ * _leave: direct reclaim and compaction, waiting for a page that was evicted a moment ago, reading
+ * from swap), and are summed over tasks. Direct reclaims and pages read from swap are counted
+ * beside. All that happens on these roads, which are slow already.
  *
- * A window is closed, and the level decided, where the kernel brings its time up to date after one or more ticks.
- * That needs no timer: as long as anything runs, ticks come; when the guest sleeps none does, nobody stalls
- * either, and the first interrupt of any kind that wakes it (the one that asks for a snapshot among them) makes
- * the kernel catch up before anything else. So the level falls without an event of its own, and a quiet guest is
- * left asleep. The kernel does this under a lock of its own, so that windows are closed by one CPU at a time. */
+ * A window is closed, and the level decided, where the kernel brings its time up to date after one
+ * or more ticks. That needs no timer: as long as anything runs, ticks come; when the guest sleeps
+ * none does, nobody stalls either, and the first interrupt of any kind that wakes it (the one that
+ * asks for a snapshot among them) makes the kernel catch up before anything else. So the level
+ * falls without an event of its own, and a quiet guest is left asleep. The kernel does this under a
+ * lock of its own, so that windows are closed by one CPU at a time. */
 #include "vhint.bpf.h"
 
 #include <bpf/bpf_core_read.h>
@@ -18,7 +20,8 @@
 
 #include "kernel.h"
 
-#define TASKS 4096 /* that stand still at one time; of more, those that began first are forgotten */
+#define TASKS 4096 /* that stand still at one time; of more, those that began first are forgotten \
+                    */
 #define STALE_NS (30 * 1000000000ULL)
 #define PAGES_PER_MIB 256
 
@@ -28,12 +31,13 @@ struct pressure {
     struct vh_hint h;
     __u32 scope; /* the fact's key: always 0, the whole guest */
     enum pressure_level level;
-    __u32 stall;     /* permille of the window; one task that stands still all the time is 1000, two are 2000 */
-    __u32 window_ms; /* how long the window was that the numbers are about: the last one */
-    __u32 reclaims;  /* how often a task had to free pages before it got some */
-    __u32 swapins;   /* pages read from swap */
+    __u32 stall; /* permille of the window; one task that stands still all the time is 1000, two are
+                    2000 */
+    __u32 window_ms;     /* how long the window was that the numbers are about: the last one */
+    __u32 reclaims;      /* how often a task had to free pages before it got some */
+    __u32 swapins;       /* pages read from swap */
     __u32 available_mib; /* free, and half of the page cache; 0 with `totals` off */
-    __u32 total_mib;     /* memory that the kernel has; less what a balloon took; 0 with `totals` off */
+    __u32 total_mib; /* memory that the kernel has; less what a balloon took; 0 with `totals` off */
 };
 
 VH_PROGRAM("pressure", "1");
@@ -44,10 +48,13 @@ VH_STATE(__u32, struct pressure, 1);
 const volatile __u32 window_ms = 1000;
 const volatile __u32 some_permille = 50;   /* of stall, from which on the level is SOME */
 const volatile __u32 heavy_permille = 300; /* HEAVY */
-const volatile __u32 fall_percent = 50;    /* of these, below which a window speaks for a lower level */
-const volatile __u32 calm_windows = 3;     /* in a row that must do so */
-const volatile __u32 room_permille = 100;  /* of the memory: available_mib is said anew when it moved by this */
-const volatile bool totals = true; /* reads kernel memory, which a kernel locked down for confidentiality bars */
+const volatile __u32 fall_percent =
+    50;                                /* of these, below which a window speaks for a lower level */
+const volatile __u32 calm_windows = 3; /* in a row that must do so */
+const volatile __u32 room_permille =
+    100; /* of the memory: available_mib is said anew when it moved by this */
+const volatile bool totals =
+    true; /* reads kernel memory, which a kernel locked down for confidentiality bars */
 
 struct stall {
     __u64 since;
@@ -67,8 +74,8 @@ struct counts {
     __u64 swapins;
 };
 
-/* Not static: of a static struct the compiler makes variables that it describes as the whole, which no kernel
- * takes. */
+/* Not static: of a static struct the compiler makes variables that it describes as the whole, which
+ * no kernel takes. */
 struct counts seen;   /* since the load, by all CPUs */
 struct counts closed; /* of these, what former windows had */
 static __u64 window_start;
@@ -77,15 +84,17 @@ static enum pressure_level calmer_level; /* the highest of theirs */
 
 /* ---- what happens to tasks ---- */
 
-/* The kernel's own reclaimers are at work, and nobody waits for them: kswapd, kcompactd. Their names are all
- * that 5.10 tells without reading kernel memory; a task that takes one hides its own stalls only. */
+/* The kernel's own reclaimers are at work, and nobody waits for them: kswapd, kcompactd. Their
+ * names are all that 5.10 tells without reading kernel memory; a task that takes one hides its own
+ * stalls only. */
 static __always_inline bool is_reclaimer(void)
 {
     char comm[TASK_COMM_LEN] = {};
 
     bpf_get_current_comm(comm, sizeof(comm));
-    return comm[0] == 'k' && ((comm[1] == 's' && comm[2] == 'w' && comm[3] == 'a' && comm[4] == 'p') ||
-                              (comm[1] == 'c' && comm[2] == 'o' && comm[3] == 'm' && comm[4] == 'p'));
+    return comm[0] == 'k' &&
+           ((comm[1] == 's' && comm[2] == 'w' && comm[3] == 'a' && comm[4] == 'p') ||
+            (comm[1] == 'c' && comm[2] == 'o' && comm[3] == 'm' && comm[4] == 'p'));
 }
 
 static __always_inline int begin_stall(void)
@@ -187,7 +196,8 @@ static __always_inline __u64 read_pages(const void *array, __u64 index)
 {
     long pages = 0;
 
-    if (!array || bpf_probe_read_kernel(&pages, sizeof(pages), array + index * sizeof(pages)) || pages < 0)
+    if (!array || bpf_probe_read_kernel(&pages, sizeof(pages), array + index * sizeof(pages)) ||
+        pages < 0)
         return 0;
     return pages;
 }
@@ -195,8 +205,9 @@ static __always_inline __u64 read_pages(const void *array, __u64 index)
 static __always_inline void read_totals(struct pressure *pressure)
 {
     __u64 free = read_pages(&vm_zone_stat, bpf_core_enum_value(enum zone_stat_item, NR_FREE_PAGES));
-    __u64 cache = read_pages(&vm_node_stat, bpf_core_enum_value(enum node_stat_item, NR_INACTIVE_FILE)) +
-                  read_pages(&vm_node_stat, bpf_core_enum_value(enum node_stat_item, NR_ACTIVE_FILE));
+    __u64 cache =
+        read_pages(&vm_node_stat, bpf_core_enum_value(enum node_stat_item, NR_INACTIVE_FILE)) +
+        read_pages(&vm_node_stat, bpf_core_enum_value(enum node_stat_item, NR_ACTIVE_FILE));
 
     pressure->available_mib = (free + cache / 2) / PAGES_PER_MIB;
     pressure->total_mib = read_pages(&_totalram_pages, 0) / PAGES_PER_MIB;
@@ -212,7 +223,8 @@ static __always_inline enum pressure_level level_of(__u64 stall, __u32 percent)
 }
 
 /* The level after `windows` more windows like this one. */
-static __always_inline enum pressure_level next_level(enum pressure_level now, __u64 stall, __u64 windows)
+static __always_inline enum pressure_level next_level(enum pressure_level now, __u64 stall,
+                                                      __u64 windows)
 {
     enum pressure_level up = level_of(stall, 100);
     enum pressure_level down = level_of(stall, fall_percent);
@@ -236,7 +248,8 @@ static __always_inline bool room_moved(const struct pressure *said, const struct
     __u32 b = now->available_mib;
     __u64 moved = a > b ? a - b : b - a;
 
-    return said->total_mib != now->total_mib || moved * 1000 > (__u64)now->total_mib * room_permille;
+    return said->total_mib != now->total_mib ||
+           moved * 1000 > (__u64)now->total_mib * room_permille;
 }
 
 static __always_inline void close_window(__u64 elapsed)

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Reports guest CPUs on which tasks wait to run, wake up late, or are real-time or of high priority.
+/* Reports guest CPUs on which tasks wait to run, wake up late, or are real-time or of high
+ * priority.
  *
- * Each guest CPU sums up what its context switches show for a window of time, then takes it for one of a few
- * levels. A level is left only after several windows say so (`raise_windows`, `calm_windows`), so that there is
- * one hint for each change of it and none while it lasts. That a task of high priority runs is said at once.
- * `state` has the CPUs that are not calm.
+ * Each guest CPU sums up what its context switches show for a window of time, then takes it for one
+ * of a few levels. A level is left only after several windows say so (`raise_windows`,
+ * `calm_windows`), so that there is one hint for each change of it and none while it lasts. That a
+ * task of high priority runs is said at once. `state` has the CPUs that are not calm.
  *
- * A CPU that does not switch closes no window: it is idle, or one task has it all. The other CPUs look after those
- * (sweep()); of a guest that is idle altogether the next task to wake up does. */
+ * A CPU that does not switch closes no window: it is idle, or one task has it all. The other CPUs
+ * look after those (sweep()); of a guest that is idle altogether the next task to wake up does. */
 #include "vhint.bpf.h"
 
 #include <bpf/bpf_core_read.h>
@@ -29,10 +30,12 @@ struct sched {
     struct vh_hint h;
     __u32 cpu; /* the guest CPU: the fact's key */
     enum sched_level level;
-    bool urgent; /* a user task that is real-time or of high priority runs there, or did a moment ago */
+    bool urgent; /* a user task that is real-time or of high priority runs there, or did a moment
+                    ago */
     __u8 reserved[3];
-    __u32 runnable; /* tasks that ran or waited, at most. This and what follows: in the window before the change */
-    __u32 wait_pct; /* time that tasks waited, all together; 100: one task waited all the time */
+    __u32 runnable;  /* tasks that ran or waited, at most. This and what follows: in the window
+                        before the change */
+    __u32 wait_pct;  /* time that tasks waited, all together; 100: one task waited all the time */
     __u32 wakeup_us; /* the latest that a woken task ran */
 };
 
@@ -48,10 +51,11 @@ const volatile __u32 busy_wait_pct = 50;
 const volatile __u32 pressed_wait_pct = 200;
 const volatile __u32 busy_wakeup_us = 5000;
 const volatile __u32 pressed_wakeup_us = 20000;
-const volatile __s32 urgent_nice = -5; /* a nice value up to this is a high priority; -21: real-time tasks only */
+const volatile __s32 urgent_nice =
+    -5; /* a nice value up to this is a high priority; -21: real-time tasks only */
 
-/* One guest CPU. Only it writes here, but for the words that sweep() ends. Times are those of the CPUs' run
- * queues, in ns. */
+/* One guest CPU. Only it writes here, but for the words that sweep() ends. Times are those of the
+ * CPUs' run queues, in ns. */
 struct cpu {
     __u64 begin; /* of the window */
     __u64 seen;  /* the last switch */
@@ -64,7 +68,8 @@ struct cpu {
     bool urgent_now;                 /* a task was, in this window */
     bool urgent_last;                /* the one is that runs since the last switch */
     __u32 wait_pct, wakeup_us, peak; /* of the last window */
-    __u32 woken[WOKEN]; /* thread ids, each where its lowest bits say; of two alike one is not timed */
+    __u32 woken[WOKEN]; /* thread ids, each where its lowest bits say; of two alike one is not timed
+                         */
 } __attribute__((aligned(64)));
 
 static struct cpu cpus[VH_CPUS_MAX];
@@ -92,8 +97,8 @@ static __always_inline bool store(const struct sched *s)
     return true;
 }
 
-/* Makes `state` and the last hint say what is so of one CPU. It may be about to be said by a CPU that sweeps, too:
- * of both, the last to look again repairs what the other left. */
+/* Makes `state` and the last hint say what is so of one CPU. It may be about to be said by a CPU
+ * that sweeps, too: of both, the last to look again repairs what the other left. */
 static __always_inline void publish(struct cpu *cpu, __u32 number)
 {
     struct sched said = {};
@@ -132,7 +137,8 @@ static __always_inline __u32 measure(const struct cpu *cpu)
 {
     if (cpu->wait_pct >= pressed_wait_pct || cpu->wakeup_us >= pressed_wakeup_us)
         return SCHED_PRESSED;
-    return cpu->wait_pct >= busy_wait_pct || cpu->wakeup_us >= busy_wakeup_us ? SCHED_BUSY : SCHED_CALM;
+    return cpu->wait_pct >= busy_wait_pct || cpu->wakeup_us >= busy_wakeup_us ? SCHED_BUSY
+                                                                              : SCHED_CALM;
 }
 
 /* The level follows when it has been exceeded, or not reached, for long enough. */
@@ -151,7 +157,8 @@ static __always_inline void follow(struct cpu *cpu, __u32 windows)
         cpu->urgent = false;
 }
 
-/* A CPU that has not switched since long ago has nobody who waits for it, and runs what it ran then. */
+/* A CPU that has not switched since long ago has nobody who waits for it, and runs what it ran
+ * then. */
 static __always_inline void sweep(__u64 now)
 {
     if (now - swept < window_ns())

@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* All that a vhint program needs: manifest, `hints`, `state`, the count of losses. docs/programs.md teaches it.
+/* All that a vhint program needs: manifest, `hints`, `state`, the count of losses. docs/programs.md
+ * teaches it.
  *
  * A program's object has
- *  - VH_PROGRAM(name, version) once, and VH_HINT(number, struct) for each kind of hint; the struct starts with
- *    `struct vh_hint h;` and goes on with fixed-size fields, which the host reads by their names from BTF;
- *  - VH_HINTS(bytes): the ring buffer `hints`; and, where its hints have keys, VH_STATE(key, struct, entries): the
- *    hash map `state`, whose values are the last hint of each key, header included;
+ *  - VH_PROGRAM(name, version) once, and VH_HINT(number, struct) for each kind of hint; the struct
+ * starts with `struct vh_hint h;` and goes on with fixed-size fields, which the host reads by their
+ * names from BTF;
+ *  - VH_HINTS(bytes): the ring buffer `hints`; and, where its hints have keys, VH_STATE(key,
+ * struct, entries): the hash map `state`, whose values are the last hint of each key, header
+ * included;
  *  - tunables: `const volatile` globals, which a policy sets by name before the load;
- *  - optionally a program in SEC("iter/task") or another iterator: the injector runs it after attaching and before
- *    every snapshot, so that facts older than the program, or missed by it, are found;
- *  - optionally, with such an iterator, VH_WALK_CONFIRMS: the iterator calls vh_confirm with the key of each fact
- * that holds, and of what was in `state` before a complete walk the injector takes out what that did not confirm.
- * So a fact goes even when the program missed its end. Attached is in the order of the source, iterators run when
- * all is attached: what ends facts stands before what makes them, or a fact made while the rest is being attached
- * may never end. BPF programs that are variants of one another, of which the kernel at hand takes one, are called
- * NAME___VARIANT: the injector loads the first of each NAME, in the order of the source, whose hook this kernel
+ *  - optionally a program in SEC("iter/task") or another iterator: the injector runs it after
+ * attaching and before every snapshot, so that facts older than the program, or missed by it, are
+ * found;
+ *  - optionally, with such an iterator, VH_WALK_CONFIRMS: the iterator calls vh_confirm with the
+ * key of each fact that holds, and of what was in `state` before a complete walk the injector takes
+ * out what that did not confirm. So a fact goes even when the program missed its end. Attached is
+ * in the order of the source, iterators run when all is attached: what ends facts stands before
+ * what makes them, or a fact made while the rest is being attached may never end. BPF programs that
+ * are variants of one another, of which the kernel at hand takes one, are called NAME___VARIANT:
+ * the injector loads the first of each NAME, in the order of the source, whose hook this kernel
  * has. */
 #pragma once
 
@@ -25,8 +30,8 @@
 
 #include "wire.h"
 
-/* The manifest: text lines in the section ".vhint", and one pointer per kind in ".vhint.kinds", which makes the
- * compiler describe the struct in BTF. Neither reaches the kernel's programs. */
+/* The manifest: text lines in the section ".vhint", and one pointer per kind in ".vhint.kinds",
+ * which makes the compiler describe the struct in BTF. Neither reaches the kernel's programs. */
 #define VH_PROGRAM(name, version) \
     const char vh_manifest_program[] SEC(".vhint") = "program " name " " version "\n"; \
     char vh_license[] SEC("license") = "GPL"
@@ -51,13 +56,15 @@
         __type(value, value_type); \
     } state SEC(".maps")
 
-/* Hints lost and facts that found no room; the injector reports its growth, and the host asks for a snapshot. */
+/* Hints lost and facts that found no room; the injector reports its growth, and the host asks for a
+ * snapshot. */
 __u64 vh_lost;
 
 /* Set by the injector before the load: the number of possible guest CPUs. */
 const volatile __u32 vh_cpus_possible = VH_CPUS_MAX;
 
-/* Set by it likewise: its own process. What it does because of a hint must not cause another one. */
+/* Set by it likewise: its own process. What it does because of a hint must not cause another one.
+ */
 const volatile __u32 vh_injector;
 
 static __always_inline void vh_count_lost(void)
@@ -66,7 +73,8 @@ static __always_inline void vh_count_lost(void)
 }
 
 /* Fills the header of a hint whose key is the `key_size` bytes after it. */
-static __always_inline void vh_stamp(struct vh_hint *h, __u16 kind, __u16 size, __u16 key_size, __u16 flags)
+static __always_inline void vh_stamp(struct vh_hint *h, __u16 kind, __u16 size, __u16 key_size,
+                                     __u16 flags)
 {
     h->size = size;
     h->kind = kind;
@@ -77,8 +85,8 @@ static __always_inline void vh_stamp(struct vh_hint *h, __u16 kind, __u16 size, 
     h->ktime = bpf_ktime_get_ns();
 }
 
-/* Says in a walk that the fact with this key in `state` holds; `seq` is the iterator's ctx->meta->seq. Where there
- * is no room the kernel makes some and shows the object again. */
+/* Says in a walk that the fact with this key in `state` holds; `seq` is the iterator's
+ * ctx->meta->seq. Where there is no room the kernel makes some and shows the object again. */
 static __always_inline void vh_confirm(struct seq_file *seq, const void *key, __u32 key_size)
 {
     bpf_seq_write(seq, key, key_size);

@@ -23,12 +23,12 @@ struct vh_agent {
     int epoll;
     int uevents;
     int signals;
-    int port;      /* -1: there is none yet */
-    bool host;     /* its end is open */
-    bool readable; /* the port may have bytes for us */
-    uint64_t
-        settles; /* ns of CLOCK_MONOTONIC: when to look what the programs were not shown; 0: nothing has moved */
-    bool gone;   /* a test's socket was closed by its other side, or a signal came */
+    int port;         /* -1: there is none yet */
+    bool host;        /* its end is open */
+    bool readable;    /* the port may have bytes for us */
+    uint64_t settles; /* ns of CLOCK_MONOTONIC: when to look what the programs were not shown; 0:
+                         nothing has moved */
+    bool gone;        /* a test's socket was closed by its other side, or a signal came */
     uint32_t in_at;
     uint32_t in_len;
     uint8_t in[VH_READ_SIZE];

@@ -49,7 +49,8 @@ static int read_possible(const char *sys, uint32_t *possible)
     return 0;
 }
 
-/* /proc/cpuinfo has one paragraph for each online CPU: "processor" begins it, "apicid" stands in it. */
+/* /proc/cpuinfo has one paragraph for each online CPU: "processor" begins it, "apicid" stands in
+ * it. */
 static int read_cpuinfo(const char *proc, struct vh_cpu_map *map)
 {
     autofile FILE *file = NULL;
@@ -92,7 +93,7 @@ int vh_cpus_read(struct vh_cpu_map *map, const char *sys, const char *proc)
 uint32_t vh_cpus_list(const struct vh_cpu_map *map, struct vh_cpu cpus[VH_CPUS_MAX])
 {
     for (uint32_t i = 0; i < map->possible; i++)
-        cpus[i] =
-            (struct vh_cpu){.cpu = i, .apic_id = map->apic_id[i], .flags = map->online[i] ? VH_CPU_ONLINE : 0};
+        cpus[i] = (struct vh_cpu){
+            .cpu = i, .apic_id = map->apic_id[i], .flags = map->online[i] ? VH_CPU_ONLINE : 0};
     return map->possible;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Which CPUs this guest has, and the APIC id of each: how the host finds the vCPU behind a guest CPU. */
+/* Which CPUs this guest has, and the APIC id of each: how the host finds the vCPU behind a guest
+ * CPU. */
 #pragma once
 
 #include <stdint.h>
@@ -12,8 +13,8 @@ struct vh_cpu_map {
     uint8_t online[VH_CPUS_MAX];
 };
 
-/* Reads the files below `sys` and `proc` ("/sys", "/proc"). An offline CPU keeps the APIC id it was last seen
- * with. 0 or -errno, the map untouched then. Zero the map before the first call. */
+/* Reads the files below `sys` and `proc` ("/sys", "/proc"). An offline CPU keeps the APIC id it was
+ * last seen with. 0 or -errno, the map untouched then. Zero the map before the first call. */
 int vh_cpus_read(struct vh_cpu_map *map, const char *sys, const char *proc);
 
 /* As in struct vh_session_ops. */

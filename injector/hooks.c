@@ -32,8 +32,8 @@ static const struct hook_kind hook_kinds[] = {
     {"iter", "bpf_iter_", BTF_KIND_FUNC},
 };
 
-/* SEC("fexit.s/name") is the kind fexit with the hook "name". Kinds that BTF does not show count as present: the
- * kernel then says so itself. */
+/* SEC("fexit.s/name") is the kind fexit with the hook "name". Kinds that BTF does not show count as
+ * present: the kernel then says so itself. */
 static bool hook_exists(const struct btf *kernel, const char *section)
 {
     size_t kind_len;
@@ -72,7 +72,8 @@ static bool same_base(const struct bpf_program *a, const struct bpf_program *b)
 
 int vh_hooks_place(const struct bpf_object *object, const struct bpf_program *program)
 {
-    return btf__find_by_name_kind(bpf_object__btf(object), bpf_program__name(program), BTF_KIND_FUNC);
+    return btf__find_by_name_kind(bpf_object__btf(object), bpf_program__name(program),
+                                  BTF_KIND_FUNC);
 }
 
 /* The first variant, in the source, of the same NAME that is on; NULL when none is. */
@@ -104,12 +105,14 @@ static void leave_first(struct bpf_object *object)
 static int report_none(struct bpf_object *object, const struct bpf_program *of, char *text)
 {
     struct bpf_program *p;
-    int len = snprintf(text, VH_TEXT_MAX, "%.*s: this kernel has none of its hooks:", (int)base_len(of),
-                       bpf_program__name(of));
+    int len =
+        snprintf(text, VH_TEXT_MAX, "%.*s: this kernel has none of its hooks:", (int)base_len(of),
+                 bpf_program__name(of));
 
     bpf_object__for_each_program (p, object) {
         if (same_base(p, of) && len < (int)VH_TEXT_MAX)
-            len += snprintf(text + len, VH_TEXT_MAX - (size_t)len, " %s", bpf_program__section_name(p));
+            len += snprintf(text + len, VH_TEXT_MAX - (size_t)len, " %s",
+                            bpf_program__section_name(p));
     }
     return -ENOENT;
 }
@@ -144,7 +147,8 @@ int vh_hooks_choose(struct bpf_object *object, char *text)
         if (!kernel)
             kernel = btf__load_vmlinux_btf();
         if (!kernel) {
-            snprintf(text, VH_TEXT_MAX, "the guest's kernel has no BTF (/sys/kernel/btf/vmlinux: %s)",
+            snprintf(text, VH_TEXT_MAX,
+                     "the guest's kernel has no BTF (/sys/kernel/btf/vmlinux: %s)",
                      strerror(errno));
             return -ENOENT;
         }

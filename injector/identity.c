@@ -55,7 +55,8 @@ __u64 vh_identity_number(void)
 {
     __u64 number = 0;
 
-    /* Only to differ from other sessions: an early boot's poor randomness is good enough, waiting is not. */
+    /* Only to differ from other sessions: an early boot's poor randomness is good enough, waiting
+     * is not. */
     if (getrandom(&number, sizeof(number), GRND_INSECURE) != sizeof(number))
         number = poor_number();
     return number ? number : 1;

@@ -44,10 +44,11 @@ static void set_variable(struct bpf_object *object, const char *name, uint32_t v
         memcpy(variable, &value, sizeof(value));
 }
 
-/* Tells the program how many CPUs there may be and who we are, if it wants to know, then sets what the policy
- * wants.
+/* Tells the program how many CPUs there may be and who we are, if it wants to know, then sets what
+ * the policy wants.
  */
-static int tune(struct bpf_object *object, const struct vh_transfer *transfer, uint32_t cpus, char *text)
+static int tune(struct bpf_object *object, const struct vh_transfer *transfer, uint32_t cpus,
+                char *text)
 {
     set_variable(object, CPUS_VARIABLE, cpus);
     set_variable(object, INJECTOR_VARIABLE, (uint32_t)getpid());
@@ -61,12 +62,13 @@ static int attach(struct vh_loaded *loaded, struct bpf_program *program, char *t
 
     if (error == -EOPNOTSUPP) {
         snprintf(text, VH_TEXT_MAX,
-                 "program %s in SEC(\"%s\") does not say by itself where to attach; vhint attaches fentry, fexit, "
+                 "program %s in SEC(\"%s\") does not say by itself where to attach; vhint attaches "
+                 "fentry, fexit, "
                  "fmod_ret, tp_btf, raw_tp, tp, kprobe, kretprobe, ksyscall, lsm and iter",
                  bpf_program__name(program), bpf_program__section_name(program));
     } else if (error) {
-        snprintf(text, VH_TEXT_MAX, "program %s in SEC(\"%s\") cannot be attached: %s", bpf_program__name(program),
-                 bpf_program__section_name(program), strerror(-error));
+        snprintf(text, VH_TEXT_MAX, "program %s in SEC(\"%s\") cannot be attached: %s",
+                 bpf_program__name(program), bpf_program__section_name(program), strerror(-error));
     }
     if (error)
         return error;
@@ -87,14 +89,16 @@ static uint32_t sort(const struct bpf_object *object, struct bpf_program **progr
 
         if (!bpf_program__autoload(p))
             continue;
-        for (count++; at > 0 && vh_hooks_place(object, programs[at - 1]) > vh_hooks_place(object, p); at--)
+        for (count++;
+             at > 0 && vh_hooks_place(object, programs[at - 1]) > vh_hooks_place(object, p); at--)
             programs[at] = programs[at - 1];
         programs[at] = p;
     }
     return count;
 }
 
-/* In the order of the source, so that a program can have facts end before it begins to make some. */
+/* In the order of the source, so that a program can have facts end before it begins to make some.
+ */
 static int attach_all(struct vh_loaded *loaded, char *text)
 {
     vh_autofree struct bpf_program **programs = NULL;
@@ -122,7 +126,8 @@ static int attach_all(struct vh_loaded *loaded, char *text)
 
 /* Each step leaves what it made in `loaded`; `choose` is one of hooks.h. */
 static int load_steps(const struct vh_transfer *transfer, uint32_t cpus,
-                      int (*choose)(struct bpf_object *, char *), struct vh_loaded *loaded, char *text)
+                      int (*choose)(struct bpf_object *, char *), struct vh_loaded *loaded,
+                      char *text)
 {
     int error = open_object(transfer, &loaded->object, text);
 
@@ -137,8 +142,10 @@ static int load_steps(const struct vh_transfer *transfer, uint32_t cpus,
     return error;
 }
 
-/* Answers with our own sentence, else libbpf's first, else errno's; libbpf's first also explains ours. */
-static void explain(struct vh_reply *reply, const char *name, const char *text, struct vh_log *log, int error)
+/* Answers with our own sentence, else libbpf's first, else errno's; libbpf's first also explains
+ * ours. */
+static void explain(struct vh_reply *reply, const char *name, const char *text, struct vh_log *log,
+                    int error)
 {
     if (text[0] && log->first[0])
         snprintf(reply->text, sizeof(reply->text), "%s: %s (%s)", name, text, log->first);
@@ -152,7 +159,8 @@ static void explain(struct vh_reply *reply, const char *name, const char *text, 
     reply->log_cut = log->cut;
 }
 
-int vh_load(const struct vh_transfer *transfer, uint32_t cpus, struct vh_loaded *loaded, struct vh_reply *reply)
+int vh_load(const struct vh_transfer *transfer, uint32_t cpus, struct vh_loaded *loaded,
+            struct vh_reply *reply)
 {
     struct vh_loaded fresh = {0};
     char text[VH_TEXT_MAX + 1] = "";
@@ -160,7 +168,8 @@ int vh_load(const struct vh_transfer *transfer, uint32_t cpus, struct vh_loaded 
     int error;
 
     vh_log_begin(&log);
-    /* Reading the kernel's BTF to choose costs as much as all the rest, and the first variants mostly do. */
+    /* Reading the kernel's BTF to choose costs as much as all the rest, and the first variants
+     * mostly do. */
     error = load_steps(transfer, cpus, vh_hooks_assume, &fresh, text);
     if (error && fresh.object && vh_hooks_any(fresh.object)) {
         vh_loaded_free(&fresh);
@@ -228,7 +237,8 @@ uint64_t vh_loaded_misses(const struct vh_loaded *loaded)
         struct bpf_prog_info info = {0};
         __u32 size = sizeof(info);
 
-        if (bpf_program__fd(p) >= 0 && bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &size) == 0)
+        if (bpf_program__fd(p) >= 0 &&
+            bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &size) == 0)
             misses += info.recursion_misses;
     }
     return misses;

@@ -10,7 +10,8 @@
 
 #include "cleanup.h"
 
-/* libbpf calls its printer without a context: the one variable of this program that is not in main's. */
+/* libbpf calls its printer without a context: the one variable of this program that is not in
+ * main's. */
 static struct vh_log *current;
 
 /* Appends, keeping the last VH_LOG_MAX bytes. */
@@ -37,8 +38,8 @@ static void append(struct vh_log *log, const char *text, size_t len)
     log->len += len;
 }
 
-static __attribute__((format(printf, 2, 0))) int collect(enum libbpf_print_level level, const char *format,
-                                                         va_list args)
+static __attribute__((format(printf, 2, 0))) int collect(enum libbpf_print_level level,
+                                                         const char *format, va_list args)
 {
     static const char prefix[] = "libbpf: ";
     vh_autofree char *text = NULL;

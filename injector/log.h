@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Keeps what libbpf says during one load: its first warning for the answer's text, the end of all for its log. */
+/* Keeps what libbpf says during one load: its first warning for the answer's text, the end of all
+ * for its log. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vhint-injector: waits for the host on a port, loads the BPF programs it sends, relays their hints.
+/* vhint-injector: waits for the host on a port, loads the BPF programs it sends, relays their
+ * hints.
  *
- * One loop: bytes from the port go into the session (session.h), which calls the set of programs; hints from the
- * rings and the session's answers go out. Everything is edge-triggered, so that an idle guest sees no wake-up of
- * ours. After each event serve() runs until nothing moves any more.
+ * One loop: bytes from the port go into the session (session.h), which calls the set of programs;
+ * hints from the rings and the session's answers go out. Everything is edge-triggered, so that an
+ * idle guest sees no wake-up of ours. After each event serve() runs until nothing moves any more.
  *
- * Events that the kernel did not show to a program wake nobody. So VH_SETTLE_NS after hints were relayed, and
- * again as long as there are more of them, the programs' counts of those are read, and what has grown is told;
- * then all is quiet. */
+ * Events that the kernel did not show to a program wake nobody. So VH_SETTLE_NS after hints were
+ * relayed, and again as long as there are more of them, the programs' counts of those are read, and
+ * what has grown is told; then all is quiet. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -38,8 +39,9 @@ static int watch(struct vh_agent *in, int fd, uint32_t events, enum vh_source so
     return epoll_ctl(in->epoll, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
 }
 
-/* A number above all others. Of a process that is killed the kernel closes the highest first, and detaching
- * programs takes it half a second: the host should hear of the end before that, not after. */
+/* A number above all others. Of a process that is killed the kernel closes the highest first, and
+ * detaching programs takes it half a second: the host should hear of the end before that, not
+ * after. */
 static int raise_fd(int fd)
 {
     int raised = fcntl(fd, F_DUPFD_CLOEXEC, 1000);
@@ -69,7 +71,8 @@ static int port_look(struct vh_agent *in)
         vh_say("port %s is open in another process: does another vhint-injector run? Stop it first",
                o->port_path ? o->port_path : o->port_name);
     else if (fd < 0)
-        vh_say("port %s cannot be opened: %s", o->port_path ? o->port_path : o->port_name, strerror(-fd));
+        vh_say("port %s cannot be opened: %s", o->port_path ? o->port_path : o->port_name,
+               strerror(-fd));
     if (fd < 0)
         return fd;
     fd = raise_fd(fd);
@@ -210,7 +213,8 @@ static int patience(const struct vh_agent *in)
     return now >= in->settles ? 0 : (int)((in->settles - now) / 1000000u + 1);
 }
 
-/* Looks for losses when it is time to; what it finds is relayed by the serve() that follows, and looked for again.
+/* Looks for losses when it is time to; what it finds is relayed by the serve() that follows, and
+ * looked for again.
  */
 static void settle(struct vh_agent *in)
 {
@@ -297,7 +301,8 @@ static int start(struct vh_agent *in)
     int error;
 
     setrlimit(RLIMIT_MEMLOCK, &unlimited); /* before Linux 5.11 BPF memory counts against it */
-    setpriority(PRIO_PROCESS, 0, -20);     /* a busy guest is the one whose hints matter, and whose rings fill */
+    setpriority(PRIO_PROCESS, 0,
+                -20); /* a busy guest is the one whose hints matter, and whose rings fill */
     error = vh_cpus_read(&in->cpus, "/sys", "/proc");
     if (error)
         vh_say("the CPU map cannot be read: %s; are /proc and /sys mounted?", strerror(-error));
@@ -342,14 +347,15 @@ static int run(const struct vh_options *options)
 
 static void usage(FILE *out)
 {
-    fputs("Usage: vhint-injector [OPTION]...\n"
-          "Loads the BPF programs that the host sends over a virtio port, and relays their hints.\n\n"
-          "  --port NAME       virtio port to wait for (default " VH_PORT_NAME ")\n"
-          "  --port-path PATH  device, or listening UNIX socket, to use instead\n"
-          "  --verbose         tell what happens, on standard error\n"
-          "  --version         print the version and exit\n"
-          "  --help            print this help and exit\n",
-          out);
+    fputs(
+        "Usage: vhint-injector [OPTION]...\n"
+        "Loads the BPF programs that the host sends over a virtio port, and relays their hints.\n\n"
+        "  --port NAME       virtio port to wait for (default " VH_PORT_NAME ")\n"
+        "  --port-path PATH  device, or listening UNIX socket, to use instead\n"
+        "  --verbose         tell what happens, on standard error\n"
+        "  --version         print the version and exit\n"
+        "  --help            print this help and exit\n",
+        out);
 }
 
 int main(int argc, char **argv)

@@ -54,8 +54,8 @@ int vh_out_mark(struct vh_out *out)
     return 0;
 }
 
-int vh_out_frame(struct vh_out *out, enum vh_type type, uint8_t version, uint32_t id, const struct iovec *parts,
-                 int count)
+int vh_out_frame(struct vh_out *out, enum vh_type type, uint8_t version, uint32_t id,
+                 const struct iovec *parts, int count)
 {
     size_t len = 0;
     long size;
@@ -63,7 +63,8 @@ int vh_out_frame(struct vh_out *out, enum vh_type type, uint8_t version, uint32_
     for (int i = 0; i < count; i++)
         len += parts[i].iov_len;
     make_room(out, VH_FRAME_ENCODED(len));
-    size = vh_frame_encode(out->bytes + out->tail, VH_OUT_SIZE - out->tail, type, version, id, parts, count);
+    size = vh_frame_encode(out->bytes + out->tail, VH_OUT_SIZE - out->tail, type, version, id,
+                           parts, count);
     if (size < 0)
         return (int)size;
     out->tail += (size_t)size;

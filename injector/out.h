@@ -10,8 +10,8 @@
 #include "wire.h"
 
 #define VH_OUT_SIZE (512u << 10)
-/* Above this many waiting bytes nothing that can wait is added: no ring is drained, no request is read. The
- * rest is room for whatever one request's handling may add. */
+/* Above this many waiting bytes nothing that can wait is added: no ring is drained, no request is
+ * read. The rest is room for whatever one request's handling may add. */
 #define VH_OUT_FULL (128u << 10)
 
 struct vh_out {
@@ -29,8 +29,8 @@ bool vh_out_full(const struct vh_out *out);
 /* Adds an end mark, which ends whatever the peer may have half of. */
 int vh_out_mark(struct vh_out *out);
 /* Adds a frame; -EMSGSIZE or -ENOBUFS, nothing added then. */
-int vh_out_frame(struct vh_out *out, enum vh_type type, uint8_t version, uint32_t id, const struct iovec *parts,
-                 int count);
+int vh_out_frame(struct vh_out *out, enum vh_type type, uint8_t version, uint32_t id,
+                 const struct iovec *parts, int count);
 
 /* The waiting bytes; after writing some, tell how many. */
 const uint8_t *vh_out_waiting(const struct vh_out *out, size_t *len);

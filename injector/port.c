@@ -102,7 +102,8 @@ int vh_port_find(const char *name)
     while (dir && (entry = readdir(dir))) {
         char found[256];
 
-        if (entry->d_name[0] != '.' && read_attribute(entry->d_name, "name", found, sizeof(found)) == 0 &&
+        if (entry->d_name[0] != '.' &&
+            read_attribute(entry->d_name, "name", found, sizeof(found)) == 0 &&
             strcmp(found, name) == 0)
             return open_device(entry->d_name);
     }

@@ -19,7 +19,8 @@ static int find_hints(struct vh_running *running, char *text)
         return 0;
     error = vh_ring_open(&running->ring, bpf_map__fd(map), bpf_map__max_entries(map));
     if (error)
-        snprintf(text, VH_TEXT_MAX, "%s: its ring buffer cannot be mapped: %s", running->name, strerror(-error));
+        snprintf(text, VH_TEXT_MAX, "%s: its ring buffer cannot be mapped: %s", running->name,
+                 strerror(-error));
     else
         running->ring_fd = bpf_map__fd(map);
     return error;
@@ -29,10 +30,13 @@ static int find_state(struct vh_running *running, char *text)
 {
     struct bpf_map *map = bpf_object__find_map_by_name(running->loaded.object, "state");
 
-    if (!map || (bpf_map__type(map) != BPF_MAP_TYPE_HASH && bpf_map__type(map) != BPF_MAP_TYPE_LRU_HASH))
+    if (!map ||
+        (bpf_map__type(map) != BPF_MAP_TYPE_HASH && bpf_map__type(map) != BPF_MAP_TYPE_LRU_HASH))
         return 0;
-    if (bpf_map__value_size(map) < sizeof(struct vh_hint) || bpf_map__value_size(map) > VH_HINT_MAX) {
-        snprintf(text, VH_TEXT_MAX, "%s: the values of its map `state` have %u bytes; hints have %zu to %u",
+    if (bpf_map__value_size(map) < sizeof(struct vh_hint) ||
+        bpf_map__value_size(map) > VH_HINT_MAX) {
+        snprintf(text, VH_TEXT_MAX,
+                 "%s: the values of its map `state` have %u bytes; hints have %zu to %u",
                  running->name, bpf_map__value_size(map), sizeof(struct vh_hint), VH_HINT_MAX);
         return -EINVAL;
     }
@@ -72,10 +76,11 @@ static int find_lost(struct vh_running *running, char *text)
 static void find_promise(struct vh_running *running)
 {
     size_t size = 0;
-    const bool *confirms = vh_variable(running->loaded.object, ".rodata", "vh_walk_confirms", &size);
+    const bool *confirms =
+        vh_variable(running->loaded.object, ".rodata", "vh_walk_confirms", &size);
 
-    running->confirms = confirms && size == sizeof(*confirms) && *confirms && running->state_fd >= 0 &&
-                        running->loaded.iterator_count > 0;
+    running->confirms = confirms && size == sizeof(*confirms) && *confirms &&
+                        running->state_fd >= 0 && running->loaded.iterator_count > 0;
 }
 
 int vh_running_init(struct vh_running *running, char *text)

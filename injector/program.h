@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* One running program: what the contract of guest-bpf/vhint.bpf.h gives the injector to work with. */
+/* One running program: what the contract of guest-bpf/vhint.bpf.h gives the injector to work with.
+ */
 #pragma once
 
 #include "load.h"
@@ -36,11 +37,12 @@ uint64_t vh_running_lost(const struct vh_running *running);
 /* Asks the kernel for events that the program's parts were not shown. */
 void vh_running_account(struct vh_running *running);
 
-/* relay.c: sends what the ring holds as far as the session has room, and the count of losses when it has grown.
- * True when it sent anything. */
+/* relay.c: sends what the ring holds as far as the session has room, and the count of losses when
+ * it has grown. True when it sent anything. */
 bool vh_relay(struct vh_running *running, struct vh_session *session);
 /* relay.c: drops what the ring holds, counting it as lost. */
 void vh_relay_discard(struct vh_running *running);
 
-/* snapshot.c: runs the iterators (and sweeps, when they confirm), empties the ring, reads `state`. */
+/* snapshot.c: runs the iterators (and sweeps, when they confirm), empties the ring, reads `state`.
+ */
 int vh_snapshot(struct vh_running *running, struct vh_session *session, struct vh_facts *facts);

@@ -21,7 +21,8 @@ static struct vh_running *find_name(struct vh_programs_set *set, const char *nam
     return NULL;
 }
 
-/* Closing the map that backs a ring takes it out of the epoll set too, but only with its last reference. */
+/* Closing the map that backs a ring takes it out of the epoll set too, but only with its last
+ * reference. */
 static void remove_running(struct vh_programs_set *set, struct vh_running *running)
 {
     if (running->ring_fd >= 0)
@@ -43,11 +44,13 @@ static int watch_ring(struct vh_programs_set *set, const struct vh_running *runn
 
     if (running->ring_fd < 0 || epoll_ctl(set->epoll, EPOLL_CTL_ADD, running->ring_fd, &event) == 0)
         return 0;
-    snprintf(text, VH_TEXT_MAX, "%s: its ring buffer cannot be watched: %s", running->name, strerror(errno));
+    snprintf(text, VH_TEXT_MAX, "%s: its ring buffer cannot be watched: %s", running->name,
+             strerror(errno));
     return -errno;
 }
 
-int vh_programs_load(struct vh_programs_set *set, const struct vh_transfer *transfer, struct vh_reply *reply)
+int vh_programs_load(struct vh_programs_set *set, const struct vh_transfer *transfer,
+                     struct vh_reply *reply)
 {
     struct vh_running *fresh = &set->running[set->count];
     struct vh_running *old;
@@ -80,22 +83,24 @@ int vh_programs_unload(struct vh_programs_set *set, const char *name, struct vh_
     struct vh_running *running = find_name(set, name);
 
     if (!running) {
-        snprintf(reply->text, sizeof(reply->text), "%s: no program of this name runs in the guest", name);
+        snprintf(reply->text, sizeof(reply->text), "%s: no program of this name runs in the guest",
+                 name);
         return -ENOENT;
     }
     remove_running(set, running);
     return 0;
 }
 
-uint32_t vh_programs_list(const struct vh_programs_set *set, struct vh_program programs[VH_PROGRAMS_MAX])
+uint32_t vh_programs_list(const struct vh_programs_set *set,
+                          struct vh_program programs[VH_PROGRAMS_MAX])
 {
     for (uint32_t i = 0; i < set->count; i++) {
         const struct vh_running *running = &set->running[i];
 
         programs[i] = (struct vh_program){
             .id = running->id,
-            .flags =
-                (running->ring_fd >= 0 ? VH_PROGRAM_HINTS : 0) | (running->state_fd >= 0 ? VH_PROGRAM_STATE : 0),
+            .flags = (running->ring_fd >= 0 ? VH_PROGRAM_HINTS : 0) |
+                     (running->state_fd >= 0 ? VH_PROGRAM_STATE : 0),
             .attached = running->loaded.attached,
             .seq = running->seq,
             .lost = vh_running_lost(running),

@@ -18,9 +18,11 @@ void vh_programs_init(struct vh_programs_set *set, int epoll, uint64_t ring_even
 void vh_programs_free(struct vh_programs_set *set);
 
 /* As in struct vh_session_ops. */
-int vh_programs_load(struct vh_programs_set *set, const struct vh_transfer *transfer, struct vh_reply *reply);
+int vh_programs_load(struct vh_programs_set *set, const struct vh_transfer *transfer,
+                     struct vh_reply *reply);
 int vh_programs_unload(struct vh_programs_set *set, const char *name, struct vh_reply *reply);
-uint32_t vh_programs_list(const struct vh_programs_set *set, struct vh_program programs[VH_PROGRAMS_MAX]);
+uint32_t vh_programs_list(const struct vh_programs_set *set,
+                          struct vh_program programs[VH_PROGRAMS_MAX]);
 
 /* NULL when there is none of this id. */
 struct vh_running *vh_programs_find(struct vh_programs_set *set, uint32_t id);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Answers RESYNC: one snapshot after another, each in as many parts as credit and the way out allow. */
+/* Answers RESYNC: one snapshot after another, each in as many parts as credit and the way out
+ * allow. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,29 +15,34 @@ void vh_resync_request(struct vh_session *s, const struct vh_frame *frame)
     struct vh_resync resync;
 
     if (vh_msg_resync(frame, &resync)) {
-        vh_session_answer_text(s, frame->id, -EBADMSG, "a RESYNC that breaks the protocol's layout");
+        vh_session_answer_text(s, frame->id, -EBADMSG,
+                               "a RESYNC that breaks the protocol's layout");
         return;
     }
     if (s->due_count > VH_DUE_MAX - VH_PROGRAMS_MAX) {
-        vh_session_answer_text(s, frame->id, -EBUSY,
-                               "too many snapshots are under way already; ask again after an ANSWER");
+        vh_session_answer_text(
+            s, frame->id, -EBUSY,
+            "too many snapshots are under way already; ask again after an ANSWER");
         return;
     }
     for (uint32_t i = 0; i < count; i++) {
         /* Asked by its id, a program without `state` has an empty snapshot. */
-        if (resync.program ? programs[i].id == resync.program : programs[i].flags & VH_PROGRAM_STATE)
-            s->due[s->due_count++] =
-                (struct vh_due){.request = frame->id, .program = programs[i].id, .any = resync.program == 0};
+        if (resync.program ? programs[i].id == resync.program
+                           : programs[i].flags & VH_PROGRAM_STATE)
+            s->due[s->due_count++] = (struct vh_due){
+                .request = frame->id, .program = programs[i].id, .any = resync.program == 0};
     }
     if (s->due_count > before)
         s->due[s->due_count - 1].ends_request = true;
     else if (resync.program)
-        vh_session_answer_text(s, frame->id, -ENOENT, "no program of this number runs in the guest");
+        vh_session_answer_text(s, frame->id, -ENOENT,
+                               "no program of this number runs in the guest");
     else
         vh_session_answer_text(s, frame->id, 0, "");
 }
 
-/* Takes the first due program out; its request ends with `error` when it failed or was the request's last. */
+/* Takes the first due program out; its request ends with `error` when it failed or was the
+ * request's last. */
 static void due_done(struct vh_session *s, int error)
 {
     struct vh_due done = s->due[0];
@@ -70,7 +76,8 @@ static size_t record_padded(const uint8_t *record)
 /* Sends the next part of the snapshot under way; false when it has to wait for credit. */
 static bool send_part(struct vh_session *s)
 {
-    struct vh_batch batch = {.program = s->due[0].program, .seq = s->facts.seq, .lost = s->facts.lost};
+    struct vh_batch batch = {
+        .program = s->due[0].program, .seq = s->facts.seq, .lost = s->facts.lost};
     uint8_t *records = s->facts.records + s->facts_sent;
     size_t left = s->facts.len - s->facts_sent;
     struct iovec parts[] = {{.iov_base = &batch, .iov_len = sizeof(batch)}, {.iov_base = records}};
@@ -86,7 +93,8 @@ static bool send_part(struct vh_session *s)
     }
     if (left > 0 && len == 0)
         return false;
-    batch.flags = (s->facts_sent == 0 ? VH_SNAPSHOT_FIRST : 0) | (len == left ? VH_SNAPSHOT_LAST : 0);
+    batch.flags =
+        (s->facts_sent == 0 ? VH_SNAPSHOT_FIRST : 0) | (len == left ? VH_SNAPSHOT_LAST : 0);
     parts[1].iov_len = len;
     s->credit -= sizeof(batch) + len;
     s->facts_sent += len;

@@ -20,7 +20,8 @@ int vh_ring_open(struct vh_ring *ring, int map_fd, size_t size)
 
     if (consumer == MAP_FAILED)
         return -errno;
-    producer = mmap(NULL, page_size() + 2 * size, PROT_READ, MAP_SHARED, map_fd, (off_t)page_size());
+    producer =
+        mmap(NULL, page_size() + 2 * size, PROT_READ, MAP_SHARED, map_fd, (off_t)page_size());
     if (producer == MAP_FAILED) {
         error = -errno;
         munmap(consumer, page_size());
@@ -47,8 +48,8 @@ static const uint32_t *header_at(const struct vh_ring *ring, unsigned long posit
     return (const uint32_t *)(const void *)(data + (position & (ring->size - 1)));
 }
 
-/* Whole orders: the kernel wakes us only if it sees our position at its record, so our position must be written
- * before we look for that record for the last time. */
+/* Whole orders: the kernel wakes us only if it sees our position at its record, so our position
+ * must be written before we look for that record for the last time. */
 static void advance(struct vh_ring *ring, uint32_t header)
 {
     unsigned long len = header & ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);

@@ -5,7 +5,8 @@
 #include "session.h"
 
 /* Queues a frame. */
-void vh_session_send(struct vh_session *session, enum vh_type type, uint32_t id, struct iovec *parts, int count);
+void vh_session_send(struct vh_session *session, enum vh_type type, uint32_t id,
+                     struct iovec *parts, int count);
 /* Ends a request; frees the reply's log. `error`: 0 or -errno. */
 void vh_session_answer(struct vh_session *session, uint32_t id, int error, struct vh_reply *reply);
 /* The same with nothing but a text, "" for none. */

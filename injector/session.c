@@ -33,9 +33,10 @@ static void forget_host(struct vh_session *s)
     s->transfer.id = 0;
 }
 
-/* Invariant 4 leaves room for the frame; should that ever fail, a new greeting starts from scratch rather than
- * leave a request without its answer. */
-void vh_session_send(struct vh_session *s, enum vh_type type, uint32_t id, struct iovec *parts, int count)
+/* Invariant 4 leaves room for the frame; should that ever fail, a new greeting starts from scratch
+ * rather than leave a request without its answer. */
+void vh_session_send(struct vh_session *s, enum vh_type type, uint32_t id, struct iovec *parts,
+                     int count)
 {
     if (vh_out_frame(&s->out, type, s->version, id, parts, count) == 0)
         return;
@@ -99,7 +100,8 @@ void vh_session_send_programs(struct vh_session *s)
     vh_session_send(s, VH_PROGRAMS, 0, parts, 2);
 }
 
-/* A HELLO of the session that is up, and that knows ours, confirms it; any other begins a new one. */
+/* A HELLO of the session that is up, and that knows ours, confirms it; any other begins a new one.
+ */
 static void on_hello(struct vh_session *s, const struct vh_frame *frame)
 {
     struct vh_hello hello;
@@ -135,13 +137,15 @@ static int check_name(struct vh_session *s, const struct vh_load *load, char *te
             continue;
         if (load->flags & VH_LOAD_REPLACE)
             return 0;
-        snprintf(text, VH_TEXT_MAX, "%s: a program of this name runs in the guest; replace it, or unload it first",
+        snprintf(text, VH_TEXT_MAX,
+                 "%s: a program of this name runs in the guest; replace it, or unload it first",
                  load->name);
         return -EEXIST;
     }
     if (count < VH_PROGRAMS_MAX)
         return 0;
-    snprintf(text, VH_TEXT_MAX, "%s: the guest already runs %u programs, the most there may be; unload one first",
+    snprintf(text, VH_TEXT_MAX,
+             "%s: the guest already runs %u programs, the most there may be; unload one first",
              load->name, VH_PROGRAMS_MAX);
     return -ENOSPC;
 }
@@ -201,7 +205,8 @@ static void on_chunk(struct vh_session *s, const struct vh_frame *frame)
     }
     if (vh_msg_chunk(frame, &chunk, &data, &len)) {
         got = -EBADMSG;
-        snprintf(text, sizeof(text), "%s: a CHUNK that breaks the protocol's layout", s->transfer.load.name);
+        snprintf(text, sizeof(text), "%s: a CHUNK that breaks the protocol's layout",
+                 s->transfer.load.name);
     } else {
         got = vh_transfer_add(&s->transfer, &chunk, data, len, text);
     }
@@ -220,7 +225,8 @@ static void on_unload(struct vh_session *s, const struct vh_frame *frame)
     int error;
 
     if (vh_msg_unload(frame, &unload)) {
-        vh_session_answer_text(s, frame->id, -EBADMSG, "an UNLOAD that breaks the protocol's layout");
+        vh_session_answer_text(s, frame->id, -EBADMSG,
+                               "an UNLOAD that breaks the protocol's layout");
         return;
     }
     error = s->ops->unload(s->context, unload.name, &reply);
@@ -276,7 +282,8 @@ static void on_frame(struct vh_session *s, const struct vh_frame *frame)
         on_hello(s, frame);
         return;
     }
-    for (size_t i = 0; s->host && frame->version == s->version && i < sizeof(handlers) / sizeof(handlers[0]);
+    for (size_t i = 0;
+         s->host && frame->version == s->version && i < sizeof(handlers) / sizeof(handlers[0]);
          i++) {
         if (handlers[i].type == frame->type) {
             handlers[i].handle(s, frame);
@@ -313,7 +320,8 @@ size_t vh_session_room(const struct vh_session *s)
     return room - sizeof(struct vh_batch);
 }
 
-void vh_session_hints(struct vh_session *s, const struct vh_batch *batch, const uint8_t *records, size_t len)
+void vh_session_hints(struct vh_session *s, const struct vh_batch *batch, const uint8_t *records,
+                      size_t len)
 {
     struct iovec parts[] = {
         {.iov_base = (void *)batch, .iov_len = sizeof(*batch)},
@@ -324,8 +332,8 @@ void vh_session_hints(struct vh_session *s, const struct vh_batch *batch, const 
     vh_session_send(s, VH_HINTS, 0, parts, 2);
 }
 
-int vh_session_init(struct vh_session *s, const struct vh_hello *self, const struct vh_session_ops *ops,
-                    void *context)
+int vh_session_init(struct vh_session *s, const struct vh_hello *self,
+                    const struct vh_session_ops *ops, void *context)
 {
     memset(s, 0, sizeof(*s));
     s->ops = ops;

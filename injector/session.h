@@ -2,7 +2,8 @@
 /* The guest's side of the channel as a state machine: bytes in, calls to `ops`, bytes out. No I/O.
  *
  * Invariants
- *  1. Every request of a live session gets one ANSWER; a new session forgets the requests of the old one.
+ *  1. Every request of a live session gets one ANSWER; a new session forgets the requests of the
+ * old one.
  *  2. HINTS and SNAPSHOT are sent only within the host's credit.
  *  3. While a snapshot is on its way no hints are: nothing in it is newer than what follows it.
  *  4. `out` never grows beyond VH_OUT_SIZE; above VH_OUT_FULL no input is taken. */
@@ -29,12 +30,13 @@ struct vh_facts {
     uint64_t lost;
 };
 
-/* What the session asks of the rest of the injector; `context` is the first argument of each. Errors are
- * -errno. */
+/* What the session asks of the rest of the injector; `context` is the first argument of each.
+ * Errors are -errno. */
 struct vh_session_ops {
     /* A session has begun: what the rings hold was meant for the one before. */
     void (*opened)(void *context);
-    /* Loads and attaches a complete object of the right digest; with VH_LOAD_REPLACE the old one leaves. */
+    /* Loads and attaches a complete object of the right digest; with VH_LOAD_REPLACE the old one
+     * leaves. */
     int (*load)(void *context, const struct vh_transfer *transfer, struct vh_reply *reply);
     /* Called after the LOAD's ANSWER is queued: finds the facts that are older than the program. */
     void (*loaded)(void *context, uint32_t program);
@@ -75,8 +77,8 @@ struct vh_session {
 };
 
 /* `self` gives boot_id, release and agent of the HELLO; the rest is filled in. 0 or -ENOMEM. */
-int vh_session_init(struct vh_session *session, const struct vh_hello *self, const struct vh_session_ops *ops,
-                    void *context);
+int vh_session_init(struct vh_session *session, const struct vh_hello *self,
+                    const struct vh_session_ops *ops, void *context);
 void vh_session_free(struct vh_session *session);
 
 /* The host's end is open: greets it. `number`: random, not 0. */
@@ -84,7 +86,8 @@ void vh_session_open(struct vh_session *session, uint64_t number);
 /* The host's end is closed: forgets the session and everything half-done. */
 void vh_session_close(struct vh_session *session);
 
-/* Handles bytes; returns how many were taken, fewer than `len` only when `out` is full: offer the rest later. */
+/* Handles bytes; returns how many were taken, fewer than `len` only when `out` is full: offer the
+ * rest later. */
 size_t vh_session_input(struct vh_session *session, const uint8_t *bytes, size_t len);
 /* Goes on with a snapshot, if one waited for credit or room. */
 void vh_session_pump(struct vh_session *session);
@@ -95,6 +98,7 @@ void vh_session_send_programs(struct vh_session *session);
 
 /* Bytes of records that HINTS may carry now; 0: leave the rings alone. */
 size_t vh_session_room(const struct vh_session *session);
-/* Sends hints, `len` bytes of records, at most what vh_session_room said. `count` 0 tells `lost` alone. */
-void vh_session_hints(struct vh_session *session, const struct vh_batch *batch, const uint8_t *records,
-                      size_t len);
+/* Sends hints, `len` bytes of records, at most what vh_session_room said. `count` 0 tells `lost`
+ * alone. */
+void vh_session_hints(struct vh_session *session, const struct vh_batch *batch,
+                      const uint8_t *records, size_t len);

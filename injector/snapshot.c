@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Reads a program's facts out of its map `state`, after a walk.
  *
- * The ring is emptied first. What it held is then older than the snapshot and goes before it, or is dropped; what
- * comes later is newer, or says the same again. The count of losses is taken before the ring is emptied: a hint
- * lost from then on shows as growth in the next batch, and the host asks once more. What is dropped here has its
- * effect in `state` already, so it is no reason to ask again. */
+ * The ring is emptied first. What it held is then older than the snapshot and goes before it, or is
+ * dropped; what comes later is newer, or says the same again. The count of losses is taken before
+ * the ring is emptied: a hint lost from then on shows as growth in the next batch, and the host
+ * asks once more. What is dropped here has its effect in `state` already, so it is no reason to ask
+ * again. */
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -35,9 +36,10 @@ static int read_state(void *context, struct vh_table *table)
 
         if (count == 0)
             return -EOVERFLOW;
-        error = bpf_map_lookup_batch(running->state_fd, first ? NULL : &position, &position,
-                                     fresh.keys + fresh.count * running->key_size,
-                                     fresh.values + fresh.count * running->value_size, &count, NULL);
+        error =
+            bpf_map_lookup_batch(running->state_fd, first ? NULL : &position, &position,
+                                 fresh.keys + fresh.count * running->key_size,
+                                 fresh.values + fresh.count * running->value_size, &count, NULL);
         if (error && error != -ENOENT)
             return error;
         fresh.count += count;

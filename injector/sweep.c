@@ -64,8 +64,8 @@ static int has(const uint8_t *row, size_t count, size_t key_size, const uint8_t 
 }
 
 /* Invariant 3: takes out what is still the record that was there before. 1 when it did. */
-static int take_out(const struct vh_sweep_ops *ops, void *context, const uint8_t *key, const uint8_t *before,
-                    uint8_t *now, size_t value_size)
+static int take_out(const struct vh_sweep_ops *ops, void *context, const uint8_t *key,
+                    const uint8_t *before, uint8_t *now, size_t value_size)
 {
     int error = ops->look(context, key, now);
 

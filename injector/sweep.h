@@ -1,29 +1,31 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Takes facts out of a program's `state` that are no longer true and whose end the program missed. No I/O of its
- * own.
+/* Takes facts out of a program's `state` that are no longer true and whose end the program missed.
+ * No I/O of its own.
  *
  * Theory of operation
  *
- * A program may miss events: the kernel passes it over, a map is full, a lock is not had in time. A walk (the
- * program's iterators) finds what is missing in `state`, but it meets only what there is, never what there was. So
- * a program can promise (VH_WALK_CONFIRMS in guest-bpf/vhint.bpf.h) that its walk writes the key of each fact that
- * holds, and then
+ * A program may miss events: the kernel passes it over, a map is full, a lock is not had in time. A
+ * walk (the program's iterators) finds what is missing in `state`, but it meets only what there is,
+ * never what there was. So a program can promise (VH_WALK_CONFIRMS in guest-bpf/vhint.bpf.h) that
+ * its walk writes the key of each fact that holds, and then
  *
- *     before = all facts;  walk;  for each in `before` that the walk did not confirm, and that is still what it
- * was: take it out;  if any was taken out: walk again
+ *     before = all facts;  walk;  for each in `before` that the walk did not confirm, and that is
+ * still what it was: take it out;  if any was taken out: walk again
  *
- * 1. A false fact goes. It is in `before`; nothing changes it, since its end was missed; no walk confirms it.
+ * 1. A false fact goes. It is in `before`; nothing changes it, since its end was missed; no walk
+ * confirms it.
  * 2. A walk that did not come to its end takes nothing out.
- * 3. A true fact stays, or comes back. What the walk met and found true it confirmed. What it met and found false
- * it has taken out or replaced itself. What it did not meet and is true nevertheless came to be while the walk was
- * under way, so that its record is younger than `before` and not equal to it (the header has the time). That
- * leaves a record written between our last look at it and its removal: that one is lost, and the second walk, all
- * of which comes later, finds it again.
- * 4. Nothing is taken out after the second walk, so it need not be followed by a third; and what ends from then on
- * is an event like any other.
+ * 3. A true fact stays, or comes back. What the walk met and found true it confirmed. What it met
+ * and found false it has taken out or replaced itself. What it did not meet and is true
+ * nevertheless came to be while the walk was under way, so that its record is younger than `before`
+ * and not equal to it (the header has the time). That leaves a record written between our last look
+ * at it and its removal: that one is lost, and the second walk, all of which comes later, finds it
+ * again.
+ * 4. Nothing is taken out after the second walk, so it need not be followed by a third; and what
+ * ends from then on is an event like any other.
  *
- * The host needs no hint of a removal: the walk is a snapshot's, and what a snapshot does not have is gone there
- * too. */
+ * The host needs no hint of a removal: the walk is a snapshot's, and what a snapshot does not have
+ * is gone there too. */
 #pragma once
 
 #include <stddef.h>
@@ -55,8 +57,8 @@ struct vh_sweep_ops {
     int (*take_out)(void *context, const uint8_t *key);
 };
 
-/* Walks and sweeps; sizes in bytes. The number of facts taken out, or -errno: -EBADMSG when what the walk wrote is
- * no row of keys. */
+/* Walks and sweeps; sizes in bytes. The number of facts taken out, or -errno: -EBADMSG when what
+ * the walk wrote is no row of keys. */
 long vh_sweep(const struct vh_sweep_ops *ops, void *context, size_t key_size, size_t value_size);
 
 /* Appends; 0 or -ENOMEM. */

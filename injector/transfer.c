@@ -20,22 +20,22 @@ static void hex(char out[HEX_SIZE], const uint8_t digest[VH_DIGEST_SIZE])
         snprintf(out + 2 * i, 3, "%02x", digest[i]);
 }
 
-int vh_transfer_begin(struct vh_transfer *transfer, uint32_t id, const struct vh_load *load, const char *tunables,
-                      char *text)
+int vh_transfer_begin(struct vh_transfer *transfer, uint32_t id, const struct vh_load *load,
+                      const char *tunables, char *text)
 {
     vh_autofree char *copy = NULL;
     vh_autofree uint8_t *object = NULL;
 
     if (load->size == 0 || load->size > VH_OBJECT_MAX) {
-        snprintf(text, VH_TEXT_MAX, "%s: an object of %u bytes; it must have 1 to %u", load->name, load->size,
-                 VH_OBJECT_MAX);
+        snprintf(text, VH_TEXT_MAX, "%s: an object of %u bytes; it must have 1 to %u", load->name,
+                 load->size, VH_OBJECT_MAX);
         return -EFBIG;
     }
     copy = malloc(load->tunables_len + 1u);
     object = malloc(load->size);
     if (!copy || !object) {
-        snprintf(text, VH_TEXT_MAX, "%s: the guest has no memory for an object of %u bytes", load->name,
-                 load->size);
+        snprintf(text, VH_TEXT_MAX, "%s: the guest has no memory for an object of %u bytes",
+                 load->name, load->size);
         return -ENOMEM;
     }
     memcpy(copy, tunables, load->tunables_len);
@@ -57,24 +57,26 @@ static int check_digest(const struct vh_transfer *transfer, char *text)
         return 1;
     hex(said, transfer->load.digest);
     hex(found, digest);
-    snprintf(text, VH_TEXT_MAX, "%s: the object that arrived has the SHA-256 %s, announced was %s; send it again",
+    snprintf(text, VH_TEXT_MAX,
+             "%s: the object that arrived has the SHA-256 %s, announced was %s; send it again",
              transfer->load.name, found, said);
     return -EBADMSG;
 }
 
-int vh_transfer_add(struct vh_transfer *transfer, const struct vh_chunk *chunk, const uint8_t *data, uint32_t len,
-                    char *text)
+int vh_transfer_add(struct vh_transfer *transfer, const struct vh_chunk *chunk, const uint8_t *data,
+                    uint32_t len, char *text)
 {
     const struct vh_load *load = &transfer->load;
 
     if (chunk->offset != transfer->got) {
-        snprintf(text, VH_TEXT_MAX, "%s: a chunk for offset %u where %u was next", load->name, chunk->offset,
-                 transfer->got);
+        snprintf(text, VH_TEXT_MAX, "%s: a chunk for offset %u where %u was next", load->name,
+                 chunk->offset, transfer->got);
         return -EPROTO;
     }
     if (len > load->size - transfer->got) {
-        snprintf(text, VH_TEXT_MAX, "%s: a chunk of %u bytes at offset %u passes the object's end at %u",
-                 load->name, len, chunk->offset, load->size);
+        snprintf(text, VH_TEXT_MAX,
+                 "%s: a chunk of %u bytes at offset %u passes the object's end at %u", load->name,
+                 len, chunk->offset, load->size);
         return -EPROTO;
     }
     memcpy(transfer->object + transfer->got, data, len);

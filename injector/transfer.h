@@ -8,21 +8,23 @@
 
 struct vh_transfer {
     bool active;
-    uint32_t id; /* of the LOAD being assembled, or of the last one that ended: its late CHUNKs mean nothing */
+    uint32_t id; /* of the LOAD being assembled, or of the last one that ended: its late CHUNKs mean
+                    nothing */
     struct vh_load load;
     char *tunables;  /* load.tunables_len bytes, owned */
     uint8_t *object; /* load.size bytes, owned */
     uint32_t got;
 };
 
-/* Begins with a LOAD's contents. 0, -EFBIG or -ENOMEM; `text` (VH_TEXT_MAX + 1 bytes) then says why. */
-int vh_transfer_begin(struct vh_transfer *transfer, uint32_t id, const struct vh_load *load, const char *tunables,
-                      char *text);
+/* Begins with a LOAD's contents. 0, -EFBIG or -ENOMEM; `text` (VH_TEXT_MAX + 1 bytes) then says
+ * why. */
+int vh_transfer_begin(struct vh_transfer *transfer, uint32_t id, const struct vh_load *load,
+                      const char *tunables, char *text);
 
-/* Adds a chunk: 0 when more is to come, 1 when the object is whole and its digest right, -EPROTO or -EBADMSG with
- * `text`. */
-int vh_transfer_add(struct vh_transfer *transfer, const struct vh_chunk *chunk, const uint8_t *data, uint32_t len,
-                    char *text);
+/* Adds a chunk: 0 when more is to come, 1 when the object is whole and its digest right, -EPROTO or
+ * -EBADMSG with `text`. */
+int vh_transfer_add(struct vh_transfer *transfer, const struct vh_chunk *chunk, const uint8_t *data,
+                    uint32_t len, char *text);
 
 /* Frees the object; `id` stays. */
 void vh_transfer_end(struct vh_transfer *transfer);

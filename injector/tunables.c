@@ -49,13 +49,15 @@ static bool find_variable(const struct bpf_object *object, const char *section, 
             continue;
         if (info->size > size || info->offset > size - info->size)
             return false;
-        *found = (struct variable){btf, plain_type(btf, var->type), values + info->offset, info->size};
+        *found =
+            (struct variable){btf, plain_type(btf, var->type), values + info->offset, info->size};
         return found->type != NULL;
     }
     return false;
 }
 
-void *vh_variable(const struct bpf_object *object, const char *section, const char *name, size_t *size)
+void *vh_variable(const struct bpf_object *object, const char *section, const char *name,
+                  size_t *size)
 {
     struct variable v;
 
@@ -176,9 +178,11 @@ static void describe_type(const struct variable *v, char *text, size_t size)
     else if (btf_is_int(v->type) && btf_int_encoding(v->type) & BTF_INT_SIGNED)
         snprintf(text, size, "it must be a whole number that fits %zu bits with sign", v->size * 8);
     else if (btf_is_int(v->type))
-        snprintf(text, size, "it must be a whole number from 0 to %llu", ~0ull >> (64 - v->size * 8));
+        snprintf(text, size, "it must be a whole number from 0 to %llu",
+                 ~0ull >> (64 - v->size * 8));
     else if (btf_is_enum(v->type))
-        snprintf(text, size, "it must be a value of enum %s", btf__name_by_offset(v->btf, v->type->name_off));
+        snprintf(text, size, "it must be a value of enum %s",
+                 btf__name_by_offset(v->btf, v->type->name_off));
     else if (btf_is_array(v->type))
         snprintf(text, size, "it must be a text of at most %zu bytes", v->size - 1);
     else
@@ -195,7 +199,8 @@ static int set_one(struct bpf_object *object, const char *tunable, char *text)
 
     snprintf(name, sizeof(name), "%.*s", (int)(value - 1 - tunable), tunable);
     if (strncmp(name, RESERVED, strlen(RESERVED)) == 0) {
-        snprintf(why, sizeof(why), "names that begin with " RESERVED " are not for policies to set");
+        snprintf(why, sizeof(why),
+                 "names that begin with " RESERVED " are not for policies to set");
     } else if (!find_variable(object, RODATA, name, &v)) {
         list_tunables(object, why, sizeof(why));
     } else {

@@ -14,7 +14,8 @@
 
 int vh_uevent_open(void)
 {
-    vh_autoclose int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);
+    vh_autoclose int fd =
+        socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);
     struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = KERNEL_GROUP};
 
     if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)))

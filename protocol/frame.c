@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Encodes and decodes frames: see frame.h for the contract.
  *
- * COBS (Cheshire and Baker, "Consistent Overhead Byte Stuffing", 1999): the bytes up to each zero become a block
- * that starts with its length + 1; the zero itself is implied, except after a block of 254 bytes. */
+ * COBS (Cheshire and Baker, "Consistent Overhead Byte Stuffing", 1999): the bytes up to each zero
+ * become a block that starts with its length + 1; the zero itself is implied, except after a block
+ * of 254 bytes. */
 #include "frame.h"
 
 #include <errno.h>
@@ -70,7 +71,8 @@ static bool frame_complete(struct vh_decoder *decoder, struct vh_frame *frame)
     return true;
 }
 
-/* Keeps `len` bytes of an unfinished frame, or starts skipping it when it is longer than any frame. */
+/* Keeps `len` bytes of an unfinished frame, or starts skipping it when it is longer than any frame.
+ */
 static void frame_append(struct vh_decoder *decoder, const uint8_t *bytes, size_t len)
 {
     if (decoder->skipping)
@@ -84,7 +86,8 @@ static void frame_append(struct vh_decoder *decoder, const uint8_t *bytes, size_
     decoder->used += len;
 }
 
-int vh_decoder_feed(struct vh_decoder *decoder, const uint8_t **in, size_t *len, struct vh_frame *frame)
+int vh_decoder_feed(struct vh_decoder *decoder, const uint8_t **in, size_t *len,
+                    struct vh_frame *frame)
 {
     while (*len > 0) {
         const uint8_t *end = memchr(*in, 0, *len);

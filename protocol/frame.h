@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Frames on a byte stream: COBS with a zero byte as the end mark, CRC-32 inside.
  *
- * Because a zero byte never occurs inside an encoded frame, a receiver finds the next frame after anything:
- * a peer that died mid-frame, garbage, a lost byte. A sender that opens a channel therefore sends one zero
- * first. No I/O and no allocation: buffers are the caller's. Errors are 0 or -errno. */
+ * Because a zero byte never occurs inside an encoded frame, a receiver finds the next frame after
+ * anything: a peer that died mid-frame, garbage, a lost byte. A sender that opens a channel
+ * therefore sends one zero first. No I/O and no allocation: buffers are the caller's. Errors are 0
+ * or -errno. */
 #pragma once
 
 #include <stdbool.h>
@@ -18,7 +19,8 @@
 #define VH_FRAME_ENCODED(len) (VH_FRAME_RAW(len) + VH_FRAME_RAW(len) / 254u + 2u)
 #define VH_DECODER_BUFFER VH_FRAME_ENCODED(VH_PAYLOAD_MAX)
 
-/* One received frame; `data` points into the decoder's buffer (8-byte aligned) and lives until the next call. */
+/* One received frame; `data` points into the decoder's buffer (8-byte aligned) and lives until the
+ * next call. */
 struct vh_frame {
     uint8_t type;
     uint8_t version;
@@ -47,12 +49,13 @@ void vh_decoder_init(struct vh_decoder *decoder, uint8_t buffer[VH_DECODER_BUFFE
 void vh_decoder_reset(struct vh_decoder *decoder);
 
 /* Takes bytes from `*in` (advancing it and shortening `*len`) up to the end of one good frame.
- * 1: `*frame` is set, call again for the rest; 0: all bytes are taken and no further frame is complete.
- * Bad frames are counted and passed over. */
-int vh_decoder_feed(struct vh_decoder *decoder, const uint8_t **in, size_t *len, struct vh_frame *frame);
+ * 1: `*frame` is set, call again for the rest; 0: all bytes are taken and no further frame is
+ * complete. Bad frames are counted and passed over. */
+int vh_decoder_feed(struct vh_decoder *decoder, const uint8_t **in, size_t *len,
+                    struct vh_frame *frame);
 
 /* Encodes one frame whose payload is the concatenation of `parts` into `out`.
- * Returns the bytes written, -EMSGSIZE for a payload over VH_PAYLOAD_MAX, -ENOBUFS when `size` is less than
- * VH_FRAME_ENCODED(payload). */
+ * Returns the bytes written, -EMSGSIZE for a payload over VH_PAYLOAD_MAX, -ENOBUFS when `size` is
+ * less than VH_FRAME_ENCODED(payload). */
 long vh_frame_encode(uint8_t *out, size_t size, enum vh_type type, uint8_t version, uint32_t id,
                      const struct iovec *parts, int count);

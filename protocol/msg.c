@@ -92,10 +92,12 @@ const char *vh_type_name(uint8_t type)
 
 bool vh_name_valid(const char *name)
 {
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
     size_t len = strlen(name);
 
-    return len > 0 && len < VH_NAME_SIZE && strspn(name, allowed) == len && name[0] != '.' && name[0] != '-';
+    return len > 0 && len < VH_NAME_SIZE && strspn(name, allowed) == len && name[0] != '.' &&
+           name[0] != '-';
 }
 
 static bool name_field_valid(const char name[VH_NAME_SIZE])
@@ -111,7 +113,8 @@ int vh_msg_hello(const struct vh_frame *frame, struct vh_hello *hello)
     if (frame->len < sizeof(h))
         return -EBADMSG;
     memcpy(&h, frame->data, sizeof(h));
-    if (h.magic != VH_HELLO_MAGIC || h.session == 0 || h.version_min > h.version_max || h.version_min == 0)
+    if (h.magic != VH_HELLO_MAGIC || h.session == 0 || h.version_min > h.version_max ||
+        h.version_min == 0)
         return -EBADMSG;
     if (h.role != VH_ROLE_HOST && h.role != VH_ROLE_GUEST)
         return -EBADMSG;
@@ -163,7 +166,8 @@ int vh_msg_load(const struct vh_frame *frame, struct vh_load *load, const char *
     return 0;
 }
 
-int vh_msg_chunk(const struct vh_frame *frame, struct vh_chunk *chunk, const uint8_t **data, uint32_t *len)
+int vh_msg_chunk(const struct vh_frame *frame, struct vh_chunk *chunk, const uint8_t **data,
+                 uint32_t *len)
 {
     struct cursor c = cursor_of(frame);
     struct vh_chunk k;
@@ -230,7 +234,8 @@ int vh_msg_cpus(const struct vh_frame *frame, struct vh_cpu cpus[VH_CPUS_MAX], u
 
     if (!cursor_copy(&c, &head, sizeof(head)) || head.count > VH_CPUS_MAX || head.reserved != 0)
         return -EBADMSG;
-    if (c.left != head.count * sizeof(list[0]) || !cursor_copy(&c, list, head.count * sizeof(list[0])))
+    if (c.left != head.count * sizeof(list[0]) ||
+        !cursor_copy(&c, list, head.count * sizeof(list[0])))
         return -EBADMSG;
     if (!cpus_valid(list, head.count))
         return -EBADMSG;
@@ -254,7 +259,8 @@ static bool programs_valid(const struct vh_program *programs, uint32_t count)
     return true;
 }
 
-int vh_msg_programs(const struct vh_frame *frame, struct vh_program programs[VH_PROGRAMS_MAX], uint32_t *count)
+int vh_msg_programs(const struct vh_frame *frame, struct vh_program programs[VH_PROGRAMS_MAX],
+                    uint32_t *count)
 {
     struct cursor c = cursor_of(frame);
     struct vh_programs head;
@@ -262,7 +268,8 @@ int vh_msg_programs(const struct vh_frame *frame, struct vh_program programs[VH_
 
     if (!cursor_copy(&c, &head, sizeof(head)) || head.count > VH_PROGRAMS_MAX || head.reserved != 0)
         return -EBADMSG;
-    if (c.left != head.count * sizeof(list[0]) || !cursor_copy(&c, list, head.count * sizeof(list[0])))
+    if (c.left != head.count * sizeof(list[0]) ||
+        !cursor_copy(&c, list, head.count * sizeof(list[0])))
         return -EBADMSG;
     if (!programs_valid(list, head.count))
         return -EBADMSG;
@@ -271,14 +278,16 @@ int vh_msg_programs(const struct vh_frame *frame, struct vh_program programs[VH_
     return 0;
 }
 
-int vh_msg_answer(const struct vh_frame *frame, struct vh_answer *answer, const char **text, const char **log)
+int vh_msg_answer(const struct vh_frame *frame, struct vh_answer *answer, const char **text,
+                  const char **log)
 {
     struct cursor c = cursor_of(frame);
     struct vh_answer a;
 
     if (!cursor_copy(&c, &a, sizeof(a)) || (a.flags & ~VH_ANSWER_LOG_CUT) != 0 || a.reserved != 0)
         return -EBADMSG;
-    if (a.text_len > VH_TEXT_MAX || a.log_len > VH_LOG_MAX || c.left != (size_t)a.text_len + a.log_len)
+    if (a.text_len > VH_TEXT_MAX || a.log_len > VH_LOG_MAX ||
+        c.left != (size_t)a.text_len + a.log_len)
         return -EBADMSG;
     *answer = a;
     *text = (const char *)c.at;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What travels between a BPF program, the injector and the host, byte for byte.
  *
- * The one header that all three sides include. Everything is little-endian, fixed-width and naturally
- * aligned; every size is asserted. protocol/PROTOCOL.md explains the conversation; frame.h wraps these
- * payloads into frames and msg.h reads them without trusting their lengths. */
+ * The one header that all three sides include. Everything is little-endian, fixed-width and
+ * naturally aligned; every size is asserted. protocol/PROTOCOL.md explains the conversation;
+ * frame.h wraps these payloads into frames and msg.h reads them without trusting their lengths. */
 #pragma once
 
 #include <linux/types.h>
@@ -30,11 +30,13 @@
 /* ---- hints: what a program emits, and what its `state` map holds as values ---- */
 
 /* `flags` of struct vh_hint */
-#define VH_HINT_GONE 0x1u /* the fact named by the key is no longer true; fields after the key mean nothing */
+#define VH_HINT_GONE \
+    0x1u /* the fact named by the key is no longer true; fields after the key mean nothing */
 
 /* Starts every hint. The program's own struct begins with this one and BTF describes the whole.
- * The first `key_size` bytes after the header name the fact: hints of one kind with equal key bytes speak
- * of the same fact, the later replaces the earlier. key_size 0: an event, which leaves no fact behind. */
+ * The first `key_size` bytes after the header name the fact: hints of one kind with equal key bytes
+ * speak of the same fact, the later replaces the earlier. key_size 0: an event, which leaves no
+ * fact behind. */
 struct vh_hint {
     __u16 size;     /* bytes of the whole record, this header included; at most VH_HINT_MAX */
     __u16 kind;     /* as declared in the program's manifest */
@@ -47,21 +49,23 @@ struct vh_hint {
 
 /* ---- frames ---- */
 
-/* Starts every frame; then the payload, then a CRC-32 (IEEE, as in zlib) over both. The whole is COBS-encoded
- * and ends with one zero byte. */
+/* Starts every frame; then the payload, then a CRC-32 (IEEE, as in zlib) over both. The whole is
+ * COBS-encoded and ends with one zero byte. */
 struct vh_frame_header {
     __u8 type;    /* enum vh_type */
     __u8 version; /* the version agreed on; 0 in a HELLO */
     __u16 reserved;
-    __u32 id; /* a request's number, repeated by all that belongs to it (CHUNK, ANSWER, SNAPSHOT); else 0 */
+    __u32 id; /* a request's number, repeated by all that belongs to it (CHUNK, ANSWER, SNAPSHOT);
+                 else 0 */
 };
 
 enum vh_type {
     /* both ways */
     VH_HELLO = 1, /* struct vh_hello */
     /* host to guest: requests, each answered by one ANSWER with its id */
-    VH_LOAD = 16,   /* struct vh_load, tunables: "name=value\0" each */
-    VH_CHUNK = 17,  /* struct vh_chunk, object bytes (no ANSWER of its own: the LOAD's comes when all is there) */
+    VH_LOAD = 16,  /* struct vh_load, tunables: "name=value\0" each */
+    VH_CHUNK = 17, /* struct vh_chunk, object bytes (no ANSWER of its own: the LOAD's comes when all
+                      is there) */
     VH_UNLOAD = 18, /* struct vh_unload */
     VH_LIST = 19,   /* empty; PROGRAMS and CPUS precede the ANSWER */
     VH_RESYNC = 20, /* struct vh_resync; SNAPSHOTs precede the ANSWER */
@@ -69,9 +73,10 @@ enum vh_type {
     VH_CREDIT = 24, /* struct vh_credit */
     VH_PING = 25,   /* struct vh_ping; answered by a PONG */
     /* guest to host */
-    VH_CPUS = 32,     /* struct vh_cpus, struct vh_cpu each; after HELLO and on every change */
-    VH_PROGRAMS = 33, /* struct vh_programs, struct vh_program each; after HELLO and on every change */
-    VH_HINTS = 34,    /* struct vh_batch, records */
+    VH_CPUS = 32, /* struct vh_cpus, struct vh_cpu each; after HELLO and on every change */
+    VH_PROGRAMS =
+        33,        /* struct vh_programs, struct vh_program each; after HELLO and on every change */
+    VH_HINTS = 34, /* struct vh_batch, records */
     VH_SNAPSHOT = 35, /* struct vh_batch, records */
     VH_ANSWER = 36,   /* struct vh_answer, text, log */
     VH_PONG = 37,     /* struct vh_pong */
@@ -83,18 +88,19 @@ enum vh_type {
 
 enum vh_role { VH_ROLE_HOST = 1, VH_ROLE_GUEST = 2 };
 
-/* Opens a session. `session` is a random non-zero number that its sender keeps until it restarts or loses the
- * channel; `peer` is the session number last seen from the other side, 0 for none. Whoever receives a HELLO
- * whose `peer` is not its own session answers with its own HELLO; the session is up for a side once it has
- * received a HELLO whose `peer` is its own session. */
+/* Opens a session. `session` is a random non-zero number that its sender keeps until it restarts or
+ * loses the channel; `peer` is the session number last seen from the other side, 0 for none.
+ * Whoever receives a HELLO whose `peer` is not its own session answers with its own HELLO; the
+ * session is up for a side once it has received a HELLO whose `peer` is its own session. */
 struct vh_hello {
     __u32 magic;
     __u16 version_min;
     __u16 version_max;
     __u64 session;
     __u64 peer;
-    __u32 role;       /* enum vh_role */
-    __u32 credit;     /* from the host: bytes of HINTS and SNAPSHOT payload the guest may send at first */
+    __u32 role; /* enum vh_role */
+    __u32
+        credit; /* from the host: bytes of HINTS and SNAPSHOT payload the guest may send at first */
     __u8 boot_id[16]; /* from the guest: /proc/sys/kernel/random/boot_id, else 0 */
     char release[64]; /* kernel release, NUL-terminated */
     char agent[32];   /* "vhint-injector 0.1", NUL-terminated */
@@ -109,7 +115,8 @@ struct vh_load {
     __u32 tunables_len; /* bytes that follow */
     __u32 reserved2;    /* 0 */
 };
-#define VH_LOAD_REPLACE 0x1u /* a program of this name gives way once the new one is attached; else EEXIST */
+#define VH_LOAD_REPLACE \
+    0x1u /* a program of this name gives way once the new one is attached; else EEXIST */
 
 struct vh_chunk {
     __u32 offset; /* chunks come in order, without gaps */
@@ -170,17 +177,19 @@ struct vh_program {
     __u64 lost; /* hints it could not emit: ring full, state full, event missed */
 };
 
-/* Heads HINTS and SNAPSHOT; `count` records follow, each padded with zeros to a multiple of 8 bytes. */
+/* Heads HINTS and SNAPSHOT; `count` records follow, each padded with zeros to a multiple of 8
+ * bytes. */
 struct vh_batch {
     __u32 program;
     __u32 count;
-    __u64 seq;   /* HINTS: the first record's number; SNAPSHOT: the number the next hint will have */
-    __u64 lost;  /* as in struct vh_program, now; growth is a gap */
+    __u64 seq;  /* HINTS: the first record's number; SNAPSHOT: the number the next hint will have */
+    __u64 lost; /* as in struct vh_program, now; growth is a gap */
     __u32 flags; /* VH_SNAPSHOT_*; 0 in HINTS */
     __u32 reserved;
 };
-#define VH_SNAPSHOT_FIRST 0x1u /* all facts known of this program so far are to be confirmed or dropped */
-#define VH_SNAPSHOT_LAST 0x2u  /* what was not confirmed is gone */
+#define VH_SNAPSHOT_FIRST \
+    0x1u /* all facts known of this program so far are to be confirmed or dropped */
+#define VH_SNAPSHOT_LAST 0x2u /* what was not confirmed is gone */
 
 struct vh_answer {
     __u32 error;    /* errno of Linux, 0: done */
@@ -210,5 +219,6 @@ static_assert(sizeof(struct vh_programs) == 8, "wire size");
 static_assert(sizeof(struct vh_program) == 128, "wire size");
 static_assert(sizeof(struct vh_batch) == 32, "wire size");
 static_assert(sizeof(struct vh_answer) == 24, "wire size");
-static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the wire is little-endian and read in place");
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+              "the wire is little-endian and read in place");
 #endif

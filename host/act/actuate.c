@@ -24,14 +24,15 @@ char *vh_actuate_step_name(const VhActuate *actuate, const char *verb, unsigned 
         return g_strdup_printf("%s%s", actuate->actuator->name, *verb ? " back" : "");
     if (vcpu < VH_TARGET_EMULATOR || vcpu > VH_TARGET_VHOST)
         return g_strdup_printf("%s%s vCPU %u", verb, actuate->actuator->name, vcpu);
-    return g_strdup_printf("%s%s %s, thread %d", verb, actuate->actuator->name, others[vcpu - VH_TARGET_EMULATOR],
-                           thread);
+    return g_strdup_printf("%s%s %s, thread %d", verb, actuate->actuator->name,
+                           others[vcpu - VH_TARGET_EMULATOR], thread);
 }
 
 /* QEMU's other threads come and go as they please. */
 static bool came_and_went(const struct item *item, const GError *error)
 {
-    return item->vcpu >= VH_TARGET_EMULATOR && g_error_matches(error, VH_ERROR, VH_ERROR_NOT_CONNECTED);
+    return item->vcpu >= VH_TARGET_EMULATOR &&
+           g_error_matches(error, VH_ERROR, VH_ERROR_NOT_CONNECTED);
 }
 
 /* Puts the former state back. Returns whether there was anything to undo. */
@@ -147,7 +148,8 @@ static struct item *learn(VhActuate *actuate, const struct vh_target *target)
 
 void vh_actuate_take_over(VhActuate *actuate, const struct vh_target *target)
 {
-    if (!vh_actuate_find(actuate, target->thread) && vh_saved_is_left(actuate->saved, target->thread))
+    if (!vh_actuate_find(actuate, target->thread) &&
+        vh_saved_is_left(actuate->saved, target->thread))
         learn(actuate, target);
 }
 
@@ -160,8 +162,8 @@ static void probe_again(VhActuate *actuate, struct item *item, const struct vh_t
         g_clear_pointer(&item->problem, g_free);
 }
 
-void vh_actuate_want(VhActuate *actuate, const struct vh_target *target, unsigned guest, unsigned vcpu,
-                     const union vh_setting *setting)
+void vh_actuate_want(VhActuate *actuate, const struct vh_target *target, unsigned guest,
+                     unsigned vcpu, const union vh_setting *setting)
 {
     struct item *item = vh_actuate_find(actuate, target->thread);
 
@@ -246,7 +248,8 @@ static bool carry_out(VhActuate *actuate, struct item *item, bool quiet)
     reason = actuate->reason(item->plan_guest, item->plan_vcpu, actuate->reason_data);
     what = vh_actuate_step_name(actuate, "", item->vcpu, item->thread);
     if (!drifted) /* else it is whatever somebody else has made it */
-        before = was_applied ? actuate->actuator->text(&was) : actuate->actuator->former(item->hold);
+        before =
+            was_applied ? actuate->actuator->text(&was) : actuate->actuator->former(item->hold);
     after = actuate->actuator->text(&item->set);
     vh_journal_step(actuate->journal, item->guest, what, reason, before, after);
     return false;
@@ -277,8 +280,8 @@ guint vh_actuate_end(VhActuate *actuate, const char *why, bool *retry)
         bool settled = false;
 
         item->drifted = item->drifted || left;
-        settled =
-            (item->applied || item->failed) && !item->drifted && actuate->actuator->same(&item->set, &item->wish);
+        settled = (item->applied || item->failed) && !item->drifted &&
+                  actuate->actuator->same(&item->set, &item->wish);
         if (item->wanted && item->hold && !settled)
             offline = carry_out(actuate, item, !why && !left) || offline;
     }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Makes the host look like the plan: applies what is new, changes what moved, reverts what the plan no longer has.
+/* Makes the host look like the plan: applies what is new, changes what moved, reverts what the plan
+ * no longer has.
  *
- * A round names every thread under management with what it is to have. One that a round leaves out is reverted
- * and forgotten. One that appears while others of its guest are changed, and has just what is in force there, was
- * made by one of those and has inherited it: it is reverted to what that one was. What failed is not tried again
- * until its thread, its place or the host's CPUs have changed. */
+ * A round names every thread under management with what it is to have. One that a round leaves out
+ * is reverted and forgotten. One that appears while others of its guest are changed, and has just
+ * what is in force there, was made by one of those and has inherited it: it is reverted to what
+ * that one was. What failed is not tried again until its thread, its place or the host's CPUs have
+ * changed. */
 #pragma once
 
 #include "act/actuator.h"
@@ -12,14 +14,15 @@
 
 typedef struct VhActuate VhActuate;
 
-/* A thread that leaves what was changed for it is followed by the first round that comes so long after the last
- * look. */
+/* A thread that leaves what was changed for it is followed by the first round that comes so long
+ * after the last look. */
 #define VH_ACTUATE_LEFT_US (G_USEC_PER_SEC / 2)
 
 /* Puts back what a dead daemon left applied in `saved`. All are borrowed. */
 VhActuate *vh_actuate_new(VhSaved *saved, VhJournal *journal, const struct vh_actuator *actuator);
 /* Leaves it as it is, but for threads that inherited it. */
-VhActuate *vh_actuate_new_adopting(VhSaved *saved, VhJournal *journal, const struct vh_actuator *actuator);
+VhActuate *vh_actuate_new_adopting(VhSaved *saved, VhJournal *journal,
+                                   const struct vh_actuator *actuator);
 /* Before a thread is wanted for the first time: takes over what is left for it, if anything is. */
 void vh_actuate_take_over(VhActuate *actuate, const struct vh_target *target);
 /* Is anything left for it, as it was? */
@@ -34,33 +37,37 @@ void vh_actuate_free(VhActuate *actuate, const char *why);
 /* Ends; what is in force stays so, on record for the next daemon. Only for actuators with leave. */
 void vh_actuate_leave(VhActuate *actuate);
 
-/* The reason for what a thread gets: `guest` and `vcpu` as given to vh_actuate_want. g_free() it. */
+/* The reason for what a thread gets: `guest` and `vcpu` as given to vh_actuate_want. g_free() it.
+ */
 typedef char *(*VhActuateReason)(unsigned guest, unsigned vcpu, gpointer data);
 
 /* `reason` is asked for each action that is taken until vh_actuate_end. */
 void vh_actuate_begin(VhActuate *actuate, VhActuateReason reason, gpointer data);
-/* `guest` and `vcpu` are the plan's numbers; `setting` (copied) NULL: the thread is left alone. That a thread
- * other than a vCPU's has ended is no failure. */
-void vh_actuate_want(VhActuate *actuate, const struct vh_target *target, unsigned guest, unsigned vcpu,
-                     const union vh_setting *setting);
-/* After that, for what is set for the first time: the former mask is `usual` (copied), whatever the thread has
- * now. NULL: what it was when it was noted last. */
+/* `guest` and `vcpu` are the plan's numbers; `setting` (copied) NULL: the thread is left alone.
+ * That a thread other than a vCPU's has ended is no failure. */
+void vh_actuate_want(VhActuate *actuate, const struct vh_target *target, unsigned guest,
+                     unsigned vcpu, const union vh_setting *setting);
+/* After that, for what is set for the first time: the former mask is `usual` (copied), whatever the
+ * thread has now. NULL: what it was when it was noted last. */
 void vh_actuate_assume(VhActuate *actuate, pid_t thread, const struct vh_cpuset *usual);
-/* The wishes that follow in this round have an occasion of their own, which is the reason of what is reverted;
- * static. NULL: that of vh_actuate_end. */
+/* The wishes that follow in this round have an occasion of their own, which is the reason of what
+ * is reverted; static. NULL: that of vh_actuate_end. */
 void vh_actuate_because(VhActuate *actuate, const char *why);
-/* Carries the round out. `why` is the occasion: it is the reason of what is reverted. NULL: routine, which the
- * journal is not told of unless it fails. Returns how many actions were undone; `*retry` is set when a host CPU
- * turned out to be offline. */
+/* Carries the round out. `why` is the occasion: it is the reason of what is reverted. NULL:
+ * routine, which the journal is not told of unless it fails. Returns how many actions were undone;
+ * `*retry` is set when a host CPU turned out to be offline. */
 guint vh_actuate_end(VhActuate *actuate, const char *why, bool *retry);
 
-/* The host's CPUs have changed: what failed may be tried again, and what the kernel undid is to be done again. */
+/* The host's CPUs have changed: what failed may be tried again, and what the kernel undid is to be
+ * done again. */
 void vh_actuate_forgive(VhActuate *actuate);
 
-/* Has somebody else changed what is in force for a thread of `guest`? It is to be done again then, by a round. */
+/* Has somebody else changed what is in force for a thread of `guest`? It is to be done again then,
+ * by a round. */
 bool vh_actuate_check(VhActuate *actuate, const char *guest);
 
-/* Somebody else has changed the thread's mask, and means it: what was saved is forgotten, nothing is put back. */
+/* Somebody else has changed the thread's mask, and means it: what was saved is forgotten, nothing
+ * is put back. */
 void vh_actuate_yield(VhActuate *actuate, pid_t thread);
 
 /* What is in force for a thread by us (borrowed until the next round); NULL: nothing. */
@@ -70,8 +77,11 @@ const union vh_setting *vh_actuate_setting(const VhActuate *actuate, pid_t threa
  * above. */
 const union vh_setting *vh_actuate_barred(const VhActuate *actuate, pid_t thread);
 
-/* For people: the former state ("" if unchanged) and the last failure ("" if none). g_free() `*former`. */
-void vh_actuate_describe(const VhActuate *actuate, pid_t thread, char **former, const char **problem);
-/* For how many microseconds what is in force has been; -1: nothing is. What was found in force counts from then.
+/* For people: the former state ("" if unchanged) and the last failure ("" if none). g_free()
+ * `*former`. */
+void vh_actuate_describe(const VhActuate *actuate, pid_t thread, char **former,
+                         const char **problem);
+/* For how many microseconds what is in force has been; -1: nothing is. What was found in force
+ * counts from then.
  */
 gint64 vh_actuate_age(const VhActuate *actuate, pid_t thread);

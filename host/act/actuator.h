@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What every actuator is: a way to change one thing about one host thread of a guest's, and to put it back. */
+/* What every actuator is: a way to change one thing about one host thread of a guest's, and to put
+ * it back. */
 #pragma once
 
 #include <stdbool.h>
@@ -34,25 +35,27 @@ typedef struct VhHold VhHold;
 struct vh_actuator {
     const char *name;
     enum vh_saved_kind saved; /* which slots are its own */
-    /* Can `target` be acted upon? Notes its former state, so that apply is quick. NULL and VH_ERROR_FAILED. */
+    /* Can `target` be acted upon? Notes its former state, so that apply is quick. NULL and
+     * VH_ERROR_FAILED. */
     VhHold *(*probe)(VhSaved *saved, const struct vh_target *target, GError **error);
-    /* Before apply: the former mask is `cpus` (NULL: what was noted last), whatever the thread has now, until it
-     * is put back. NULL: no mask is changed. */
+    /* Before apply: the former mask is `cpus` (NULL: what was noted last), whatever the thread has
+     * now, until it is put back. NULL: no mask is changed. */
     void (*assume)(VhHold *hold, const struct vh_cpuset *cpus);
-    /* Was it applied before the probe, by a former daemon, and has not been put back? Then `setting` is what is in
-     * force. NULL: nothing is ever found. */
+    /* Was it applied before the probe, by a former daemon, and has not been put back? Then
+     * `setting` is what is in force. NULL: nothing is ever found. */
     bool (*found)(const VhHold *hold, union vh_setting *setting);
-    /* 0, or -1 and an error: VH_ERROR_NOT_CONNECTED when the thread is gone, VH_ERROR_INVALID_ARGUMENT when no CPU
-     * of those wanted is online, VH_ERROR_REFUSED when its control group bars some, VH_ERROR_FAILED. The former
-     * state is saved before the first change. */
+    /* 0, or -1 and an error: VH_ERROR_NOT_CONNECTED when the thread is gone,
+     * VH_ERROR_INVALID_ARGUMENT when no CPU of those wanted is online, VH_ERROR_REFUSED when its
+     * control group bars some, VH_ERROR_FAILED. The former state is saved before the first change.
+     */
     int (*apply)(VhHold *hold, const union vh_setting *setting, GError **error);
-    /* The thread was made while `maker`'s was changed, and has inherited the change: from now on it counts as
-     * applied, and the maker's former state as this one's. NULL: nothing is inherited. */
+    /* The thread was made while `maker`'s was changed, and has inherited the change: from now on it
+     * counts as applied, and the maker's former state as this one's. NULL: nothing is inherited. */
     void (*adopt)(VhHold *hold, const VhHold *maker);
     /* Puts the former state back, if anything was changed. 0, or -1 and an error as apply's. */
     int (*revert)(VhHold *hold, GError **error);
-    /* After revert, when the host's CPUs have changed: puts back what could not be, because a CPU was offline.
-     * NULL: there is no such thing. */
+    /* After revert, when the host's CPUs have changed: puts back what could not be, because a CPU
+     * was offline. NULL: there is no such thing. */
     void (*complete)(VhHold *hold);
     /* The former state in words; "" when nothing was changed. g_free() it. */
     char *(*former)(const VhHold *hold);
@@ -65,10 +68,12 @@ struct vh_actuator {
     char *(*text)(const union vh_setting *setting);
     /* Ends the hold; does not revert. */
     void (*forget)(VhHold *hold);
-    /* Ends the hold; what is in force stays so and on record, for the next daemon. NULL: it is to be reverted. */
+    /* Ends the hold; what is in force stays so and on record, for the next daemon. NULL: it is to
+     * be reverted. */
     void (*leave)(VhHold *hold);
-    /* Puts back what a dead daemon left applied in `slot`, which is freed. 0; -1 and an error, NOT_CONNECTED when
-     * the thread is gone, and with it all need; 1: the slot stays, to be found by probe. */
+    /* Puts back what a dead daemon left applied in `slot`, which is freed. 0; -1 and an error,
+     * NOT_CONNECTED when the thread is gone, and with it all need; 1: the slot stays, to be found
+     * by probe. */
     int (*recover)(VhSaved *saved, struct vh_saved_slot *slot, GError **error);
 };
 

@@ -26,7 +26,8 @@ struct VhHold {
     char *cgroups; /* that it is in, when its weight was noted */
 };
 
-/* sched_setattr(2)'s struct; the kernel's header for it cannot be had together with libc's <sched.h>. */
+/* sched_setattr(2)'s struct; the kernel's header for it cannot be had together with libc's
+ * <sched.h>. */
 struct attributes {
     uint32_t size;
     uint32_t sched_policy;
@@ -192,7 +193,8 @@ static int check_weight(VhHold *hold, struct vh_saved_boost *boost, GError **err
     if (vh_weight_find(PROC, hold->thread, &file, error) < 0)
         return -1;
     path = file.path;
-    if (g_strlcpy(boost->weight_file, path, sizeof(boost->weight_file)) >= sizeof(boost->weight_file))
+    if (g_strlcpy(boost->weight_file, path, sizeof(boost->weight_file)) >=
+        sizeof(boost->weight_file))
         return refuse(error, hold->thread, "the name of its cgroup is too long: boost by nice");
     result = vh_weight_read(path, &boost->weight);
     if (result < 0)
@@ -214,7 +216,8 @@ static int note(VhHold *hold, enum vh_boost_kind kind, struct vh_saved_boost *bo
         return refuse(error, hold->thread,
                       "somebody has given it a scheduling policy of its own: it is left alone");
     if (kind == VH_BOOST_NICE && boost->nice <= VH_BOOST_NICE_VALUE)
-        return refuse(error, hold->thread, "somebody has given it a higher priority by nice already");
+        return refuse(error, hold->thread,
+                      "somebody has given it a higher priority by nice already");
     if (kind == VH_BOOST_RR)
         return check_rr(hold, error);
     return kind == VH_BOOST_WEIGHT ? check_weight(hold, boost, error) : 0;
@@ -238,7 +241,8 @@ static VhHold *probe(VhSaved *saved, const struct vh_target *target, GError **er
     int result = 0;
 
     if (!slot) {
-        g_set_error(error, VH_ERROR, VH_ERROR_FAILED, "more than %u actions at a time", VH_SAVED_MAX);
+        g_set_error(error, VH_ERROR, VH_ERROR_FAILED, "more than %u actions at a time",
+                    VH_SAVED_MAX);
         return NULL;
     }
     hold = g_new0(VhHold, 1);
@@ -296,7 +300,8 @@ static int apply(VhHold *hold, const union vh_setting *setting, GError **error)
     }
     __atomic_store_n(&hold->slot->state, VH_SAVED_NOTED, __ATOMIC_RELEASE);
     if (result == -EOPNOTSUPP && boost.kind == VH_BOOST_UCLAMP)
-        return refuse(error, hold->thread, "the host's kernel has no util clamping (CONFIG_UCLAMP_TASK)");
+        return refuse(error, hold->thread,
+                      "the host's kernel has no util clamping (CONFIG_UCLAMP_TASK)");
     return vh_tid_fail(error, -result, "boosting it", hold->thread);
 }
 
@@ -331,7 +336,8 @@ static bool stands(const VhHold *hold, const union vh_setting *setting)
     if (get_attr(hold->thread, &attr) < 0)
         return false;
     if (setting->boost == VH_BOOST_RR)
-        return attr.sched_policy == SCHED_RR || __atomic_load_n(&boost->flags, __ATOMIC_ACQUIRE) & VH_SAVED_PAUSED;
+        return attr.sched_policy == SCHED_RR ||
+               __atomic_load_n(&boost->flags, __ATOMIC_ACQUIRE) & VH_SAVED_PAUSED;
     return setting->boost == VH_BOOST_NICE ? attr.sched_nice == VH_BOOST_NICE_VALUE
                                            : attr.sched_util_min == VH_BOOST_CLAMP_MAX;
 }

@@ -16,7 +16,8 @@ const union vh_setting *vh_actuate_barred(const VhActuate *actuate, pid_t thread
     return item && item->barred ? &item->set : NULL;
 }
 
-void vh_actuate_describe(const VhActuate *actuate, pid_t thread, char **former, const char **problem)
+void vh_actuate_describe(const VhActuate *actuate, pid_t thread, char **former,
+                         const char **problem)
 {
     const struct item *item = vh_actuate_find(actuate, thread);
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Changes how much memory a guest has, by the device that qemu/memory.h finds, and puts the former value back.
+// Changes how much memory a guest has, by the device that qemu/memory.h finds, and puts the former
+// value back.
 //
-// What is asked of QEMU is answered later. A former value stays on record until QEMU has taken it back, so that
-// neither a lost monitor nor a daemon that dies in between loses it: the next hold on the same thread finds it.
+// What is asked of QEMU is answered later. A former value stays on record until QEMU has taken it
+// back, so that neither a lost monitor nor a daemon that dies in between loses it: the next hold on
+// the same thread finds it.
 #include "act/actuator.h"
 
 #include <errno.h>
@@ -28,7 +30,8 @@ static void hold_unref(VhHold *hold)
 {
     if (--hold->refs)
         return;
-    /* Not put back, and QEMU is still there: on record for the next one, here or in the next daemon. */
+    /* Not put back, and QEMU is still there: on record for the next one, here or in the next
+     * daemon. */
     hold->slot->memory.owner = 0;
     if (hold->slot->state != VH_SAVED_APPLIED || !vh_tid_alive(hold->alive))
         vh_saved_free_slot(hold->saved, hold->slot);
@@ -44,8 +47,10 @@ static void forget(VhHold *hold)
     hold_unref(hold);
 }
 
-/* What a dead daemon, or one that lost the monitor, left changed for this very thread; NULL: nothing. */
-static struct vh_saved_slot *find_left(VhSaved *saved, const struct vh_target *target, uint64_t start)
+/* What a dead daemon, or one that lost the monitor, left changed for this very thread; NULL:
+ * nothing. */
+static struct vh_saved_slot *find_left(VhSaved *saved, const struct vh_target *target,
+                                       uint64_t start)
 {
     struct vh_saved_slot *slot = NULL;
 
@@ -72,7 +77,8 @@ static VhHold *probe(VhSaved *saved, const struct vh_target *target, GError **er
         if (result < 0)
             vh_tid_fail(error, -result, "probing it", target->thread);
         else
-            g_set_error(error, VH_ERROR, VH_ERROR_FAILED, "more than %u actions at a time", VH_SAVED_MAX);
+            g_set_error(error, VH_ERROR, VH_ERROR_FAILED, "more than %u actions at a time",
+                        VH_SAVED_MAX);
         return NULL;
     }
     hold = g_new0(VhHold, 1);
@@ -137,7 +143,8 @@ static int revert(VhHold *hold, GError **error)
         return vh_tid_fail(error, ESRCH, "putting its memory back", hold->slot->thread);
     hold->refs++;
     hold->under_way++;
-    return order(hold, vh_ram_device_restore(hold->device, memory->value, memory->name, on_reverted, hold, error));
+    return order(hold, vh_ram_device_restore(hold->device, memory->value, memory->name, on_reverted,
+                                             hold, error));
 }
 
 /* Notes what is to be put back. Returns -1 when it does not fit. */
@@ -149,7 +156,8 @@ static int note(VhHold *hold, GError **error)
 
     memory.value = vh_ram_device_value(hold->device, &name);
     if (g_strlcpy(memory.name, name, sizeof(memory.name)) >= sizeof(memory.name)) {
-        g_set_error(error, VH_ERROR, VH_ERROR_FAILED, "the id of its virtio-mem device is too long: shorten it");
+        g_set_error(error, VH_ERROR, VH_ERROR_FAILED,
+                    "the id of its virtio-mem device is too long: shorten it");
         return -1;
     }
     hold->slot->memory = memory;
@@ -168,7 +176,8 @@ static int apply(VhHold *hold, const union vh_setting *setting, GError **error)
     hold->slot->memory.set = setting->memory;
     hold->refs++;
     hold->under_way++;
-    if (order(hold, vh_ram_device_set(hold->device, setting->memory, on_applied, hold, error)) == 0) {
+    if (order(hold, vh_ram_device_set(hold->device, setting->memory, on_applied, hold, error)) ==
+        0) {
         hold->applied = true;
         return 0;
     }

@@ -44,7 +44,8 @@ VhOrphans *vh_orphans_new(VhSaved *saved)
     while ((slot = vh_saved_next(saved, VH_SAVED_MASK, slot))) {
         struct maker maker = {.thread = slot->thread, .vcpu = slot->vcpu, .former = slot->former};
 
-        if (vh_tid_check(slot->thread, slot->start) < 0 || !vh_thread_cpus(slot->thread, &maker.held))
+        if (vh_tid_check(slot->thread, slot->start) < 0 ||
+            !vh_thread_cpus(slot->thread, &maker.held))
             continue;
         maker.process = process_of(slot->thread);
         memcpy(maker.guest, slot->guest, sizeof(maker.guest));
@@ -55,8 +56,8 @@ VhOrphans *vh_orphans_new(VhSaved *saved)
     return orphans;
 }
 
-/* Who may have made `thread`: one of the same process that was held to just its mask. QEMU's own threads make
- * most. */
+/* Who may have made `thread`: one of the same process that was held to just its mask. QEMU's own
+ * threads make most. */
 static const struct maker *maker_of(const VhOrphans *orphans, pid_t process, pid_t thread)
 {
     const struct maker *found = NULL;
@@ -86,8 +87,8 @@ static void put_back(const VhOrphans *orphans, pid_t process, VhOrphanFunc func,
         pid_t thread = (pid_t)strtol(name, NULL, 10);
         const struct maker *maker = maker_of(orphans, process, thread);
 
-        if (maker &&
-            sched_setaffinity(thread, sizeof(maker->former), (const cpu_set_t *)(const void *)&maker->former) == 0)
+        if (maker && sched_setaffinity(thread, sizeof(maker->former),
+                                       (const cpu_set_t *)(const void *)&maker->former) == 0)
             func(maker->guest, thread, data);
     }
 }

@@ -20,7 +20,8 @@ struct VhHold {
     struct vh_saved_slot *slot;
     int alive;               /* fd of /proc/TID/comm: readable as long as this very thread lives */
     struct vh_cpuset active; /* sched_getaffinity's answer when the former mask was noted */
-    bool partial; /* the kernel has put back `part` only: it leaves out CPUs that are offline, for good */
+    bool partial; /* the kernel has put back `part` only: it leaves out CPUs that are offline, for
+                     good */
     struct vh_cpuset part;
 };
 
@@ -30,7 +31,8 @@ bool vh_thread_cpus(pid_t thread, struct vh_cpuset *cpus)
     return sched_getaffinity(thread, sizeof(*cpus), (cpu_set_t *)(void *)cpus) == 0;
 }
 
-/* The whole mask. sched_getaffinity leaves out what is offline now, and would make the loss permanent. */
+/* The whole mask. sched_getaffinity leaves out what is offline now, and would make the loss
+ * permanent. */
 static int read_mask(pid_t thread, struct vh_cpuset *cpus)
 {
     g_autofree char *text = g_malloc(16384);
@@ -72,11 +74,12 @@ static bool read_cpus(const char *path, struct vh_cpuset *cpus)
 {
     g_autofree char *text = NULL;
 
-    return g_file_get_contents(path, &text, NULL, NULL) && vh_cpuset_parse(cpus, g_strstrip(text), NULL) == 0;
+    return g_file_get_contents(path, &text, NULL, NULL) &&
+           vh_cpuset_parse(cpus, g_strstrip(text), NULL) == 0;
 }
 
-/* Who has all that is online of its control group's CPUs would have the others, too, were they online: the kernel
- * leaves them out as long as they are not. */
+/* Who has all that is online of its control group's CPUs would have the others, too, were they
+ * online: the kernel leaves them out as long as they are not. */
 static void add_offline(pid_t thread, struct vh_cpuset *former)
 {
     struct vh_cpuset offline, online;
@@ -86,7 +89,8 @@ static void add_offline(pid_t thread, struct vh_cpuset *former)
     if (!read_cpus(CPUS "/present", &offline) || !read_cpus(CPUS "/online", &online))
         return;
     vh_cpuset_sub(&offline, &online);
-    if (!vh_cpuset_empty(&offline) && vh_cgroup_cpus("/proc", "/sys/fs/cgroup", thread, &group, &path) &&
+    if (!vh_cpuset_empty(&offline) &&
+        vh_cgroup_cpus("/proc", "/sys/fs/cgroup", thread, &group, &path) &&
         vh_cpuset_equal(&group, former))
         vh_cpuset_or(former, &offline);
 }
@@ -117,7 +121,8 @@ static VhHold *probe(VhSaved *saved, const struct vh_target *target, GError **er
     if (!slot) {
         if (alive >= 0)
             close(alive);
-        g_set_error(error, VH_ERROR, VH_ERROR_FAILED, "more than %u threads under management", VH_SAVED_MAX);
+        g_set_error(error, VH_ERROR, VH_ERROR_FAILED, "more than %u threads under management",
+                    VH_SAVED_MAX);
         return NULL;
     }
     hold = g_new0(VhHold, 1);
@@ -140,7 +145,8 @@ static VhHold *probe(VhSaved *saved, const struct vh_target *target, GError **er
     return NULL;
 }
 
-/* Whatever it has now counts as what was applied: if it is something else, it is done again or put back. */
+/* Whatever it has now counts as what was applied: if it is something else, it is done again or put
+ * back. */
 static bool found(const VhHold *hold, union vh_setting *setting)
 {
     return hold->found && vh_thread_cpus(hold->target.thread, &setting->cpus);
@@ -151,7 +157,8 @@ static bool is_partial(const VhHold *hold)
 {
     struct vh_cpuset now;
 
-    return hold->partial && read_mask(hold->target.thread, &now) == 0 && vh_cpuset_equal(&now, &hold->part);
+    return hold->partial && read_mask(hold->target.thread, &now) == 0 &&
+           vh_cpuset_equal(&now, &hold->part);
 }
 
 /* Between probe and here somebody may have changed the mask. */
@@ -183,7 +190,9 @@ static void assume(VhHold *hold, const struct vh_cpuset *cpus)
 
 static int set_mask(pid_t thread, const struct vh_cpuset *cpus)
 {
-    return sched_setaffinity(thread, sizeof(*cpus), (const cpu_set_t *)(const void *)cpus) < 0 ? -errno : 0;
+    return sched_setaffinity(thread, sizeof(*cpus), (const cpu_set_t *)(const void *)cpus) < 0
+               ? -errno
+               : 0;
 }
 
 static int put_back(VhHold *hold)
@@ -192,13 +201,16 @@ static int put_back(VhHold *hold)
     struct vh_cpuset now;
     int result = set_mask(hold->target.thread, former);
 
-    hold->partial = result == 0 && vh_thread_cpus(hold->target.thread, &now) && !vh_cpuset_equal(&now, former) &&
-                    read_mask(hold->target.thread, &hold->part) == 0 && !vh_cpuset_equal(&hold->part, former);
+    hold->partial = result == 0 && vh_thread_cpus(hold->target.thread, &now) &&
+                    !vh_cpuset_equal(&now, former) &&
+                    read_mask(hold->target.thread, &hold->part) == 0 &&
+                    !vh_cpuset_equal(&hold->part, former);
     return result;
 }
 
-/* Has the thread's control group kept it from being allowed `cpus`, all of it that is online? The kernel says
- * EINVAL if nothing is left, and takes what is left if something is. Sets the error if so. */
+/* Has the thread's control group kept it from being allowed `cpus`, all of it that is online? The
+ * kernel says EINVAL if nothing is left, and takes what is left if something is. Sets the error if
+ * so. */
 static bool is_barred(pid_t thread, const struct vh_cpuset *cpus, int result, GError **error)
 {
     struct vh_cpuset now, barred = *cpus;
@@ -210,7 +222,8 @@ static bool is_barred(pid_t thread, const struct vh_cpuset *cpus, int result, GE
 
     if (result == 0 && vh_thread_cpus(thread, &now) && vh_cpuset_equal(&now, cpus))
         return false;
-    if ((result != 0 && result != -EINVAL) || !vh_cgroup_cpus("/proc", "/sys/fs/cgroup", thread, &group, &path) ||
+    if ((result != 0 && result != -EINVAL) ||
+        !vh_cgroup_cpus("/proc", "/sys/fs/cgroup", thread, &group, &path) ||
         !read_cpus(CPUS "/online", &online))
         return false;
     vh_cpuset_and(&barred, &online);
@@ -219,11 +232,11 @@ static bool is_barred(pid_t thread, const struct vh_cpuset *cpus, int result, GE
         return false;
     wanted = vh_cpuset_format(&barred);
     allowed = vh_cpuset_format(&group);
-    g_set_error(
-        error, VH_ERROR, VH_ERROR_REFUSED,
-        "thread %d: its control group %s allows host CPUs %s only, not %s: widen its cpuset, or narrow the "
-        "guest's pool",
-        thread, path, allowed, wanted);
+    g_set_error(error, VH_ERROR, VH_ERROR_REFUSED,
+                "thread %d: its control group %s allows host CPUs %s only, not %s: widen its "
+                "cpuset, or narrow the "
+                "guest's pool",
+                thread, path, allowed, wanted);
     return true;
 }
 
@@ -277,7 +290,8 @@ static int revert(VhHold *hold, GError **error)
     else
         result = put_back(hold);
     __atomic_store_n(&hold->slot->state, VH_SAVED_NOTED, __ATOMIC_RELEASE);
-    return result < 0 ? vh_tid_fail(error, -result, "putting its mask back", hold->target.thread) : 0;
+    return result < 0 ? vh_tid_fail(error, -result, "putting its mask back", hold->target.thread)
+                      : 0;
 }
 
 static void complete(VhHold *hold)
@@ -290,7 +304,8 @@ static void complete(VhHold *hold)
 
 static char *former(const VhHold *hold)
 {
-    return hold->slot->state == VH_SAVED_APPLIED ? vh_cpuset_format(&hold->slot->former) : g_strdup("");
+    return hold->slot->state == VH_SAVED_APPLIED ? vh_cpuset_format(&hold->slot->former)
+                                                 : g_strdup("");
 }
 
 static int recover(VhSaved *saved, struct vh_saved_slot *slot, GError **error)

@@ -8,8 +8,8 @@ static void on_orphan(const char *guest, pid_t thread, gpointer data)
     VhActuate *actuate = data;
     g_autofree char *what = vh_actuate_step_name(actuate, "un", VH_TARGET_EMULATOR, thread);
 
-    vh_journal_step(actuate->journal, guest, what, "inherited from a thread that a dead daemon had changed", NULL,
-                    NULL);
+    vh_journal_step(actuate->journal, guest, what,
+                    "inherited from a thread that a dead daemon had changed", NULL, NULL);
 }
 
 static void recover(VhActuate *actuate, struct vh_saved_slot *slot)
@@ -33,7 +33,8 @@ static void recover_orphans(VhActuate *actuate)
     vh_orphans_free(orphans);
 }
 
-VhActuate *vh_actuate_new_adopting(VhSaved *saved, VhJournal *journal, const struct vh_actuator *actuator)
+VhActuate *vh_actuate_new_adopting(VhSaved *saved, VhJournal *journal,
+                                   const struct vh_actuator *actuator)
 {
     VhActuate *actuate = g_new0(VhActuate, 1);
 

@@ -39,7 +39,8 @@ struct VhSaved {
 #define LOCK_TRIES 100
 #define LOCK_WAIT_US 10000
 
-static VhSaved *fail(GError **error, enum vh_error_code code, const char *path, const char *what, int fd)
+static VhSaved *fail(GError **error, enum vh_error_code code, const char *path, const char *what,
+                     int fd)
 {
     g_set_error(error, VH_ERROR, code, "%s: %s", path, what);
     if (fd >= 0)
@@ -75,7 +76,8 @@ static bool has_size(int fd, off_t *size)
     if (fstat(fd, &st) < 0)
         return false;
     *size = st.st_size;
-    return (st.st_size != 0 && st.st_size != FORMER_SIZE) || ftruncate(fd, sizeof(struct file)) == 0;
+    return (st.st_size != 0 && st.st_size != FORMER_SIZE) ||
+           ftruncate(fd, sizeof(struct file)) == 0;
 }
 
 static void find_left(VhSaved *saved)
@@ -96,13 +98,14 @@ VhSaved *vh_saved_open(const char *path, GError **error)
     if (fd < 0)
         return fail(error, VH_ERROR_FAILED, path, g_strerror(errno), fd);
     if (lock(fd) < 0)
-        return fail(error, VH_ERROR_BUSY, path,
-                    "another vhintd uses this run-dir: stop it, or give this one a run-dir of its own", fd);
+        return fail(
+            error, VH_ERROR_BUSY, path,
+            "another vhintd uses this run-dir: stop it, or give this one a run-dir of its own", fd);
     if (!has_size(fd, &size))
         return fail(error, VH_ERROR_FAILED, path, g_strerror(errno), fd);
     if (size != 0 && size != FORMER_SIZE && size != sizeof(*file))
-        return fail(error, VH_ERROR_FAILED, path, "was left by another version of vhintd: start that one once",
-                    fd);
+        return fail(error, VH_ERROR_FAILED, path,
+                    "was left by another version of vhintd: start that one once", fd);
     file = mmap(NULL, sizeof(*file), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (file == MAP_FAILED)
         return fail(error, VH_ERROR_FAILED, path, g_strerror(errno), fd);
@@ -113,8 +116,8 @@ VhSaved *vh_saved_open(const char *path, GError **error)
     }
     if (!ours(file)) {
         munmap(file, sizeof(*file));
-        return fail(error, VH_ERROR_FAILED, path, "was left by another version of vhintd: start that one once",
-                    fd);
+        return fail(error, VH_ERROR_FAILED, path,
+                    "was left by another version of vhintd: start that one once", fd);
     }
     memcpy(file->magic, MAGIC, sizeof(file->magic));
     file->slot_count = VH_SAVED_MAX;
@@ -152,7 +155,8 @@ void vh_saved_unlock(VhSaved *saved)
     g_snprintf(path, sizeof(path), "/proc/self/fd/%d", saved->fd);
     fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd >= 0) {
-        mmap(saved->file, sizeof(*saved->file), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+        mmap(saved->file, sizeof(*saved->file), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+             0);
         close(fd);
     }
     close(saved->fd);
@@ -195,7 +199,8 @@ void vh_saved_free_slot(VhSaved *saved, struct vh_saved_slot *slot)
     __atomic_store_n(&slot->state, VH_SAVED_FREE, __ATOMIC_RELEASE);
 }
 
-struct vh_saved_slot *vh_saved_next(VhSaved *saved, enum vh_saved_kind kind, const struct vh_saved_slot *last)
+struct vh_saved_slot *vh_saved_next(VhSaved *saved, enum vh_saved_kind kind,
+                                    const struct vh_saved_slot *last)
 {
     struct file *file = saved->file;
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Former states, kept in a file so that a daemon that died can be cleaned up after.
  *
- * The file is mapped: noting a state, or that it was put back, is a memory store, which survives the daemon's
- * death (not the host's, but the threads do not survive that either). Order: a slot is filled, then marked
- * applied, then the state is changed; it is put back first, then the slot is freed. The file is locked while a
- * daemon runs. It has holes where no slot was ever taken, so its size costs nothing.
+ * The file is mapped: noting a state, or that it was put back, is a memory store, which survives
+ * the daemon's death (not the host's, but the threads do not survive that either). Order: a slot is
+ * filled, then marked applied, then the state is changed; it is put back first, then the slot is
+ * freed. The file is locked while a daemon runs. It has holes where no slot was ever taken, so its
+ * size costs nothing.
  *
- * A mask that a former daemon left changed is *left* until somebody claims it or frees its slot (actuate.h). */
+ * A mask that a former daemon left changed is *left* until somebody claims it or frees its slot
+ * (actuate.h). */
 #pragma once
 
 #include <stdbool.h>
@@ -26,7 +28,8 @@ enum vh_saved_state {
     VH_SAVED_APPLIED = 2, /* to be put back */
 };
 
-/* What a slot's former state is about. The numbers are in files: version 1 of them had pins only. */
+/* What a slot's former state is about. The numbers are in files: version 1 of them had pins only.
+ */
 enum vh_saved_kind { VH_SAVED_MASK = 0, VH_SAVED_BOOST = 1, VH_SAVED_MEMORY = 2 };
 
 #define VH_SAVED_ENDING 1u /* vhintd is about to put the former state back */
@@ -57,7 +60,8 @@ struct vh_saved_slot {
     uint32_t vcpu;
     int32_t thread;
     uint32_t kind;  /* enum vh_saved_kind */
-    uint64_t start; /* of the thread, in clock ticks since boot: tells it from a later one with its number */
+    uint64_t start; /* of the thread, in clock ticks since boot: tells it from a later one with its
+                       number */
     char guest[104];
     union {
         struct vh_cpuset former;
@@ -65,7 +69,8 @@ struct vh_saved_slot {
         struct vh_saved_memory memory;
     };
 };
-_Static_assert(sizeof(struct vh_saved_slot) == 640, "the file of a former version must still be read");
+_Static_assert(sizeof(struct vh_saved_slot) == 640,
+               "the file of a former version must still be read");
 
 /* What vhintd and its warden tell each other through the file. All words are changed atomically. */
 struct vh_saved_shared {
@@ -75,8 +80,8 @@ struct vh_saved_shared {
     uint32_t period_us; /* likewise */
 };
 
-/* Opens or creates `path`. NULL and VH_ERROR_FAILED, or VH_ERROR_BUSY when another process uses it for more than a
- * second. */
+/* Opens or creates `path`. NULL and VH_ERROR_FAILED, or VH_ERROR_BUSY when another process uses it
+ * for more than a second. */
 VhSaved *vh_saved_open(const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Keeps what is still applied in the file. */
@@ -94,7 +99,8 @@ struct vh_saved_slot *vh_saved_take(VhSaved *saved);
 void vh_saved_free_slot(VhSaved *saved, struct vh_saved_slot *slot);
 
 /* The next slot of `kind` in state APPLIED after `last` (NULL: the first); NULL: none. */
-struct vh_saved_slot *vh_saved_next(VhSaved *saved, enum vh_saved_kind kind, const struct vh_saved_slot *last);
+struct vh_saved_slot *vh_saved_next(VhSaved *saved, enum vh_saved_kind kind,
+                                    const struct vh_saved_slot *last);
 
 /* The mask that is left for this very thread, which is somebody's from now on; NULL: none is. */
 struct vh_saved_slot *vh_saved_claim(VhSaved *saved, pid_t thread, uint64_t start);

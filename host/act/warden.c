@@ -55,7 +55,8 @@ static uint32_t *bell_of(VhSaved *saved)
     return &vh_saved_shared(saved)->bell;
 }
 
-/* Waits until the bell is not `heard` any more, a signal came, or it is `until` (g_get_monotonic_time; -1: never).
+/* Waits until the bell is not `heard` any more, a signal came, or it is `until`
+ * (g_get_monotonic_time; -1: never).
  */
 static void wait_for_bell(VhSaved *saved, uint32_t heard, gint64 until)
 {
@@ -85,8 +86,8 @@ static void pause_boost(const struct ward *ward, struct vh_saved_slot *slot)
 
 static bool is_so_still(const struct ward *ward, const struct vh_saved_slot *slot)
 {
-    return __atomic_load_n(&slot->state, __ATOMIC_SEQ_CST) == VH_SAVED_APPLIED && slot->thread == ward->thread &&
-           slot->start == ward->start &&
+    return __atomic_load_n(&slot->state, __ATOMIC_SEQ_CST) == VH_SAVED_APPLIED &&
+           slot->thread == ward->thread && slot->start == ward->start &&
            !(__atomic_load_n(&slot->boost.flags, __ATOMIC_SEQ_CST) & VH_SAVED_ENDING);
 }
 
@@ -117,8 +118,8 @@ static void look_at(struct work *work, struct vh_saved_slot *slot, gint64 now)
     work->budgets[work->count++] = &ward->budget;
 }
 
-/* vhintd must see to trials, facts and clients beside what it boosts; but a guest that keeps it busy must not make
- * it a real-time hog. Returns when to look again; -1: when the bell rings. */
+/* vhintd must see to trials, facts and clients beside what it boosts; but a guest that keeps it
+ * busy must not make it a real-time hog. Returns when to look again; -1: when the bell rings. */
 static gint64 tend_owner(struct work *work, gint64 now)
 {
     const struct vh_budget_limits limits = {OWNER_SHARE, work->limits.period_us};
@@ -133,7 +134,8 @@ static gint64 tend_owner(struct work *work, gint64 now)
     }
     /* Who has given it a policy of its own means it. */
     if (raise != work->raised && (work->raised || sched_getscheduler(work->owner) == SCHED_OTHER)) {
-        set_policy(work->owner, raise ? SCHED_RR | SCHED_RESET_ON_FORK : SCHED_OTHER, raise ? OWNER_PRIORITY : 0);
+        set_policy(work->owner, raise ? SCHED_RR | SCHED_RESET_ON_FORK : SCHED_OTHER,
+                   raise ? OWNER_PRIORITY : 0);
         work->raised = raise;
     }
     return next;
@@ -176,17 +178,19 @@ static void end_all(VhSaved *saved)
             continue; /* gone, or nobody can */
 }
 
-/* Whoever waits for the end of vhintd's output does not wait for us; systemd's journal does not wait. */
+/* Whoever waits for the end of vhintd's output does not wait for us; systemd's journal does not
+ * wait. */
 static void let_go_of_output(void)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-    for (int fd = STDIN_FILENO; null >= 0 && fd <= (getenv("JOURNAL_STREAM") ? STDOUT_FILENO : STDERR_FILENO);
-         fd++)
+    for (int fd = STDIN_FILENO;
+         null >= 0 && fd <= (getenv("JOURNAL_STREAM") ? STDOUT_FILENO : STDERR_FILENO); fd++)
         dup2(null, fd);
 }
 
-/* A successor rings. One that did so before we listened has the file, which whoever puts back is told. */
+/* A successor rings. One that did so before we listened has the file, which whoever puts back is
+ * told. */
 static void guard(VhSaved *saved, const char *path, guint seconds)
 {
     gint64 until = g_get_monotonic_time() + (gint64)seconds * G_USEC_PER_SEC;
@@ -198,7 +202,8 @@ static void guard(VhSaved *saved, const char *path, guint seconds)
     if (!path || !vh_saved_next(saved, VH_SAVED_MASK, NULL))
         return;
     let_go_of_output();
-    while (g_get_monotonic_time() < until && __atomic_load_n(bell_of(saved), __ATOMIC_SEQ_CST) == heard)
+    while (g_get_monotonic_time() < until &&
+           __atomic_load_n(bell_of(saved), __ATOMIC_SEQ_CST) == heard)
         wait_for_bell(saved, heard, until);
     if (__atomic_load_n(bell_of(saved), __ATOMIC_SEQ_CST) == heard)
         execl("/proc/self/exe", "vhintd", "--restore", path, NULL);
@@ -221,7 +226,8 @@ static void take_signals(VhSaved *saved)
     sigset_t all;
 
     ringing = saved;
-    /* Whoever stops the service signals all its processes; the warden ends when vhintd has ended. */
+    /* Whoever stops the service signals all its processes; the warden ends when vhintd has ended.
+     */
     for (gsize i = 0; i < G_N_ELEMENTS(ignored); i++)
         sigaction(ignored[i], &ignore, NULL);
     sigaction(SIGUSR1, &act, NULL);
@@ -263,7 +269,8 @@ static void on_gone(G_GNUC_UNUSED GPid process, G_GNUC_UNUSED gint status, gpoin
 {
     VhWarden *warden = data;
 
-    /* Those that it watched are vhintd's business again; new ones are refused where it could not keep up. */
+    /* Those that it watched are vhintd's business again; new ones are refused where it could not
+     * keep up. */
     __atomic_store_n(&vh_saved_shared(warden->saved)->warded, 0, __ATOMIC_RELEASE);
     g_warning("the warden has ended: real-time boosts leave vhintd a CPU from now on");
     warden->process = 0;

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A process of its own that keeps boosts from outgrowing vhintd.
  *
- * Real-time threads go before vhintd itself, so who ends them in time must go before them: the warden is
- * real-time, of a higher priority. While there are real-time boosts it makes vhintd's own thread real-time, too,
- * between itself and them, for no more than a tenth of the time. It looks only at the slots of boosts in the file
- * of former states (saved.h), which it shares with vhintd: a real-time boost is paused while its budget is spent,
- * and when vhintd is gone, however that came about, it puts every boost back. Pins stay, for a successor to take
- * over; if none has come in time, another process puts them back, too. It sleeps while there is no real-time
- * boost.
+ * Real-time threads go before vhintd itself, so who ends them in time must go before them: the
+ * warden is real-time, of a higher priority. While there are real-time boosts it makes vhintd's own
+ * thread real-time, too, between itself and them, for no more than a tenth of the time. It looks
+ * only at the slots of boosts in the file of former states (saved.h), which it shares with vhintd:
+ * a real-time boost is paused while its budget is spent, and when vhintd is gone, however that came
+ * about, it puts every boost back. Pins stay, for a successor to take over; if none has come in
+ * time, another process puts them back, too. It sleeps while there is no real-time boost.
  *
- * vhintd and the warden change threads at the same time. 1. vhintd marks a slot ENDING before it puts a thread's
- * former state back. 2. The warden, after it made a thread real-time again, looks at the slot once more, and takes
- * that back when it finds it ENDING, freed or another's. So of the two the last one leaves the thread unboosted.
+ * vhintd and the warden change threads at the same time. 1. vhintd marks a slot ENDING before it
+ * puts a thread's former state back. 2. The warden, after it made a thread real-time again, looks
+ * at the slot once more, and takes that back when it finds it ENDING, freed or another's. So of the
+ * two the last one leaves the thread unboosted.
  */
 #pragma once
 
@@ -20,9 +21,11 @@
 
 typedef struct VhWarden VhWarden;
 
-/* Forks it, from the main thread, whose end it waits for. Pins are put back by "vhintd --restore PATH", `seconds`
- * after that end; `path` NULL: by nobody. NULL and VH_ERROR_FAILED. `saved` is borrowed. */
-VhWarden *vh_warden_new(VhSaved *saved, const char *path, guint seconds, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Forks it, from the main thread, whose end it waits for. Pins are put back by "vhintd --restore
+ * PATH", `seconds` after that end; `path` NULL: by nobody. NULL and VH_ERROR_FAILED. `saved` is
+ * borrowed. */
+VhWarden *vh_warden_new(VhSaved *saved, const char *path, guint seconds,
+                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Ends it; it does nothing any more. `leave`: it goes on as if vhintd had died. */
 void vh_warden_free(VhWarden *warden, bool leave);
 

@@ -24,8 +24,9 @@ void vh_cpu_map_join(struct vh_cpu_map *map, const struct vh_cpu *cpus, uint32_t
         map->count = MAX(map->count, cpu + 1);
         map->cpus[cpu].known = true;
         map->cpus[cpu].online = cpus[i].flags & VH_CPU_ONLINE;
-        map->cpus[cpu].vcpu =
-            cpus[i].apic_id == VH_APIC_UNKNOWN ? -1 : find_apic_id(vcpus, vcpu_count, cpus[i].apic_id);
+        map->cpus[cpu].vcpu = cpus[i].apic_id == VH_APIC_UNKNOWN
+                                  ? -1
+                                  : find_apic_id(vcpus, vcpu_count, cpus[i].apic_id);
     }
 }
 

@@ -64,8 +64,8 @@ void vh_cpuset_sub(struct vh_cpuset *set, const struct vh_cpuset *other)
         set->words[word] &= ~other->words[word];
 }
 
-/* Takes a CPU number or range off `*at` into `set`; -1: there is none, or it ends before it begins or is too
- * large. */
+/* Takes a CPU number or range off `*at` into `set`; -1: there is none, or it ends before it begins
+ * or is too large. */
 static int take_range(struct vh_cpuset *set, const char **at)
 {
     guint64 bounds[2] = {0};
@@ -102,7 +102,8 @@ int vh_cpuset_parse(struct vh_cpuset *set, const char *list, GError **error)
     while (*at) {
         if (take_range(&result, &at) < 0 || (*at && (*at != ',' || !at[1]))) {
             g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT,
-                        "\"%s\" is not a list of CPUs from 0 to %u, such as 0-3,8", text, VH_HOST_CPUS_MAX - 1);
+                        "\"%s\" is not a list of CPUs from 0 to %u, such as 0-3,8", text,
+                        VH_HOST_CPUS_MAX - 1);
             return -1;
         }
         if (*at == ',')

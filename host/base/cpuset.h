@@ -42,7 +42,8 @@ void vh_cpuset_sub(struct vh_cpuset *set, const struct vh_cpuset *other);
 
 /* Reads the list format of cpuset(7), "0-3,8"; an empty list is an empty set. 0, or -1 and
  * VH_ERROR_INVALID_ARGUMENT with `*set` untouched. */
-int vh_cpuset_parse(struct vh_cpuset *set, const char *list, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+int vh_cpuset_parse(struct vh_cpuset *set, const char *list,
+                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* The same format; "" for the empty set. g_free() it. */
 char *vh_cpuset_format(const struct vh_cpuset *set);

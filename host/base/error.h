@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The errors of the host side that a user can act upon, and their names on the control interface. */
+/* The errors of the host side that a user can act upon, and their names on the control interface.
+ */
 #pragma once
 
 #include <glib.h>
@@ -20,8 +21,8 @@ enum vh_error_code {
     VH_ERROR_COUNT
 };
 
-/* The domain; registered with GDBus, so that a VH_ERROR crosses the control socket as its org.vhint.Error.NAME
- * and comes back as a VH_ERROR on a side that has called this too. */
+/* The domain; registered with GDBus, so that a VH_ERROR crosses the control socket as its
+ * org.vhint.Error.NAME and comes back as a VH_ERROR on a side that has called this too. */
 GQuark vh_error_quark(void);
 
 /* Sets VH_ERROR_INVALID_ARGUMENT with this message, and returns -1. */

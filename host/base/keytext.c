@@ -38,8 +38,8 @@ static void complain(GPtrArray *problems, const char *label, unsigned line, cons
 }
 
 /* One line, stripped. NULL: it says nothing, or was complained about. */
-static struct vh_keytext_entry *read_line(const char *label, char *text, unsigned line, const char *section,
-                                          GPtrArray *problems)
+static struct vh_keytext_entry *read_line(const char *label, char *text, unsigned line,
+                                          const char *section, GPtrArray *problems)
 {
     struct vh_keytext_entry *entry = NULL;
     char *end = NULL;
@@ -52,7 +52,8 @@ static struct vh_keytext_entry *read_line(const char *label, char *text, unsigne
         return NULL;
     }
     if (!end || end == text) {
-        complain(problems, label, line, "\"%s\" is neither a section, KEY = VALUE nor a comment with #", text);
+        complain(problems, label, line,
+                 "\"%s\" is neither a section, KEY = VALUE nor a comment with #", text);
         return NULL;
     }
     if (*text != '[' && !section) {
@@ -70,17 +71,19 @@ static struct vh_keytext_entry *read_line(const char *label, char *text, unsigne
     return entry;
 }
 
-static bool add_once(GHashTable *seen, struct vh_keytext_entry *entry, const char *label, GPtrArray *problems)
+static bool add_once(GHashTable *seen, struct vh_keytext_entry *entry, const char *label,
+                     GPtrArray *problems)
 {
-    g_autofree char *where = g_strdup_printf("%s\n%s", entry->section, entry->key ? entry->key : "");
+    g_autofree char *where =
+        g_strdup_printf("%s\n%s", entry->section, entry->key ? entry->key : "");
     unsigned first = GPOINTER_TO_UINT(g_hash_table_lookup(seen, where));
 
     if (!first) {
         g_hash_table_insert(seen, g_steal_pointer(&where), GUINT_TO_POINTER(entry->line));
         return true;
     }
-    complain(problems, label, entry->line, "[%s]%s%s is there twice (first in line %u)", entry->section,
-             entry->key ? " " : "", entry->key ? entry->key : "", first);
+    complain(problems, label, entry->line, "[%s]%s%s is there twice (first in line %u)",
+             entry->section, entry->key ? " " : "", entry->key ? entry->key : "", first);
     return false;
 }
 
@@ -104,7 +107,8 @@ GPtrArray *vh_keytext_read(const char *label, const char *text, gsize len, GPtrA
     }
     lines = g_strsplit(text, "\n", -1);
     for (unsigned i = 0; lines[i]; i++) {
-        struct vh_keytext_entry *entry = read_line(label, g_strstrip(lines[i]), i + 1, section, problems);
+        struct vh_keytext_entry *entry =
+            read_line(label, g_strstrip(lines[i]), i + 1, section, problems);
 
         if (!entry)
             continue;

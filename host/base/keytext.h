@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A key file (GKeyFile's syntax) whose entries know their lines, which GKeyFile does not tell.
  *
- * Stricter than GKeyFile: a section or key that is there twice, which GKeyFile merges, is an error. */
+ * Stricter than GKeyFile: a section or key that is there twice, which GKeyFile merges, is an error.
+ */
 #pragma once
 
 #include <glib.h>

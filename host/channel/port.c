@@ -25,7 +25,8 @@ static void want_output(VhPort *port, bool want)
     vh_member_want(port->member, want || port->broken ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
-/* Writes what the socket takes of `bytes`; a broken socket takes all, and is noticed at the next turn. */
+/* Writes what the socket takes of `bytes`; a broken socket takes all, and is noticed at the next
+ * turn. */
 static size_t write_some(VhPort *port, const uint8_t *bytes, size_t len)
 {
     size_t done = 0;

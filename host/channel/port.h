@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The byte stream to one guest, on the main loop.
  *
- * Each turn (io/turn.h) reads at most VH_PORT_TURN bytes, so a guest that floods its port takes turns with
- * all others. Output is written at once as far as the socket takes it; the rest waits in a queue of at most
- * VH_PORT_QUEUE bytes. */
+ * Each turn (io/turn.h) reads at most VH_PORT_TURN bytes, so a guest that floods its port takes
+ * turns with all others. Output is written at once as far as the socket takes it; the rest waits in
+ * a queue of at most VH_PORT_QUEUE bytes. */
 #pragma once
 
 #include <glib.h>

@@ -72,14 +72,18 @@ void vh_session_take_frame(VhSession *session, const struct vh_frame *frame);
 void vh_session_end(VhSession *session, const char *why);
 /* NULL: no such program runs. */
 struct vh_stream *vh_session_find_stream(VhSession *session, uint32_t program);
-/* Facts of this program may be missing: a snapshot is owed. What happens between RESYNC and its FIRST is in it. */
+/* Facts of this program may be missing: a snapshot is owed. What happens between RESYNC and its
+ * FIRST is in it. */
 void vh_session_note_gap(VhSession *session, struct vh_stream *stream);
 /* Sends one frame; false: no room for it now. */
-bool vh_session_send(VhSession *session, enum vh_type type, uint32_t id, const struct iovec *parts, int count);
+bool vh_session_send(VhSession *session, enum vh_type type, uint32_t id, const struct iovec *parts,
+                     int count);
 
 /* requests.c */
-struct vh_request *vh_request_new(VhSession *session, enum vh_type type, VhAnswerFunc func, gpointer data);
-/* Ends all requests (invariant 4). An answer function may not make new ones: the session is not up. */
+struct vh_request *vh_request_new(VhSession *session, enum vh_type type, VhAnswerFunc func,
+                                  gpointer data);
+/* Ends all requests (invariant 4). An answer function may not make new ones: the session is not up.
+ */
 void vh_requests_fail(VhSession *session, const char *why);
 /* Unloads go out at once, loads one after the other (invariant 1). */
 void vh_requests_flush(VhSession *session);

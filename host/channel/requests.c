@@ -11,7 +11,8 @@ void vh_request_free(struct vh_request *request)
     g_free(request);
 }
 
-struct vh_request *vh_request_new(VhSession *session, enum vh_type type, VhAnswerFunc func, gpointer data)
+struct vh_request *vh_request_new(VhSession *session, enum vh_type type, VhAnswerFunc func,
+                                  gpointer data)
 {
     struct vh_request *request = g_new0(struct vh_request, 1);
 
@@ -71,7 +72,8 @@ static bool send_piece(VhSession *session, struct vh_request *request)
 
 static bool all_sent(const struct vh_request *request)
 {
-    return request->sent && (!request->object || request->offset >= g_bytes_get_size(request->object));
+    return request->sent &&
+           (!request->object || request->offset >= g_bytes_get_size(request->object));
 }
 
 void vh_requests_flush(VhSession *session)
@@ -109,8 +111,8 @@ struct vh_request *vh_requests_take(VhSession *session, uint32_t id)
     return request;
 }
 
-uint32_t vh_session_load(VhSession *session, const struct vh_load *load, const char *tunables, GBytes *object,
-                         VhAnswerFunc func, gpointer data)
+uint32_t vh_session_load(VhSession *session, const struct vh_load *load, const char *tunables,
+                         GBytes *object, VhAnswerFunc func, gpointer data)
 {
     struct vh_request *request = vh_request_new(session, VH_LOAD, func, data);
 

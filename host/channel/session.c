@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The conversation with one injector: handshake, requests, credit, gaps. See session.h for its invariants.
+// The conversation with one injector: handshake, requests, credit, gaps. See session.h for its
+// invariants.
 #include "channel/session.h"
 
 #include <string.h>
@@ -8,7 +9,8 @@
 
 #define CREDIT_STEP (VH_CREDIT_INITIAL / 4)
 
-VhSession *vh_session_new(uint64_t number, VhScratch *scratch, const struct vh_session_funcs *funcs, gpointer data)
+VhSession *vh_session_new(uint64_t number, VhScratch *scratch, const struct vh_session_funcs *funcs,
+                          gpointer data)
 {
     VhSession *session = g_new0(VhSession, 1);
 
@@ -53,7 +55,8 @@ const struct vh_session_counters *vh_session_counters(const VhSession *session)
     return &session->counters;
 }
 
-bool vh_session_send(VhSession *session, enum vh_type type, uint32_t id, const struct iovec *parts, int count)
+bool vh_session_send(VhSession *session, enum vh_type type, uint32_t id, const struct iovec *parts,
+                     int count)
 {
     size_t payload = 0;
     long len = 0;
@@ -69,7 +72,8 @@ bool vh_session_send(VhSession *session, enum vh_type type, uint32_t id, const s
     return true;
 }
 
-static bool send_struct(VhSession *session, enum vh_type type, uint32_t id, const void *payload, size_t len)
+static bool send_struct(VhSession *session, enum vh_type type, uint32_t id, const void *payload,
+                        size_t len)
 {
     struct iovec part = {.iov_base = (void *)payload, .iov_len = len};
 
@@ -163,7 +167,8 @@ struct vh_stream *vh_session_find_stream(VhSession *session, uint32_t program)
 
 bool vh_session_is_current(const VhSession *session, uint32_t program)
 {
-    const struct vh_stream *stream = session->up ? vh_session_find_stream((VhSession *)session, program) : NULL;
+    const struct vh_stream *stream =
+        session->up ? vh_session_find_stream((VhSession *)session, program) : NULL;
 
     return stream && !stream->wanted && !stream->asked;
 }

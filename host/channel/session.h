@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The host's side of one conversation with an injector, as a pure state machine: bytes in, calls and bytes out.
+/* The host's side of one conversation with an injector, as a pure state machine: bytes in, calls
+ * and bytes out.
  *
- * See protocol/PROTOCOL.md for the conversation. The session asks for a snapshot by itself whenever facts may be
- * missing: a program seen for the first time, `lost` grew, `seq` jumped, a frame arrived broken. Control messages
- * that are owed are remembered as flags rather than queued, so a guest that talks without reading cannot make it
- * grow.
+ * See protocol/PROTOCOL.md for the conversation. The session asks for a snapshot by itself whenever
+ * facts may be missing: a program seen for the first time, `lost` grew, `seq` jumped, a frame
+ * arrived broken. Control messages that are owed are remembered as flags rather than queued, so a
+ * guest that talks without reading cannot make it grow.
  *
  * Invariants:
  *  1. At most one LOAD is on its way or unanswered; the others wait in order.
  *  2. At most one RESYNC per program is unanswered.
  *  3. Nothing that belongs to a session is reported before its up() or after its down().
- *  4. Every request's answer function is called exactly once: with its ANSWER, or with a NULL answer once the
- * session is down or freed. No function of the session may be called from within send() or room(); vh_session_free
- * from none of them. */
+ *  4. Every request's answer function is called exactly once: with its ANSWER, or with a NULL
+ * answer once the session is down or freed. No function of the session may be called from within
+ * send() or room(); vh_session_free from none of them. */
 #pragma once
 
 #include <glib.h>
@@ -21,7 +22,8 @@
 
 typedef struct VhSession VhSession;
 
-/* Room that all sessions of one thread share: a session needs room of its own only while it has half a frame. */
+/* Room that all sessions of one thread share: a session needs room of its own only while it has
+ * half a frame. */
 typedef struct VhScratch VhScratch;
 VhScratch *vh_scratch_new(void);
 /* Once all sessions are freed. NULL is fine. */
@@ -41,7 +43,8 @@ struct vh_session_funcs {
 };
 
 /* `log` is the verifier's. NULL `answer`: the session ended first; text says why. */
-typedef void (*VhAnswerFunc)(const struct vh_answer *answer, const char *text, const char *log, gpointer data);
+typedef void (*VhAnswerFunc)(const struct vh_answer *answer, const char *text, const char *log,
+                             gpointer data);
 
 struct vh_session_counters {
     uint64_t frames;  /* good ones of this version */
@@ -51,17 +54,18 @@ struct vh_session_counters {
     uint64_t gaps;
 };
 
-/* `number` is this side's session number: random, not 0. `scratch` and `funcs` are borrowed. Sends nothing before
- * vh_session_hello. */
+/* `number` is this side's session number: random, not 0. `scratch` and `funcs` are borrowed. Sends
+ * nothing before vh_session_hello. */
 VhSession *vh_session_new(uint64_t number, VhScratch *scratch, const struct vh_session_funcs *funcs,
                           gpointer data);
 void vh_session_free(VhSession *session);
 
-/* Opens the conversation, or opens it again if no answer came: sends HELLO as soon as there is room. */
+/* Opens the conversation, or opens it again if no answer came: sends HELLO as soon as there is
+ * room. */
 void vh_session_hello(VhSession *session);
 
-/* The peer is known to have gone: ends the session (down() is called if it was up) and says HELLO as `number`, a
- * new one, to whoever comes next. */
+/* The peer is known to have gone: ends the session (down() is called if it was up) and says HELLO
+ * as `number`, a new one, to whoever comes next. */
 void vh_session_restart(VhSession *session, uint64_t number, const char *why);
 
 void vh_session_receive(VhSession *session, const uint8_t *bytes, size_t len);
@@ -72,10 +76,10 @@ void vh_session_flush(VhSession *session);
 bool vh_session_is_up(const VhSession *session);
 const struct vh_session_counters *vh_session_counters(const VhSession *session);
 
-/* Requests; only while the session is up. `object` is referenced, everything else copied. Each returns a number
- * for vh_session_forget. */
-uint32_t vh_session_load(VhSession *session, const struct vh_load *load, const char *tunables, GBytes *object,
-                         VhAnswerFunc func, gpointer data);
+/* Requests; only while the session is up. `object` is referenced, everything else copied. Each
+ * returns a number for vh_session_forget. */
+uint32_t vh_session_load(VhSession *session, const struct vh_load *load, const char *tunables,
+                         GBytes *object, VhAnswerFunc func, gpointer data);
 uint32_t vh_session_unload(VhSession *session, const char *name, VhAnswerFunc func, gpointer data);
 
 /* The answer to request `id` is not waited for any longer; its function is not called. */

@@ -28,18 +28,18 @@ static void take_hello(VhSession *session, const struct vh_frame *frame)
         return;
     }
     if (hello.role != VH_ROLE_GUEST) {
-        session->funcs->complaint("the channel's other end is not an injector: it calls itself a host",
-                                  session->data);
+        session->funcs->complaint(
+            "the channel's other end is not an injector: it calls itself a host", session->data);
         return;
     }
     if (session->up && hello.session == session->peer && hello.peer == session->number)
         return;
     version = vh_hello_version(&hello);
     if (version < 0) {
-        g_autofree char *text =
-            g_strdup_printf("the injector \"%s\" speaks versions %u to %u of the protocol, this "
-                            "vhintd %u to %u: bring the older one up to date",
-                            hello.agent, hello.version_min, hello.version_max, VH_WIRE_MIN, VH_WIRE_MAX);
+        g_autofree char *text = g_strdup_printf(
+            "the injector \"%s\" speaks versions %u to %u of the protocol, this "
+            "vhintd %u to %u: bring the older one up to date",
+            hello.agent, hello.version_min, hello.version_max, VH_WIRE_MIN, VH_WIRE_MAX);
 
         vh_session_end(session, text);
         session->funcs->complaint(text, session->data);
@@ -47,9 +47,12 @@ static void take_hello(VhSession *session, const struct vh_frame *frame)
             vh_session_hello(session);
         return;
     }
-    vh_session_end(session, "the injector has begun anew: it was restarted, or hears only now that vhintd was");
+    vh_session_end(
+        session,
+        "the injector has begun anew: it was restarted, or hears only now that vhintd was");
     if (hello.peer != session->number) {
-        /* It speaks to a predecessor, or to nobody yet. A HELLO without a peer makes it answer with ours. */
+        /* It speaks to a predecessor, or to nobody yet. A HELLO without a peer makes it answer with
+         * ours. */
         vh_session_hello(session);
         return;
     }
@@ -89,8 +92,9 @@ static void take_programs(VhSession *session, const struct vh_frame *frame)
 
         if (known && (known->next != program->seq || program->lost > known->lost))
             vh_session_note_gap(session, known);
-        streams[i] =
-            known ? *known : (struct vh_stream){.id = program->id, .has_state = has_state, .wanted = has_state};
+        streams[i] = known ? *known
+                           : (struct vh_stream){
+                                 .id = program->id, .has_state = has_state, .wanted = has_state};
         streams[i].next = program->seq;
         streams[i].lost = program->lost;
     }
@@ -128,15 +132,16 @@ static void take_hints(VhSession *session, const struct vh_frame *frame)
         session->funcs->snapshot(&batch, records, session->data);
 }
 
-static void end_resync(VhSession *session, const struct vh_request *request, const struct vh_answer *answer,
-                       const char *text)
+static void end_resync(VhSession *session, const struct vh_request *request,
+                       const struct vh_answer *answer, const char *text)
 {
     struct vh_stream *stream = vh_session_find_stream(session, request->program);
 
     if (stream)
         stream->asked = false;
     if (answer->error && stream) {
-        g_autofree char *told = g_strdup_printf("the injector refuses a snapshot: %s", *text ? text : "no reason");
+        g_autofree char *told =
+            g_strdup_printf("the injector refuses a snapshot: %s", *text ? text : "no reason");
 
         session->funcs->complaint(told, session->data);
     }

@@ -20,8 +20,9 @@ struct source {
     GError **error;
 };
 
-static const char *const daemon_keys[] = {"run-dir", "state-dir", "control",  "program-dir",       "policy-dir",
-                                          "journal", "metrics",   "injector", "successor-timeout", NULL};
+static const char *const daemon_keys[] = {
+    "run-dir", "state-dir", "control",  "program-dir",       "policy-dir",
+    "journal", "metrics",   "injector", "successor-timeout", NULL};
 static const char *const libvirt_keys[] = {"uri", "hook", NULL};
 const char *const vh_config_guest_keys[] = {"qmp", "channel", "agent", "uuid", "profile", NULL};
 
@@ -59,7 +60,8 @@ void vh_config_free(VhConfig *config)
 }
 
 /* `key` NULL: the section's header. NULL: there is none. */
-static const struct vh_keytext_entry *find(const struct source *source, const char *section, const char *key)
+static const struct vh_keytext_entry *find(const struct source *source, const char *section,
+                                           const char *key)
 {
     for (guint i = 0; i < source->entries->len; i++) {
         const struct vh_keytext_entry *entry = g_ptr_array_index(source->entries, i);
@@ -71,9 +73,10 @@ static const struct vh_keytext_entry *find(const struct source *source, const ch
 }
 
 /* Sets the error "PATH:LINE: [SECTION] KEY: text"; `key` may be NULL. Returns -1. */
-static int refuse(const struct source *source, const char *section, const char *key, const char *format, ...)
-    G_GNUC_PRINTF(4, 5);
-static int refuse(const struct source *source, const char *section, const char *key, const char *format, ...)
+static int refuse(const struct source *source, const char *section, const char *key,
+                  const char *format, ...) G_GNUC_PRINTF(4, 5);
+static int refuse(const struct source *source, const char *section, const char *key,
+                  const char *format, ...)
 {
     const struct vh_keytext_entry *entry = find(source, section, key);
     g_autofree char *line = entry ? g_strdup_printf(":%u", entry->line) : g_strdup("");
@@ -83,8 +86,8 @@ static int refuse(const struct source *source, const char *section, const char *
     va_start(args, format);
     text = g_strdup_vprintf(format, args);
     va_end(args);
-    g_set_error(source->error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "%s%s: [%s]%s%s: %s", source->path, line,
-                section, key ? " " : "", key ? key : "", text);
+    g_set_error(source->error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "%s%s: [%s]%s%s: %s",
+                source->path, line, section, key ? " " : "", key ? key : "", text);
     return -1;
 }
 
@@ -94,24 +97,28 @@ static int check_keys(const struct source *source, const char *section, const ch
         const struct vh_keytext_entry *entry = g_ptr_array_index(source->entries, i);
         const char *best = NULL;
 
-        if (!entry->key || !g_str_equal(entry->section, section) || g_strv_contains(known, entry->key))
+        if (!entry->key || !g_str_equal(entry->section, section) ||
+            g_strv_contains(known, entry->key))
             continue;
         best = vh_nearest(entry->key, known);
-        return refuse(source, section, entry->key, "unknown key; did you mean \"%s\"?", best ? best : known[0]);
+        return refuse(source, section, entry->key, "unknown key; did you mean \"%s\"?",
+                      best ? best : known[0]);
     }
     return 0;
 }
 
-static const char *get(const struct source *source, const char *section, const char *key, const char *fallback)
+static const char *get(const struct source *source, const char *section, const char *key,
+                       const char *fallback)
 {
     const struct vh_keytext_entry *entry = find(source, section, key);
 
     return entry ? entry->value : fallback;
 }
 
-/* An absolute path; `fallback` (NULL: the key is required) when the key is absent. NULL: refused. */
-static char *get_path(const struct source *source, const char *section, const char *key, const char *fallback,
-                      gsize limit)
+/* An absolute path; `fallback` (NULL: the key is required) when the key is absent. NULL: refused.
+ */
+static char *get_path(const struct source *source, const char *section, const char *key,
+                      const char *fallback, gsize limit)
 {
     const char *path = get(source, section, key, fallback);
 
@@ -124,8 +131,9 @@ static char *get_path(const struct source *source, const char *section, const ch
         return NULL;
     }
     if (limit && strlen(path) >= limit) {
-        refuse(source, section, key, "%s has %zu bytes, a socket's path has at most %zu: use a shorter directory",
-               path, strlen(path), limit - 1);
+        refuse(source, section, key,
+               "%s has %zu bytes, a socket's path has at most %zu: use a shorter directory", path,
+               strlen(path), limit - 1);
         return NULL;
     }
     return g_strdup(path);
@@ -139,8 +147,9 @@ static int read_metrics(struct source *source)
     g_autoptr(GSocketAddress) address = text ? vh_loopback_parse(text) : NULL;
 
     if (text && !address)
-        return refuse(source, "daemon", "metrics",
-                      "\"%s\" is not an address of this machine alone and a port: 127.0.0.1:9477 is", text);
+        return refuse(
+            source, "daemon", "metrics",
+            "\"%s\" is not an address of this machine alone and a port: 127.0.0.1:9477 is", text);
     source->config->metrics = g_strdup(text);
     return 0;
 }
@@ -151,8 +160,8 @@ static int read_successor(struct source *source)
     guint64 seconds = 0;
 
     if (!g_ascii_string_to_unsigned(text, 10, 1, 3600, &seconds, NULL))
-        return refuse(source, "daemon", "successor-timeout", "\"%s\" is not a number of seconds from 1 to 3600",
-                      text);
+        return refuse(source, "daemon", "successor-timeout",
+                      "\"%s\" is not a number of seconds from 1 to 3600", text);
     source->config->successor_seconds = (guint)seconds;
     return 0;
 }
@@ -169,16 +178,20 @@ static int read_daemon(struct source *source)
     if (check_keys(source, "daemon", daemon_keys) < 0)
         return -1;
     config->run_dir = get_path(source, "daemon", "run-dir", "/run/vhint", 0);
-    config->state_dir = config->run_dir ? get_path(source, "daemon", "state-dir", "/var/lib/vhint", 0) : NULL;
+    config->state_dir =
+        config->run_dir ? get_path(source, "daemon", "state-dir", "/var/lib/vhint", 0) : NULL;
     if (!config->state_dir)
         return -1;
     control = g_build_filename(config->run_dir, "control", NULL);
     journal = g_build_filename(config->run_dir, "journal", NULL);
     config->control = get_path(source, "daemon", "control", control, SOCKET_PATH_SIZE);
     config->journal = config->control ? get_path(source, "daemon", "journal", journal, 0) : NULL;
-    config->policy_dir = config->journal ? get_path(source, "daemon", "policy-dir", policy, 0) : NULL;
-    config->program_dir = config->policy_dir ? get_path(source, "daemon", "program-dir", VH_PROGRAM_DIR, 0) : NULL;
-    config->injector = config->program_dir ? get_path(source, "daemon", "injector", VH_GUEST_INJECTOR, 0) : NULL;
+    config->policy_dir =
+        config->journal ? get_path(source, "daemon", "policy-dir", policy, 0) : NULL;
+    config->program_dir =
+        config->policy_dir ? get_path(source, "daemon", "program-dir", VH_PROGRAM_DIR, 0) : NULL;
+    config->injector =
+        config->program_dir ? get_path(source, "daemon", "injector", VH_GUEST_INJECTOR, 0) : NULL;
     return config->injector && read_successor(source) == 0 ? read_metrics(source) : -1;
 }
 
@@ -198,7 +211,8 @@ static int read_libvirt(struct source *source)
         return -1;
     config->libvirt = g_strdup(get(source, "libvirt", "uri", "qemu:///system"));
     if (!g_str_has_prefix(config->libvirt, "qemu:///"))
-        return refuse(source, "libvirt", "uri", "\"%s\" is not libvirt's QEMU of this host: qemu:///system is",
+        return refuse(source, "libvirt", "uri",
+                      "\"%s\" is not libvirt's QEMU of this host: qemu:///system is",
                       config->libvirt);
     return 0;
 }
@@ -216,8 +230,10 @@ static int read_guest(struct source *source, const char *section)
         return 0;
     /* The name becomes a directory's and goes into every message. */
     if (!*name || strlen(name) >= 100 || *name == '.' ||
-        strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") != strlen(name))
-        return refuse(source, section, NULL, "a guest's name has 1 to 99 characters of A-Z a-z 0-9 _ . -");
+        strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") !=
+            strlen(name))
+        return refuse(source, section, NULL,
+                      "a guest's name has 1 to 99 characters of A-Z a-z 0-9 _ . -");
     guest = g_new0(struct vh_config_guest, 1);
     g_ptr_array_add(source->config->guests, guest);
     guest->name = g_strdup(name);
@@ -225,7 +241,8 @@ static int read_guest(struct source *source, const char *section)
     guest->uuid = g_strdup(get(source, section, "uuid", ""));
     guest->profile = g_strdup(get(source, section, "profile", ""));
     guest->qmp = get_path(source, section, "qmp", NULL, SOCKET_PATH_SIZE);
-    guest->channel = guest->qmp ? get_path(source, section, "channel", NULL, SOCKET_PATH_SIZE) : NULL;
+    guest->channel =
+        guest->qmp ? get_path(source, section, "channel", NULL, SOCKET_PATH_SIZE) : NULL;
     if (guest->channel && find(source, section, "agent"))
         guest->agent = get_path(source, section, "agent", NULL, SOCKET_PATH_SIZE);
     return guest->channel && (guest->agent || !find(source, section, "agent")) ? 0 : -1;
@@ -257,7 +274,8 @@ static int read_sections(struct source *source)
     for (guint i = 0; i < source->entries->len; i++) {
         const struct vh_keytext_entry *entry = g_ptr_array_index(source->entries, i);
 
-        if (!entry->key && g_str_has_prefix(entry->section, GUEST) && read_guest(source, entry->section) < 0)
+        if (!entry->key && g_str_has_prefix(entry->section, GUEST) &&
+            read_guest(source, entry->section) < 0)
             return -1;
     }
     return check_sockets(source);
@@ -278,7 +296,8 @@ VhConfig *vh_config_load(const char *path, GError **error)
         return NULL;
     source.entries = entries = vh_keytext_read(path, text, len, problems);
     if (!entries) {
-        g_set_error_literal(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, g_ptr_array_index(problems, 0));
+        g_set_error_literal(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT,
+                            g_ptr_array_index(problems, 0));
         return NULL;
     }
     return read_sections(&source) < 0 ? NULL : g_steal_pointer(&config);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Turns the calls of the control interface into the manager's, and its answers and errors into D-Bus. */
+/* Turns the calls of the control interface into the manager's, and its answers and errors into
+ * D-Bus. */
 #include "control/calls.h"
 
 #include <gio/gunixfdlist.h>
@@ -24,7 +25,8 @@ struct watcher {
 
 /* ---- calls ---- */
 
-/* Takes `error`. What is no VH_ERROR is the host's own failure; D-Bus wants UTF-8, which a guest may not send. */
+/* Takes `error`. What is no VH_ERROR is the host's own failure; D-Bus wants UTF-8, which a guest
+ * may not send. */
 static void return_error(GDBusMethodInvocation *invocation, GError *error)
 {
     g_autofree char *message = g_utf8_make_valid(error->message, -1);
@@ -33,7 +35,8 @@ static void return_error(GDBusMethodInvocation *invocation, GError *error)
     g_error_free(error);
 }
 
-static void return_value(GDBusMethodInvocation *invocation, const char *format, GVariant *value, GError *error)
+static void return_value(GDBusMethodInvocation *invocation, const char *format, GVariant *value,
+                         GError *error)
 {
     if (value == NULL)
         return_error(invocation, error);
@@ -41,8 +44,8 @@ static void return_value(GDBusMethodInvocation *invocation, const char *format, 
         g_dbus_method_invocation_return_value(invocation, g_variant_new(format, value));
 }
 
-static gboolean on_list_guests(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMethodInvocation *invocation,
-                               VhCalls *calls)
+static gboolean on_list_guests(G_GNUC_UNUSED VhDbusManager1 *skeleton,
+                               GDBusMethodInvocation *invocation, VhCalls *calls)
 {
     return_value(invocation, "(@aa{sv})", vh_manager_guests(calls->manager), NULL);
     return TRUE;
@@ -50,7 +53,8 @@ static gboolean on_list_guests(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMeth
 
 /* A question about one guest. */
 static gboolean answer(GDBusMethodInvocation *invocation, const VhCalls *calls, const char *guest,
-                       GVariant *(*ask)(VhManager *manager, const char *guest, GError **error), const char *format)
+                       GVariant *(*ask)(VhManager *manager, const char *guest, GError **error),
+                       const char *format)
 {
     GError *error = NULL;
     GVariant *value = ask(calls->manager, guest, &error);
@@ -58,42 +62,45 @@ static gboolean answer(GDBusMethodInvocation *invocation, const VhCalls *calls, 
     return TRUE;
 }
 
-static gboolean on_get_guest(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMethodInvocation *invocation,
-                             const char *guest, VhCalls *calls)
+static gboolean on_get_guest(G_GNUC_UNUSED VhDbusManager1 *skeleton,
+                             GDBusMethodInvocation *invocation, const char *guest, VhCalls *calls)
 {
     return answer(invocation, calls, guest, vh_manager_guest, "(@a{sv})");
 }
 
-static gboolean on_list_programs(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMethodInvocation *invocation,
-                                 const char *guest, VhCalls *calls)
+static gboolean on_list_programs(G_GNUC_UNUSED VhDbusManager1 *skeleton,
+                                 GDBusMethodInvocation *invocation, const char *guest,
+                                 VhCalls *calls)
 {
     return answer(invocation, calls, guest, vh_manager_programs, "(@aa{sv})");
 }
 
-static gboolean on_explain(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMethodInvocation *invocation,
-                           const char *guest, VhCalls *calls)
+static gboolean on_explain(G_GNUC_UNUSED VhDbusManager1 *skeleton,
+                           GDBusMethodInvocation *invocation, const char *guest, VhCalls *calls)
 {
     return answer(invocation, calls, guest, vh_manager_explain, "(@aa{sv})");
 }
 
-static gboolean on_get_policy(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMethodInvocation *invocation,
-                              const char *guest, VhCalls *calls)
+static gboolean on_get_policy(G_GNUC_UNUSED VhDbusManager1 *skeleton,
+                              GDBusMethodInvocation *invocation, const char *guest, VhCalls *calls)
 {
     return answer(invocation, calls, guest, vh_manager_policy, "(@a{sv})");
 }
 
-static gboolean on_list_hints(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMethodInvocation *invocation,
-                              const char *guest, VhCalls *calls)
+static gboolean on_list_hints(G_GNUC_UNUSED VhDbusManager1 *skeleton,
+                              GDBusMethodInvocation *invocation, const char *guest, VhCalls *calls)
 {
     GError *error = NULL;
     g_auto(GStrv) hints = vh_manager_hints(calls->manager, guest, &error);
-    return_value(invocation, "(@as)", hints ? g_variant_new_strv((const char *const *)hints, -1) : NULL, error);
+    return_value(invocation, "(@as)",
+                 hints ? g_variant_new_strv((const char *const *)hints, -1) : NULL, error);
     return TRUE;
 }
 
 /* What a call that took its time has come to: a dictionary. */
 static void return_finished(GDBusMethodInvocation *invocation, GAsyncResult *result,
-                            GVariant *(*finish)(VhManager *manager, GAsyncResult *result, GError **error))
+                            GVariant *(*finish)(VhManager *manager, GAsyncResult *result,
+                                                GError **error))
 {
     GError *error = NULL;
     GVariant *value = finish(g_object_get_data(G_OBJECT(invocation), "manager"), result, &error);
@@ -111,15 +118,18 @@ static gboolean on_inject(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMethodInv
 {
     gsize size = g_variant_get_size(object);
     if (size > VH_OBJECT_MAX) {
-        return_error(invocation, g_error_new(VH_ERROR, VH_ERROR_INVALID_OBJECT,
-                                             "the object has %zu bytes, the limit is %u: strip its debug sections "
-                                             "(llvm-strip -g), which keeps BTF",
-                                             size, VH_OBJECT_MAX));
+        return_error(
+            invocation,
+            g_error_new(VH_ERROR, VH_ERROR_INVALID_OBJECT,
+                        "the object has %zu bytes, the limit is %u: strip its debug sections "
+                        "(llvm-strip -g), which keeps BTF",
+                        size, VH_OBJECT_MAX));
         return TRUE;
     }
     g_autoptr(GBytes) bytes = g_variant_get_data_as_bytes(object);
     g_object_set_data(G_OBJECT(invocation), "manager", calls->manager);
-    vh_manager_inject(calls->manager, guest, name, bytes, tunables, replace, NULL, on_injected, invocation);
+    vh_manager_inject(calls->manager, guest, name, bytes, tunables, replace, NULL, on_injected,
+                      invocation);
     return TRUE;
 }
 
@@ -147,16 +157,16 @@ static void on_bootstrapped(G_GNUC_UNUSED GObject *source, GAsyncResult *result,
     return_finished(data, result, vh_manager_bootstrap_finish);
 }
 
-static gboolean on_bootstrap(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMethodInvocation *invocation,
-                             const char *guest, VhCalls *calls)
+static gboolean on_bootstrap(G_GNUC_UNUSED VhDbusManager1 *skeleton,
+                             GDBusMethodInvocation *invocation, const char *guest, VhCalls *calls)
 {
     g_object_set_data(G_OBJECT(invocation), "manager", calls->manager);
     vh_manager_bootstrap(calls->manager, guest, NULL, on_bootstrapped, invocation);
     return TRUE;
 }
 
-static gboolean on_release(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMethodInvocation *invocation,
-                           const char *guest, VhCalls *calls)
+static gboolean on_release(G_GNUC_UNUSED VhDbusManager1 *skeleton,
+                           GDBusMethodInvocation *invocation, const char *guest, VhCalls *calls)
 {
     GError *error = NULL;
     int undone = vh_manager_release(calls->manager, guest, &error);
@@ -178,8 +188,8 @@ static gboolean on_resume(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMethodInv
     return TRUE;
 }
 
-static gboolean on_handover(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMethodInvocation *invocation,
-                            VhCalls *calls)
+static gboolean on_handover(G_GNUC_UNUSED VhDbusManager1 *skeleton,
+                            GDBusMethodInvocation *invocation, VhCalls *calls)
 {
     guint seconds = vh_manager_hand_over(calls->manager, "asked for by hand");
     g_dbus_method_invocation_return_value(invocation, g_variant_new("(u)", seconds));
@@ -212,7 +222,8 @@ static void on_hint(const char *line, gsize len, gpointer data)
 static int watch_open(VhCalls *calls, const char *guest, GError **error)
 {
     if (calls->watches->len >= VH_CONTROL_WATCHES_MAX) {
-        g_set_error(error, VH_ERROR, VH_ERROR_BUSY, "there are %u watches already, the limit: end one of them",
+        g_set_error(error, VH_ERROR, VH_ERROR_BUSY,
+                    "there are %u watches already, the limit: end one of them",
                     calls->watches->len);
         return -1;
     }
@@ -244,7 +255,8 @@ static gboolean on_watch(G_GNUC_UNUSED VhDbusManager1 *skeleton, GDBusMethodInvo
         return TRUE;
     }
     g_autoptr(GUnixFDList) out = g_unix_fd_list_new_from_array(&fd, 1);
-    g_dbus_method_invocation_return_value_with_unix_fd_list(invocation, g_variant_new("(h)", 0), out);
+    g_dbus_method_invocation_return_value_with_unix_fd_list(invocation, g_variant_new("(h)", 0),
+                                                            out);
     return TRUE;
 }
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Lets clients in at the control socket, and turns their D-Bus calls into calls of the manager.
  *
- * The listening socket is ours and not a GDBusServer's: that one starts a thread per connection before anybody has
- * asked who is there, and has no limit. Here a peer's credentials and the number of clients are checked in accept,
- * and only then GDBus speaks with it. Answers are queued by GDBus and written by its own thread, so a client that
- * does not read holds up nobody but itself. */
+ * The listening socket is ours and not a GDBusServer's: that one starts a thread per connection
+ * before anybody has asked who is there, and has no limit. Here a peer's credentials and the number
+ * of clients are checked in accept, and only then GDBus speaks with it. Answers are queued by GDBus
+ * and written by its own thread, so a client that does not read holds up nobody but itself. */
 #include "control/control.h"
 
 #include <gio/gio.h>
@@ -68,8 +68,8 @@ static void client_drop(struct client *client)
         g_thread_join(client->thread); /* returns at once when cancelled */
         g_idle_remove_by_data(client);
     } else {
-        g_dbus_interface_skeleton_unexport_from_connection(vh_calls_skeleton(client->control->calls),
-                                                           client->connection);
+        g_dbus_interface_skeleton_unexport_from_connection(
+            vh_calls_skeleton(client->control->calls), client->connection);
     }
     client_free(client);
 }
@@ -82,14 +82,14 @@ static void on_closed(G_GNUC_UNUSED GDBusConnection *connection, G_GNUC_UNUSED g
 }
 
 /* Runs in GDBus's own thread. */
-static GDBusMessage *on_message(GDBusConnection *connection, GDBusMessage *message, gboolean incoming,
-                                G_GNUC_UNUSED gpointer data)
+static GDBusMessage *on_message(GDBusConnection *connection, GDBusMessage *message,
+                                gboolean incoming, G_GNUC_UNUSED gpointer data)
 {
     GVariant *body = g_dbus_message_get_body(message);
     if (!incoming || body == NULL || g_variant_get_size(body) <= VH_CONTROL_MESSAGE_MAX)
         return message;
-    g_warning("control: a client sent a message of %zu bytes, the limit is %u: cut off", g_variant_get_size(body),
-              VH_CONTROL_MESSAGE_MAX);
+    g_warning("control: a client sent a message of %zu bytes, the limit is %u: cut off",
+              g_variant_get_size(body), VH_CONTROL_MESSAGE_MAX);
     g_dbus_connection_close(connection, NULL, NULL, NULL);
     g_object_unref(message);
     return NULL;
@@ -105,7 +105,8 @@ static gboolean on_authenticated(gpointer data)
         GDBusInterfaceSkeleton *skeleton = vh_calls_skeleton(client->control->calls);
         g_signal_connect(client->connection, "closed", G_CALLBACK(on_closed), client);
         g_dbus_connection_add_filter(client->connection, on_message, NULL, NULL);
-        if (g_dbus_interface_skeleton_export(skeleton, client->connection, VH_CONTROL_OBJECT, &client->error)) {
+        if (g_dbus_interface_skeleton_export(skeleton, client->connection, VH_CONTROL_OBJECT,
+                                             &client->error)) {
             g_dbus_connection_start_message_processing(client->connection);
             return G_SOURCE_REMOVE;
         }
@@ -117,14 +118,16 @@ static gboolean on_authenticated(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-/* The thread of one client that says who it is. Not one of GIO's pool: silent clients would use that up. */
+/* The thread of one client that says who it is. Not one of GIO's pool: silent clients would use
+ * that up. */
 static gpointer authenticate(gpointer data)
 {
     struct client *client = data;
-    client->connection = g_dbus_connection_new_sync(G_IO_STREAM(client->stream), client->guid,
-                                                    G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_SERVER |
-                                                        G_DBUS_CONNECTION_FLAGS_DELAY_MESSAGE_PROCESSING,
-                                                    client->observer, client->cancellable, &client->error);
+    client->connection =
+        g_dbus_connection_new_sync(G_IO_STREAM(client->stream), client->guid,
+                                   G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_SERVER |
+                                       G_DBUS_CONNECTION_FLAGS_DELAY_MESSAGE_PROCESSING,
+                                   client->observer, client->cancellable, &client->error);
     g_idle_add_full(G_PRIORITY_DEFAULT, on_authenticated, client, NULL);
     return NULL;
 }
@@ -152,13 +155,14 @@ static bool client_admit(VhControl *control, GSocket *socket, struct vh_peer *pe
         return false;
     }
     if (!vh_peer_allowed(peer, geteuid(), control->group)) {
-        g_warning("control: process %d of user %u refused: neither root nor in the group " VH_PEER_GROUP,
-                  peer->pid, peer->uid);
+        g_warning(
+            "control: process %d of user %u refused: neither root nor in the group " VH_PEER_GROUP,
+            peer->pid, peer->uid);
         return false;
     }
     if (control->clients->len >= vh_descriptors_clients(VH_CONTROL_CLIENTS_MAX)) {
-        g_warning("control: process %d of user %u refused: there are %u clients already, the limit", peer->pid,
-                  peer->uid, control->clients->len);
+        g_warning("control: process %d of user %u refused: there are %u clients already, the limit",
+                  peer->pid, peer->uid, control->clients->len);
         return false;
     }
     return true;
@@ -193,7 +197,8 @@ static gboolean on_pause_over(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-/* Out of file descriptors or memory: the client keeps waiting, and so the main loop must not spin. */
+/* Out of file descriptors or memory: the client keeps waiting, and so the main loop must not spin.
+ */
 static gboolean accept_pause(VhControl *control, const GError *error)
 {
     g_warning("control: cannot accept a client: %s: trying again in a second", error->message);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Feeds one reader of hints through a pipe without ever waiting for it.
  *
- * Lines are written at once while the pipe has room. Then they are kept, up to VH_WATCH_PENDING_MAX, and the main
- * loop tells when the pipe has room again. Beyond that they are dropped and counted. From the first drop on
- * nothing is accepted until all that is kept is written, so the line that tells the count stands exactly where the
- * lost lines would have been. A reader that has gone is seen as POLLERR on the pipe: no timer, no probing. */
+ * Lines are written at once while the pipe has room. Then they are kept, up to
+ * VH_WATCH_PENDING_MAX, and the main loop tells when the pipe has room again. Beyond that they are
+ * dropped and counted. From the first drop on nothing is accepted until all that is kept is
+ * written, so the line that tells the count stands exactly where the lost lines would have been. A
+ * reader that has gone is seen as POLLERR on the pipe: no timer, no probing. */
 #include "control/watch.h"
 
 #include <errno.h>
@@ -33,7 +34,8 @@ static void watch_poll(VhWatch *watch, bool wants_room)
         return;
     g_clear_handle_id(&watch->source, g_source_remove);
     watch->wants_room = wants_room;
-    watch->source = g_unix_fd_add(watch->fd, G_IO_ERR | G_IO_HUP | (wants_room ? G_IO_OUT : 0), on_pipe, watch);
+    watch->source =
+        g_unix_fd_add(watch->fd, G_IO_ERR | G_IO_HUP | (wants_room ? G_IO_OUT : 0), on_pipe, watch);
 }
 
 VhWatch *vh_watch_new(VhWatchClosed closed, gpointer data, int *read_fd, GError **error)
@@ -64,11 +66,13 @@ void vh_watch_free(VhWatch *watch)
     g_free(watch);
 }
 
-/* Writes what the pipe takes. Errors other than a full pipe are left to on_pipe, which is told of them too. */
+/* Writes what the pipe takes. Errors other than a full pipe are left to on_pipe, which is told of
+ * them too. */
 static void watch_flush(VhWatch *watch)
 {
     while (watch->sent < watch->pending->len) {
-        ssize_t n = write(watch->fd, watch->pending->data + watch->sent, watch->pending->len - watch->sent);
+        ssize_t n =
+            write(watch->fd, watch->pending->data + watch->sent, watch->pending->len - watch->sent);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)

@@ -24,13 +24,14 @@ int vh_ctl_bootstrap(struct vh_ctl *ctl, GError **error)
     (void)g_variant_lookup(result, "injector", "&s", &injector);
     (void)g_variant_lookup(result, "release", "&s", &release);
     g_autofree char *line =
-        already ? g_strdup_printf("%s has an injector already: %s, kernel %s", guest, injector, release)
-                : g_strdup_printf("%s: %s answers, kernel %s%s%s%s", guest, injector, release,
-                                  path[0] ? "; it is in " : "", path,
-                                  g_str_equal(how, "systemd")
-                                      ? ", until the guest's next boot, and systemd restarts it"
-                                  : path[0] ? ", until it ends or the guest boots"
-                                            : "");
+        already
+            ? g_strdup_printf("%s has an injector already: %s, kernel %s", guest, injector, release)
+            : g_strdup_printf("%s: %s answers, kernel %s%s%s%s", guest, injector, release,
+                              path[0] ? "; it is in " : "", path,
+                              g_str_equal(how, "systemd")
+                                  ? ", until the guest's next boot, and systemd restarts it"
+                              : path[0] ? ", until it ends or the guest boots"
+                                        : "");
     g_autofree char *printable = vh_text_printable(line, false);
     puts(printable);
     return VH_EXIT_OK;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vhintctl's side of the control socket: connects, calls, and says what an error means to the user. */
+/* vhintctl's side of the control socket: connects, calls, and says what an error means to the user.
+ */
 #include <gio/gunixsocketaddress.h>
 #include <json-glib/json-glib.h>
 #include <stdbool.h>
@@ -50,7 +51,8 @@ void vh_ctl_print_error_json(const GError *error, int code)
 
 static int unreachable(const struct vh_ctl *ctl, GError **error, const char *why)
 {
-    g_set_error(error, VH_CTL_ERROR, VH_EXIT_UNREACHABLE, "cannot reach vhintd at %s: %s", ctl->socket, why);
+    g_set_error(error, VH_CTL_ERROR, VH_EXIT_UNREACHABLE, "cannot reach vhintd at %s: %s",
+                ctl->socket, why);
     return -1;
 }
 
@@ -70,8 +72,9 @@ static void on_cancelled(G_GNUC_UNUSED GCancellable *cancellable, gpointer data)
     g_cancellable_cancel(data);
 }
 
-/* The end of patience with a daemon that does not answer. A timeout of the socket's own would go on for the read
- * that GDBus begins by itself, and cut off who waits for an answer, or a hint, for longer. */
+/* The end of patience with a daemon that does not answer. A timeout of the socket's own would go on
+ * for the read that GDBus begins by itself, and cut off who waits for an answer, or a hint, for
+ * longer. */
 struct patience {
     GCancellable *over;
     GAsyncQueue *answers;
@@ -121,11 +124,12 @@ static GDBusConnection *connect_until(const char *path, GCancellable *over, char
         *problem = g_strdup(connect_advice(cause));
         return NULL;
     }
-    connection = g_dbus_connection_new_sync(G_IO_STREAM(stream), NULL,
-                                            G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT, NULL, over, NULL);
+    connection = g_dbus_connection_new_sync(
+        G_IO_STREAM(stream), NULL, G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT, NULL, over, NULL);
     if (connection == NULL)
-        *problem = g_strdup("it closed the connection: it serves root and members of the group vhint, and not too "
-                            "many at a time (its journal tells)");
+        *problem = g_strdup(
+            "it closed the connection: it serves root and members of the group vhint, and not too "
+            "many at a time (its journal tells)");
     return connection;
 }
 
@@ -142,7 +146,8 @@ int vh_ctl_connect(struct vh_ctl *ctl, GError **error)
 
     patience_begin(&patience);
     if (ctl->cancellable)
-        handler = g_cancellable_connect(ctl->cancellable, G_CALLBACK(on_cancelled), patience.over, NULL);
+        handler =
+            g_cancellable_connect(ctl->cancellable, G_CALLBACK(on_cancelled), patience.over, NULL);
     ctl->connection = connect_until(ctl->socket, patience.over, &problem);
     if (handler != 0)
         g_cancellable_disconnect(ctl->cancellable, handler);
@@ -150,13 +155,15 @@ int vh_ctl_connect(struct vh_ctl *ctl, GError **error)
     return ctl->connection ? 0 : unreachable(ctl, error, late ? "it does not answer" : problem);
 }
 
-static GVariant *call(struct vh_ctl *ctl, const char *interface, const char *method, GVariant *parameters,
-                      const char *type, int timeout_ms, GUnixFDList **fds, GError **error)
+static GVariant *call(struct vh_ctl *ctl, const char *interface, const char *method,
+                      GVariant *parameters, const char *type, int timeout_ms, GUnixFDList **fds,
+                      GError **error)
 {
     g_autoptr(GError) cause = NULL;
     GVariant *result = g_dbus_connection_call_with_unix_fd_list_sync(
-        ctl->connection, NULL, VH_CONTROL_OBJECT, interface, method, parameters, G_VARIANT_TYPE(type),
-        G_DBUS_CALL_FLAGS_NONE, timeout_ms, NULL, fds, ctl->cancellable, &cause);
+        ctl->connection, NULL, VH_CONTROL_OBJECT, interface, method, parameters,
+        G_VARIANT_TYPE(type), G_DBUS_CALL_FLAGS_NONE, timeout_ms, NULL, fds, ctl->cancellable,
+        &cause);
     if (result != NULL)
         return result;
     if (g_dbus_error_is_remote_error(cause)) {
@@ -172,21 +179,22 @@ static GVariant *call(struct vh_ctl *ctl, const char *interface, const char *met
     return NULL;
 }
 
-GVariant *vh_ctl_call(struct vh_ctl *ctl, const char *method, GVariant *parameters, const char *type, bool patient,
-                      GUnixFDList **fds, GError **error)
+GVariant *vh_ctl_call(struct vh_ctl *ctl, const char *method, GVariant *parameters,
+                      const char *type, bool patient, GUnixFDList **fds, GError **error)
 {
-    return call(ctl, "org.vhint.Manager1", method, parameters, type, patient ? G_MAXINT : VH_CTL_TIMEOUT_MS, fds,
-                error);
+    return call(ctl, "org.vhint.Manager1", method, parameters, type,
+                patient ? G_MAXINT : VH_CTL_TIMEOUT_MS, fds, error);
 }
 
 char *vh_ctl_daemon_version(struct vh_ctl *ctl, GError **error)
 {
-    g_autoptr(GVariant) result =
-        call(ctl, "org.freedesktop.DBus.Properties", "Get", g_variant_new("(ss)", "org.vhint.Manager1", "Version"),
-             "(v)", VH_CTL_TIMEOUT_MS, NULL, error);
+    g_autoptr(GVariant) result = call(ctl, "org.freedesktop.DBus.Properties", "Get",
+                                      g_variant_new("(ss)", "org.vhint.Manager1", "Version"), "(v)",
+                                      VH_CTL_TIMEOUT_MS, NULL, error);
     if (result == NULL)
         return NULL;
     g_autoptr(GVariant) value = NULL;
     g_variant_get(result, "(v)", &value);
-    return g_variant_is_of_type(value, G_VARIANT_TYPE_STRING) ? g_variant_dup_string(value, NULL) : g_strdup("?");
+    return g_variant_is_of_type(value, G_VARIANT_TYPE_STRING) ? g_variant_dup_string(value, NULL)
+                                                              : g_strdup("?");
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vhintctl's commands that show what is and tell what to do; inject and watch have files of their own. */
+/* vhintctl's commands that show what is and tell what to do; inject and watch have files of their
+ * own. */
 #include <inttypes.h>
 #include <json-glib/json-glib.h>
 #include <stdio.h>
@@ -30,9 +31,15 @@ static const struct column guest_columns[] = {
 };
 
 static const struct column vcpu_columns[] = {
-    {"VCPU", "index", PLAIN},           {"GUEST CPU", "guest_cpu", PLAIN}, {"APIC ID", "apic_id", PLAIN},
-    {"THREAD", "thread", ZERO_IS_NONE}, {"HOST CPUS", "host_cpus", PLAIN}, {"FORMER", "former", PLAIN},
-    {"STATE", "state", PLAIN},          {"REASON", "reason", PLAIN},       {0},
+    {"VCPU", "index", PLAIN},
+    {"GUEST CPU", "guest_cpu", PLAIN},
+    {"APIC ID", "apic_id", PLAIN},
+    {"THREAD", "thread", ZERO_IS_NONE},
+    {"HOST CPUS", "host_cpus", PLAIN},
+    {"FORMER", "former", PLAIN},
+    {"STATE", "state", PLAIN},
+    {"REASON", "reason", PLAIN},
+    {0},
 };
 
 static const struct column thread_columns[] = {
@@ -88,7 +95,8 @@ static void print_table(GVariant *dicts, const struct column *columns)
             if (columns[i].show == SHORT)
                 vh_table_addf(table, "%.12s", text);
             else
-                vh_table_add(table, columns[i].show == ZERO_IS_NONE && g_str_equal(text, "0") ? "-" : text);
+                vh_table_add(
+                    table, columns[i].show == ZERO_IS_NONE && g_str_equal(text, "0") ? "-" : text);
         }
     }
     vh_table_print(table);
@@ -123,10 +131,12 @@ static void print_strings_json(const char *name, ...)
     print_json(root);
 }
 
-/* The list in a call's answer, NULL and an error if there is none; an empty list is told to people. */
+/* The list in a call's answer, NULL and an error if there is none; an empty list is told to people.
+ */
 static GVariant *list(struct vh_ctl *ctl, const char *method, GVariant *parameters, GError **error)
 {
-    g_autoptr(GVariant) answer = vh_ctl_call(ctl, method, parameters, "(aa{sv})", false, NULL, error);
+    g_autoptr(GVariant) answer =
+        vh_ctl_call(ctl, method, parameters, "(aa{sv})", false, NULL, error);
     return answer ? g_variant_get_child_value(answer, 0) : NULL;
 }
 
@@ -218,7 +228,8 @@ static void print_memory(GVariant *memory)
 
 static void print_guest(GVariant *guest)
 {
-    static const char *const keys[] = {"name", "release", "programs", "facts", "hints", "lost", "problem"};
+    static const char *const keys[] = {"name",  "release", "programs", "facts",
+                                       "hints", "lost",    "problem"};
     g_autoptr(GPtrArray) text = g_ptr_array_new_with_free_func(g_free);
     for (guint i = 0; i < G_N_ELEMENTS(keys); i++) {
         g_autofree char *raw = value_text(guest, keys[i]);
@@ -230,7 +241,8 @@ static void print_guest(GVariant *guest)
     (void)g_variant_lookup(guest, "held", "b", &held);
     printf("\n%s: ", t[0]);
     if (connected)
-        printf("connected, kernel %s, programs %s, facts %s, hints %s, lost %s", t[1], t[2], t[3], t[4], t[5]);
+        printf("connected, kernel %s, programs %s, facts %s, hints %s, lost %s", t[1], t[2], t[3],
+               t[4], t[5]);
     else
         printf("not connected");
     if (held)
@@ -262,9 +274,9 @@ int vh_ctl_status(struct vh_ctl *ctl, GError **error)
         return -1;
     gsize count = g_variant_n_children(guests);
     if (ctl->json) {
-        g_autoptr(GVariant) all = g_variant_ref_sink(
-            g_variant_new_parsed("{'version': <%s>, 'socket': <%s>, 'policy': <%@a{sv}>, 'guests': <%@aa{sv}>}",
-                                 version, ctl->socket, policy, guests));
+        g_autoptr(GVariant) all = g_variant_ref_sink(g_variant_new_parsed(
+            "{'version': <%s>, 'socket': <%s>, 'policy': <%@a{sv}>, 'guests': <%@aa{sv}>}", version,
+            ctl->socket, policy, guests));
         vh_ctl_print_variant_json(all);
         return VH_EXIT_OK;
     }
@@ -288,14 +300,15 @@ int vh_ctl_guests(struct vh_ctl *ctl, GError **error)
 
 int vh_ctl_programs(struct vh_ctl *ctl, GError **error)
 {
-    g_autoptr(GVariant) programs = list(ctl, "ListPrograms", g_variant_new("(s)", ctl->args[0]), error);
+    g_autoptr(GVariant) programs =
+        list(ctl, "ListPrograms", g_variant_new("(s)", ctl->args[0]), error);
     return programs ? show(ctl, programs, program_columns, "no programs") : -1;
 }
 
 int vh_ctl_hints(struct vh_ctl *ctl, GError **error)
 {
-    g_autoptr(GVariant) answer =
-        vh_ctl_call(ctl, "ListHints", g_variant_new("(s)", ctl->args[0]), "(as)", false, NULL, error);
+    g_autoptr(GVariant) answer = vh_ctl_call(ctl, "ListHints", g_variant_new("(s)", ctl->args[0]),
+                                             "(as)", false, NULL, error);
     if (answer == NULL)
         return -1;
     g_autofree const char **lines = NULL;
@@ -316,8 +329,8 @@ int vh_ctl_hints(struct vh_ctl *ctl, GError **error)
 
 int vh_ctl_eject(struct vh_ctl *ctl, GError **error)
 {
-    g_autoptr(GVariant) answer =
-        vh_ctl_call(ctl, "Eject", g_variant_new("(ss)", ctl->args[0], ctl->args[1]), "()", true, NULL, error);
+    g_autoptr(GVariant) answer = vh_ctl_call(
+        ctl, "Eject", g_variant_new("(ss)", ctl->args[0], ctl->args[1]), "()", true, NULL, error);
     if (answer == NULL)
         return -1;
     if (ctl->json)
@@ -337,8 +350,8 @@ int vh_ctl_release(struct vh_ctl *ctl, GError **error)
     guint32 undone = 0;
     g_variant_get(answer, "(u)", &undone);
     if (ctl->json) {
-        g_autoptr(GVariant) all =
-            g_variant_ref_sink(g_variant_new_parsed("{'guest': <%s>, 'undone': <%u>}", guest, undone));
+        g_autoptr(GVariant) all = g_variant_ref_sink(
+            g_variant_new_parsed("{'guest': <%s>, 'undone': <%u>}", guest, undone));
         vh_ctl_print_variant_json(all);
     } else {
         printf("released %s: %u action%s undone\n", guest[0] ? guest : "all guests", undone,

@@ -27,7 +27,8 @@ static const struct command {
     {"plan", "", " policy topology replay steps program-dir vcpus ", 0, 0, vh_ctl_plan,
      "what a policy would do to the guests there are, or to recorded ones; does nothing"},
     {"top", "", " batch interval ", 0, 0, vh_ctl_top,
-     "a live view of the guests' vCPUs: where they run, how long they wait, and why they are there"},
+     "a live view of the guests' vCPUs: where they run, how long they wait, and why they are "
+     "there"},
     {"record", "FILE [GUEST]", " count ", 1, 2, vh_ctl_record,
      "record guests and their hints into FILE, for plan --replay, until interrupted"},
     {"programs", "GUEST", "", 1, 1, vh_ctl_programs, "list the programs of a guest"},
@@ -37,7 +38,8 @@ static const struct command {
     {"bootstrap", "GUEST", "", 1, 1, vh_ctl_bootstrap,
      "bring the injector into a running guest that lacks it, through its QEMU guest agent"},
     {"hints", "GUEST", "", 1, 1, vh_ctl_hints, "list the facts that hold now"},
-    {"watch", "[GUEST]", " count ", 0, 1, vh_ctl_watch, "print hints as they come, of one guest or of all"},
+    {"watch", "[GUEST]", " count ", 0, 1, vh_ctl_watch,
+     "print hints as they come, of one guest or of all"},
     {"release", "[GUEST]", "", 0, 1, vh_ctl_release,
      "undo every action for a guest, or for all, and take none until resume"},
     {"resume", "GUEST", "", 1, 1, vh_ctl_resume, "act for a guest again"},
@@ -51,13 +53,14 @@ static const struct command {
      "check the policy files of DIR (/etc/vhint), or show what applies to a guest"},
 };
 
-static const char exit_codes[] = "Exit codes:\n"
-                                 "  0  done\n"
-                                 "  1  the daemon or the guest refused, or failed; the policy is no good\n"
-                                 "  2  the command line, or a file it names, cannot be used\n"
-                                 "  3  the daemon cannot be reached\n"
-                                 "  4  no such guest or program\n"
-                                 "  5  plan: not all that is wished can be done\n";
+static const char exit_codes[] =
+    "Exit codes:\n"
+    "  0  done\n"
+    "  1  the daemon or the guest refused, or failed; the policy is no good\n"
+    "  2  the command line, or a file it names, cannot be used\n"
+    "  3  the daemon cannot be reached\n"
+    "  4  no such guest or program\n"
+    "  5  plan: not all that is wished can be done\n";
 
 /* ---- usage ---- */
 
@@ -89,8 +92,8 @@ static void print_help(FILE *out, const GOptionEntry *global)
 static void print_command_help(FILE *out, const struct command *command, const GOptionEntry *global,
                                const GOptionEntry *own)
 {
-    fprintf(out, "usage: vhintctl %s [OPTION...] %s\n\n%s\n\nOptions:\n", command->name, command->args,
-            command->help);
+    fprintf(out, "usage: vhintctl %s [OPTION...] %s\n\n%s\n\nOptions:\n", command->name,
+            command->args, command->help);
     print_options(out, own, command->options);
     print_options(out, global, NULL);
     fprintf(out, "\n%s", exit_codes);
@@ -112,8 +115,8 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
-static gboolean parse(const GOptionEntry *first, const GOptionEntry *second, bool strict, int *argc, char ***argv,
-                      GError **error)
+static gboolean parse(const GOptionEntry *first, const GOptionEntry *second, bool strict, int *argc,
+                      char ***argv, GError **error)
 {
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
     g_option_context_set_help_enabled(context, FALSE);
@@ -138,14 +141,16 @@ static int report(const struct vh_ctl *ctl, const GError *error)
 /* Others connect by themselves, if at all. */
 static bool asks_daemon(const struct command *command)
 {
-    return command->run != vh_ctl_enable && command->run != vh_ctl_disable && command->run != vh_ctl_policy &&
-           command->run != vh_ctl_map && command->run != vh_ctl_plan;
+    return command->run != vh_ctl_enable && command->run != vh_ctl_disable &&
+           command->run != vh_ctl_policy && command->run != vh_ctl_map &&
+           command->run != vh_ctl_plan;
 }
 
 static int run(struct vh_ctl *ctl, const struct command *command)
 {
     g_autoptr(GError) error = NULL;
-    int code = asks_daemon(command) && vh_ctl_connect(ctl, &error) < 0 ? -1 : command->run(ctl, &error);
+    int code =
+        asks_daemon(command) && vh_ctl_connect(ctl, &error) < 0 ? -1 : command->run(ctl, &error);
     if (code < 0)
         code = report(ctl, error);
     if (fflush(stdout) || ferror(stdout)) {
@@ -158,8 +163,8 @@ static int run(struct vh_ctl *ctl, const struct command *command)
     return code;
 }
 
-static int run_command(struct vh_ctl *ctl, const GOptionEntry *global, const GOptionEntry *own, int argc,
-                       char **argv)
+static int run_command(struct vh_ctl *ctl, const GOptionEntry *global, const GOptionEntry *own,
+                       int argc, char **argv)
 {
     const struct command *command = find_command(argv[0]);
     if (command == NULL) {
@@ -206,34 +211,42 @@ int main(int argc, char **argv)
     const GOptionEntry global[] = {
         {"socket", 0, 0, G_OPTION_ARG_FILENAME, &ctl.socket,
          "the daemon's socket (" VH_CONTROL_PATH ", or $VHINT_SOCKET)", "PATH"},
-        {"json", 0, 0, G_OPTION_ARG_NONE, &ctl.json, "one JSON document on stdout (watch: a line each)", NULL},
+        {"json", 0, 0, G_OPTION_ARG_NONE, &ctl.json,
+         "one JSON document on stdout (watch: a line each)", NULL},
         {"help", 'h', 0, G_OPTION_ARG_NONE, &ctl.help, "print this", NULL},
         {"version", 0, 0, G_OPTION_ARG_NONE, &ctl.version, "print the version", NULL},
         {0},
     };
     const GOptionEntry own[] = {
-        {"name", 0, 0, G_OPTION_ARG_STRING, &ctl.name, "the name of an object without a manifest (its file's)",
-         "NAME"},
-        {"set", 0, 0, G_OPTION_ARG_STRING_ARRAY, &ctl.set, "set a tunable; may be given again", "NAME=VALUE"},
-        {"replace", 0, 0, G_OPTION_ARG_NONE, &ctl.replace, "take the place of a program of that name", NULL},
-        {"cpus", 0, 0, G_OPTION_ARG_STRING, &ctl.cpus, "check for a host that has these CPUs", "LIST"},
-        {"program-dir", 0, 0, G_OPTION_ARG_FILENAME, &ctl.program_dir, "check with the programs of this directory",
-         "DIR"},
+        {"name", 0, 0, G_OPTION_ARG_STRING, &ctl.name,
+         "the name of an object without a manifest (its file's)", "NAME"},
+        {"set", 0, 0, G_OPTION_ARG_STRING_ARRAY, &ctl.set, "set a tunable; may be given again",
+         "NAME=VALUE"},
+        {"replace", 0, 0, G_OPTION_ARG_NONE, &ctl.replace,
+         "take the place of a program of that name", NULL},
+        {"cpus", 0, 0, G_OPTION_ARG_STRING, &ctl.cpus, "check for a host that has these CPUs",
+         "LIST"},
+        {"program-dir", 0, 0, G_OPTION_ARG_FILENAME, &ctl.program_dir,
+         "check with the programs of this directory", "DIR"},
         {"count", 0, 0, G_OPTION_ARG_INT, &ctl.count, "stop after so many hints", "N"},
-        {"profile", 0, 0, G_OPTION_ARG_STRING, &ctl.profile, "and note this profile in its metadata", "NAME"},
+        {"profile", 0, 0, G_OPTION_ARG_STRING, &ctl.profile,
+         "and note this profile in its metadata", "NAME"},
         {"topology", 0, 0, G_OPTION_ARG_STRING, &ctl.topology,
-         "a made-up host, by hwloc's synthetic description, such as \"package:2 l3:4 core:8 pu:2\"", "SPEC"},
-        {"policy", 0, 0, G_OPTION_ARG_FILENAME, &ctl.policy, "plan by the policy of this directory (/etc/vhint)",
-         "DIR"},
-        {"replay", 0, 0, G_OPTION_ARG_FILENAME, &ctl.replay, "plan for the guests and hints of a recording",
-         "FILE"},
-        {"steps", 0, 0, G_OPTION_ARG_NONE, &ctl.steps, "show what each recorded hint changes", NULL},
+         "a made-up host, by hwloc's synthetic description, such as \"package:2 l3:4 core:8 pu:2\"",
+         "SPEC"},
+        {"policy", 0, 0, G_OPTION_ARG_FILENAME, &ctl.policy,
+         "plan by the policy of this directory (/etc/vhint)", "DIR"},
+        {"replay", 0, 0, G_OPTION_ARG_FILENAME, &ctl.replay,
+         "plan for the guests and hints of a recording", "FILE"},
+        {"steps", 0, 0, G_OPTION_ARG_NONE, &ctl.steps, "show what each recorded hint changes",
+         NULL},
         {"batch", 0, 0, G_OPTION_ARG_NONE, &ctl.batch, "print it once, after half a second", NULL},
         {"interval", 0, 0, G_OPTION_ARG_DOUBLE, &ctl.interval, "look that often (1)", "SECONDS"},
-        {"vcpus", 0, 0, G_OPTION_ARG_INT, &ctl.vcpus, "vCPUs of guests that only the configuration knows (1)",
-         "N"},
+        {"vcpus", 0, 0, G_OPTION_ARG_INT, &ctl.vcpus,
+         "vCPUs of guests that only the configuration knows (1)", "N"},
         {"svg", 0, 0, G_OPTION_ARG_FILENAME, &ctl.svg, "draw it into a file", "FILE"},
-        {"connect", 0, 0, G_OPTION_ARG_STRING, &ctl.libvirt, "libvirt's URI (" VH_CTL_LIBVIRT ")", "URI"},
+        {"connect", 0, 0, G_OPTION_ARG_STRING, &ctl.libvirt, "libvirt's URI (" VH_CTL_LIBVIRT ")",
+         "URI"},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &ctl.args, NULL, NULL},
         {0},
     };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the files of vhintctl share: the context of one run, its exit codes, the daemon's calls, tables. */
+/* What the files of vhintctl share: the context of one run, its exit codes, the daemon's calls,
+ * tables. */
 #pragma once
 
 #include <gio/gio.h>
@@ -85,7 +86,8 @@ int vh_ctl_map(struct vh_ctl *ctl, GError **error);
 /* As --svg and --json say. An exit code, or -1 and an error. */
 int vh_ctl_draw_map(struct vh_ctl *ctl, const VhMap *map, GError **error);
 /* --topology's, or this host's. NULL and an error. */
-struct vh_topology *vh_ctl_topology(const struct vh_ctl *ctl, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+struct vh_topology *vh_ctl_topology(const struct vh_ctl *ctl,
+                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* ---- plan.c, record.c, told.c ---- */
 
@@ -124,23 +126,26 @@ int vh_ctl_exit_code(const GError *error);
 /* {"error":{...}} on stdout, for --json. */
 void vh_ctl_print_error_json(const GError *error, int code);
 
-/* Connects to ctl->socket; call this before any other of the following. -1 and VH_EXIT_UNREACHABLE, or 0. */
+/* Connects to ctl->socket; call this before any other of the following. -1 and VH_EXIT_UNREACHABLE,
+ * or 0. */
 int vh_ctl_connect(struct vh_ctl *ctl, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* Calls a method with `parameters` (floating, or NULL) and returns its results as a tuple of `type`. NULL and
- * VH_ERROR for what the daemon says, VH_CTL_ERROR for what stands between. `fds`: where the descriptors of the
- * answer go, or NULL. An answer may take VH_CTL_TIMEOUT; with `patient`, as long as the daemon likes. */
+/* Calls a method with `parameters` (floating, or NULL) and returns its results as a tuple of
+ * `type`. NULL and VH_ERROR for what the daemon says, VH_CTL_ERROR for what stands between. `fds`:
+ * where the descriptors of the answer go, or NULL. An answer may take VH_CTL_TIMEOUT; with
+ * `patient`, as long as the daemon likes. */
 #define VH_CTL_TIMEOUT_MS 25000
-GVariant *vh_ctl_call(struct vh_ctl *ctl, const char *method, GVariant *parameters, const char *type, bool patient,
-                      GUnixFDList **fds, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+GVariant *vh_ctl_call(struct vh_ctl *ctl, const char *method, GVariant *parameters,
+                      const char *type, bool patient, GUnixFDList **fds,
+                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* The daemon's version, to be g_free()d. */
 char *vh_ctl_daemon_version(struct vh_ctl *ctl, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* ---- table.c ---- */
 
-/* `text` with everything that could steer a terminal written as \x1b or \u202e: guests choose many of these texts.
- * `lines` leaves newlines and tabs as they are. */
+/* `text` with everything that could steer a terminal written as \x1b or \u202e: guests choose many
+ * of these texts. `lines` leaves newlines and tabs as they are. */
 char *vh_text_printable(const char *text, bool lines);
 
 /* Columns `text` takes on a terminal. */
@@ -159,8 +164,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VhTable, vh_table_free)
 
 /* ---- hint.c ---- */
 
-/* A JSON line of a hint as people read it, "web affinity/affinity cpu 2 pid=812 comm=nginx"; NULL when `line` is
- * no JSON object. */
+/* A JSON line of a hint as people read it, "web affinity/affinity cpu 2 pid=812 comm=nginx"; NULL
+ * when `line` is no JSON object. */
 char *vh_hint_line_pretty(const char *line);
 /* Whether `line` is {"dropped":N} and no hint. */
 bool vh_hint_line_dropped(const char *line, guint64 *dropped);

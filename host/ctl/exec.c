@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vhintctl enable and disable, left to a program of its own: libvirt's client brings more than forty libraries,
- * and loading those takes four times as long as all that any other command does. */
+/* vhintctl enable and disable, left to a program of its own: libvirt's client brings more than
+ * forty libraries, and loading those takes four times as long as all that any other command does.
+ */
 #include <errno.h>
 #include <unistd.h>
 
@@ -15,8 +16,9 @@ static char *program(void)
     g_autofree char *directory = self ? g_path_get_dirname(self) : g_strdup(".");
     g_autofree char *beside = g_build_filename(directory, PROGRAM, NULL);
 
-    return g_file_test(beside, G_FILE_TEST_IS_EXECUTABLE) ? g_steal_pointer(&beside)
-                                                          : g_build_filename(VH_PRIVATE_DIR, PROGRAM, NULL);
+    return g_file_test(beside, G_FILE_TEST_IS_EXECUTABLE)
+               ? g_steal_pointer(&beside)
+               : g_build_filename(VH_PRIVATE_DIR, PROGRAM, NULL);
 }
 
 static int run_program(const struct vh_ctl *ctl, GError **error)
@@ -24,8 +26,8 @@ static int run_program(const struct vh_ctl *ctl, GError **error)
     g_autofree char *path = program();
 
     execv(path, ctl->command_line);
-    g_set_error(error, VH_CTL_ERROR, VH_EXIT_REFUSED, "cannot run %s, which speaks with libvirt: %s", path,
-                g_strerror(errno));
+    g_set_error(error, VH_CTL_ERROR, VH_EXIT_REFUSED,
+                "cannot run %s, which speaks with libvirt: %s", path, g_strerror(errno));
     return -1;
 }
 

@@ -13,7 +13,8 @@ static void append_members(GString *out, const char *prefix, JsonObject *object)
     JsonNode *node;
     json_object_iter_init_ordered(&iter, object);
     while (json_object_iter_next_ordered(&iter, &member, &node)) {
-        g_autofree char *name = prefix ? g_strdup_printf("%s.%s", prefix, member) : g_strdup(member);
+        g_autofree char *name =
+            prefix ? g_strdup_printf("%s.%s", prefix, member) : g_strdup(member);
         append_value(out, name, node);
     }
 }
@@ -31,7 +32,8 @@ static void append_scalar(GString *out, JsonNode *node)
     g_string_append(out, quoted);
 }
 
-/* "name=value"; a struct's members become name.member=value, an array name=[1,2] with structs in it as JSON. */
+/* "name=value"; a struct's members become name.member=value, an array name=[1,2] with structs in it
+ * as JSON. */
 static void append_value(GString *out, const char *name, JsonNode *node)
 {
     if (JSON_NODE_HOLDS_OBJECT(node)) {
@@ -62,7 +64,8 @@ char *vh_hint_line_pretty(const char *line)
         return NULL;
     JsonObject *hint = json_node_get_object(root);
     GString *out = g_string_new(NULL);
-    g_string_append_printf(out, "%s %s", json_object_get_string_member_with_default(hint, "guest", "?"),
+    g_string_append_printf(out, "%s %s",
+                           json_object_get_string_member_with_default(hint, "guest", "?"),
                            json_object_get_string_member_with_default(hint, "program", "?"));
     JsonNode *kind = json_object_get_member(hint, "kind");
     if (kind != NULL && JSON_NODE_HOLDS_VALUE(kind)) {
@@ -84,6 +87,7 @@ bool vh_hint_line_dropped(const char *line, guint64 *dropped)
     if (root == NULL || !json_object_has_member(json_node_get_object(root), "dropped") ||
         json_object_has_member(json_node_get_object(root), "fields"))
         return false;
-    *dropped = (guint64)json_object_get_int_member_with_default(json_node_get_object(root), "dropped", 0);
+    *dropped =
+        (guint64)json_object_get_int_member_with_default(json_node_get_object(root), "dropped", 0);
     return true;
 }

@@ -33,9 +33,9 @@ static GVariant *read_object(const char *path, GError **error)
     if (failed)
         return file_error(error, path, g_strerror(failed));
     if (size > VH_OBJECT_MAX)
-        return file_error(
-            error, path,
-            "it is over 16 MiB, the limit: strip its debug sections (llvm-strip -g), which keeps BTF");
+        return file_error(error, path,
+                          "it is over 16 MiB, the limit: strip its debug sections (llvm-strip -g), "
+                          "which keeps BTF");
     guint8 *exact = g_realloc(g_steal_pointer(&data), size);
     return g_variant_new_from_data(G_VARIANT_TYPE_BYTESTRING, exact, size, TRUE, g_free, exact);
 }
@@ -62,7 +62,8 @@ static GVariant *read_tunables(char **set, GError **error)
     return g_variant_builder_end(&builder);
 }
 
-/* What an object without a manifest is called unless --name says: as its file, without ".o" or ".bpf.o". */
+/* What an object without a manifest is called unless --name says: as its file, without ".o" or
+ * ".bpf.o". */
 static char *name_of_file(const char *path)
 {
     char *name = g_path_get_basename(path);
@@ -87,9 +88,10 @@ int vh_ctl_inject(struct vh_ctl *ctl, GError **error)
     if (object == NULL)
         return -1;
     g_autofree char *name = ctl->name ? g_strdup(ctl->name) : name_of_file(ctl->args[1]);
-    GVariant *parameters =
-        g_variant_new("(ss@ay@a{ss}b)", ctl->args[0], name, object, g_steal_pointer(&tunables), ctl->replace);
-    g_autoptr(GVariant) answer = vh_ctl_call(ctl, "Inject", parameters, "(a{sv})", true, NULL, error);
+    GVariant *parameters = g_variant_new("(ss@ay@a{ss}b)", ctl->args[0], name, object,
+                                         g_steal_pointer(&tunables), ctl->replace);
+    g_autoptr(GVariant) answer =
+        vh_ctl_call(ctl, "Inject", parameters, "(a{sv})", true, NULL, error);
     if (answer == NULL) {
         g_prefix_error(error, "%s: ", ctl->args[1]);
         return -1;
@@ -106,9 +108,9 @@ int vh_ctl_inject(struct vh_ctl *ctl, GError **error)
     (void)g_variant_lookup(program, "name", "&s", &made);
     (void)g_variant_lookup(program, "version", "&s", &version);
     (void)g_variant_lookup(program, "attached", "u", &attached);
-    g_autofree char *line =
-        g_strdup_printf("injected %s%s%s into %s: %u BPF program%s attached", made, version[0] ? " " : "", version,
-                        ctl->args[0], attached, attached == 1 ? "" : "s");
+    g_autofree char *line = g_strdup_printf("injected %s%s%s into %s: %u BPF program%s attached",
+                                            made, version[0] ? " " : "", version, ctl->args[0],
+                                            attached, attached == 1 ? "" : "s");
     g_autofree char *printable = vh_text_printable(line, false);
     puts(printable);
     return VH_EXIT_OK;

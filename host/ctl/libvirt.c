@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vhintctl enable and disable: the channel and the profile in a domain's definition, by way of libvirt.
+/* vhintctl enable and disable: the channel and the profile in a domain's definition, by way of
+ * libvirt.
  *
- * vhintctl speaks with libvirt itself: whoever may change a domain may, and the daemon needs no right to. */
+ * vhintctl speaks with libvirt itself: whoever may change a domain may, and the daemon needs no
+ * right to. */
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 #include <stdio.h>
@@ -34,8 +36,13 @@ enum change {
     CHANGE_KEPT,
     CHANGES
 };
-static const char *const change_texts[] = {
-    "", "added", "already there", "at its next start", "removed", "not there", "kept, as vhintctl did not add it"};
+static const char *const change_texts[] = {"",
+                                           "added",
+                                           "already there",
+                                           "at its next start",
+                                           "removed",
+                                           "not there",
+                                           "kept, as vhintctl did not add it"};
 G_STATIC_ASSERT(G_N_ELEMENTS(change_texts) == CHANGES);
 
 static int fail(GError **error, const char *name, const char *doing)
@@ -87,11 +94,13 @@ static struct vh_domain *read_xml(virDomainPtr domain, unsigned flags, GError **
     return xml;
 }
 
-static int read_target(struct target *target, virConnectPtr connection, const char *name, GError **error)
+static int read_target(struct target *target, virConnectPtr connection, const char *name,
+                       GError **error)
 {
     int active, persistent;
 
-    target->domain = g_uuid_string_is_valid(name) ? virDomainLookupByUUIDString(connection, name) : NULL;
+    target->domain =
+        g_uuid_string_is_valid(name) ? virDomainLookupByUUIDString(connection, name) : NULL;
     if (!target->domain)
         target->domain = virDomainLookupByName(connection, name);
     if (!target->domain) {
@@ -120,10 +129,12 @@ static void clear_target(struct target *target)
 /* ---- the channel ---- */
 
 /* Notes that the channel is vhintctl's work, or that it is not. */
-static int set_mark(const struct target *target, const char *name, bool ours, unsigned flags, GError **error)
+static int set_mark(const struct target *target, const char *name, bool ours, unsigned flags,
+                    GError **error)
 {
     if (virDomainSetMetadata(target->domain, VIR_DOMAIN_METADATA_ELEMENT, ours ? "<added/>" : NULL,
-                             ours ? VH_DOMAIN_CHANNEL_PREFIX : NULL, VH_DOMAIN_CHANNEL_NAMESPACE, flags) < 0)
+                             ours ? VH_DOMAIN_CHANNEL_PREFIX : NULL, VH_DOMAIN_CHANNEL_NAMESPACE,
+                             flags) < 0)
         return fail(error, name, "noting whose work the channel is");
     return 0;
 }
@@ -142,18 +153,21 @@ static int attach(const struct target *target, const char *name, unsigned flags,
     return -1;
 }
 
-static int add_channel(const struct target *target, const char *name, enum change *config, enum change *live,
-                       GError **error)
+static int add_channel(const struct target *target, const char *name, enum change *config,
+                       enum change *live, GError **error)
 {
     const struct vh_domain *lives[] = {target->config, target->live};
 
     for (int i = 0; i < 2; i++)
         if (lives[i] && lives[i]->channel == VH_DOMAIN_CHANNEL_OTHER)
             return refuse(error, name,
-                          "it has a port " VH_PORT_NAME " that is no UNIX socket of QEMU's: remove that first");
-    if (!target->config && !target->live->virtio_serial && target->live->channel == VH_DOMAIN_CHANNEL_NONE)
+                          "it has a port " VH_PORT_NAME
+                          " that is no UNIX socket of QEMU's: remove that first");
+    if (!target->config && !target->live->virtio_serial &&
+        target->live->channel == VH_DOMAIN_CHANNEL_NONE)
         return refuse(error, name,
-                      "it is transient and runs without a virtio-serial controller: create it again with one");
+                      "it is transient and runs without a virtio-serial controller: create it "
+                      "again with one");
     if (target->config && target->config->channel != VH_DOMAIN_CHANNEL_NONE) {
         *config = CHANGE_THERE;
     } else if (target->config) {
@@ -175,12 +189,13 @@ static int add_channel(const struct target *target, const char *name, enum chang
     return 0;
 }
 
-static int detach(const struct target *target, const struct vh_domain *xml, const char *name, unsigned flags,
-                  enum change *change, GError **error)
+static int detach(const struct target *target, const struct vh_domain *xml, const char *name,
+                  unsigned flags, enum change *change, GError **error)
 {
-    g_autofree char *path = xml->channel_path ? g_markup_printf_escaped(" path='%s'", xml->channel_path) : NULL;
-    g_autofree char *text =
-        g_strdup_printf("<channel type='unix'><source mode='bind'%s/>" PORT "</channel>", path ? path : "");
+    g_autofree char *path =
+        xml->channel_path ? g_markup_printf_escaped(" path='%s'", xml->channel_path) : NULL;
+    g_autofree char *text = g_strdup_printf(
+        "<channel type='unix'><source mode='bind'%s/>" PORT "</channel>", path ? path : "");
 
     *change = xml->channel == VH_DOMAIN_CHANNEL_NONE                           ? CHANGE_ABSENT
               : !xml->channel_added || xml->channel == VH_DOMAIN_CHANNEL_OTHER ? CHANGE_KEPT
@@ -193,9 +208,11 @@ static int detach(const struct target *target, const struct vh_domain *xml, cons
 /* ---- the profile ---- */
 
 /* `profile` NULL: removes it. */
-static int set_profile(const struct target *target, const char *name, const char *profile, GError **error)
+static int set_profile(const struct target *target, const char *name, const char *profile,
+                       GError **error)
 {
-    g_autofree char *xml = profile ? g_markup_printf_escaped("<profile>%s</profile>", profile) : NULL;
+    g_autofree char *xml =
+        profile ? g_markup_printf_escaped("<profile>%s</profile>", profile) : NULL;
     const struct vh_domain *lives[] = {target->config, target->live};
     static const unsigned flags[] = {VIR_DOMAIN_AFFECT_CONFIG, VIR_DOMAIN_AFFECT_LIVE};
 
@@ -203,7 +220,8 @@ static int set_profile(const struct target *target, const char *name, const char
         if (!lives[i] || (!profile && !lives[i]->profile))
             continue;
         if (virDomainSetMetadata(target->domain, VIR_DOMAIN_METADATA_ELEMENT, xml,
-                                 profile ? VH_DOMAIN_PREFIX : NULL, VH_DOMAIN_NAMESPACE, flags[i]) < 0)
+                                 profile ? VH_DOMAIN_PREFIX : NULL, VH_DOMAIN_NAMESPACE,
+                                 flags[i]) < 0)
             return fail(error, name, profile ? "noting the profile" : "removing the profile");
     }
     return 0;
@@ -223,9 +241,11 @@ static void print_result(const struct vh_ctl *ctl, const struct target *target, 
     const struct vh_domain *xml = target->config ? target->config : target->live;
 
     if (ctl->json) {
-        g_autoptr(GVariant) all = g_variant_ref_sink(g_variant_new_parsed(
-            "{'domain': <%s>, 'uuid': <%s>, 'channel_config': <%s>, 'channel_live': <%s>, 'profile': <%s>}",
-            xml->name, xml->uuid, change_texts[config], change_texts[live], profile ? profile : ""));
+        g_autoptr(GVariant) all = g_variant_ref_sink(
+            g_variant_new_parsed("{'domain': <%s>, 'uuid': <%s>, 'channel_config': <%s>, "
+                                 "'channel_live': <%s>, 'profile': <%s>}",
+                                 xml->name, xml->uuid, change_texts[config], change_texts[live],
+                                 profile ? profile : ""));
 
         vh_ctl_print_variant_json(all);
         return;
@@ -246,9 +266,10 @@ int vh_ctl_enable(struct vh_ctl *ctl, GError **error)
     int result = -1;
 
     if (ctl->profile && !vh_domain_name_valid(ctl->profile)) {
-        g_set_error(error, VH_CTL_ERROR, VH_EXIT_USAGE,
-                    "\"%s\" cannot be a profile's name: 1 to %d characters of A-Z a-z 0-9 _ . - can", ctl->profile,
-                    VH_DOMAIN_NAME_MAX);
+        g_set_error(
+            error, VH_CTL_ERROR, VH_EXIT_USAGE,
+            "\"%s\" cannot be a profile's name: 1 to %d characters of A-Z a-z 0-9 _ . - can",
+            ctl->profile, VH_DOMAIN_NAME_MAX);
         return -1;
     }
     connection = open_libvirt(ctl, error);

@@ -62,7 +62,8 @@ static void add_threads(VhMap *map, GVariant *guest, const char *key)
 /* What the daemon does now. -1 and an error, or 0. */
 static int fill_from_daemon(struct vh_ctl *ctl, VhMap *map, GError **error)
 {
-    g_autoptr(GVariant) guests = vh_ctl_connect(ctl, error) < 0 ? NULL : vh_ctl_get_guests(ctl, NULL, error);
+    g_autoptr(GVariant) guests =
+        vh_ctl_connect(ctl, error) < 0 ? NULL : vh_ctl_get_guests(ctl, NULL, error);
 
     g_autoptr(GVariant) policy = guests ? vh_ctl_get_policy(ctl, "", error) : NULL;
     struct vh_cpuset reserved;
@@ -70,7 +71,8 @@ static int fill_from_daemon(struct vh_ctl *ctl, VhMap *map, GError **error)
 
     if (!policy)
         return -1;
-    if (g_variant_lookup(policy, "reserve", "&s", &reserve) && vh_cpuset_parse(&reserved, reserve, NULL) == 0)
+    if (g_variant_lookup(policy, "reserve", "&s", &reserve) &&
+        vh_cpuset_parse(&reserved, reserve, NULL) == 0)
         vh_map_reserve(map, &reserved);
     for (gsize i = 0; i < g_variant_n_children(guests); i++) {
         g_autoptr(GVariant) guest = g_variant_get_child_value(guests, i);

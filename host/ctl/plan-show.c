@@ -102,7 +102,8 @@ void vh_plan_show_people(const struct plan *plan, const GPtrArray *lines)
     for (guint i = 0; i < lines->len; i++) {
         const struct vh_forecast_line *line = g_ptr_array_index(lines, i);
         g_autofree char *before = place(line->held, &line->before);
-        g_autofree char *planned = line->changes ? place(line->would, &line->planned) : g_strdup("as now");
+        g_autofree char *planned =
+            line->changes ? place(line->would, &line->planned) : g_strdup("as now");
 
         changes += line->changes;
         vh_table_add(table, line->guest);
@@ -115,7 +116,8 @@ void vh_plan_show_people(const struct plan *plan, const GPtrArray *lines)
         vh_table_print(table);
     show_texts("problem", vh_forecast_problems(plan->forecast));
     show_texts("note", plan->notes);
-    printf("%u of %u threads would change (guests from %s); nothing was done\n", changes, lines->len, plan->from);
+    printf("%u of %u threads would change (guests from %s); nothing was done\n", changes,
+           lines->len, plan->from);
 }
 
 static void show_step_people(const struct plan *plan, const GPtrArray *lines, const char *what)
@@ -132,7 +134,8 @@ static void show_step_people(const struct plan *plan, const GPtrArray *lines, co
 
         if (!line->changes)
             continue;
-        text = g_strdup_printf("%s %s: %s -> %s: %s", line->guest, line->thread, before, planned, line->reason);
+        text = g_strdup_printf("%s %s: %s -> %s: %s", line->guest, line->thread, before, planned,
+                               line->reason);
         clean = vh_text_printable(text, false);
         printf("    %s\n", clean);
     }
@@ -151,10 +154,12 @@ static char *event_text(const struct vh_event *event)
     case VH_EVENT_FACTS:
         return g_strdup_printf("line %u: all facts of %s", event->line, event->name);
     case VH_EVENT_DROPPED:
-        return g_strdup_printf("line %u: %" G_GUINT64_FORMAT " hints lost", event->line, event->count);
+        return g_strdup_printf("line %u: %" G_GUINT64_FORMAT " hints lost", event->line,
+                               event->count);
     default: {
         g_autoptr(JsonNode) node = json_node_init_object(
-            json_node_alloc(), json_object_get_object_member(json_node_get_object(event->json), "hint"));
+            json_node_alloc(),
+            json_object_get_object_member(json_node_get_object(event->json), "hint"));
         g_autofree char *json = json_to_string(node, FALSE);
         g_autofree char *pretty = vh_hint_line_pretty(json);
 

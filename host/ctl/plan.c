@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vhintctl plan: what a policy would do. Guests and their hints come from a recording, from the daemon, or from
- * the configuration's [guest ...] sections; nothing is done to any of them. */
+/* vhintctl plan: what a policy would do. Guests and their hints come from a recording, from the
+ * daemon, or from the configuration's [guest ...] sections; nothing is done to any of them. */
 #include <bpf/libbpf.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,8 +32,8 @@ static void advance(struct plan *plan, gint64 us)
     plan->now = MAX(us, plan->now);
 }
 
-static int take_hint(struct plan *plan, const struct vh_forecast_hint *hint, const char *label, unsigned line,
-                     GError **error)
+static int take_hint(struct plan *plan, const struct vh_forecast_hint *hint, const char *label,
+                     unsigned line, GError **error)
 {
     g_autoptr(GError) bad = NULL;
     int taken = vh_forecast_hint(plan->forecast, hint, plan->now, &bad);
@@ -69,8 +69,9 @@ static int take_event(struct plan *plan, const struct vh_event *event, GError **
         plan->pending = event->count;
         break;
     case VH_EVENT_DROPPED:
-        g_ptr_array_add(plan->notes, g_strdup_printf("%s:%u: %" G_GUINT64_FORMAT " hints were lost here",
-                                                     plan->ctl->replay, event->line, event->count));
+        g_ptr_array_add(plan->notes,
+                        g_strdup_printf("%s:%u: %" G_GUINT64_FORMAT " hints were lost here",
+                                        plan->ctl->replay, event->line, event->count));
         return 0;
     case VH_EVENT_HINT:
         hint.standing = plan->pending > 0;
@@ -174,18 +175,20 @@ static void feed_configuration(struct plan *plan, const char *main_file)
     }
     g_ptr_array_add(
         plan->notes,
-        g_strdup_printf("without a daemon or a recording there are no hints; each guest is taken to have "
-                        "%d vCPUs (--vcpus)",
-                        plan->ctl->vcpus));
+        g_strdup_printf(
+            "without a daemon or a recording there are no hints; each guest is taken to have "
+            "%d vCPUs (--vcpus)",
+            plan->ctl->vcpus));
 }
 
 /* ---- the whole ---- */
 
-static VhPolicy *load_policy(const struct vh_ctl *ctl, const struct vh_topology *topology, const char *main_file,
-                             GError **error)
+static VhPolicy *load_policy(const struct vh_ctl *ctl, const struct vh_topology *topology,
+                             const char *main_file, GError **error)
 {
     g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
-    struct vh_policy_place place = {.main = main_file, .program_dir = ctl->program_dir, .cpus = &topology->online};
+    struct vh_policy_place place = {
+        .main = main_file, .program_dir = ctl->program_dir, .cpus = &topology->online};
     g_autoptr(VhPolicy) policy = NULL;
 
     libbpf_set_print(NULL);
@@ -221,10 +224,12 @@ static void note_unknown(struct plan *plan)
 
     g_hash_table_iter_init(&iter, plan->unknown);
     while (g_hash_table_iter_next(&iter, &name, &count))
-        g_ptr_array_add(plan->notes,
-                        g_strdup_printf("%u hints of program %s are left out: neither the policy nor the program "
-                                        "directory (--program-dir) has it",
-                                        GPOINTER_TO_UINT(count), (const char *)name));
+        g_ptr_array_add(
+            plan->notes,
+            g_strdup_printf(
+                "%u hints of program %s are left out: neither the policy nor the program "
+                "directory (--program-dir) has it",
+                GPOINTER_TO_UINT(count), (const char *)name));
 }
 
 /* Fills the forecast. The lines of its last plan; NULL and an error. */
@@ -275,7 +280,8 @@ static int run(struct vh_ctl *ctl, struct vh_topology *topology, VhMap *map, GEr
     g_autoptr(GPtrArray) notes = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GHashTable) unknown = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autoptr(JsonBuilder) steps = ctl->steps && ctl->json ? json_builder_new() : NULL;
-    struct plan plan = {.ctl = ctl, .topology = topology, .notes = notes, .unknown = unknown, .steps = steps};
+    struct plan plan = {
+        .ctl = ctl, .topology = topology, .notes = notes, .unknown = unknown, .steps = steps};
     const GPtrArray *lines = NULL;
     int code = -1;
 
@@ -307,7 +313,8 @@ int vh_ctl_plan(struct vh_ctl *ctl, GError **error)
     if (!topology)
         return -1;
     if (ctl->vcpus < 1 || ctl->vcpus > (int)VH_CPUS_MAX) {
-        g_set_error(error, VH_CTL_ERROR, VH_EXIT_USAGE, "--vcpus takes a number from 1 to %u", VH_CPUS_MAX);
+        g_set_error(error, VH_CTL_ERROR, VH_EXIT_USAGE, "--vcpus takes a number from 1 to %u",
+                    VH_CPUS_MAX);
         return -1;
     }
     return run(ctl, topology, NULL, error);

@@ -60,9 +60,10 @@ static int check(struct vh_ctl *ctl, GError **error)
     if (problems->len > 0)
         return VH_EXIT_REFUSED;
     if (!ctl->json)
-        printf("%s: %u guest section%s, %u rule%s, %u program%s: good\n", directory, policy->sections->len,
-               policy->sections->len == 1 ? "" : "s", policy->rules->len, policy->rules->len == 1 ? "" : "s",
-               policy->programs->len, policy->programs->len == 1 ? "" : "s");
+        printf("%s: %u guest section%s, %u rule%s, %u program%s: good\n", directory,
+               policy->sections->len, policy->sections->len == 1 ? "" : "s", policy->rules->len,
+               policy->rules->len == 1 ? "" : "s", policy->programs->len,
+               policy->programs->len == 1 ? "" : "s");
     return VH_EXIT_OK;
 }
 
@@ -165,6 +166,7 @@ int vh_ctl_policy(struct vh_ctl *ctl, GError **error)
         return check(ctl, error);
     if (g_str_equal(ctl->args[0], "show") && ctl->args[1] != NULL)
         return show(ctl, error);
-    g_set_error_literal(error, VH_CTL_ERROR, VH_EXIT_USAGE, "policy takes: check [DIR], or show GUEST");
+    g_set_error_literal(error, VH_CTL_ERROR, VH_EXIT_USAGE,
+                        "policy takes: check [DIR], or show GUEST");
     return -1;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* vhintctl record: writes guests and their hints into a file, until it is interrupted.
  *
- * The watch is opened first, then come all guests and the facts that hold, then what the watch has. So nothing is
- * missed; what comes twice does no harm, as a hint is a level. In the end come all facts once more. The daemon
- * tells of no guest that came or changed, so it is asked when a guest's hint comes, at most once a second for
- * each. */
+ * The watch is opened first, then come all guests and the facts that hold, then what the watch has.
+ * So nothing is missed; what comes twice does no harm, as a hint is a level. In the end come all
+ * facts once more. The daemon tells of no guest that came or changed, so it is asked when a guest's
+ * hint comes, at most once a second for each. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -148,7 +148,8 @@ static int put_line(struct record *record, const char *line)
 {
     g_autoptr(JsonNode) root = json_from_string(line, NULL);
     JsonObject *object = root && JSON_NODE_HOLDS_OBJECT(root) ? json_node_get_object(root) : NULL;
-    const char *guest = object ? json_object_get_string_member_with_default(object, "guest", NULL) : NULL;
+    const char *guest =
+        object ? json_object_get_string_member_with_default(object, "guest", NULL) : NULL;
 
     if (!object)
         return 0;
@@ -160,10 +161,12 @@ static int put_line(struct record *record, const char *line)
     return put(record, vh_recording_hint(elapsed(record), line));
 }
 
-/* What holds in the end. Between, a lost hint, or a fact that a snapshot took away, may have left it unclear. */
+/* What holds in the end. Between, a lost hint, or a fact that a snapshot took away, may have left
+ * it unclear. */
 static int put_end(struct record *record)
 {
-    g_autofree const char **names = (const char **)g_hash_table_get_keys_as_array(record->known, NULL);
+    g_autofree const char **names =
+        (const char **)g_hash_table_get_keys_as_array(record->known, NULL);
 
     for (guint i = 0; names[i]; i++)
         if (put_facts(record, names[i]) < 0)
@@ -190,8 +193,8 @@ static int follow(struct record *record, FILE *pipe)
     free(line);
     if (result == VH_EXIT_OK && !interrupted && record->hints < until) {
         g_set_error(record->error, VH_CTL_ERROR, VH_EXIT_UNREACHABLE,
-                    "vhintd at %s has ended the watch; %s has what came until then", record->ctl->socket,
-                    record->path);
+                    "vhintd at %s has ended the watch; %s has what came until then",
+                    record->ctl->socket, record->path);
         return -1;
     }
     return result;
@@ -208,8 +211,8 @@ static int run(struct record *record)
     if (put_beginning(record, *guest ? guest : NULL) == 0) {
         if (!record->ctl->json)
             fprintf(stderr, "recording %u guest%s into %s; interrupt (Ctrl-C) to end it\n",
-                    g_hash_table_size(record->known), g_hash_table_size(record->known) == 1 ? "" : "s",
-                    record->path);
+                    g_hash_table_size(record->known),
+                    g_hash_table_size(record->known) == 1 ? "" : "s", record->path);
         result = follow(record, pipe);
         if (result == VH_EXIT_OK && put_end(record) < 0)
             result = -1;
@@ -235,11 +238,14 @@ int vh_ctl_record(struct vh_ctl *ctl, GError **error)
     record.known = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, known_free);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    (void)signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is told as any other that cannot be written */
+    (void)signal(
+        SIGXFSZ,
+        SIG_IGN); /* a file that may not grow is told as any other that cannot be written */
     result = run(&record);
     g_hash_table_unref(record.known);
     if (fclose(record.out) != 0 && result >= 0) {
-        g_set_error(error, VH_CTL_ERROR, VH_EXIT_REFUSED, "cannot write %s: %s", ctl->args[0], g_strerror(errno));
+        g_set_error(error, VH_CTL_ERROR, VH_EXIT_REFUSED, "cannot write %s: %s", ctl->args[0],
+                    g_strerror(errno));
         return -1;
     }
     if (result == VH_EXIT_OK && !ctl->json)

@@ -60,7 +60,8 @@ struct vh_forecast_guest *vh_ctl_told_guest(GVariant *details)
 {
     struct vh_forecast_guest *guest = vh_forecast_guest_new("");
     g_autoptr(GVariant) vcpus = g_variant_lookup_value(details, "vcpu", G_VARIANT_TYPE("aa{sv}"));
-    g_autoptr(GVariant) threads = g_variant_lookup_value(details, "thread", G_VARIANT_TYPE("aa{sv}"));
+    g_autoptr(GVariant) threads =
+        g_variant_lookup_value(details, "thread", G_VARIANT_TYPE("aa{sv}"));
     const char *nodes = "";
 
     take(details, "name", &guest->name);

@@ -31,7 +31,8 @@ void vh_top_sample_free(struct vh_top_sample *sample)
     g_free(sample);
 }
 
-/* Field 39 of /proc/TID/stat, counted from behind the name, which may hold anything: proc(5). -1: not known. */
+/* Field 39 of /proc/TID/stat, counted from behind the name, which may hold anything: proc(5). -1:
+ * not known. */
 static int last_cpu(pid_t thread)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/stat", thread);
@@ -91,7 +92,8 @@ static char *printable(GVariant *dict, const char *key)
     return vh_text_printable(text, false);
 }
 
-static void take_guest(struct vh_top_sample *sample, GVariant *guest, const struct vh_top_sample *before)
+static void take_guest(struct vh_top_sample *sample, GVariant *guest,
+                       const struct vh_top_sample *before)
 {
     g_autoptr(GVariant) vcpus = g_variant_lookup_value(guest, "vcpu", G_VARIANT_TYPE("aa{sv}"));
     g_autofree char *name = printable(guest, "name");
@@ -129,7 +131,8 @@ static void take_guest(struct vh_top_sample *sample, GVariant *guest, const stru
     }
 }
 
-struct vh_top_sample *vh_top_sample(struct vh_ctl *ctl, const struct vh_top_sample *before, GError **error)
+struct vh_top_sample *vh_top_sample(struct vh_ctl *ctl, const struct vh_top_sample *before,
+                                    GError **error)
 {
     g_autoptr(GVariant) guests = vh_ctl_get_guests(ctl, NULL, error);
     struct vh_top_sample *sample = NULL;

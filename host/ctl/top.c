@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vhintctl top: a live view of guests, their vCPUs, where these run and why. Keys: q ends, s goes to the next
- * order, g, w, r, h choose one, the arrows and pages scroll. */
+/* vhintctl top: a live view of guests, their vCPUs, where these run and why. Keys: q ends, s goes
+ * to the next order, g, w, r, h choose one, the arrows and pages scroll. */
 #include <curses.h>
 #include <math.h>
 #include <poll.h>
@@ -61,7 +61,8 @@ static void look(struct top *top, gint64 now)
 static char *complaint(const struct top *top, gint64 now)
 {
     if (top->looking && now - top->asked >= PATIENCE_US)
-        return g_strdup_printf("vhintd does not answer for %u s", (guint)((now - top->asked) / G_USEC_PER_SEC));
+        return g_strdup_printf("vhintd does not answer for %u s",
+                               (guint)((now - top->asked) / G_USEC_PER_SEC));
     return g_strdup(top->problem);
 }
 
@@ -90,8 +91,9 @@ static void draw_head(const struct top *top, const char *problem)
     g_autofree char *line = NULL;
 
     if (top->sample)
-        line = g_strdup_printf("vhint: %u guests, %u connected, %u vCPUs; by %s", top->sample->guests,
-                               top->sample->connected, top->rows->len, vh_top_order_names[top->order]);
+        line =
+            g_strdup_printf("vhint: %u guests, %u connected, %u vCPUs; by %s", top->sample->guests,
+                            top->sample->connected, top->rows->len, vh_top_order_names[top->order]);
     attron(A_BOLD);
     put(0, 0, COLS, line ? line : "vhint");
     attroff(A_BOLD);
@@ -184,18 +186,20 @@ static bool on_key(struct top *top, int key)
     return key != 'q' && key != 'Q';
 }
 
-/* Until there is a key, something looked at or, at `until`, something to say. Returns false: the terminal has
- * gone. */
+/* Until there is a key, something looked at or, at `until`, something to say. Returns false: the
+ * terminal has gone. */
 static bool wait_for_any(const struct top *top, gint64 until)
 {
     struct pollfd fds[] = {{STDIN_FILENO, POLLIN, 0}, {vh_top_looker_fd(top->looker), POLLIN, 0}};
     gint64 left = CLAMP(until - g_get_monotonic_time(), 0, PATIENCE_US);
 
     /* A new size of the terminal interrupts it, unless it has come just now, and is a key then. */
-    return poll(fds, G_N_ELEMENTS(fds), (int)(left / 1000) + 1) < 0 || !(fds[0].revents & (POLLHUP | POLLERR));
+    return poll(fds, G_N_ELEMENTS(fds), (int)(left / 1000) + 1) < 0 ||
+           !(fds[0].revents & (POLLHUP | POLLERR));
 }
 
-/* Until q; a key, a new size (KEY_RESIZE), a new sample and, while there is none, each second draw anew. */
+/* Until q; a key, a new size (KEY_RESIZE), a new sample and, while there is none, each second draw
+ * anew. */
 static void live(struct top *top)
 {
     bool on = true;
@@ -233,8 +237,9 @@ static void print_json(const struct vh_top_sample *sample)
         const struct {
             const char *name;
             double value;
-        } numbers[] = {{"vcpu", row->vcpu}, {"thread", row->thread}, {"cpu", row->cpu},
-                       {"run", row->run},   {"wait", row->wait},     {"hints_per_second", row->hints}};
+        } numbers[] = {{"vcpu", row->vcpu}, {"thread", row->thread},
+                       {"cpu", row->cpu},   {"run", row->run},
+                       {"wait", row->wait}, {"hints_per_second", row->hints}};
 
         json_builder_begin_object(builder);
         json_builder_set_member_name(builder, "guest");
@@ -279,8 +284,8 @@ static int batch(struct vh_ctl *ctl, GError **error)
         g_autoptr(VhTable) table = vh_table_new(vh_top_columns);
 
         for (guint i = 0; i < sample->rows->len * VH_TOP_COLUMNS; i++) {
-            g_autofree char *cell =
-                vh_top_cell(g_ptr_array_index(sample->rows, i / VH_TOP_COLUMNS), i % VH_TOP_COLUMNS);
+            g_autofree char *cell = vh_top_cell(g_ptr_array_index(sample->rows, i / VH_TOP_COLUMNS),
+                                                i % VH_TOP_COLUMNS);
 
             vh_table_add(table, cell);
         }
@@ -298,7 +303,8 @@ int vh_ctl_top(struct vh_ctl *ctl, GError **error)
     if (ctl->batch || ctl->json)
         return batch(ctl, error);
     if (!(ctl->interval >= 0.1 && ctl->interval <= 3600)) {
-        g_set_error(error, VH_CTL_ERROR, VH_EXIT_USAGE, "--interval takes seconds from 0.1 to 3600");
+        g_set_error(error, VH_CTL_ERROR, VH_EXIT_USAGE,
+                    "--interval takes seconds from 0.1 to 3600");
         return -1;
     }
     screen = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) ? newterm(NULL, stdout, stdin) : NULL;

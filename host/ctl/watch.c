@@ -10,7 +10,8 @@
 FILE *vh_ctl_open_watch(struct vh_ctl *ctl, const char *guest, GError **error)
 {
     g_autoptr(GUnixFDList) fds = NULL;
-    g_autoptr(GVariant) answer = vh_ctl_call(ctl, "Watch", g_variant_new("(s)", guest), "(h)", false, &fds, error);
+    g_autoptr(GVariant) answer =
+        vh_ctl_call(ctl, "Watch", g_variant_new("(s)", guest), "(h)", false, &fds, error);
     if (answer == NULL)
         return NULL;
     gint32 index = 0;
@@ -18,7 +19,8 @@ FILE *vh_ctl_open_watch(struct vh_ctl *ctl, const char *guest, GError **error)
     int fd = fds ? g_unix_fd_list_get(fds, index, error) : -1;
     if (fd < 0) {
         g_clear_error(error);
-        g_set_error(error, VH_CTL_ERROR, VH_EXIT_REFUSED, "vhintd at %s sent no pipe to watch", ctl->socket);
+        g_set_error(error, VH_CTL_ERROR, VH_EXIT_REFUSED, "vhintd at %s sent no pipe to watch",
+                    ctl->socket);
         return NULL;
     }
     return fdopen(fd, "r");
@@ -61,6 +63,7 @@ int vh_ctl_watch(struct vh_ctl *ctl, GError **error)
     fclose(pipe);
     if (left == 0 || !written)
         return VH_EXIT_OK;
-    g_set_error(error, VH_CTL_ERROR, VH_EXIT_UNREACHABLE, "vhintd at %s has ended the watch", ctl->socket);
+    g_set_error(error, VH_CTL_ERROR, VH_EXIT_UNREACHABLE, "vhintd at %s has ended the watch",
+                ctl->socket);
     return -1;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vhintctl why: of each action upon a guest the hint, the rule and the limits behind it, what it replaced, since
- * when, and what its trial found. */
+/* vhintctl why: of each action upon a guest the hint, the rule and the limits behind it, what it
+ * replaced, since when, and what its trial found. */
 #include <math.h>
 #include <stdio.h>
 
@@ -31,10 +31,13 @@ static char *age_text(double seconds)
     if (seconds < 60)
         return g_strdup_printf("%.1f s", seconds);
     if (whole < 3600)
-        return g_strdup_printf("%" G_GUINT64_FORMAT " min %" G_GUINT64_FORMAT " s", whole / 60, whole % 60);
+        return g_strdup_printf("%" G_GUINT64_FORMAT " min %" G_GUINT64_FORMAT " s", whole / 60,
+                               whole % 60);
     if (whole < 86400)
-        return g_strdup_printf("%" G_GUINT64_FORMAT " h %" G_GUINT64_FORMAT " min", whole / 3600, whole / 60 % 60);
-    return g_strdup_printf("%" G_GUINT64_FORMAT " d %" G_GUINT64_FORMAT " h", whole / 86400, whole / 3600 % 24);
+        return g_strdup_printf("%" G_GUINT64_FORMAT " h %" G_GUINT64_FORMAT " min", whole / 3600,
+                               whole / 60 % 60);
+    return g_strdup_printf("%" G_GUINT64_FORMAT " d %" G_GUINT64_FORMAT " h", whole / 86400,
+                           whole / 3600 % 24);
 }
 
 /* Who: "vCPU 2", "emulator CPU 0/KVM"; "" for the guest itself. */
@@ -52,8 +55,9 @@ static char *subject(GVariant *dict)
 static void print_heading(GVariant *dict)
 {
     g_autofree char *who = subject(dict);
-    g_autofree char *cpus =
-        *text_of(dict, "host_cpus") ? g_strdup_printf(" to CPUs %s", text_of(dict, "host_cpus")) : g_strdup("");
+    g_autofree char *cpus = *text_of(dict, "host_cpus")
+                                ? g_strdup_printf(" to CPUs %s", text_of(dict, "host_cpus"))
+                                : g_strdup("");
     g_autofree char *since = NULL;
     g_autofree char *heading = NULL;
     g_autofree char *printable = NULL;
@@ -70,7 +74,8 @@ static void print_heading(GVariant *dict)
         since = g_strdup_printf(", for %s (since %s)", length, clock);
     }
     heading = g_strdup_printf("%s%s%s: %s%s%s", who, text_of(dict, "action"), in_force ? cpus : "",
-                              text_of(dict, "state"), in_force ? "" : ", not in force", since ? since : "");
+                              text_of(dict, "state"), in_force ? "" : ", not in force",
+                              since ? since : "");
     printable = vh_text_printable(heading, false);
     puts(printable);
 }
@@ -96,9 +101,9 @@ static void print_hints(GVariant *dict)
 static void print_rule(GVariant *dict)
 {
     const char *from = text_of(dict, "rule_from");
-    g_autofree char *text =
-        *from ? g_strdup_printf("%s (%s): %s", text_of(dict, "rule"), from, text_of(dict, "rule_text"))
-              : g_strdup(text_of(dict, "rule"));
+    g_autofree char *text = *from ? g_strdup_printf("%s (%s): %s", text_of(dict, "rule"), from,
+                                                    text_of(dict, "rule_text"))
+                                  : g_strdup(text_of(dict, "rule"));
 
     print_line("rule", text);
 }
@@ -112,8 +117,9 @@ static void print_trial(GVariant *dict)
     double next = -1;
 
     if (*verdict || *reason) {
-        g_autofree char *text = g_strdup_printf("%s%s%s%s%s", verdict, *verdict && *reason ? ": " : "", reason,
-                                                *numbers ? "; " : "", numbers);
+        g_autofree char *text =
+            g_strdup_printf("%s%s%s%s%s", verdict, *verdict && *reason ? ": " : "", reason,
+                            *numbers ? "; " : "", numbers);
 
         print_line("trial", text);
     }
@@ -138,13 +144,14 @@ static void print_action(GVariant *dict)
 /* It is not asked for any more, and nothing was found out about it: no story for people. */
 static bool is_over(GVariant *dict)
 {
-    return g_str_equal(text_of(dict, "state"), "off") && !*text_of(dict, "verdict") && !*text_of(dict, "problem");
+    return g_str_equal(text_of(dict, "state"), "off") && !*text_of(dict, "verdict") &&
+           !*text_of(dict, "problem");
 }
 
 int vh_ctl_why(struct vh_ctl *ctl, GError **error)
 {
-    g_autoptr(GVariant) answer =
-        vh_ctl_call(ctl, "Explain", g_variant_new("(s)", ctl->args[0]), "(aa{sv})", false, NULL, error);
+    g_autoptr(GVariant) answer = vh_ctl_call(ctl, "Explain", g_variant_new("(s)", ctl->args[0]),
+                                             "(aa{sv})", false, NULL, error);
     g_autoptr(GVariant) actions = answer ? g_variant_get_child_value(answer, 0) : NULL;
     unsigned told = 0;
 

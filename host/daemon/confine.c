@@ -14,17 +14,21 @@
 static const char *const never[] = {
     "execve", "execveat", "fork", "vfork", "ptrace", "process_vm_writev", "kcmp", "pidfd_getfd",
     /* who and where we are */
-    "setuid", "setreuid", "setresuid", "setgid", "setregid", "setresgid", "setgroups", "setfsuid", "setfsgid",
-    "capset", "chroot", "pivot_root", "setns", "unshare", "personality", "sethostname", "setdomainname",
+    "setuid", "setreuid", "setresuid", "setgid", "setregid", "setresgid", "setgroups", "setfsuid",
+    "setfsgid", "capset", "chroot", "pivot_root", "setns", "unshare", "personality", "sethostname",
+    "setdomainname",
     /* the file systems */
-    "mount", "umount2", "mount_setattr", "move_mount", "open_tree", "fsopen", "fsconfig", "fsmount", "fspick",
-    "open_by_handle_at", "name_to_handle_at", "mknod", "mknodat", "swapon", "swapoff", "quotactl", "quotactl_fd",
+    "mount", "umount2", "mount_setattr", "move_mount", "open_tree", "fsopen", "fsconfig", "fsmount",
+    "fspick", "open_by_handle_at", "name_to_handle_at", "mknod", "mknodat", "swapon", "swapoff",
+    "quotactl", "quotactl_fd",
     /* the machine */
-    "init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot", "iopl", "ioperm",
-    "settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "acct", "syslog", "vhangup", "modify_ldt",
+    "init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot",
+    "iopl", "ioperm", "settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "acct",
+    "syslog", "vhangup", "modify_ldt",
     /* large surfaces that nothing here uses */
-    "add_key", "request_key", "keyctl", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register",
-    "lookup_dcookie", "fanotify_init", "fanotify_mark", "remap_file_pages", "vmsplice", "uselib", "ustat"};
+    "add_key", "request_key", "keyctl", "userfaultfd", "io_uring_setup", "io_uring_enter",
+    "io_uring_register", "lookup_dcookie", "fanotify_init", "fanotify_mark", "remap_file_pages",
+    "vmsplice", "uselib", "ustat"};
 
 static const int families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
 
@@ -92,8 +96,9 @@ int vh_confine(GError **error)
         seccomp_release(filter);
     if (result == 0)
         return 0;
-    g_set_error(error, VH_ERROR, VH_ERROR_FAILED,
-                "the seccomp filter cannot be loaded: %s (does this kernel have CONFIG_SECCOMP_FILTER?)",
-                g_strerror(-result));
+    g_set_error(
+        error, VH_ERROR, VH_ERROR_FAILED,
+        "the seccomp filter cannot be loaded: %s (does this kernel have CONFIG_SECCOMP_FILTER?)",
+        g_strerror(-result));
     return -1;
 }

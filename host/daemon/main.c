@@ -65,8 +65,9 @@ static int serve(const VhConfig *config, GError **error)
         return -1;
     g_unix_signal_add(SIGHUP, on_hangup, manager);
     control = vh_control_new(manager, config->control, error);
-    metrics =
-        control && config->metrics ? vh_metrics_new(config->metrics, vh_manager_figures, manager, error) : NULL;
+    metrics = control && config->metrics
+                  ? vh_metrics_new(config->metrics, vh_manager_figures, manager, error)
+                  : NULL;
     /* Confined once whatever may need more, or starts a thread that does, is done. */
     if (!control || (config->metrics && !metrics) || vh_confine(error) < 0) {
         /* What a predecessor left is for one that starts. */
@@ -81,8 +82,9 @@ static int serve(const VhConfig *config, GError **error)
     return 0;
 }
 
-/* A descriptor is held for each thread under management, and thousands may be: the usual soft limit, 1024, is
- * there for programs that use select(2). Source: setrlimit(2), systemd's file-descriptors document. */
+/* A descriptor is held for each thread under management, and thousands may be: the usual soft
+ * limit, 1024, is there for programs that use select(2). Source: setrlimit(2), systemd's
+ * file-descriptors document. */
 static void raise_descriptors(void)
 {
     struct rlimit limit;
@@ -98,9 +100,11 @@ static void raise_descriptors(void)
 static int restore(const char *path, GError **error)
 {
     VhSaved *saved = vh_saved_open(path, error);
-    /* Of each step the service manager's journal is told, or stderr, if that can be opened: a socket cannot. */
+    /* Of each step the service manager's journal is told, or stderr, if that can be opened: a
+     * socket cannot. */
     g_autoptr(VhJournal) journal =
-        saved ? vh_journal_new(g_getenv("JOURNAL_STREAM") ? "/dev/null" : "/dev/stderr", NULL) : NULL;
+        saved ? vh_journal_new(g_getenv("JOURNAL_STREAM") ? "/dev/null" : "/dev/stderr", NULL)
+              : NULL;
 
     if (!saved)
         return -1;
@@ -131,7 +135,8 @@ int main(int argc, char **argv)
     gboolean version = FALSE;
     g_autofree char *saved = NULL;
     const GOptionEntry options[] = {
-        {"config", 'c', 0, G_OPTION_ARG_FILENAME, &path, "the configuration, instead of " DEFAULT_CONFIG, "FILE"},
+        {"config", 'c', 0, G_OPTION_ARG_FILENAME, &path,
+         "the configuration, instead of " DEFAULT_CONFIG, "FILE"},
         {"check", 0, 0, G_OPTION_ARG_NONE, &check,
          "read the configuration, the policy and the programs, say what is wrong, end", NULL},
         {"restore", 0, 0, G_OPTION_ARG_FILENAME, &saved,
@@ -145,7 +150,8 @@ int main(int argc, char **argv)
     setlocale(LC_MESSAGES, "");
     g_option_context_add_main_entries(context, options, NULL);
     if (!g_option_context_parse(context, &argc, &argv, &error) || argc > 1) {
-        fprintf(stderr, "vhintd: %s; see vhintd --help\n", error ? error->message : "arguments are not taken");
+        fprintf(stderr, "vhintd: %s; see vhintd --help\n",
+                error ? error->message : "arguments are not taken");
         return EXIT_USAGE;
     }
     if (version) {

@@ -8,9 +8,11 @@ G_STATIC_ASSERT(G_N_ELEMENTS(vh_boost_names) == VH_BOOST_COUNT + 1);
 const char *vh_boost_refuse_rr(const char *runtime, unsigned count, unsigned own, bool warded)
 {
     if (!runtime)
-        return "whether real-time threads are throttled is not known (sched_rt_runtime_us): boost by nice";
+        return "whether real-time threads are throttled is not known (sched_rt_runtime_us): boost "
+               "by nice";
     if (g_ascii_strtoll(runtime, NULL, 10) < 0)
-        return "real-time threads are not throttled on this host: set kernel.sched_rt_runtime_us to 950000, or "
+        return "real-time threads are not throttled on this host: set kernel.sched_rt_runtime_us "
+               "to 950000, or "
                "boost by nice";
     if (!warded && count + 1 >= own)
         return "real-time boosts would leave no host CPU to vhintd itself: boost by nice";
@@ -22,8 +24,8 @@ static guint64 allowance_ns(const struct vh_budget_limits *limits)
     return (guint64)limits->period_us * 1000 * limits->share / 100;
 }
 
-void vh_budget_look(struct vh_budget *budget, guint64 time_ns, int cpu, const struct vh_budget_limits *limits,
-                    gint64 now)
+void vh_budget_look(struct vh_budget *budget, guint64 time_ns, int cpu,
+                    const struct vh_budget_limits *limits, gint64 now)
 {
     if (!budget->period || now - budget->period >= limits->period_us || time_ns < budget->at) {
         budget->period = now;
@@ -46,8 +48,8 @@ static guint64 used_on(struct vh_budget *const *budgets, unsigned count, int cpu
     return used;
 }
 
-gint64 vh_budget_settle(struct vh_budget *const *budgets, unsigned count, const struct vh_budget_limits *limits,
-                        gint64 now)
+gint64 vh_budget_settle(struct vh_budget *const *budgets, unsigned count,
+                        const struct vh_budget_limits *limits, gint64 now)
 {
     gint64 next = -1;
 

@@ -28,16 +28,17 @@ extern const char *const vh_boost_names[]; /* "nice", "rr", "weight", "uclamp", 
 #define VH_BOOST_CLAMP_MAX 1024u
 #define VH_BOOST_WEIGHT_FACTOR 28u
 
-/* Why one more thread must not be real-time; NULL: it may. `runtime`: the text of sched_rt_runtime_us, NULL if it
- * could not be read; `count`: threads that are real-time by us already; `own`: host CPUs that vhintd may run on;
- * `warded`: the warden (act/warden.h) keeps them within their budgets, whatever becomes of vhintd. */
+/* Why one more thread must not be real-time; NULL: it may. `runtime`: the text of
+ * sched_rt_runtime_us, NULL if it could not be read; `count`: threads that are real-time by us
+ * already; `own`: host CPUs that vhintd may run on; `warded`: the warden (act/warden.h) keeps them
+ * within their budgets, whatever becomes of vhintd. */
 const char *vh_boost_refuse_rr(const char *runtime, unsigned count, unsigned own, bool warded);
 
 /* ---- the budget ----
  *
- * In each period a boosted thread may use `share` of one CPU's time, and all boosted threads that run on one host
- * CPU together as much; what is over waits for the next period unboosted. The caller looks again when the first of
- * them could have used up what is left. */
+ * In each period a boosted thread may use `share` of one CPU's time, and all boosted threads that
+ * run on one host CPU together as much; what is over waits for the next period unboosted. The
+ * caller looks again when the first of them could have used up what is left. */
 
 struct vh_budget_limits {
     unsigned share; /* percent */
@@ -45,13 +46,14 @@ struct vh_budget_limits {
 };
 #define VH_BUDGET_SHARE 70u
 #define VH_BUDGET_SHARE_MIN 10u
-/* With the tenth that vhintd may use below the 95% at which the kernel throttles real-time threads. */
+/* With the tenth that vhintd may use below the 95% at which the kernel throttles real-time threads.
+ */
 #define VH_BUDGET_SHARE_MAX 80u
 #define VH_BUDGET_PERIOD_US 50000
 #define VH_BUDGET_PERIOD_MIN_US 10000
 #define VH_BUDGET_PERIOD_MAX_US 1000000
-/* A look costs a few microseconds; what a thread may use beyond its budget is the time between two, and the
- * timer's lateness. */
+/* A look costs a few microseconds; what a thread may use beyond its budget is the time between two,
+ * and the timer's lateness. */
 #define VH_BUDGET_LOOKS 20 /* in a period, at most */
 
 struct vh_budget {
@@ -63,9 +65,9 @@ struct vh_budget {
 };
 
 /* The thread's CPU time is `time_ns` now. */
-void vh_budget_look(struct vh_budget *budget, guint64 time_ns, int cpu, const struct vh_budget_limits *limits,
-                    gint64 now);
-/* All `count` budgets have been looked at: says which are spent because of their host CPU. Returns when to look
- * again; -1: never. */
-gint64 vh_budget_settle(struct vh_budget *const *budgets, unsigned count, const struct vh_budget_limits *limits,
-                        gint64 now);
+void vh_budget_look(struct vh_budget *budget, guint64 time_ns, int cpu,
+                    const struct vh_budget_limits *limits, gint64 now);
+/* All `count` budgets have been looked at: says which are spent because of their host CPU. Returns
+ * when to look again; -1: never. */
+gint64 vh_budget_settle(struct vh_budget *const *budgets, unsigned count,
+                        const struct vh_budget_limits *limits, gint64 now);

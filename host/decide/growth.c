@@ -90,7 +90,8 @@ static gint64 shrink(struct vh_growth *growth, const struct vh_growth_limits *li
                      const struct vh_growth_ask *ask, gint64 now)
 {
     guint64 floor = MAX(growth->base, MIN(limits->min, limits->max));
-    gint64 wait = doubled(limits->linger, growth->relapses) * (ask->room < 0 ? VH_GROWTH_DUMB_FACTOR : 1);
+    gint64 wait =
+        doubled(limits->linger, growth->relapses) * (ask->room < 0 ? VH_GROWTH_DUMB_FACTOR : 1);
     gint64 due;
     guint64 step;
 

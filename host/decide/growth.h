@@ -1,28 +1,31 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* How much memory a guest has while it asks for more, and after that: decisions, without I/O and clock.
+/* How much memory a guest has while it asks for more, and after that: decisions, without I/O and
+ * clock.
  *
- * One step at a time, up to the limit, as long as a rule asks; back to what it had, one step at a time, when none
- * does any longer. The guest's word is all there is to go by, so it never grants anything that the operator's
- * limits do not, and it may take away:
+ * One step at a time, up to the limit, as long as a rule asks; back to what it had, one step at a
+ * time, when none does any longer. The guest's word is all there is to go by, so it never grants
+ * anything that the operator's limits do not, and it may take away:
  *  1. A step is taken only if the host can spare it.
- *  2. Having all that the limit allows is a trial: when the guest says after VH_GROWTH_JUDGE_US that it is no
- * better off than before the first step, all is taken back, and it is not tried again for a while, longer each
- * time.
- *  3. A step back is taken only if the guest says that it has room for two; when it does not say, much later.
- *  4. A step back is a trial too: when the guest asks again within VH_GROWTH_RELAPSE_US, it gets the step again,
- * and the next one back waits twice as long. */
+ *  2. Having all that the limit allows is a trial: when the guest says after VH_GROWTH_JUDGE_US
+ * that it is no better off than before the first step, all is taken back, and it is not tried again
+ * for a while, longer each time.
+ *  3. A step back is taken only if the guest says that it has room for two; when it does not say,
+ * much later.
+ *  4. A step back is a trial too: when the guest asks again within VH_GROWTH_RELAPSE_US, it gets
+ * the step again, and the next one back waits twice as long. */
 #pragma once
 
 #include <glib.h>
 #include <stdbool.h>
 
-#define VH_GROWTH_SETTLE_US ((gint64)3 * G_USEC_PER_SEC)   /* from a step to the next one up */
-#define VH_GROWTH_LINGER_US ((gint64)5 * G_USEC_PER_SEC)   /* where policy says nothing of linger */
-#define VH_GROWTH_DUMB_FACTOR 6                            /* so much longer if the guest does not tell its room */
-#define VH_GROWTH_RELAPSE_US ((gint64)30 * G_USEC_PER_SEC) /* a step back is blamed for what comes within that */
-#define VH_GROWTH_JUDGE_US ((gint64)30 * G_USEC_PER_SEC)   /* at the limit, before the verdict */
-#define VH_GROWTH_REST_US ((gint64)60 * G_USEC_PER_SEC)    /* after a verdict against it, at first */
-#define VH_GROWTH_RETRY_US ((gint64)10 * G_USEC_PER_SEC)   /* while the host has nothing to spare */
+#define VH_GROWTH_SETTLE_US ((gint64)3 * G_USEC_PER_SEC) /* from a step to the next one up */
+#define VH_GROWTH_LINGER_US ((gint64)5 * G_USEC_PER_SEC) /* where policy says nothing of linger */
+#define VH_GROWTH_DUMB_FACTOR 6 /* so much longer if the guest does not tell its room */
+#define VH_GROWTH_RELAPSE_US \
+    ((gint64)30 * G_USEC_PER_SEC) /* a step back is blamed for what comes within that */
+#define VH_GROWTH_JUDGE_US ((gint64)30 * G_USEC_PER_SEC) /* at the limit, before the verdict */
+#define VH_GROWTH_REST_US ((gint64)60 * G_USEC_PER_SEC)  /* after a verdict against it, at first */
+#define VH_GROWTH_RETRY_US ((gint64)10 * G_USEC_PER_SEC) /* while the host has nothing to spare */
 #define VH_GROWTH_DOUBLINGS 6u
 #define VH_GROWTH_STEP_MIN ((guint64)4 << 20) /* bytes: less is not worth a command */
 

@@ -52,7 +52,8 @@ static double median(const double *values, unsigned count)
     return count % 2 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;
 }
 
-/* By the median, and its error by the median's absolute deviation: one wild sample moves neither. */
+/* By the median, and its error by the median's absolute deviation: one wild sample moves neither.
+ */
 static struct summary summarize(const double *values, unsigned count)
 {
     struct summary made = {.count = count, .middle = median(values, count), .error = NAN};
@@ -62,14 +63,14 @@ static struct summary summarize(const double *values, unsigned count)
         return made;
     for (unsigned i = 0; i < count; i++)
         deviations[i] = fabs(values[i] - made.middle);
-    /* 1.4826: a normal distribution's deviation by its median's; 1.2533: the error of its median by that of its
-     * mean. */
+    /* 1.4826: a normal distribution's deviation by its median's; 1.2533: the error of its median by
+     * that of its mean. */
     made.error = 1.4826 * 1.2533 * median(deviations, count) / sqrt(count);
     return made;
 }
 
-/* By the mean: what neighbours got in all is what counts. Beside a boost that is paused where its budget is spent
- * they get it by turns, and a median is that of one turn or of the other. */
+/* By the mean: what neighbours got in all is what counts. Beside a boost that is paused where its
+ * budget is spent they get it by turns, and a median is that of one turn or of the other. */
 static struct summary average(const double *values, unsigned count)
 {
     struct summary made = {.count = count, .middle = NAN, .error = NAN};
@@ -127,7 +128,8 @@ static double noise_of(const struct summary *a, const struct summary *b)
     return SIGNIFICANT * hypot(a->error, b->error);
 }
 
-/* The baseline's second half was better than its first already: by as much as half of what was gained. */
+/* The baseline's second half was better than its first already: by as much as half of what was
+ * gained. */
 static bool was_improving(const struct values *before, double gain)
 {
     unsigned half = before->count / 2;
@@ -143,7 +145,8 @@ static bool load_changed(const struct summary *before, const struct summary *aft
     double change = fabs(after->middle - before->middle);
 
     return before->count >= VH_TRIAL_ENOUGH && after->count >= VH_TRIAL_ENOUGH &&
-           change > LOAD_CHANGE * before->middle && change >= LOAD_LEAST && change > noise_of(before, after);
+           change > LOAD_CHANGE * before->middle && change >= LOAD_LEAST &&
+           change > noise_of(before, after);
 }
 
 /* What a thread gets of what it wants is 1 less its waits. */
@@ -152,15 +155,16 @@ static bool are_robbed(const struct summary *before, const struct summary *after
     double left = (1 - after->middle) / MAX(1 - before->middle, 0.001);
 
     return before->count >= VH_TRIAL_ENOUGH && after->count >= VH_TRIAL_ENOUGH &&
-           after->middle - before->middle > MAX(noise_of(before, after), GAIN_LEAST) && left < 1 - loss / 100.0;
+           after->middle - before->middle > MAX(noise_of(before, after), GAIN_LEAST) &&
+           left < 1 - loss / 100.0;
 }
 
 static bool figure_is_worse(const struct summary *before, const struct summary *after)
 {
     double more = after->middle - before->middle;
 
-    return before->count >= VH_TRIAL_ENOUGH && after->count >= VH_TRIAL_ENOUGH && more > noise_of(before, after) &&
-           more > FIGURE_WORSE * before->middle;
+    return before->count >= VH_TRIAL_ENOUGH && after->count >= VH_TRIAL_ENOUGH &&
+           more > noise_of(before, after) && more > FIGURE_WORSE * before->middle;
 }
 
 bool vh_trial_is_calm(double wait)
@@ -168,14 +172,15 @@ bool vh_trial_is_calm(double wait)
     return !(wait >= NOTHING_TO_GAIN);
 }
 
-static void conclude(struct vh_trial_result *result, enum vh_trial_verdict verdict, const char *reason)
+static void conclude(struct vh_trial_result *result, enum vh_trial_verdict verdict,
+                     const char *reason)
 {
     result->verdict = verdict;
     result->reason = reason;
 }
 
-struct vh_trial_result vh_trial_judge(const struct vh_trial_series *before, const struct vh_trial_series *after,
-                                      unsigned loss)
+struct vh_trial_result vh_trial_judge(const struct vh_trial_series *before,
+                                      const struct vh_trial_series *after, unsigned loss)
 {
     struct values series[2][FIGURE + 1];
     struct summary sums[2][FIGURE + 1];
@@ -188,8 +193,9 @@ struct vh_trial_result vh_trial_judge(const struct vh_trial_series *before, cons
         series[0][column] = pick(before, column);
         series[1][column] = pick(after, column);
         for (unsigned i = 0; i < 2; i++)
-            sums[i][column] = column == NEIGHBOURS ? average(series[i][column].at, series[i][column].count)
-                                                   : summarize(series[i][column].at, series[i][column].count);
+            sums[i][column] = column == NEIGHBOURS
+                                  ? average(series[i][column].at, series[i][column].count)
+                                  : summarize(series[i][column].at, series[i][column].count);
     }
     result.before = sums[0][WAIT].middle;
     result.after = sums[1][WAIT].middle;
@@ -202,10 +208,13 @@ struct vh_trial_result vh_trial_judge(const struct vh_trial_series *before, cons
     result.figure_after = sums[1][FIGURE].middle;
     gain = result.before - result.after;
     robbed = are_robbed(&sums[0][NEIGHBOURS], &sums[1][NEIGHBOURS], loss);
-    /* More load explains a loss, but never a gain; who takes CPU time from others makes more of them runnable. */
-    excused = gain > MAX(result.noise, GAIN_LEAST) && !robbed && result.load_after > result.load_before;
+    /* More load explains a loss, but never a gain; who takes CPU time from others makes more of
+     * them runnable. */
+    excused =
+        gain > MAX(result.noise, GAIN_LEAST) && !robbed && result.load_after > result.load_before;
 
-    /* What a guest can bring about by its own load or figures ends in one of these, none of which keeps. */
+    /* What a guest can bring about by its own load or figures ends in one of these, none of which
+     * keeps. */
     if (sums[0][WAIT].count < VH_TRIAL_ENOUGH || sums[1][WAIT].count < VH_TRIAL_ENOUGH)
         conclude(&result, VH_TRIAL_INCONCLUSIVE, "it ran too little to be measured");
     else if (load_changed(&sums[0][LOAD], &sums[1][LOAD]) && !excused)
@@ -217,7 +226,8 @@ struct vh_trial_result vh_trial_judge(const struct vh_trial_series *before, cons
     else if (-gain > MAX(result.noise, GAIN_LEAST))
         conclude(&result, VH_TRIAL_REVERTED, "it waits more than before");
     else if (vh_trial_is_calm(result.before))
-        conclude(&result, VH_TRIAL_INCONCLUSIVE, "it hardly waited before, so there was nothing to gain");
+        conclude(&result, VH_TRIAL_INCONCLUSIVE,
+                 "it hardly waited before, so there was nothing to gain");
     else if (gain <= MAX(result.noise, GAIN_LEAST))
         conclude(&result, VH_TRIAL_INCONCLUSIVE, "the difference may be chance");
     else if (was_improving(&series[0][WAIT], gain))
@@ -231,8 +241,8 @@ static void append_pair(GString *out, const char *name, double before, double af
                         const char *unit)
 {
     if (isfinite(before) && isfinite(after))
-        g_string_append_printf(out, "%s%s %.1f%s -> %.1f%s", out->len ? ", " : "", name, before * scale, unit,
-                               after * scale, unit);
+        g_string_append_printf(out, "%s%s %.1f%s -> %.1f%s", out->len ? ", " : "", name,
+                               before * scale, unit, after * scale, unit);
 }
 
 char *vh_trial_numbers(const struct vh_trial_result *result)
@@ -242,7 +252,8 @@ char *vh_trial_numbers(const struct vh_trial_result *result)
     append_pair(out, "waits", result->before, result->after, 100, "%");
     if (out->len && isfinite(result->noise))
         g_string_append_printf(out, " (noise %.1f%%)", result->noise * 100);
-    append_pair(out, "neighbours wait", result->neighbours_before, result->neighbours_after, 100, "%");
+    append_pair(out, "neighbours wait", result->neighbours_before, result->neighbours_after, 100,
+                "%");
     append_pair(out, "load", result->load_before, result->load_after, 1, "");
     append_pair(out, "the guest's figure", result->figure_before, result->figure_after, 1, "");
     return g_string_free(out, FALSE);

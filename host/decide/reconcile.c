@@ -20,8 +20,9 @@ static bool is_wanted(const struct vh_wanted *wanted, uint32_t count, const char
     return false;
 }
 
-uint32_t vh_reconcile(const struct vh_wanted *wanted, uint32_t wanted_count, const struct vh_program *running,
-                      uint32_t running_count, struct vh_step *steps)
+uint32_t vh_reconcile(const struct vh_wanted *wanted, uint32_t wanted_count,
+                      const struct vh_program *running, uint32_t running_count,
+                      struct vh_step *steps)
 {
     uint32_t count = 0;
 

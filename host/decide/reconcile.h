@@ -21,10 +21,11 @@ struct vh_step {
     uint32_t index; /* LOAD, REPLACE: in `wanted`; UNLOAD: in `running` */
 };
 
-/* Fills `steps` (room for `wanted_count` + `running_count`) and returns how many: unloads first, so that there is
- * room for what comes. */
-uint32_t vh_reconcile(const struct vh_wanted *wanted, uint32_t wanted_count, const struct vh_program *running,
-                      uint32_t running_count, struct vh_step *steps);
+/* Fills `steps` (room for `wanted_count` + `running_count`) and returns how many: unloads first, so
+ * that there is room for what comes. */
+uint32_t vh_reconcile(const struct vh_wanted *wanted, uint32_t wanted_count,
+                      const struct vh_program *running, uint32_t running_count,
+                      struct vh_step *steps);
 
 /* The index in `running` of the program `name`; -1: it does not run. */
 int vh_running_find(const struct vh_program *running, uint32_t count, const char *name);

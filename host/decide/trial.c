@@ -5,7 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-static const char *const state_texts[] = {"off", "baseline", "trial", "kept", "unproven", "resting", "barred"};
+static const char *const state_texts[] = {"off",      "baseline", "trial", "kept",
+                                          "unproven", "resting",  "barred"};
 G_STATIC_ASSERT(G_N_ELEMENTS(state_texts) == VH_TRIAL_STATES);
 
 const char *vh_trial_state_text(enum vh_trial_state state)
@@ -15,7 +16,8 @@ const char *vh_trial_state_text(enum vh_trial_state state)
 
 bool vh_trial_in_force(const struct vh_trial *trial)
 {
-    return trial->state == VH_TRIAL_WINDOW || trial->state == VH_TRIAL_PROVEN || trial->state == VH_TRIAL_OPEN;
+    return trial->state == VH_TRIAL_WINDOW || trial->state == VH_TRIAL_PROVEN ||
+           trial->state == VH_TRIAL_OPEN;
 }
 
 bool vh_trial_is_measuring(const struct vh_trial *trial)
@@ -76,7 +78,8 @@ static void resume(struct vh_trial *trial, gint64 now)
     }
     if (!fresh)
         clear(trial);
-    enter(trial, trial->before.count == VH_TRIAL_SAMPLES ? VH_TRIAL_WINDOW : VH_TRIAL_BASELINE, now);
+    enter(trial, trial->before.count == VH_TRIAL_SAMPLES ? VH_TRIAL_WINDOW : VH_TRIAL_BASELINE,
+          now);
 }
 
 void vh_trial_want(struct vh_trial *trial, const struct vh_trial_options *options, gint64 now)
@@ -243,12 +246,14 @@ static bool advance(struct vh_trial *trial, gint64 now)
         enter(trial, VH_TRIAL_WINDOW, now);
         return false;
     }
-    return trial->state == VH_TRIAL_WINDOW && is_full(trial, &trial->after, now) && conclude(trial, now);
+    return trial->state == VH_TRIAL_WINDOW && is_full(trial, &trial->after, now) &&
+           conclude(trial, now);
 }
 
 bool vh_trial_take(struct vh_trial *trial, const struct vh_trial_sample *sample, gint64 now)
 {
-    struct vh_trial_series *series = trial->state == VH_TRIAL_BASELINE ? &trial->before : &trial->after;
+    struct vh_trial_series *series =
+        trial->state == VH_TRIAL_BASELINE ? &trial->before : &trial->after;
 
     if (!vh_trial_is_measuring(trial))
         return false;
@@ -264,7 +269,8 @@ bool vh_trial_tick(struct vh_trial *trial, gint64 now)
         resume(trial, now);
     else if (trial->state == VH_TRIAL_RESTING && now >= trial->rest_until)
         resume(trial, now);
-    else if (trial->force && trial->options.hold_us && now - trial->force >= trial->options.hold_us) {
+    else if (trial->force && trial->options.hold_us &&
+             now - trial->force >= trial->options.hold_us) {
         if (trial->state == VH_TRIAL_WINDOW)
             trial->spent_us += now - trial->began;
         trial->rest_until = now + trial->options.rest_us;

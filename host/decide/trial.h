@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* One action on trial: measured without it, then with it, then kept or taken back. Pure: the caller samples and
- * says what time it is.
+/* One action on trial: measured without it, then with it, then kept or taken back. Pure: the caller
+ * samples and says what time it is.
  *
  *     OFF --want--> BASELINE --enough samples--> WINDOW --verdict--> KEPT | OPEN | BARRED
- *     KEPT, OPEN --hold is over--> RESTING --rest is over--> BASELINE, or KEPT again while a verdict is fresh
- *     BARRED --back-off is over--> BASELINE          any --not wanted--> OFF
+ *     KEPT, OPEN --hold is over--> RESTING --rest is over--> BASELINE, or KEPT again while a
+ * verdict is fresh BARRED --back-off is over--> BASELINE          any --not wanted--> OFF
  *
- * A BASELINE that hardly waits, or hardly runs, ends in a verdict at once: an action that is kept only if it helps
- * is not taken where there is nothing to gain. It is BARRED then and watched: one look each VH_TRIAL_WATCH_US,
- * fewer while it sleeps, until it waits.
+ * A BASELINE that hardly waits, or hardly runs, ends in a verdict at once: an action that is kept
+ * only if it helps is not taken where there is nothing to gain. It is BARRED then and watched: one
+ * look each VH_TRIAL_WATCH_US, fewer while it sleeps, until it waits.
  *
- * The action is in force in WINDOW, KEPT and OPEN. A short ask does not lose its samples: the next one within
- * VH_TRIAL_AGE_US goes on. What was found lasts over asks: a kept action comes at once for VH_TRIAL_TRUST_US, and
- * a reverted one not before its back-off is over, which doubles each time. */
+ * The action is in force in WINDOW, KEPT and OPEN. A short ask does not lose its samples: the next
+ * one within VH_TRIAL_AGE_US goes on. What was found lasts over asks: a kept action comes at once
+ * for VH_TRIAL_TRUST_US, and a reverted one not before its back-off is over, which doubles each
+ * time. */
 #pragma once
 
 #include <glib.h>
@@ -26,14 +27,16 @@
 #define VH_TRIAL_TRUST_US 60000000             /* of a kept verdict */
 #define VH_TRIAL_BACKOFF_US ((gint64)30000000) /* after the first revert */
 #define VH_TRIAL_BACKOFF_MAX 7u                /* doublings: about an hour */
-#define VH_TRIAL_RETRY_US ((gint64)5000000)    /* after the first inconclusive window; doubles, too, up to */
-#define VH_TRIAL_RETRY_MAX 4u                  /* doublings */
-#define VH_TRIAL_WATCH_US ((gint64)1000000)    /* between looks at whether there is anything to gain by now */
-#define VH_TRIAL_WATCH_MAX 5u                  /* doublings of that, while the thread does not run */
-#define VH_TRIAL_LOSS 75u                      /* percent of their progress that neighbours may lose */
+#define VH_TRIAL_RETRY_US \
+    ((gint64)5000000)         /* after the first inconclusive window; doubles, too, up to */
+#define VH_TRIAL_RETRY_MAX 4u /* doublings */
+#define VH_TRIAL_WATCH_US \
+    ((gint64)1000000)         /* between looks at whether there is anything to gain by now */
+#define VH_TRIAL_WATCH_MAX 5u /* doublings of that, while the thread does not run */
+#define VH_TRIAL_LOSS 75u     /* percent of their progress that neighbours may lose */
 
-/* What one look says. A share is of the time a thread wanted to run: 0 never waited, 1 only waited. NAN: not
- * known, because it did not want to run or could not be looked at. */
+/* What one look says. A share is of the time a thread wanted to run: 0 never waited, 1 only waited.
+ * NAN: not known, because it did not want to run or could not be looked at. */
 struct vh_trial_sample {
     double wait;       /* of the action's threads */
     double neighbours; /* of the busiest other threads */
@@ -67,9 +70,10 @@ struct vh_trial_result {
 };
 
 /* `loss`: percent of their progress that neighbours may lose. */
-struct vh_trial_result vh_trial_judge(const struct vh_trial_series *before, const struct vh_trial_series *after,
-                                      unsigned loss);
-/* Does who waits so little have nothing to gain? A share; NAN, which is one that did not want to run, has not. */
+struct vh_trial_result vh_trial_judge(const struct vh_trial_series *before,
+                                      const struct vh_trial_series *after, unsigned loss);
+/* Does who waits so little have nothing to gain? A share; NAN, which is one that did not want to
+ * run, has not. */
 bool vh_trial_is_calm(double wait);
 /* "waits 62.0% -> 3.1% (noise 2.0%), neighbours 40.0% -> 61.2%, load 6 -> 6". g_free() it. */
 char *vh_trial_numbers(const struct vh_trial_result *result);
@@ -123,11 +127,13 @@ bool vh_trial_is_measuring(const struct vh_trial *trial);
 bool vh_trial_is_watched(const struct vh_trial *trial);
 /* That look; a share. */
 void vh_trial_watch(struct vh_trial *trial, double wait, gint64 now);
-/* One look at the time since the last one, or since the stretch began. Returns whether there is a new verdict. */
+/* One look at the time since the last one, or since the stretch began. Returns whether there is a
+ * new verdict. */
 bool vh_trial_take(struct vh_trial *trial, const struct vh_trial_sample *sample, gint64 now);
 /* What the clock alone changes. Returns whether there is a new verdict. */
 bool vh_trial_tick(struct vh_trial *trial, gint64 now);
-/* What was measured is void, and why (static). Returns whether there was anything, which is a verdict then. */
+/* What was measured is void, and why (static). Returns whether there was anything, which is a
+ * verdict then. */
 bool vh_trial_interrupt(struct vh_trial *trial, const char *why, gint64 now);
 /* It cannot be measured, and why (static): a verdict, inconclusive. */
 void vh_trial_give_up(struct vh_trial *trial, const char *why, gint64 now);

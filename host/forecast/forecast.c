@@ -69,7 +69,8 @@ static struct vh_forecast_member *find(const VhForecast *forecast, const char *n
     return NULL;
 }
 
-static struct vh_forecast_member *member_new(VhForecast *forecast, const struct vh_forecast_guest *guest)
+static struct vh_forecast_member *member_new(VhForecast *forecast,
+                                             const struct vh_forecast_guest *guest)
 {
     struct vh_forecast_member *member = g_new0(struct vh_forecast_member, 1);
 
@@ -78,8 +79,8 @@ static struct vh_forecast_member *member_new(VhForecast *forecast, const struct 
     member->facts = vh_facts_new();
     member->rules = vh_rules_new();
     member->complained = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    member->policy =
-        vh_policy_for(forecast->policy, &(struct vh_guest_id){guest->title, guest->uuid, guest->profile});
+    member->policy = vh_policy_for(
+        forecast->policy, &(struct vh_guest_id){guest->title, guest->uuid, guest->profile});
     vh_rules_set(member->rules, member->policy);
     g_ptr_array_add(forecast->members, member);
     return member;
@@ -99,15 +100,18 @@ static bool same_name(const struct vh_forecast_thread *a, const struct vh_foreca
 }
 
 const struct vh_forecast_thread *vh_forecast_thread_of(const struct vh_forecast_guest *other,
-                                                       const struct vh_forecast_guest *own, guint position)
+                                                       const struct vh_forecast_guest *own,
+                                                       guint position)
 {
-    const struct vh_forecast_thread *threads = (const struct vh_forecast_thread *)(void *)own->threads->data;
+    const struct vh_forecast_thread *threads =
+        (const struct vh_forecast_thread *)(void *)own->threads->data;
     unsigned skip = 0;
 
     for (guint i = 0; i < position; i++)
         skip += same_name(&threads[i], &threads[position]);
     for (guint i = 0; i < other->threads->len; i++) {
-        const struct vh_forecast_thread *known = &g_array_index(other->threads, struct vh_forecast_thread, i);
+        const struct vh_forecast_thread *known =
+            &g_array_index(other->threads, struct vh_forecast_thread, i);
 
         if (same_name(known, &threads[position]) && !skip--)
             return known;
@@ -127,7 +131,8 @@ static void keep_places(struct vh_forecast_guest *now, const struct vh_forecast_
             vcpu->held_to = known->held_to;
     }
     for (guint i = 0; i < now->threads->len; i++) {
-        struct vh_forecast_thread *thread = &g_array_index(now->threads, struct vh_forecast_thread, i);
+        struct vh_forecast_thread *thread =
+            &g_array_index(now->threads, struct vh_forecast_thread, i);
         const struct vh_forecast_thread *known = vh_forecast_thread_of(before, now, i);
 
         thread->held = known && known->held;
@@ -147,7 +152,8 @@ void vh_forecast_tell(VhForecast *forecast, const struct vh_forecast_guest *gues
     } else {
         struct vh_forecast_guest *now = vh_forecast_guest_copy(guest);
 
-        if (*guest->boot_id && *member->told->boot_id && !g_str_equal(guest->boot_id, member->told->boot_id))
+        if (*guest->boot_id && *member->told->boot_id &&
+            !g_str_equal(guest->boot_id, member->told->boot_id))
             vh_facts_clear(member->facts);
         keep_places(now, member->told);
         vh_forecast_guest_free(member->told);
@@ -195,7 +201,8 @@ static int find_program(const VhForecast *forecast, const char *name)
     for (guint i = 0; i < forecast->policy->programs->len; i++) {
         const struct vh_policy_program *program = g_ptr_array_index(forecast->policy->programs, i);
 
-        if (program->object && (g_str_equal(program->object->name, name) || g_str_equal(program->name, name)))
+        if (program->object &&
+            (g_str_equal(program->object->name, name) || g_str_equal(program->name, name)))
             return (int)i;
     }
     return -1;
@@ -217,7 +224,8 @@ void vh_forecast_note_misfit(struct vh_forecast_member *member)
         g_hash_table_add(member->complained, misfit);
 }
 
-int vh_forecast_hint(VhForecast *forecast, const struct vh_forecast_hint *hint, gint64 now, GError **error)
+int vh_forecast_hint(VhForecast *forecast, const struct vh_forecast_hint *hint, gint64 now,
+                     GError **error)
 {
     struct vh_forecast_member *member = find(forecast, hint->guest);
     int program = find_program(forecast, hint->program);
@@ -228,21 +236,25 @@ int vh_forecast_hint(VhForecast *forecast, const struct vh_forecast_hint *hint, 
     int result = 0;
 
     if (!member) {
-        g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "guest \"%s\" has not been told of", hint->guest);
+        g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "guest \"%s\" has not been told of",
+                    hint->guest);
         return -1;
     }
     if (program < 0)
         return 0;
     const VhObject *object =
-        ((const struct vh_policy_program *)g_ptr_array_index(forecast->policy->programs, program))->object;
+        ((const struct vh_policy_program *)g_ptr_array_index(forecast->policy->programs, program))
+            ->object;
     kind = find_kind(object, hint->kind);
     if (!kind) {
-        g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "program %s (%s) has no kind of hint \"%s\"",
-                    hint->program, object->version, hint->kind);
+        g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT,
+                    "program %s (%s) has no kind of hint \"%s\"", hint->program, object->version,
+                    hint->kind);
         return -1;
     }
-    record = vh_hint_encode(kind, &(struct vh_encoded){.gone = hint->gone, .key_size = hint->key_size},
-                            hint->fields, error);
+    record =
+        vh_hint_encode(kind, &(struct vh_encoded){.gone = hint->gone, .key_size = hint->key_size},
+                       hint->fields, error);
     if (!record) {
         g_prefix_error(error, "hint %s of %s: ", hint->kind, hint->program);
         return -1;
@@ -252,8 +264,8 @@ int vh_forecast_hint(VhForecast *forecast, const struct vh_forecast_hint *hint, 
     member->moved = member->moved || hint->standing;
     result = vh_facts_take(member->facts, (uint32_t)program, kind, &head, record);
     if (!hint->gone)
-        vh_rules_see(member->rules, kind, record, result > 0 || !head.key_size, &member->map, now, &event, NULL,
-                     NULL);
+        vh_rules_see(member->rules, kind, record, result > 0 || !head.key_size, &member->map, now,
+                     &event, NULL, NULL);
     vh_forecast_note_misfit(member);
     return 1;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What a policy would do on a host: from guests and their hints, as they are told, to the plan that vhintd would
- * make, by the same rules, survey and placement. Acts on nothing.
+/* What a policy would do on a host: from guests and their hints, as they are told, to the plan that
+ * vhintd would make, by the same rules, survey and placement. Acts on nothing.
  *
- * max-hints defers as it would: each hint counts as come by itself, and a plan before its wait is over goes by
- * what the rules asked for before. Not forecast: how busy the host's CPUs are (it is taken to be idle), and what a
- * trial would find (a pin on trial is shown as if it were kept). Pure: the caller says what time it is, in
- * microseconds that never go back. */
+ * max-hints defers as it would: each hint counts as come by itself, and a plan before its wait is
+ * over goes by what the rules asked for before. Not forecast: how busy the host's CPUs are (it is
+ * taken to be idle), and what a trial would find (a pin on trial is shown as if it were kept).
+ * Pure: the caller says what time it is, in microseconds that never go back. */
 #pragma once
 
 #include <json-glib/json-glib.h>
@@ -51,11 +51,13 @@ struct vh_forecast_guest {
 };
 struct vh_forecast_guest *vh_forecast_guest_new(const char *name);
 /* Keeps the order. */
-void vh_forecast_guest_add_thread(struct vh_forecast_guest *guest, const struct vh_forecast_thread *thread);
+void vh_forecast_guest_add_thread(struct vh_forecast_guest *guest,
+                                  const struct vh_forecast_thread *thread);
 struct vh_forecast_guest *vh_forecast_guest_copy(const struct vh_forecast_guest *guest);
 void vh_forecast_guest_free(struct vh_forecast_guest *guest);
 
-/* A guest came, or something is different about it. What it is held to counts when it came, and not later. */
+/* A guest came, or something is different about it. What it is held to counts when it came, and not
+ * later. */
 void vh_forecast_tell(VhForecast *forecast, const struct vh_forecast_guest *guest);
 void vh_forecast_leave(VhForecast *forecast, const char *name);
 
@@ -90,11 +92,11 @@ struct vh_forecast_line {
     char *reason;
 };
 
-/* Plans. Lines of vCPUs, and of other threads that would be held somewhere; valid until the next call. Each plan
- * starts from where the one before has put everything. */
+/* Plans. Lines of vCPUs, and of other threads that would be held somewhere; valid until the next
+ * call. Each plan starts from where the one before has put everything. */
 const GPtrArray *vh_forecast_plan(VhForecast *forecast, gint64 now);
-/* Takes the lines' `before` from now on from what was told when each guest came (the default), or from the plan
- * before. */
+/* Takes the lines' `before` from now on from what was told when each guest came (the default), or
+ * from the plan before. */
 void vh_forecast_by_steps(VhForecast *forecast, bool steps);
 /* CPUs that the policy keeps for the host. */
 const struct vh_cpuset *vh_forecast_reserve(const VhForecast *forecast);

@@ -16,11 +16,13 @@ struct vh_forecast_guest *vh_forecast_guest_new(const char *name)
     return guest;
 }
 
-void vh_forecast_guest_add_thread(struct vh_forecast_guest *guest, const struct vh_forecast_thread *thread)
+void vh_forecast_guest_add_thread(struct vh_forecast_guest *guest,
+                                  const struct vh_forecast_thread *thread)
 {
     guint at = guest->threads->len;
 
-    while (!thread->vhost && at && g_array_index(guest->threads, struct vh_forecast_thread, at - 1).vhost)
+    while (!thread->vhost && at &&
+           g_array_index(guest->threads, struct vh_forecast_thread, at - 1).vhost)
         at--;
     if (guest->threads->len < VH_FORECAST_THREADS_MAX)
         g_array_insert_vals(guest->threads, at, thread, 1);

@@ -51,7 +51,8 @@ static gint64 renew(struct vh_forecast_member *member, gint64 now)
 static void survey_member(VhForecast *forecast, struct vh_forecast_member *member, gint64 now)
 {
     const struct vh_forecast_guest *told = member->told;
-    g_autofree const struct vh_cpuset **held = g_new0(const struct vh_cpuset *, told->vcpus->len + 1);
+    g_autofree const struct vh_cpuset **held =
+        g_new0(const struct vh_cpuset *, told->vcpus->len + 1);
     gint64 next = renew(member, now);
     unsigned near_count = 0;
     const struct vh_near *nears = vh_rules_nears(member->rules, &near_count);
@@ -60,7 +61,8 @@ static void survey_member(VhForecast *forecast, struct vh_forecast_member *membe
     if (next >= 0 && (forecast->next < 0 || next < forecast->next))
         forecast->next = next;
     for (guint i = 0; i < told->vcpus->len; i++) {
-        const struct vh_forecast_vcpu *vcpu = &g_array_index(told->vcpus, struct vh_forecast_vcpu, i);
+        const struct vh_forecast_vcpu *vcpu =
+            &g_array_index(told->vcpus, struct vh_forecast_vcpu, i);
 
         /* A place on another host than this means nothing here. */
         if (vcpu->held && vh_cpuset_within(&vcpu->held_to, &forecast->topology->online))
@@ -79,7 +81,8 @@ static void survey_member(VhForecast *forecast, struct vh_forecast_member *membe
                                             .vhosts = count_vhosts(told)});
 }
 
-static char *reason_of(const VhForecast *forecast, unsigned guest, unsigned thread, const struct vh_wish *wish)
+static char *reason_of(const VhForecast *forecast, unsigned guest, unsigned thread,
+                       const struct vh_wish *wish)
 {
     g_autofree char *reason = vh_survey_reason(forecast->survey, guest, thread);
 
@@ -87,9 +90,9 @@ static char *reason_of(const VhForecast *forecast, unsigned guest, unsigned thre
         return g_steal_pointer(&reason);
     if (!wish->boost)
         return g_strdup_printf("%s; on trial", reason);
-    return g_strdup_printf("%s; %sboosted by %s (rule %s)%s", reason, wish->tried ? "on trial; " : "",
-                           vh_boost_names[wish->boost->boost], wish->boost->name,
-                           wish->boost->trial ? ", on trial" : "");
+    return g_strdup_printf("%s; %sboosted by %s (rule %s)%s", reason,
+                           wish->tried ? "on trial; " : "", vh_boost_names[wish->boost->boost],
+                           wish->boost->name, wish->boost->trial ? ", on trial" : "");
 }
 
 /* One of a guest's threads: what it was held to when the guest came, and is by the last plan. */
@@ -109,8 +112,10 @@ static struct seat seat_of(const struct vh_forecast_member *member, unsigned thr
     struct vh_forecast_guest *told = member->told;
 
     if (thread < told->vcpus->len) {
-        struct vh_forecast_vcpu *vcpu = &g_array_index(told->vcpus, struct vh_forecast_vcpu, thread);
-        const struct vh_forecast_vcpu *first = vh_forecast_vcpu_of(member->first->vcpus, vcpu->index);
+        struct vh_forecast_vcpu *vcpu =
+            &g_array_index(told->vcpus, struct vh_forecast_vcpu, thread);
+        const struct vh_forecast_vcpu *first =
+            vh_forecast_vcpu_of(member->first->vcpus, vcpu->index);
 
         return (struct seat){.vcpu = (int)vcpu->index,
                              .name = g_strdup_printf("vCPU %u", vcpu->index),
@@ -127,8 +132,9 @@ static struct seat seat_of(const struct vh_forecast_member *member, unsigned thr
             vh_forecast_thread_of(member->first, told, thread - told->vcpus->len - 1);
 
         return (struct seat){.vcpu = -1,
-                             .name = g_strdup_printf("%s%s%s", at->vhost ? "vhost worker" : "IOThread",
-                                                     *at->name ? " " : "", at->name),
+                             .name =
+                                 g_strdup_printf("%s%s%s", at->vhost ? "vhost worker" : "IOThread",
+                                                 *at->name ? " " : "", at->name),
                              .first = first && first->held,
                              .first_to = first ? &first->held_to : NULL,
                              .held = &at->held,
@@ -152,7 +158,8 @@ static void compare(struct vh_forecast_line *line, bool held, const struct vh_cp
     line->would = planned != NULL;
     if (planned)
         line->planned = *planned;
-    line->changes = line->held != line->would || (line->held && !vh_cpuset_equal(&line->before, &line->planned));
+    line->changes = line->held != line->would ||
+                    (line->held && !vh_cpuset_equal(&line->before, &line->planned));
 }
 
 static void add_lines(VhForecast *forecast, const struct vh_plan *plan, unsigned number)

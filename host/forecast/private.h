@@ -36,8 +36,9 @@ struct VhForecast {
 
 /* NULL: there was none such. */
 const struct vh_forecast_vcpu *vh_forecast_vcpu_of(const GArray *vcpus, unsigned index);
-/* The thread of `other` that `own`'s at this position is: workers of one guest have one name, and are told apart
- * by their order. NULL: it has none such. */
+/* The thread of `other` that `own`'s at this position is: workers of one guest have one name, and
+ * are told apart by their order. NULL: it has none such. */
 const struct vh_forecast_thread *vh_forecast_thread_of(const struct vh_forecast_guest *other,
-                                                       const struct vh_forecast_guest *own, guint position);
+                                                       const struct vh_forecast_guest *own,
+                                                       guint position);
 void vh_forecast_note_misfit(struct vh_forecast_member *member);

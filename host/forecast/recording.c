@@ -35,8 +35,8 @@ static int refuse(const struct reader *reader, const char *format, ...)
     va_start(args, format);
     what = g_strdup_vprintf(format, args);
     va_end(args);
-    g_set_error(reader->error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "%s:%u: %s", reader->label, reader->line,
-                what);
+    g_set_error(reader->error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "%s:%u: %s", reader->label,
+                reader->line, what);
     return -1;
 }
 
@@ -46,7 +46,8 @@ static JsonNode *typed(JsonObject *object, const char *name, GType type)
 {
     JsonNode *node = json_object_get_member(object, name);
 
-    return node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == type ? node : NULL;
+    return node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == type ? node
+                                                                                         : NULL;
 }
 
 /* NULL: there is no such text. */
@@ -73,8 +74,8 @@ static JsonObject *object_of(JsonObject *object, const char *name)
 
 /* ---- the kinds of lines ---- */
 
-static int read_cpus(const struct reader *reader, JsonObject *object, const char *name, struct vh_cpuset *cpus,
-                     bool *some)
+static int read_cpus(const struct reader *reader, JsonObject *object, const char *name,
+                     struct vh_cpuset *cpus, bool *some)
 {
     g_autoptr(GError) bad = NULL;
     const char *list = text_of(object, name);
@@ -85,7 +86,8 @@ static int read_cpus(const struct reader *reader, JsonObject *object, const char
     return 0;
 }
 
-static int read_vcpus(const struct reader *reader, JsonObject *object, struct vh_forecast_guest *guest)
+static int read_vcpus(const struct reader *reader, JsonObject *object,
+                      struct vh_forecast_guest *guest)
 {
     JsonNode *node = json_object_get_member(object, "vcpus");
     JsonArray *list = node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
@@ -103,8 +105,9 @@ static int read_vcpus(const struct reader *reader, JsonObject *object, struct vh
         gint64 cpu = entry ? number_of(entry, "guest_cpu", -1) : -2;
 
         if (index < 0 || index > G_MAXINT32 || cpu < -1 || cpu >= VH_CPUS_MAX)
-            return refuse(reader, "vCPU %u of guest \"%s\": needs \"index\" and \"guest_cpu\" (-1 to %u)", i,
-                          guest->name, VH_CPUS_MAX - 1);
+            return refuse(reader,
+                          "vCPU %u of guest \"%s\": needs \"index\" and \"guest_cpu\" (-1 to %u)",
+                          i, guest->name, VH_CPUS_MAX - 1);
         vcpu.index = (unsigned)index;
         vcpu.guest_cpu = (int)cpu;
         if (read_cpus(reader, entry, "held_to", &vcpu.held_to, &vcpu.held) < 0)
@@ -114,7 +117,8 @@ static int read_vcpus(const struct reader *reader, JsonObject *object, struct vh
     return 0;
 }
 
-static int read_threads(const struct reader *reader, JsonObject *object, struct vh_forecast_guest *guest)
+static int read_threads(const struct reader *reader, JsonObject *object,
+                        struct vh_forecast_guest *guest)
 {
     JsonNode *node = json_object_get_member(object, "threads");
     JsonArray *list = node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
@@ -126,10 +130,12 @@ static int read_threads(const struct reader *reader, JsonObject *object, struct 
         const char *name = entry ? text_of(entry, "name") : NULL;
         struct vh_forecast_thread thread = {0};
 
-        if (!role ||
-            !(g_str_equal(role, "emulator") || g_str_equal(role, "iothread") || g_str_equal(role, "vhost")))
-            return refuse(reader, "thread %u of guest \"%s\": \"role\" is \"emulator\", \"iothread\" or \"vhost\"",
-                          i, guest->name);
+        if (!role || !(g_str_equal(role, "emulator") || g_str_equal(role, "iothread") ||
+                       g_str_equal(role, "vhost")))
+            return refuse(
+                reader,
+                "thread %u of guest \"%s\": \"role\" is \"emulator\", \"iothread\" or \"vhost\"", i,
+                guest->name);
         if (read_cpus(reader, entry, "held_to", &thread.held_to, &thread.held) < 0)
             return -1;
         thread.vhost = *role == 'v';
@@ -166,9 +172,12 @@ static int read_guest(const struct reader *reader, JsonObject *object, struct vh
     take_text(&event->guest->profile, object, "profile");
     take_text(&event->guest->title, object, "title");
     take_text(&event->guest->boot_id, object, "boot_id");
-    if (read_cpus(reader, object, "memory_nodes", &event->guest->nodes, &event->guest->nodes_known) < 0)
+    if (read_cpus(reader, object, "memory_nodes", &event->guest->nodes,
+                  &event->guest->nodes_known) < 0)
         return -1;
-    return read_vcpus(reader, object, event->guest) < 0 ? -1 : read_threads(reader, object, event->guest);
+    return read_vcpus(reader, object, event->guest) < 0
+               ? -1
+               : read_threads(reader, object, event->guest);
 }
 
 static int read_hint(const struct reader *reader, JsonObject *object, struct vh_event *event)
@@ -186,7 +195,8 @@ static int read_hint(const struct reader *reader, JsonObject *object, struct vh_
         .fields = object_of(object, "fields"),
     };
     if (!event->hint.guest || !event->hint.program || !event->hint.kind || !event->hint.fields)
-        return refuse(reader, "a hint needs \"guest\", \"program\", \"kind\", and \"fields\", an object");
+        return refuse(reader,
+                      "a hint needs \"guest\", \"program\", \"kind\", and \"fields\", an object");
     if (key < 0 || key > (gint64)VH_HINT_MAX)
         return refuse(reader, "a hint needs \"key\", the bytes of its key (0 to %u)", VH_HINT_MAX);
     return 0;
@@ -224,7 +234,8 @@ static int read_event(const struct reader *reader, JsonObject *object, struct vh
     if (count < 0 && event->name)
         return refuse(reader, "\"facts\" needs \"count\", how many hints follow for it");
     if (count < 0)
-        return refuse(reader, "is neither \"guest\", \"hint\", \"facts\", \"gone\" nor \"dropped\"");
+        return refuse(reader,
+                      "is neither \"guest\", \"hint\", \"facts\", \"gone\" nor \"dropped\"");
     event->count = (guint64)count;
     return 0;
 }
@@ -234,7 +245,8 @@ static int read_head(const struct reader *reader, JsonObject *object)
     gint64 version = number_of(object, "vhint-recording", -1);
 
     if (version < 1)
-        return refuse(reader, "is no recording: its first line is to be {\"vhint-recording\":%d,...}",
+        return refuse(reader,
+                      "is no recording: its first line is to be {\"vhint-recording\":%d,...}",
                       VH_RECORDING_VERSION);
     if (version > VH_RECORDING_VERSION)
         return refuse(reader,
@@ -244,7 +256,8 @@ static int read_head(const struct reader *reader, JsonObject *object)
     return 0;
 }
 
-/* json-glib reads by recursion, so that nesting is bounded here, however it is hidden in strings or comments. */
+/* json-glib reads by recursion, so that nesting is bounded here, however it is hidden in strings or
+ * comments. */
 static bool is_nested_deeply(const char *line, gsize len)
 {
     unsigned brackets = 0;
@@ -276,7 +289,8 @@ static int read_line(const struct reader *reader, const char *line, gsize len)
     if (reader->line == 1)
         return read_head(reader, json_node_get_object(root));
     if (reader->events->len)
-        last = ((const struct vh_event *)g_ptr_array_index(reader->events, reader->events->len - 1))->us;
+        last = ((const struct vh_event *)g_ptr_array_index(reader->events, reader->events->len - 1))
+                   ->us;
     event = g_new0(struct vh_event, 1);
     g_ptr_array_add(reader->events, event);
     event->line = reader->line;

@@ -30,8 +30,8 @@ static char *finish(JsonBuilder *builder)
 /* Microseconds, in full. */
 static char *prefix(gint64 us, const char *rest)
 {
-    return g_strdup_printf("{\"t\":%" G_GINT64_FORMAT ".%06d,%s}", us / G_USEC_PER_SEC, (int)(us % G_USEC_PER_SEC),
-                           rest);
+    return g_strdup_printf("{\"t\":%" G_GINT64_FORMAT ".%06d,%s}", us / G_USEC_PER_SEC,
+                           (int)(us % G_USEC_PER_SEC), rest);
 }
 
 char *vh_recording_head(const char *host, const char *cpus)
@@ -68,9 +68,11 @@ static void add_threads(JsonBuilder *builder, const struct vh_forecast_guest *gu
     if (guest->emulator_held)
         add_thread(builder, "emulator", "", true, &guest->emulator_to);
     for (guint i = 0; i < guest->threads->len; i++) {
-        const struct vh_forecast_thread *thread = &g_array_index(guest->threads, struct vh_forecast_thread, i);
+        const struct vh_forecast_thread *thread =
+            &g_array_index(guest->threads, struct vh_forecast_thread, i);
 
-        add_thread(builder, thread->vhost ? "vhost" : "iothread", thread->name, thread->held, &thread->held_to);
+        add_thread(builder, thread->vhost ? "vhost" : "iothread", thread->name, thread->held,
+                   &thread->held_to);
     }
     json_builder_end_array(builder);
 }
@@ -93,7 +95,8 @@ char *vh_recording_guest(gint64 us, const struct vh_forecast_guest *guest)
     json_builder_set_member_name(builder, "vcpus");
     json_builder_begin_array(builder);
     for (guint i = 0; i < guest->vcpus->len; i++) {
-        const struct vh_forecast_vcpu *vcpu = &g_array_index(guest->vcpus, struct vh_forecast_vcpu, i);
+        const struct vh_forecast_vcpu *vcpu =
+            &g_array_index(guest->vcpus, struct vh_forecast_vcpu, i);
         g_autofree char *held_to = vcpu->held ? vh_cpuset_format(&vcpu->held_to) : g_strdup("");
 
         json_builder_begin_object(builder);

@@ -34,8 +34,8 @@ static void on_up(const struct vh_hello *hello, gpointer data)
     guest->hints = 0;
     guest->lost = 0;
     vh_guest_set_problem(guest, "");
-    vh_journal_step(guest->journal, guest->config->name, "connect", "the injector has answered", NULL,
-                    hello->release);
+    vh_journal_step(guest->journal, guest->config->name, "connect", "the injector has answered",
+                    NULL, hello->release);
     vh_programs_up(guest->programs, guest->session, hello->boot_id);
 }
 

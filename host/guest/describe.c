@@ -7,9 +7,9 @@
 
 static char *boot_id_text(const uint8_t id[16])
 {
-    return g_strdup_printf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", id[0], id[1],
-                           id[2], id[3], id[4], id[5], id[6], id[7], id[8], id[9], id[10], id[11], id[12], id[13],
-                           id[14], id[15]);
+    return g_strdup_printf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+                           id[0], id[1], id[2], id[3], id[4], id[5], id[6], id[7], id[8], id[9],
+                           id[10], id[11], id[12], id[13], id[14], id[15]);
 }
 
 static const char *problem_of(const VhGuest *guest)
@@ -17,8 +17,9 @@ static const char *problem_of(const VhGuest *guest)
     bool up = guest->session && vh_session_is_up(guest->session);
 
     if (!guest->monitor_ready)
-        return guest->monitor_link && *vh_link_problem(guest->monitor_link) ? vh_link_problem(guest->monitor_link)
-                                                                            : guest->monitor_problem;
+        return guest->monitor_link && *vh_link_problem(guest->monitor_link)
+                   ? vh_link_problem(guest->monitor_link)
+                   : guest->monitor_problem;
     if (guest->away)
         return "it has migrated, or was saved: QEMU has handed it over";
     if (!guest->channel_link)
@@ -47,7 +48,8 @@ void vh_guest_describe(const VhGuest *guest, GVariantDict *dict)
     g_variant_dict_insert(dict, "profile", "s", guest->config->profile);
     g_variant_dict_insert(dict, "connected", "b", up);
     g_variant_dict_insert(dict, "boot_id", "s", boot_id);
-    insert_guest_text(dict, "release", up ? guest->hello.release : "", sizeof(guest->hello.release));
+    insert_guest_text(dict, "release", up ? guest->hello.release : "",
+                      sizeof(guest->hello.release));
     insert_guest_text(dict, "injector", up ? guest->hello.agent : "", sizeof(guest->hello.agent));
     g_variant_dict_insert(dict, "programs", "u", vh_programs_count(guest->programs));
     g_variant_dict_insert(dict, "vcpus", "u", guest->vcpus->len);
@@ -60,13 +62,14 @@ void vh_guest_describe(const VhGuest *guest, GVariantDict *dict)
 
 void vh_guest_figures(const VhGuest *guest, struct vh_guest_figures *figures)
 {
-    *figures = (struct vh_guest_figures){.connected = vh_guest_is_connected(guest),
-                                         .vcpus = guest->vcpus->len,
-                                         .facts = vh_facts_count(guest->facts),
-                                         .hints = guest->hints,
-                                         .lost = guest->lost,
-                                         .refused = guest->bad_hints,
-                                         .gaps = guest->session ? vh_session_counters(guest->session)->gaps : 0};
+    *figures = (struct vh_guest_figures){
+        .connected = vh_guest_is_connected(guest),
+        .vcpus = guest->vcpus->len,
+        .facts = vh_facts_count(guest->facts),
+        .hints = guest->hints,
+        .lost = guest->lost,
+        .refused = guest->bad_hints,
+        .gaps = guest->session ? vh_session_counters(guest->session)->gaps : 0};
     g_strlcpy(figures->name, guest->config->name, sizeof(figures->name));
 }
 
@@ -81,7 +84,8 @@ GVariant *vh_guest_describe_program(const VhGuest *guest, const struct vh_manage
     g_variant_dict_insert(&dict, "attached", "u", managed->attached);
     g_variant_dict_insert(&dict, "hints", "t", managed->hints);
     g_variant_dict_insert(&dict, "lost", "t", managed->lost);
-    g_variant_dict_insert(&dict, "facts", "u", managed->id ? vh_facts_count_of(guest->facts, managed->id) : 0);
+    g_variant_dict_insert(&dict, "facts", "u",
+                          managed->id ? vh_facts_count_of(guest->facts, managed->id) : 0);
     g_variant_dict_insert(&dict, "origin", "s", managed->injected ? "injected" : "policy");
     g_variant_dict_insert(&dict, "problem", "s", managed->problem);
     return g_variant_dict_end(&dict);
@@ -92,8 +96,8 @@ GVariant *vh_guest_describe_programs(const VhGuest *guest)
     g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
 
     for (guint i = 0; i < vh_programs_count(guest->programs); i++)
-        g_variant_builder_add_value(&builder,
-                                    vh_guest_describe_program(guest, vh_programs_get(guest->programs, i)));
+        g_variant_builder_add_value(
+            &builder, vh_guest_describe_program(guest, vh_programs_get(guest->programs, i)));
     return g_variant_builder_end(&builder);
 }
 
@@ -107,7 +111,8 @@ static char *fact_json(const VhGuest *guest, const struct vh_fact *fact)
     const struct vh_managed *managed = vh_programs_by_id(guest->programs, fact->program);
     GString *line = g_string_new(NULL);
 
-    vh_hint_json(line, guest->config->name, managed ? managed->name : "", fact->kind, fact->record, -1);
+    vh_hint_json(line, guest->config->name, managed ? managed->name : "", fact->kind, fact->record,
+                 -1);
     return g_string_free(line, FALSE);
 }
 
@@ -139,9 +144,11 @@ static void note_behind(const struct vh_rule *rule, const struct vh_fact *fact, 
         g_ptr_array_add(behind->lines, fact_json(behind->guest, fact));
 }
 
-char **vh_guest_describe_behind(VhGuest *guest, unsigned position, unsigned actions, unsigned max, unsigned *count)
+char **vh_guest_describe_behind(VhGuest *guest, unsigned position, unsigned actions, unsigned max,
+                                unsigned *count)
 {
-    struct behind behind = {.guest = guest, .actions = actions, .lines = g_ptr_array_new_with_free_func(g_free)};
+    struct behind behind = {
+        .guest = guest, .actions = actions, .lines = g_ptr_array_new_with_free_func(g_free)};
 
     vh_rules_behind(guest->rules, guest->facts, &guest->map, position, note_behind, &behind);
     *count = behind.lines->len;

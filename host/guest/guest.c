@@ -55,7 +55,8 @@ static bool renew_wishes(VhGuest *guest)
 {
     guint count = guest->vcpus->len;
     bool known = guest->wishes->len == count;
-    g_autofree struct vh_wish *former = g_memdup2(guest->wishes->data, guest->wishes->len * sizeof(*former));
+    g_autofree struct vh_wish *former =
+        g_memdup2(guest->wishes->data, guest->wishes->len * sizeof(*former));
     const struct vh_ram_wish ram = *vh_rules_ram(guest->rules);
     unsigned near_count = 0;
     const struct vh_near *near = vh_rules_nears(guest->rules, &near_count);
@@ -66,7 +67,8 @@ static bool renew_wishes(VhGuest *guest)
 
     g_array_set_size(guest->wishes, count);
     wishes = (struct vh_wish *)(void *)guest->wishes->data;
-    next = vh_rules_wishes(guest->rules, guest->facts, &guest->map, g_get_monotonic_time(), wishes, count);
+    next = vh_rules_wishes(guest->rules, guest->facts, &guest->map, g_get_monotonic_time(), wishes,
+                           count);
     guest->wishes_hold = true;
     if (!guest->deferred)
         set_timer(guest, next);
@@ -74,7 +76,8 @@ static bool renew_wishes(VhGuest *guest)
         known = vh_wish_equal(&wishes[i], &former[i]);
     near = vh_rules_nears(guest->rules, &near_count);
     nears_now = g_bytes_new(near, near_count * sizeof(*near));
-    return !known || !g_bytes_equal(nears, nears_now) || !vh_ram_wish_equal(vh_rules_ram(guest->rules), &ram);
+    return !known || !g_bytes_equal(nears, nears_now) ||
+           !vh_ram_wish_equal(vh_rules_ram(guest->rules), &ram);
 }
 
 void vh_guest_settle(VhGuest *guest)
@@ -109,8 +112,8 @@ static void on_ram(gpointer data)
 
 void vh_guest_join_cpus(VhGuest *guest)
 {
-    vh_cpu_map_join(&guest->map, guest->cpus, guest->cpu_count, (const struct vh_vcpu *)(void *)guest->vcpus->data,
-                    guest->vcpus->len);
+    vh_cpu_map_join(&guest->map, guest->cpus, guest->cpu_count,
+                    (const struct vh_vcpu *)(void *)guest->vcpus->data, guest->vcpus->len);
 }
 
 void vh_guest_set_problem(VhGuest *guest, const char *text)
@@ -140,9 +143,9 @@ void vh_guest_set_vcpus(VhGuest *guest, GArray *vcpus, pid_t process, const char
 
 /* ---- the guest ---- */
 
-VhGuest *vh_guest_new(const struct vh_config_guest *config, const char *state_dir, VhPathWatch *watch,
-                      VhTurn *turn, VhScratch *scratch, VhJournal *journal, const struct vh_guest_funcs *funcs,
-                      gpointer data)
+VhGuest *vh_guest_new(const struct vh_config_guest *config, const char *state_dir,
+                      VhPathWatch *watch, VhTurn *turn, VhScratch *scratch, VhJournal *journal,
+                      const struct vh_guest_funcs *funcs, gpointer data)
 {
     VhGuest *guest = g_new0(VhGuest, 1);
     g_autofree char *directory = g_build_filename(state_dir, "injected", config->name, NULL);
@@ -235,8 +238,8 @@ bool vh_guest_is_settled(const VhGuest *guest)
 {
     if (guest->away)
         return true;
-    return vh_guest_is_connected(guest) && guest->cpu_count && guest->monitor_ready && !guest->preview &&
-           guest->vcpus->len && vh_programs_are_settled(guest->programs);
+    return vh_guest_is_connected(guest) && guest->cpu_count && guest->monitor_ready &&
+           !guest->preview && guest->vcpus->len && vh_programs_are_settled(guest->programs);
 }
 
 bool vh_guest_is_heavy(const VhGuest *guest)
@@ -300,7 +303,8 @@ static void want_programs(VhGuest *guest)
     for (guint i = 0; i < guest->policy->programs->len && count < VH_PROGRAMS_MAX; i++) {
         const struct vh_guest_program *given = g_ptr_array_index(guest->policy->programs, i);
 
-        wishes[count++] = (struct vh_program_wish){given->program->object, pack_tunables(given->tunables)};
+        wishes[count++] =
+            (struct vh_program_wish){given->program->object, pack_tunables(given->tunables)};
     }
     vh_programs_want(guest->programs, wishes, count);
     for (uint32_t i = 0; i < count; i++)

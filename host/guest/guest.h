@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* One guest: its monitor, its channel, and all that is known through them.
  *
- * What the channel says (programs, facts, CPU map) holds for one session with one injector; what the monitor says
- * (vCPUs, threads) holds for one connection. When either ends, what it said is void at once and the guest's vCPUs
- * float, until the next one says it anew. */
+ * What the channel says (programs, facts, CPU map) holds for one session with one injector; what
+ * the monitor says (vCPUs, threads) holds for one connection. When either ends, what it said is
+ * void at once and the guest's vCPUs float, until the next one says it anew. */
 #pragma once
 
 #include "channel/session.h"
@@ -31,9 +31,9 @@ struct vh_guest_funcs {
 };
 
 /* `config`, `watch`, `turn`, `scratch`, `journal` and `funcs` are borrowed. */
-VhGuest *vh_guest_new(const struct vh_config_guest *config, const char *state_dir, VhPathWatch *watch,
-                      VhTurn *turn, VhScratch *scratch, VhJournal *journal, const struct vh_guest_funcs *funcs,
-                      gpointer data);
+VhGuest *vh_guest_new(const struct vh_config_guest *config, const char *state_dir,
+                      VhPathWatch *watch, VhTurn *turn, VhScratch *scratch, VhJournal *journal,
+                      const struct vh_guest_funcs *funcs, gpointer data);
 /* Connects, or waits until it can; may call `funcs` at once. */
 void vh_guest_start(VhGuest *guest);
 /* Calls none of `funcs`. */
@@ -46,7 +46,8 @@ const struct vh_cpu_map *vh_guest_cpus(const VhGuest *guest);
 
 /* Is there a session with its injector? */
 bool vh_guest_is_connected(const VhGuest *guest);
-/* Why what is measured of it now says nothing (static): it stands still, or is being migrated. NULL: it does. */
+/* Why what is measured of it now says nothing (static): it stands still, or is being migrated.
+ * NULL: it does. */
 const char *vh_guest_unsteady(const VhGuest *guest);
 /* Is all known that its wishes follow from? Of one that is away, all is. */
 bool vh_guest_is_settled(const VhGuest *guest);
@@ -56,8 +57,8 @@ bool vh_guest_is_heavy(const VhGuest *guest);
 void vh_guest_charge(VhGuest *guest, gint64 us);
 /* The vCPUs known now. */
 const struct vh_vcpu *vh_guest_vcpus(const VhGuest *guest, unsigned *count);
-/* The threads known to serve the guest beside its vCPUs, by kind, then by number; none while its vCPUs are not
- * known. */
+/* The threads known to serve the guest beside its vCPUs, by kind, then by number; none while its
+ * vCPUs are not known. */
 const struct vh_thread *vh_guest_helpers(const VhGuest *guest, unsigned *count);
 /* QEMU's process, which is its first thread too; 0: not known. */
 pid_t vh_guest_process(const VhGuest *guest);
@@ -65,15 +66,18 @@ pid_t vh_guest_process(const VhGuest *guest);
 const struct vh_cpuset *vh_guest_nodes(const VhGuest *guest);
 /* Has its monitor said that there is no KVM? QEMU's first thread runs the vCPUs' timers then. */
 bool vh_guest_is_emulated(const VhGuest *guest);
-/* Looks which of them are gone and which are new. Quick, but vhost workers that the kernel has threads of its own
- * for are only looked for when the vCPUs are asked for. */
+/* Looks which of them are gone and which are new. Quick, but vhost workers that the kernel has
+ * threads of its own for are only looked for when the vCPUs are asked for. */
 void vh_guest_refresh_threads(VhGuest *guest);
-/* Its QEMU is `process` and its monitor does not answer yet: until it does, the guest has the threads that /proc
- * names, and vCPUs that no guest CPU is matched with. Called again and again while QEMU makes them. */
+/* Its QEMU is `process` and its monitor does not answer yet: until it does, the guest has the
+ * threads that /proc names, and vCPUs that no guest CPU is matched with. Called again and again
+ * while QEMU makes them. */
 void vh_guest_preview(VhGuest *guest, pid_t process);
-/* May its maker set the mask of a thread yet, so that what it has is no former mask? Then `*usual` (borrowed) is
- * what that will be; NULL: what it was before. `seat` NULL: the maker has no name for the thread. */
-bool vh_guest_echoes(const VhGuest *guest, const struct vh_seat *seat, const struct vh_cpuset **usual);
+/* May its maker set the mask of a thread yet, so that what it has is no former mask? Then `*usual`
+ * (borrowed) is what that will be; NULL: what it was before. `seat` NULL: the maker has no name for
+ * the thread. */
+bool vh_guest_echoes(const VhGuest *guest, const struct vh_seat *seat,
+                     const struct vh_cpuset **usual);
 /* One wish for each vCPU, as of now. */
 void vh_guest_wishes(VhGuest *guest, struct vh_wish *wishes);
 /* Which of its vCPUs are to be near each other, likewise. */
@@ -83,7 +87,8 @@ const struct vh_ram_wish *vh_guest_ram_wish(const VhGuest *guest);
 /* By what its memory is changed. */
 VhRamDevice *vh_guest_ram(const VhGuest *guest);
 
-/* From now on `policy` (taken over) applies: its programs and its rules. May call changed() at once. */
+/* From now on `policy` (taken over) applies: its programs and its rules. May call changed() at
+ * once. */
 void vh_guest_set_policy(VhGuest *guest, VhGuestPolicy *policy);
 /* NULL before the first. */
 const VhGuestPolicy *vh_guest_policy(const VhGuest *guest);
@@ -97,7 +102,8 @@ GVariant *vh_guest_describe_program(const VhGuest *guest, const struct vh_manage
 void vh_guest_figures(const VhGuest *guest, struct vh_guest_figures *figures);
 /* The facts, as JSON objects. */
 char **vh_guest_describe_facts(const VhGuest *guest);
-/* The facts that ask for one of `actions` (bits 1 << enum vh_action) for the vCPU at this position, as JSON
- * objects, in the order of their text, at most `max`; `*count` is how many there are. g_strfreev() it. */
+/* The facts that ask for one of `actions` (bits 1 << enum vh_action) for the vCPU at this position,
+ * as JSON objects, in the order of their text, at most `max`; `*count` is how many there are.
+ * g_strfreev() it. */
 char **vh_guest_describe_behind(VhGuest *guest, unsigned position, unsigned actions, unsigned max,
                                 unsigned *count);

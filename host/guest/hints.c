@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Takes the records that a guest's programs send: facts are kept, rules see them, watchers are told.
+// Takes the records that a guest's programs send: facts are kept, rules see them, watchers are
+// told.
 #include "guest/state.h"
 #include "hint/json.h"
 
@@ -17,10 +18,12 @@ static void see_record(VhGuest *guest, const struct vh_kind *kind, const struct 
 {
     bool event = false;
     g_autofree char *misfit = NULL;
-    enum vh_verdict verdict = vh_rules_see(guest->rules, kind, record, result > 0 || !hint->key_size, &guest->map,
-                                           g_get_monotonic_time(), &event, on_rule_log, guest);
+    enum vh_verdict verdict =
+        vh_rules_see(guest->rules, kind, record, result > 0 || !hint->key_size, &guest->map,
+                     g_get_monotonic_time(), &event, on_rule_log, guest);
 
-    /* Before QEMU has told of its vCPUs there is nothing to judge by; policy looks again once it has. */
+    /* Before QEMU has told of its vCPUs there is nothing to judge by; policy looks again once it
+     * has. */
     if (verdict > VH_VERDICT_OTHER && guest->vcpus->len) {
         guest->bad_hints++;
         vh_guest_complain(guest, "hint not acted upon", vh_verdict_text(verdict));
@@ -42,21 +45,23 @@ static void take_record(VhGuest *guest, struct vh_managed *managed, const struct
     if (!kind || !vh_hint_fits(kind, hint)) {
         guest->bad_hints++;
         vh_guest_complain(guest, "hint refused",
-                          kind ? "its size is not its kind's" : "the program's manifest has no such kind");
+                          kind ? "its size is not its kind's"
+                               : "the program's manifest has no such kind");
         return;
     }
     result = vh_facts_take(guest->facts, managed->id, kind, hint, record);
     if (result > 0)
-        vh_guest_touch_facts(guest, hint->flags & VH_HINT_GONE ? "the hint that asked for it is gone"
-                                                               : "a hint has changed");
+        vh_guest_touch_facts(guest, hint->flags & VH_HINT_GONE
+                                        ? "the hint that asked for it is gone"
+                                        : "a hint has changed");
     else if (result < 0)
         vh_guest_complain(guest, "fact refused", "the guest has more facts than are kept");
     if (!(hint->flags & VH_HINT_GONE))
         see_record(guest, kind, hint, record, result);
 }
 
-static void tell_watchers(VhGuest *guest, const struct vh_managed *managed, const struct vh_batch *batch,
-                          struct vh_records records)
+static void tell_watchers(VhGuest *guest, const struct vh_managed *managed,
+                          const struct vh_batch *batch, struct vh_records records)
 {
     struct vh_hint hint;
     const uint8_t *record = NULL;

@@ -87,8 +87,10 @@ static void on_devices(JsonNode *result, const char *error, gpointer data)
     for (guint i = 0; list && guest->monitor_ready && i < json_array_get_length(list); i++) {
         JsonNode *node = json_array_get_element(list, i);
         JsonObject *device = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
-        const char *type = device ? json_object_get_string_member_with_default(device, "type", "") : "";
-        const char *name = device ? json_object_get_string_member_with_default(device, "name", "") : "";
+        const char *type =
+            device ? json_object_get_string_member_with_default(device, "type", "") : "";
+        const char *name =
+            device ? json_object_get_string_member_with_default(device, "name", "") : "";
 
         if (g_str_equal(type, "child<virtserialport>"))
             ask_port_name(guest, name);
@@ -108,7 +110,8 @@ static void find_port(VhGuest *guest)
 /* A port of another name is not ours. As long as we do not know which is, every one might be. */
 static bool is_our_port(const VhGuest *guest, JsonObject *details)
 {
-    const char *id = details ? json_object_get_string_member_with_default(details, "id", NULL) : NULL;
+    const char *id =
+        details ? json_object_get_string_member_with_default(details, "id", NULL) : NULL;
 
     return !guest->port_device || !id || g_str_equal(id, guest->port_device);
 }
@@ -163,12 +166,14 @@ static void on_closed(const char *why, gpointer data)
     g_clear_pointer(&guest->port_device, g_free);
     set_problem(guest, why);
     vh_journal_step(guest->journal, guest->config->name, "monitor lost", why, NULL, NULL);
-    vh_guest_set_vcpus(guest, g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu)), 0, "the guest's monitor is gone");
+    vh_guest_set_vcpus(guest, g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu)), 0,
+                       "the guest's monitor is gone");
     if (guest->monitor_link)
         vh_link_seek(guest->monitor_link);
 }
 
-static const struct vh_qmp_funcs qmp_funcs = {.ready = on_ready, .event = on_event, .closed = on_closed};
+static const struct vh_qmp_funcs qmp_funcs = {
+    .ready = on_ready, .event = on_event, .closed = on_closed};
 
 void vh_guest_on_monitor(int fd, gpointer data)
 {

@@ -11,7 +11,8 @@ static bool add_nodes(JsonNode *backend, struct vh_cpuset *nodes)
     JsonNode *member = told ? json_object_get_member(told, "host-nodes") : NULL;
     JsonArray *list = member && JSON_NODE_HOLDS_ARRAY(member) ? json_node_get_array(member) : NULL;
 
-    if (!list || g_str_equal(json_object_get_string_member_with_default(told, "policy", "default"), "default"))
+    if (!list || g_str_equal(json_object_get_string_member_with_default(told, "policy", "default"),
+                             "default"))
         return false;
     for (guint i = 0; i < json_array_get_length(list); i++) {
         JsonNode *node = json_array_get_element(list, i);

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Follows where a guest runs: here, standing still, on its way to another QEMU, or there.
 //
-// QEMU's events say that its CPUs stop or go on, and that a migration has got so far; what that means only its run
-// state tells, so each such event is a question, and only the answer to the last one counts. A QEMU that has
-// handed its guest over stays behind, stopped, until somebody ends it, or lets it go on because nothing came of
-// the other. What was known of the guest is void then, and what was done for it undone: it is another host's to
-// look after.
+// QEMU's events say that its CPUs stop or go on, and that a migration has got so far; what that
+// means only its run state tells, so each such event is a question, and only the answer to the last
+// one counts. A QEMU that has handed its guest over stays behind, stopped, until somebody ends it,
+// or lets it go on because nothing came of the other. What was known of the guest is void then, and
+// what was done for it undone: it is another host's to look after.
 #include <string.h>
 
 #include "guest/state.h"
 
-/* Between its CPUs' stop and the word whether the other side has them, QEMU need not send an event. */
+/* Between its CPUs' stop and the word whether the other side has them, QEMU need not send an event.
+ */
 #define AGAIN_MIN_MS 20u
 #define AGAIN_MAX_MS 1000u
 
@@ -32,14 +33,16 @@ static void leave(VhGuest *guest)
     if (guest->away)
         return;
     guest->away = true;
-    vh_journal_step(guest->journal, guest->config->name, "leave", "it has migrated, or was saved to a file", NULL,
-                    NULL);
+    vh_journal_step(guest->journal, guest->config->name, "leave",
+                    "it has migrated, or was saved to a file", NULL, NULL);
     /* Its memory is on its way with it: nothing is to be put back here. */
     vh_ram_device_monitor(guest->ram, NULL);
-    /* The channel stays: while a machine stands still QEMU does not notice that one is closed, and what the guest
-     * writes once it goes on, before the next one is there, stops all that it writes for good (QEMU 7.2). */
+    /* The channel stays: while a machine stands still QEMU does not notice that one is closed, and
+     * what the guest writes once it goes on, before the next one is there, stops all that it writes
+     * for good (QEMU 7.2). */
     vh_guest_restart_session(guest, "the guest has migrated, or was saved to a file");
-    vh_guest_set_vcpus(guest, g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu)), 0, "the guest has migrated");
+    vh_guest_set_vcpus(guest, g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu)), 0,
+                       "the guest has migrated");
 }
 
 static void come_back(VhGuest *guest)
@@ -47,7 +50,8 @@ static void come_back(VhGuest *guest)
     if (!guest->away)
         return;
     guest->away = false;
-    vh_journal_step(guest->journal, guest->config->name, "return", "QEMU lets it go on here", NULL, NULL);
+    vh_journal_step(guest->journal, guest->config->name, "return", "QEMU lets it go on here", NULL,
+                    NULL);
     vh_ram_device_monitor(guest->ram, guest->monitor);
     vh_guest_query_vcpus(guest);
 }
@@ -80,8 +84,10 @@ static void on_status(JsonNode *result, const char *error, gpointer data)
 {
     g_autofree struct status_query *query = data;
     VhGuest *guest = query->guest;
-    JsonObject *told = result && JSON_NODE_HOLDS_OBJECT(result) ? json_node_get_object(result) : NULL;
-    const char *status = told ? json_object_get_string_member_with_default(told, "status", NULL) : NULL;
+    JsonObject *told =
+        result && JSON_NODE_HOLDS_OBJECT(result) ? json_node_get_object(result) : NULL;
+    const char *status =
+        told ? json_object_get_string_member_with_default(told, "status", NULL) : NULL;
 
     (void)error;
     if (status && guest->monitor_ready && query->number == guest->run_number)
@@ -97,7 +103,8 @@ void vh_guest_query_run(VhGuest *guest)
     vh_qmp_command(guest->monitor, "query-status", NULL, on_status, query);
 }
 
-/* libvirt does so by itself. While a migration is under way QEMU refuses, and has been told before. */
+/* libvirt does so by itself. While a migration is under way QEMU refuses, and has been told before.
+ */
 static void want_events(VhGuest *guest)
 {
     JsonObject *arguments = json_object_new();
@@ -129,12 +136,14 @@ void vh_guest_forget_run(VhGuest *guest)
 static void on_migration(VhGuest *guest, JsonObject *details)
 {
     static const char *const ends[] = {"none", "cancelled", "completed", "failed", NULL};
-    const char *status = details ? json_object_get_string_member_with_default(details, "status", "") : "";
+    const char *status =
+        details ? json_object_get_string_member_with_default(details, "status", "") : "";
     bool migrating = !g_strv_contains(ends, status);
 
     guest->postcopy = g_str_has_prefix(status, "postcopy");
     if (migrating != guest->migrating)
-        vh_guest_touch(guest, migrating ? "the guest is being migrated" : "the guest's migration has ended");
+        vh_guest_touch(guest, migrating ? "the guest is being migrated"
+                                        : "the guest's migration has ended");
     guest->migrating = migrating;
     vh_guest_settle(guest);
 }

@@ -50,12 +50,12 @@ struct VhGuest {
     bool emulated;          /* QEMU computes what its vCPUs do, without KVM */
     struct vh_cpuset nodes; /* NUMA nodes that its memory is bound to; none: not known */
     pid_t process;          /* QEMU's, of which the vCPUs' threads are; 0: not known */
-    GArray *iothreads;      /* struct vh_thread: what the monitor says, not yet checked to be QEMU's */
-    GArray *threads;        /* struct vh_thread: all of the process */
-    bool unasked;           /* others than when the monitor was asked which are IOThreads */
-    gint64 glanced;         /* when they were last looked over because of hints; monotonic, us */
-    GArray *helpers;        /* struct vh_thread: those beside vCPUs */
-    char *port_device;      /* QEMU's id of our port; NULL: not known */
+    GArray *iothreads; /* struct vh_thread: what the monitor says, not yet checked to be QEMU's */
+    GArray *threads;   /* struct vh_thread: all of the process */
+    bool unasked;      /* others than when the monitor was asked which are IOThreads */
+    gint64 glanced;    /* when they were last looked over because of hints; monotonic, us */
+    GArray *helpers;   /* struct vh_thread: those beside vCPUs */
+    char *port_device; /* QEMU's id of our port; NULL: not known */
     char *monitor_problem;
 
     /* run.c: as the monitor says, false as long as it has not */
@@ -72,7 +72,8 @@ struct VhGuest {
 };
 
 /* guest.c */
-/* Remembers that wishes may have changed, because of `why` (static); settle tells, once the turn's work is done.
+/* Remembers that wishes may have changed, because of `why` (static); settle tells, once the turn's
+ * work is done.
  */
 void vh_guest_touch_facts(VhGuest *guest, const char *why);
 /* The same, and not only by facts. */
@@ -124,8 +125,8 @@ bool vh_guest_take_run_event(VhGuest *guest, const char *name, JsonObject *detai
 /* Before the vCPUs are asked for. */
 void vh_guest_query_iothreads(VhGuest *guest);
 void vh_guest_query_kvm(VhGuest *guest);
-/* The guest has hinted, so we are awake: are there threads that nobody tells of? Seldom, and only where policy
- * gives them a place. */
+/* The guest has hinted, so we are awake: are there threads that nobody tells of? Seldom, and only
+ * where policy gives them a place. */
 void vh_guest_glance_at_threads(VhGuest *guest);
 /* Looks for all threads anew. `process` is QEMU's; 0: it is not known, and there are none. */
 void vh_guest_find_threads(VhGuest *guest, pid_t process);

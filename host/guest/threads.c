@@ -23,7 +23,8 @@ static void on_iothreads(JsonNode *result, const char *error, gpointer data)
         if (!told)
             continue;
         thread.thread = (pid_t)json_object_get_int_member_with_default(told, "thread-id", 0);
-        g_strlcpy(thread.name, json_object_get_string_member_with_default(told, "id", ""), sizeof(thread.name));
+        g_strlcpy(thread.name, json_object_get_string_member_with_default(told, "id", ""),
+                  sizeof(thread.name));
         g_array_append_val(guest->iothreads, thread);
     }
 }
@@ -35,10 +36,12 @@ void vh_guest_query_iothreads(VhGuest *guest)
 
 static void on_kvm(JsonNode *result, const char *error, gpointer data)
 {
-    JsonObject *told = result && JSON_NODE_HOLDS_OBJECT(result) ? json_node_get_object(result) : NULL;
+    JsonObject *told =
+        result && JSON_NODE_HOLDS_OBJECT(result) ? json_node_get_object(result) : NULL;
 
     (void)error;
-    ((VhGuest *)data)->emulated = told && !json_object_get_boolean_member_with_default(told, "enabled", TRUE);
+    ((VhGuest *)data)->emulated =
+        told && !json_object_get_boolean_member_with_default(told, "enabled", TRUE);
 }
 
 void vh_guest_query_kvm(VhGuest *guest)
@@ -94,8 +97,8 @@ void vh_guest_find_threads(VhGuest *guest, pid_t process)
 {
     guest->process = process;
     g_array_unref(guest->threads);
-    guest->threads =
-        process ? vh_threads_list("/proc", process) : g_array_new(FALSE, TRUE, sizeof(struct vh_thread));
+    guest->threads = process ? vh_threads_list("/proc", process)
+                             : g_array_new(FALSE, TRUE, sizeof(struct vh_thread));
     guest->unasked = true; /* it may have made some since */
     sort_out(guest);
 }
@@ -124,7 +127,8 @@ void vh_guest_glance_at_threads(VhGuest *guest)
 {
     gint64 now = g_get_monotonic_time();
 
-    if (now < guest->glanced + GLANCE_US || !guest->monitor_ready || !guest->process || !vh_helpers_placed(guest))
+    if (now < guest->glanced + GLANCE_US || !guest->monitor_ready || !guest->process ||
+        !vh_helpers_placed(guest))
         return;
     guest->glanced = now;
     vh_guest_refresh_threads(guest);
@@ -173,7 +177,8 @@ static bool same_threads(const GArray *a, const GArray *b)
     return a->len == b->len;
 }
 
-/* QEMU names a thread once it runs; until then it has its maker's name. So all names are read again. */
+/* QEMU names a thread once it runs; until then it has its maker's name. So all names are read
+ * again. */
 void vh_guest_preview(VhGuest *guest, pid_t process)
 {
     g_autoptr(GArray) threads = guest->monitor_ready ? NULL : vh_threads_own("/proc", process);
@@ -184,7 +189,8 @@ void vh_guest_preview(VhGuest *guest, pid_t process)
     vcpus = g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu));
     for (guint i = 0; i < threads->len; i++) {
         const struct vh_thread *thread = &g_array_index(threads, struct vh_thread, i);
-        const struct vh_vcpu vcpu = {.index = thread->number, .thread = thread->thread, .apic_id = -1};
+        const struct vh_vcpu vcpu = {
+            .index = thread->number, .thread = thread->thread, .apic_id = -1};
 
         if (thread->kind == VH_THREAD_VCPU && vcpus->len < VH_CPUS_MAX)
             g_array_append_val(vcpus, vcpu);
@@ -200,8 +206,10 @@ void vh_guest_preview(VhGuest *guest, pid_t process)
     vh_guest_take_vcpus(guest, vcpus, "QEMU comes up");
 }
 
-bool vh_guest_echoes(const VhGuest *guest, const struct vh_seat *seat, const struct vh_cpuset **usual)
+bool vh_guest_echoes(const VhGuest *guest, const struct vh_seat *seat,
+                     const struct vh_cpuset **usual)
 {
     *usual = guest->preview ? &guest->usual : NULL;
-    return guest->preview || (seat && guest->config->settled && !guest->config->settled(guest->config, *seat));
+    return guest->preview ||
+           (seat && guest->config->settled && !guest->config->settled(guest->config, *seat));
 }

@@ -67,8 +67,10 @@ static struct extent walk_array(struct walk *walk, const struct btf_type *type, 
     return (struct extent){element.size * array->nelems, element.values * array->nelems + 1};
 }
 
-/* 0, or -1: the member lies outside of its struct, or is a bit field of something else than an integer. */
-static int check_bits(const struct walk *walk, const struct btf_type *outer, uint32_t i, gint64 size)
+/* 0, or -1: the member lies outside of its struct, or is a bit field of something else than an
+ * integer. */
+static int check_bits(const struct walk *walk, const struct btf_type *outer, uint32_t i,
+                      gint64 size)
 {
     const struct btf_member *member = btf_members(outer) + i;
     guint64 offset = btf_member_bit_offset(outer, i);
@@ -128,7 +130,8 @@ static struct extent walk_scalar(struct walk *walk, const struct btf_type *type,
 static struct extent walk_enum(struct walk *walk, const struct btf_type *type, const char *where)
 {
     for (uint32_t i = 0; i < btf_vlen(type); i++) {
-        uint32_t name = btf_is_enum(type) ? btf_enum(type)[i].name_off : btf_enum64(type)[i].name_off;
+        uint32_t name =
+            btf_is_enum(type) ? btf_enum(type)[i].name_off : btf_enum64(type)[i].name_off;
 
         if (!name_of(walk->btf, name))
             return refuse(walk, where, "names an enumerator outside of the string table");

@@ -15,12 +15,13 @@ struct encoder {
 };
 
 static int put_type(struct encoder *encoder, uint32_t id, uint32_t offset, JsonNode *node);
-static int put_members(struct encoder *encoder, const struct btf_type *outer, uint32_t offset, JsonObject *fields,
-                       uint32_t first);
+static int put_members(struct encoder *encoder, const struct btf_type *outer, uint32_t offset,
+                       JsonObject *fields, uint32_t first);
 
 static int refuse(const struct encoder *encoder, const char *what)
 {
-    g_set_error(encoder->error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "field \"%s\" %s", encoder->field, what);
+    g_set_error(encoder->error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "field \"%s\" %s",
+                encoder->field, what);
     return -1;
 }
 
@@ -38,17 +39,18 @@ static void put_bits(struct encoder *encoder, uint32_t bit, uint32_t bits, uint6
 }
 
 /* The value of an enum's constant. Whether there is one of that name. */
-static bool find_constant(const struct encoder *encoder, const struct btf_type *type, const char *name,
-                          uint64_t *value)
+static bool find_constant(const struct encoder *encoder, const struct btf_type *type,
+                          const char *name, uint64_t *value)
 {
     for (uint32_t i = 0; i < btf_vlen(type); i++) {
-        uint32_t offset = btf_is_enum(type) ? btf_enum(type)[i].name_off : btf_enum64(type)[i].name_off;
+        uint32_t offset =
+            btf_is_enum(type) ? btf_enum(type)[i].name_off : btf_enum64(type)[i].name_off;
         const char *known = btf__name_by_offset(encoder->btf, offset);
 
         if (!known || !g_str_equal(known, name))
             continue;
-        *value =
-            btf_is_enum(type) ? (uint64_t)(int64_t)btf_enum(type)[i].val : btf_enum64_value(&btf_enum64(type)[i]);
+        *value = btf_is_enum(type) ? (uint64_t)(int64_t)btf_enum(type)[i].val
+                                   : btf_enum64_value(&btf_enum64(type)[i]);
         return true;
     }
     return false;
@@ -60,8 +62,8 @@ static bool is_text(JsonNode *node)
 }
 
 /* A number of `bits` bits: an integer, a bool, an enum's name or number. */
-static int put_number(struct encoder *encoder, const struct btf_type *type, uint32_t bit, uint32_t bits,
-                      JsonNode *node)
+static int put_number(struct encoder *encoder, const struct btf_type *type, uint32_t bit,
+                      uint32_t bits, JsonNode *node)
 {
     uint64_t value = 0;
     int64_t number = 0;
@@ -72,12 +74,13 @@ static int put_number(struct encoder *encoder, const struct btf_type *type, uint
         put_bits(encoder, bit, bits, value);
         return 0;
     }
-    if (!JSON_NODE_HOLDS_VALUE(node) ||
-        (json_node_get_value_type(node) != G_TYPE_INT64 && json_node_get_value_type(node) != G_TYPE_BOOLEAN))
+    if (!JSON_NODE_HOLDS_VALUE(node) || (json_node_get_value_type(node) != G_TYPE_INT64 &&
+                                         json_node_get_value_type(node) != G_TYPE_BOOLEAN))
         return refuse(encoder, "is no whole number");
-    number =
-        json_node_get_value_type(node) == G_TYPE_BOOLEAN ? json_node_get_boolean(node) : json_node_get_int(node);
-    if (bits < 64 && (number < -((int64_t)1 << (bits - 1)) || number > (int64_t)(((uint64_t)1 << bits) - 1)))
+    number = json_node_get_value_type(node) == G_TYPE_BOOLEAN ? json_node_get_boolean(node)
+                                                              : json_node_get_int(node);
+    if (bits < 64 &&
+        (number < -((int64_t)1 << (bits - 1)) || number > (int64_t)(((uint64_t)1 << bits) - 1)))
         return refuse(encoder, "is too large a number for it");
     put_bits(encoder, bit, bits, (uint64_t)number);
     return 0;
@@ -96,7 +99,8 @@ static int put_hex(struct encoder *encoder, uint32_t offset, uint32_t size, Json
     if (digits > 2 * (gsize)size || strspn(text, "0123456789abcdefABCDEF") != digits)
         return refuse(encoder, "is too long, or no hexadecimal number");
     for (gsize i = 0; i < digits; i++)
-        put_bits(encoder, offset * 8 + (uint32_t)i * 4, 4, (uint64_t)g_ascii_xdigit_value(text[digits - 1 - i]));
+        put_bits(encoder, offset * 8 + (uint32_t)i * 4, 4,
+                 (uint64_t)g_ascii_xdigit_value(text[digits - 1 - i]));
     return 0;
 }
 
@@ -118,7 +122,8 @@ static int put_float(struct encoder *encoder, uint32_t offset, uint32_t size, Js
     return 0;
 }
 
-static int put_array(struct encoder *encoder, const struct btf_type *type, uint32_t offset, JsonNode *node)
+static int put_array(struct encoder *encoder, const struct btf_type *type, uint32_t offset,
+                     JsonNode *node)
 {
     const struct btf_array *array = btf_array(type);
     uint32_t size = array->nelems ? (uint32_t)btf__resolve_size(encoder->btf, array->type) : 0;
@@ -139,7 +144,8 @@ static int put_array(struct encoder *encoder, const struct btf_type *type, uint3
     if (json_array_get_length(values) > array->nelems)
         return refuse(encoder, "has too many elements");
     for (guint i = 0; i < json_array_get_length(values); i++)
-        if (put_type(encoder, array->type, offset + i * size, json_array_get_element(values, i)) < 0)
+        if (put_type(encoder, array->type, offset + i * size, json_array_get_element(values, i)) <
+            0)
             return -1;
     return 0;
 }
@@ -168,9 +174,10 @@ static int put_type(struct encoder *encoder, uint32_t id, uint32_t offset, JsonN
     }
 }
 
-/* Puts the member `name`, also one of an anonymous struct or union. 1: done, 0: there is none, -1: an error. */
-static int put_member(struct encoder *encoder, const struct btf_type *outer, uint32_t offset, const char *name,
-                      JsonNode *node, uint32_t first)
+/* Puts the member `name`, also one of an anonymous struct or union. 1: done, 0: there is none, -1:
+ * an error. */
+static int put_member(struct encoder *encoder, const struct btf_type *outer, uint32_t offset,
+                      const char *name, JsonNode *node, uint32_t first)
 {
     for (uint32_t i = first; i < btf_vlen(outer); i++) {
         const struct btf_member *member = btf_members(outer) + i;
@@ -195,14 +202,15 @@ static int put_member(struct encoder *encoder, const struct btf_type *outer, uin
     return 0;
 }
 
-static int put_members(struct encoder *encoder, const struct btf_type *outer, uint32_t offset, JsonObject *fields,
-                       uint32_t first)
+static int put_members(struct encoder *encoder, const struct btf_type *outer, uint32_t offset,
+                       JsonObject *fields, uint32_t first)
 {
     g_autoptr(GList) names = json_object_get_members(fields);
 
     for (const GList *at = names; at; at = at->next) {
         const char *name = at->data;
-        int result = put_member(encoder, outer, offset, name, json_object_get_member(fields, name), first);
+        int result =
+            put_member(encoder, outer, offset, name, json_object_get_member(fields, name), first);
 
         if (result < 0)
             return -1;
@@ -214,8 +222,8 @@ static int put_members(struct encoder *encoder, const struct btf_type *outer, ui
     return 0;
 }
 
-uint8_t *vh_hint_encode(const struct vh_kind *kind, const struct vh_encoded *head, JsonObject *fields,
-                        GError **error)
+uint8_t *vh_hint_encode(const struct vh_kind *kind, const struct vh_encoded *head,
+                        JsonObject *fields, GError **error)
 {
     g_autofree uint8_t *record = g_malloc0(kind->size);
     struct encoder encoder = {.btf = kind->btf, .record = record, .error = error};
@@ -226,8 +234,9 @@ uint8_t *vh_hint_encode(const struct vh_kind *kind, const struct vh_encoded *hea
                            .cpu = head->cpu};
 
     if (head->key_size > kind->size - sizeof(hint)) {
-        g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "a key of %u bytes is longer than a \"%s\" (%zu)",
-                    head->key_size, kind->name, kind->size - sizeof(hint));
+        g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT,
+                    "a key of %u bytes is longer than a \"%s\" (%zu)", head->key_size, kind->name,
+                    kind->size - sizeof(hint));
         return NULL;
     }
     if (put_members(&encoder, btf__type_by_id(kind->btf, kind->type), 0, fields, 1) < 0)

@@ -15,6 +15,7 @@ struct vh_encoded {
 
 /* The record of `kind`, in kind->size bytes to be g_free()d; fields that are not
  * named are zero, texts that are too long are cut. NULL and
- * VH_ERROR_INVALID_ARGUMENT that names the field: it is not one of the kind's, or its value does not fit. */
-uint8_t *vh_hint_encode(const struct vh_kind *kind, const struct vh_encoded *head, JsonObject *fields,
-                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
+ * VH_ERROR_INVALID_ARGUMENT that names the field: it is not one of the kind's, or its value does
+ * not fit. */
+uint8_t *vh_hint_encode(const struct vh_kind *kind, const struct vh_encoded *head,
+                        JsonObject *fields, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -23,9 +23,10 @@ static guint fact_hash(gconstpointer data)
     return ((const struct vh_fact *)data)->hash;
 }
 
-/* SipHash with a key that the guest does not know, so that it cannot make keys collide: the table is looked up on
- * the thread that serves all guests. */
-static guint hash_key(const VhFacts *facts, uint32_t program, uint16_t kind, const uint8_t *key, uint16_t size)
+/* SipHash with a key that the guest does not know, so that it cannot make keys collide: the table
+ * is looked up on the thread that serves all guests. */
+static guint hash_key(const VhFacts *facts, uint32_t program, uint16_t kind, const uint8_t *key,
+                      uint16_t size)
 {
     uint64_t hash = 0;
 
@@ -38,8 +39,8 @@ static gboolean fact_equal(gconstpointer a, gconstpointer b)
     const struct vh_fact *x = a;
     const struct vh_fact *y = b;
 
-    return x->program == y->program && x->kind->number == y->kind->number && x->key_size == y->key_size &&
-           memcmp(key_of(x), key_of(y), x->key_size) == 0;
+    return x->program == y->program && x->kind->number == y->kind->number &&
+           x->key_size == y->key_size && memcmp(key_of(x), key_of(y), x->key_size) == 0;
 }
 
 VhFacts *vh_facts_new(void)
@@ -62,12 +63,12 @@ void vh_facts_free(VhFacts *facts)
 /* All but what says when and where the hint was emitted. */
 static bool same_content(const struct vh_fact *fact, const uint8_t *record, uint16_t size)
 {
-    return fact->size == size &&
-           memcmp(key_of(fact), record + sizeof(struct vh_hint), size - sizeof(struct vh_hint)) == 0;
+    return fact->size == size && memcmp(key_of(fact), record + sizeof(struct vh_hint),
+                                        size - sizeof(struct vh_hint)) == 0;
 }
 
-int vh_facts_take(VhFacts *facts, uint32_t program, const struct vh_kind *kind, const struct vh_hint *hint,
-                  const uint8_t *record)
+int vh_facts_take(VhFacts *facts, uint32_t program, const struct vh_kind *kind,
+                  const struct vh_hint *hint, const uint8_t *record)
 {
     union {
         struct vh_fact fact;
@@ -97,7 +98,8 @@ int vh_facts_take(VhFacts *facts, uint32_t program, const struct vh_kind *kind, 
         memcpy(known->record, record, hint->size);
         return !same;
     }
-    if (g_hash_table_size(facts->table) >= VH_FACTS_MAX || facts->bytes + hint->size > VH_FACTS_BYTES_MAX)
+    if (g_hash_table_size(facts->table) >= VH_FACTS_MAX ||
+        facts->bytes + hint->size > VH_FACTS_BYTES_MAX)
         return -ENOSPC;
     fact = g_malloc(offsetof(struct vh_fact, record) + hint->size);
     *fact = probe.fact;

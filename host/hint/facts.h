@@ -25,10 +25,11 @@ struct vh_fact {
 VhFacts *vh_facts_new(void);
 void vh_facts_free(VhFacts *facts);
 
-/* Takes a hint that fits its kind (borrowed as long as the program's facts are held). 1: a fact appeared, changed
- * or went; 0: nothing changed (an event, a repetition); -ENOSPC: the limits are reached, and it was not taken. */
-int vh_facts_take(VhFacts *facts, uint32_t program, const struct vh_kind *kind, const struct vh_hint *hint,
-                  const uint8_t *record);
+/* Takes a hint that fits its kind (borrowed as long as the program's facts are held). 1: a fact
+ * appeared, changed or went; 0: nothing changed (an event, a repetition); -ENOSPC: the limits are
+ * reached, and it was not taken. */
+int vh_facts_take(VhFacts *facts, uint32_t program, const struct vh_kind *kind,
+                  const struct vh_hint *hint, const uint8_t *record);
 
 /* A snapshot's FIRST: all of the program's facts become unconfirmed. */
 void vh_facts_begin(VhFacts *facts, uint32_t program);

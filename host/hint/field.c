@@ -17,9 +17,10 @@ struct place {
 
 /* ---- the walk ---- */
 
-/* The member `name` of a struct or union; those of anonymous members count as its own. Where it begins is added to
- * `place`. */
-static bool find_member(const struct btf *btf, const struct btf_type *outer, const char *name, struct place *place)
+/* The member `name` of a struct or union; those of anonymous members count as its own. Where it
+ * begins is added to `place`. */
+static bool find_member(const struct btf *btf, const struct btf_type *outer, const char *name,
+                        struct place *place)
 {
     for (uint32_t i = 0; i < btf_vlen(outer); i++) {
         const struct btf_member *member = btf_members(outer) + i;
@@ -66,13 +67,13 @@ static int refuse_member(const struct vh_kind *kind, const struct btf_type *oute
     best = vh_nearest(name, (const char *const *)names->pdata);
     if (!best)
         return vh_invalid(error, "hints of kind \"%s\" have no field \"%s\"", kind->name, path);
-    return vh_invalid(error, "hints of kind \"%s\" have no field \"%s\"; did you mean \"%.*s%s\"?", kind->name,
-                      path, (int)before, path, best);
+    return vh_invalid(error, "hints of kind \"%s\" have no field \"%s\"; did you mean \"%.*s%s\"?",
+                      kind->name, path, (int)before, path, best);
 }
 
 /* One "[N]". `*at` is behind the '['. */
-static int step_index(const struct vh_kind *kind, const char **at, const char *path, struct place *place,
-                      GError **error)
+static int step_index(const struct vh_kind *kind, const char **at, const char *path,
+                      struct place *place, GError **error)
 {
     const struct btf_type *type = vh_btf_strip(kind->btf, place->type_id);
     const struct btf_array *array = btf_is_array(type) ? btf_array(type) : NULL;
@@ -83,7 +84,8 @@ static int step_index(const struct vh_kind *kind, const char **at, const char *p
         return vh_invalid(error, "\"%s\": what \"[\" follows is no array", path);
     index = g_ascii_strtoull(*at, &end, 10);
     if (!g_ascii_isdigit(**at) || *end != ']')
-        return vh_invalid(error, "\"%s\": an element of an array is named by its number: FIELD[0]", path);
+        return vh_invalid(error, "\"%s\": an element of an array is named by its number: FIELD[0]",
+                          path);
     if (index >= array->nelems)
         return vh_invalid(error, "\"%s\": the array has %u elements (0-%d)", path, array->nelems,
                           (int)array->nelems - 1);
@@ -94,15 +96,16 @@ static int step_index(const struct vh_kind *kind, const char **at, const char *p
 }
 
 /* One name. */
-static int step_name(const struct vh_kind *kind, const char **at, const char *path, struct place *place,
-                     GError **error)
+static int step_name(const struct vh_kind *kind, const char **at, const char *path,
+                     struct place *place, GError **error)
 {
     const struct btf_type *type = vh_btf_strip(kind->btf, place->type_id);
     gsize len = strcspn(*at, ".[");
     g_autofree char *name = g_strndup(*at, len);
 
     if (!len)
-        return vh_invalid(error, "\"%s\" is no field: names are separated by \".\", as in a.b[0]", path);
+        return vh_invalid(error, "\"%s\" is no field: names are separated by \".\", as in a.b[0]",
+                          path);
     if (!btf_is_composite(type))
         return vh_invalid(error, "\"%s\": what stands before \".%s\" is no struct", path, name);
     if (!find_member(kind->btf, type, name, place))
@@ -128,8 +131,9 @@ static int walk(const struct vh_kind *kind, const char *path, struct place *plac
         else if (sign == '[')
             result = step_index(kind, &at, path, place, error);
         else
-            result = vh_invalid(error, "\"%s\" is no field: there is \"%c\" where \".\" or \"[\" should be", path,
-                                sign);
+            result = vh_invalid(
+                error, "\"%s\" is no field: there is \"%c\" where \".\" or \"[\" should be", path,
+                sign);
         if (result < 0)
             return -1;
     }
@@ -167,7 +171,8 @@ static bool describe_scalar(const struct btf_type *type, struct vh_fieldref *ref
     return true;
 }
 
-int vh_fieldref_find(const struct vh_kind *kind, const char *path, struct vh_fieldref *ref, GError **error)
+int vh_fieldref_find(const struct vh_kind *kind, const char *path, struct vh_fieldref *ref,
+                     GError **error)
 {
     struct place place = {.type_id = kind->type};
     struct vh_fieldref made = {.type = VH_FIELD_INT, .count = 1};
@@ -191,7 +196,8 @@ int vh_fieldref_find(const struct vh_kind *kind, const char *path, struct vh_fie
         if (!array->nelems || !btf_is_int(element) || !describe_scalar(element, &made) ||
             made.type != VH_FIELD_INT)
             return vh_invalid(error,
-                              "the field \"%s\" of \"%s\" is an array of neither integers nor characters: name an "
+                              "the field \"%s\" of \"%s\" is an array of neither integers nor "
+                              "characters: name an "
                               "element, as %s[0]",
                               path, kind->name, path);
         made.type = VH_FIELD_INTS;
@@ -199,8 +205,9 @@ int vh_fieldref_find(const struct vh_kind *kind, const char *path, struct vh_fie
         return 0;
     }
     if (!describe_scalar(type, &made))
-        return vh_invalid(error, "the field \"%s\" of \"%s\" is no number, text or array of integers%s", path,
-                          kind->name, btf_is_composite(type) ? ": name a field in it, as FIELD.INNER" : "");
+        return vh_invalid(
+            error, "the field \"%s\" of \"%s\" is no number, text or array of integers%s", path,
+            kind->name, btf_is_composite(type) ? ": name a field in it, as FIELD.INNER" : "");
     if (btf_is_any_enum(type))
         made.type_id = (uint32_t)place.type_id;
     if (place.bitfield)
@@ -242,12 +249,14 @@ const char *vh_fieldref_text(const struct vh_fieldref *ref, const uint8_t *recor
     return text;
 }
 
-void vh_fieldref_mask(const struct vh_fieldref *ref, const uint8_t *record, uint64_t *words, uint32_t count)
+void vh_fieldref_mask(const struct vh_fieldref *ref, const uint8_t *record, uint64_t *words,
+                      uint32_t count)
 {
     gsize size = (gsize)ref->bits * ref->count / 8;
 
     memset(words, 0, count * sizeof(words[0]));
-    if (ref->type == VH_FIELD_INTS || (ref->type == VH_FIELD_INT && ref->bit % 8 == 0 && ref->bits % 8 == 0))
+    if (ref->type == VH_FIELD_INTS ||
+        (ref->type == VH_FIELD_INT && ref->bit % 8 == 0 && ref->bits % 8 == 0))
         memcpy(words, record + ref->bit / 8, MIN(size, count * sizeof(words[0])));
     else
         words[0] = vh_fieldref_number(ref, record);
@@ -261,14 +270,15 @@ static uint64_t constant_value(const struct btf_type *type, uint32_t index)
                              : btf_enum64_value(&btf_enum64(type)[index]);
 }
 
-static const char *constant_name(const struct vh_kind *kind, const struct btf_type *type, uint32_t index)
+static const char *constant_name(const struct vh_kind *kind, const struct btf_type *type,
+                                 uint32_t index)
 {
     return btf__name_by_offset(kind->btf, btf_is_enum(type) ? btf_enum(type)[index].name_off
                                                             : btf_enum64(type)[index].name_off);
 }
 
-int vh_fieldref_constant(const struct vh_kind *kind, const struct vh_fieldref *ref, const char *name,
-                         uint64_t *value, GError **error)
+int vh_fieldref_constant(const struct vh_kind *kind, const struct vh_fieldref *ref,
+                         const char *name, uint64_t *value, GError **error)
 {
     const struct btf_type *type = vh_btf_strip(kind->btf, ref->type_id);
     g_autoptr(GPtrArray) names = g_ptr_array_new();
@@ -285,13 +295,15 @@ int vh_fieldref_constant(const struct vh_kind *kind, const struct vh_fieldref *r
     }
     g_ptr_array_add(names, NULL);
     best = vh_nearest(name, (const char *const *)names->pdata);
-    return vh_invalid(error, "the enum has no constant %s%s%s%s", name, best ? "; did you mean \"" : "",
-                      best ? best : "", best ? "\"?" : "");
+    return vh_invalid(error, "the enum has no constant %s%s%s%s", name,
+                      best ? "; did you mean \"" : "", best ? best : "", best ? "\"?" : "");
 }
 
-static void print_number(const struct vh_kind *kind, const struct vh_fieldref *ref, uint64_t value, GString *out)
+static void print_number(const struct vh_kind *kind, const struct vh_fieldref *ref, uint64_t value,
+                         GString *out)
 {
-    const struct btf_type *type = ref->type == VH_FIELD_ENUM ? vh_btf_strip(kind->btf, ref->type_id) : NULL;
+    const struct btf_type *type =
+        ref->type == VH_FIELD_ENUM ? vh_btf_strip(kind->btf, ref->type_id) : NULL;
 
     for (uint32_t i = 0; type && i < btf_vlen(type); i++) {
         if (extend(ref, constant_value(type, i)) == value) {
@@ -307,8 +319,8 @@ static void print_number(const struct vh_kind *kind, const struct vh_fieldref *r
         g_string_append_printf(out, "%" G_GUINT64_FORMAT, (guint64)value);
 }
 
-void vh_fieldref_print(const struct vh_kind *kind, const struct vh_fieldref *ref, const uint8_t *record,
-                       GString *out)
+void vh_fieldref_print(const struct vh_kind *kind, const struct vh_fieldref *ref,
+                       const uint8_t *record, GString *out)
 {
     struct vh_fieldref element = *ref;
     const char *text = NULL;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A field of a hint's struct by its path, such as "pid", "where.node" or "load[3]": found once by BTF, then read
- * from any number of records without looking at BTF again.
+/* A field of a hint's struct by its path, such as "pid", "where.node" or "load[3]": found once by
+ * BTF, then read from any number of records without looking at BTF again.
  *
- * Only kinds that vh_object_read has made are looked into, and only whole records of their size are read, so a
- * field that was found is within every record. */
+ * Only kinds that vh_object_read has made are looked into, and only whole records of their size are
+ * read, so a field that was found is within every record. */
 #pragma once
 
 #include <stdbool.h>
@@ -36,8 +36,9 @@ int vh_fieldref_find(const struct vh_kind *kind, const char *path, struct vh_fie
 
 /* The value of the enum field's constant `name`, extended as vh_fieldref_number does. 0, or -1 and
  * VH_ERROR_INVALID_ARGUMENT. */
-int vh_fieldref_constant(const struct vh_kind *kind, const struct vh_fieldref *ref, const char *name,
-                         uint64_t *value, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+int vh_fieldref_constant(const struct vh_kind *kind, const struct vh_fieldref *ref,
+                         const char *name, uint64_t *value,
+                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* INT, BOOL, ENUM: the number, sign-extended to 64 bits when the field is signed. */
 uint64_t vh_fieldref_number(const struct vh_fieldref *ref, const uint8_t *record);
@@ -45,10 +46,12 @@ uint64_t vh_fieldref_number(const struct vh_fieldref *ref, const uint8_t *record
 /* TEXT: its first byte; `*len` is up to the first NUL, at most the array. */
 const char *vh_fieldref_text(const struct vh_fieldref *ref, const uint8_t *record, uint32_t *len);
 
-/* INTS, and INT as an array of one: the array's bits into `words`, of which there are `count`; the rest is zeroed.
+/* INTS, and INT as an array of one: the array's bits into `words`, of which there are `count`; the
+ * rest is zeroed.
  */
-void vh_fieldref_mask(const struct vh_fieldref *ref, const uint8_t *record, uint64_t *words, uint32_t count);
+void vh_fieldref_mask(const struct vh_fieldref *ref, const uint8_t *record, uint64_t *words,
+                      uint32_t count);
 
 /* Appends the value for people: numbers, names of enum constants, text. */
-void vh_fieldref_print(const struct vh_kind *kind, const struct vh_fieldref *ref, const uint8_t *record,
-                       GString *out);
+void vh_fieldref_print(const struct vh_kind *kind, const struct vh_fieldref *ref,
+                       const uint8_t *record, GString *out);

@@ -45,9 +45,10 @@ static void put_enum(struct decoder *decoder, const struct btf_type *type, uint6
 
     for (uint32_t i = 0; i < btf_vlen(type) && !name; i++) {
         uint64_t mask = type->size >= 8 ? ~(uint64_t)0 : ((uint64_t)1 << type->size * 8) - 1;
-        uint64_t known =
-            btf_is_enum(type) ? (uint64_t)(int64_t)btf_enum(type)[i].val : btf_enum64_value(&btf_enum64(type)[i]);
-        uint32_t offset = btf_is_enum(type) ? btf_enum(type)[i].name_off : btf_enum64(type)[i].name_off;
+        uint64_t known = btf_is_enum(type) ? (uint64_t)(int64_t)btf_enum(type)[i].val
+                                           : btf_enum64_value(&btf_enum64(type)[i]);
+        uint32_t offset =
+            btf_is_enum(type) ? btf_enum(type)[i].name_off : btf_enum64(type)[i].name_off;
 
         if ((known & mask) == value)
             name = btf__name_by_offset(decoder->btf, offset);
@@ -59,7 +60,8 @@ static void put_enum(struct decoder *decoder, const struct btf_type *type, uint6
 }
 
 /* A number of `bits` bits, already shifted down. */
-static void put_number(struct decoder *decoder, const struct btf_type *type, uint64_t value, uint32_t bits)
+static void put_number(struct decoder *decoder, const struct btf_type *type, uint64_t value,
+                       uint32_t bits)
 {
     if (btf_is_any_enum(type))
         put_enum(decoder, type, value);
@@ -73,7 +75,8 @@ static void put_number(struct decoder *decoder, const struct btf_type *type, uin
 
 static void put_wide(struct decoder *decoder, const uint8_t *at)
 {
-    g_string_append_printf(decoder->out, "\"0x%016" G_GINT64_MODIFIER "x%016" G_GINT64_MODIFIER "x\"",
+    g_string_append_printf(decoder->out,
+                           "\"0x%016" G_GINT64_MODIFIER "x%016" G_GINT64_MODIFIER "x\"",
                            read_bytes(at + 8, 8), read_bytes(at, 8));
 }
 
@@ -90,7 +93,8 @@ static void put_float(struct decoder *decoder, const uint8_t *at, uint32_t size)
     if (size == 4)
         value = (double)narrow;
     /* JSON has no word for the others. */
-    g_string_append(decoder->out, isfinite(value) ? g_ascii_dtostr(text, sizeof(text), value) : "null");
+    g_string_append(decoder->out,
+                    isfinite(value) ? g_ascii_dtostr(text, sizeof(text), value) : "null");
 }
 
 static void put_array(struct decoder *decoder, const struct btf_type *type, uint32_t offset)
@@ -98,8 +102,9 @@ static void put_array(struct decoder *decoder, const struct btf_type *type, uint
     const struct btf_array *array = btf_array(type);
     const struct btf_type *element = vh_btf_strip(decoder->btf, array->type);
     const char *name = btf__name_by_offset(decoder->btf, element->name_off);
-    bool chars = btf_is_int(element) && element->size == 1 &&
-                 ((btf_int_encoding(element) & BTF_INT_CHAR) || (name && g_str_equal(name, "char")));
+    bool chars =
+        btf_is_int(element) && element->size == 1 &&
+        ((btf_int_encoding(element) & BTF_INT_CHAR) || (name && g_str_equal(name, "char")));
     uint32_t size = array->nelems ? (uint32_t)btf__resolve_size(decoder->btf, array->type) : 0;
 
     if (chars) {
@@ -117,7 +122,8 @@ static void put_array(struct decoder *decoder, const struct btf_type *type, uint
     g_string_append_c(decoder->out, ']');
 }
 
-static void put_bitfield(struct decoder *decoder, const struct btf_type *type, uint32_t bit, uint32_t bits)
+static void put_bitfield(struct decoder *decoder, const struct btf_type *type, uint32_t bit,
+                         uint32_t bits)
 {
     uint64_t value = 0;
 
@@ -130,7 +136,8 @@ static void put_bitfield(struct decoder *decoder, const struct btf_type *type, u
 }
 
 /* The members from `first` on, without braces; anonymous structs and unions are spread out. */
-static void put_members(struct decoder *decoder, const struct btf_type *outer, uint32_t offset, uint32_t first)
+static void put_members(struct decoder *decoder, const struct btf_type *outer, uint32_t offset,
+                        uint32_t first)
 {
     for (uint32_t i = first; i < btf_vlen(outer); i++) {
         const struct btf_member *member = btf_members(outer) + i;

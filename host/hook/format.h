@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What vhint-libvirt-hook sends to vhintd: one message on one connection, then it hangs up.
  *
- * The header, then guest, operation, sub-operation, extra argument and domain XML, each as long as the header says
- * and without a NUL. Both ends are of one machine and one build: no endianness, no versions to agree on. */
+ * The header, then guest, operation, sub-operation, extra argument and domain XML, each as long as
+ * the header says and without a NUL. Both ends are of one machine and one build: no endianness, no
+ * versions to agree on. */
 #pragma once
 
 #include <stdint.h>

@@ -12,7 +12,9 @@
 #include "io/listen.h"
 #include "io/peer.h"
 
-#define BACKLOG 1024 /* a host may start hundreds of guests at once; the kernel cuts it to net.core.somaxconn */
+#define BACKLOG \
+    1024 /* a host may start hundreds of guests at once; the kernel cuts it to net.core.somaxconn \
+          */
 #define ACCEPT_PAUSE_MS 1000
 
 struct VhHookPort {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Takes the calls of vhint-libvirt-hook, on the main loop.
  *
- * Reads nothing but format.h's header and lengths; the XML is handed on unread. Only root and the daemon's own
- * user are heard. At most VH_HOOK_CALLS_MAX calls are read side by side (further ones wait in the socket's queue),
- * each may take VH_HOOK_CALL_TIMEOUT_MS, and each turn of the loop reads at most VH_HOOK_TURN bytes of one. A call
- * that breaks the rules or stays unfinished is dropped with a warning: libvirt's own events tell the same a little
- * later. */
+ * Reads nothing but format.h's header and lengths; the XML is handed on unread. Only root and the
+ * daemon's own user are heard. At most VH_HOOK_CALLS_MAX calls are read side by side (further ones
+ * wait in the socket's queue), each may take VH_HOOK_CALL_TIMEOUT_MS, and each turn of the loop
+ * reads at most VH_HOOK_TURN bytes of one. A call that breaks the rules or stays unfinished is
+ * dropped with a warning: libvirt's own events tell the same a little later. */
 #pragma once
 
 #include <glib.h>
@@ -18,7 +18,8 @@
 
 struct vh_hook_call {
     const char *guest;     /* the domain's name */
-    const char *operation; /* "prepare", "start", "started", "stopped", "release", "reconnect", "migrate", ... */
+    const char *operation; /* "prepare", "start", "started", "stopped", "release", "reconnect",
+                              "migrate", ... */
     const char *subop;     /* "begin", "end" or "-" */
     const char *extra;     /* mostly "-" */
     GBytes *xml;           /* not validated in any way; empty when `flags` says why */

@@ -11,23 +11,26 @@ typedef struct VhInventory VhInventory;
 struct vh_inventory_events {
     void (*added)(const struct vh_config_guest *guest, gpointer data);
     void (*removed)(const char *name, gpointer data);
-    /* The guest comes up: its QEMU is `process`, whose monitor is not within reach yet. Called again and again. */
+    /* The guest comes up: its QEMU is `process`, whose monitor is not within reach yet. Called
+     * again and again. */
     void (*starting)(const char *name, pid_t process, gpointer data);
     /* What bars a pin may have changed: try again. */
     void (*retry)(const char *name, gpointer data);
-    /* The guest's maker has set a thread's mask as it was told to before something else was wanted. */
+    /* The guest's maker has set a thread's mask as it was told to before something else was wanted.
+     */
     void (*outdated)(const char *name, gpointer data);
     /* The seat is somebody else's to place, because of `why` (borrowed); NULL: it no longer is. */
     void (*hands_off)(const char *name, struct vh_seat seat, const char *why, gpointer data);
-    /* Does policy say anything of this guest? Those that the configuration names are looked after anyway. */
+    /* Does policy say anything of this guest? Those that the configuration names are looked after
+     * anyway. */
     bool (*wanted)(const struct vh_guest_id *id, gpointer data);
 };
 
 struct vh_inventory_kind {
     const char *name;
     /* `config`, `events` and `data` are borrowed. Calls nothing yet. */
-    VhInventory *(*open)(const VhConfig *config, const struct vh_inventory_events *events, gpointer data,
-                         GError **error);
+    VhInventory *(*open)(const VhConfig *config, const struct vh_inventory_events *events,
+                         gpointer data, GError **error);
     /* From now on guests are reported, those that are there at once. */
     void (*start)(VhInventory *inventory);
     /* Policy has changed: what is wanted may be another. NULL: does not depend on it. */

@@ -38,7 +38,9 @@ bool vh_seat_parse(const char *pin_name, struct vh_seat *seat)
         const char *rest = pin_name + strlen(names[kind].pin);
 
         if (!g_str_has_prefix(pin_name, names[kind].pin) ||
-            (names[kind].numbered ? !g_ascii_string_to_unsigned(rest, 10, 0, VH_SEAT_ID_MAX, &id, NULL) : *rest))
+            (names[kind].numbered
+                 ? !g_ascii_string_to_unsigned(rest, 10, 0, VH_SEAT_ID_MAX, &id, NULL)
+                 : *rest))
             continue;
         *seat = (struct vh_seat){.kind = kind, .id = (unsigned)id};
         return true;

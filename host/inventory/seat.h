@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Whose host CPUs libvirt lets an administrator set: a vCPU, the emulator, or an IOThread of a guest. */
+/* Whose host CPUs libvirt lets an administrator set: a vCPU, the emulator, or an IOThread of a
+ * guest. */
 #pragma once
 
 #include <glib.h>
@@ -11,7 +12,8 @@ enum vh_seat_kind { VH_SEAT_VCPU, VH_SEAT_EMULATOR, VH_SEAT_IOTHREAD, VH_SEAT_KI
 
 struct vh_seat {
     enum vh_seat_kind kind;
-    unsigned id; /* the vCPU's index or libvirt's number of the IOThread, VH_SEAT_ID_MAX at most; emulator: 0 */
+    unsigned id; /* the vCPU's index or libvirt's number of the IOThread, VH_SEAT_ID_MAX at most;
+                    emulator: 0 */
 };
 
 /* Different for different seats: for tables. */

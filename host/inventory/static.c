@@ -8,8 +8,8 @@ struct VhInventory {
     gpointer data;
 };
 
-static VhInventory *inventory_open(const VhConfig *config, const struct vh_inventory_events *events, gpointer data,
-                                   GError **error)
+static VhInventory *inventory_open(const VhConfig *config, const struct vh_inventory_events *events,
+                                   gpointer data, GError **error)
 {
     VhInventory *inventory = g_new0(VhInventory, 1);
 

@@ -8,7 +8,8 @@
 #include <unistd.h>
 
 #define RESERVE 512u
-#define PER_CLIENT 8u /* its socket, a thread's context while it says who it is, a watch's pipe, and room */
+#define PER_CLIENT \
+    8u /* its socket, a thread's context while it says who it is, a watch's pipe, and room */
 
 static unsigned reserve_of(rlim_t limit)
 {
@@ -22,8 +23,8 @@ static rlim_t limit_now(void)
     return getrlimit(RLIMIT_NOFILE, &limit) < 0 ? RLIM_INFINITY : limit.rlim_cur;
 }
 
-/* The kernel gives the lowest number that is free, so one beyond the limit less the reserve says that all below
- * are in use. */
+/* The kernel gives the lowest number that is free, so one beyond the limit less the reserve says
+ * that all below are in use. */
 int vh_descriptors_take(int fd)
 {
     rlim_t limit = limit_now();

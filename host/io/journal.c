@@ -17,7 +17,8 @@
 #define RETRY_US (G_USEC_PER_SEC / 2)
 #define CLOSE_US (3 * G_USEC_PER_SEC) /* for the last lines */
 
-/* One step, or, without `what`, the service manager's status line; without `why` either, the thread's end. */
+/* One step, or, without `what`, the service manager's status line; without `why` either, the
+ * thread's end. */
 struct step {
     gint64 time;      /* us since 1970, for people */
     gint64 monotonic; /* us, for order: no clock that is set moves it */
@@ -31,12 +32,12 @@ struct VhJournal {
     GThread *thread;
     char *path;
     int fd;
-    bool torn; /* the file may end in the middle of a line */
-    gint64 last_time,
-        last_monotonic; /* of the step before, written or lost; the order of lines is that of times */
-    int error;          /* errno of the last loss; 0: the queue was full */
-    gint dropped;       /* since the journal last told; atomic */
-    gint lost;          /* in all; atomic */
+    bool torn;                        /* the file may end in the middle of a line */
+    gint64 last_time, last_monotonic; /* of the step before, written or lost; the order of lines is
+                                         that of times */
+    int error;                        /* errno of the last loss; 0: the queue was full */
+    gint dropped;                     /* since the journal last told; atomic */
+    gint lost;                        /* in all; atomic */
 };
 
 static void note_lost(VhJournal *journal)
@@ -87,7 +88,8 @@ static void reopen(VhJournal *journal)
     journal->torn = false;
 }
 
-/* Has somebody moved or removed the file? Has it grown too large? What was truncated is found out by its size. */
+/* Has somebody moved or removed the file? Has it grown too large? What was truncated is found out
+ * by its size. */
 static void look_after(VhJournal *journal)
 {
     struct stat ours;
@@ -95,7 +97,8 @@ static void look_after(VhJournal *journal)
 
     if (fstat(journal->fd, &ours) < 0)
         return;
-    if (stat(journal->path, &theirs) < 0 || theirs.st_ino != ours.st_ino || theirs.st_dev != ours.st_dev) {
+    if (stat(journal->path, &theirs) < 0 || theirs.st_ino != ours.st_ino ||
+        theirs.st_dev != ours.st_dev) {
         reopen(journal);
     } else if (ours.st_size > VH_JOURNAL_SIZE) {
         g_autofree char *old = g_strconcat(journal->path, ".1", NULL);
@@ -160,9 +163,10 @@ static void append_field(GString *line, const char *name, const char *value)
 
 static void append_times(GString *line, gint64 time, gint64 monotonic)
 {
-    g_string_append_printf(line, "{\"time\":%" G_GINT64_FORMAT ".%06d,\"monotonic\":%" G_GINT64_FORMAT ".%06d",
-                           time / G_USEC_PER_SEC, (int)(time % G_USEC_PER_SEC), monotonic / G_USEC_PER_SEC,
-                           (int)(monotonic % G_USEC_PER_SEC));
+    g_string_append_printf(
+        line, "{\"time\":%" G_GINT64_FORMAT ".%06d,\"monotonic\":%" G_GINT64_FORMAT ".%06d",
+        time / G_USEC_PER_SEC, (int)(time % G_USEC_PER_SEC), monotonic / G_USEC_PER_SEC,
+        (int)(monotonic % G_USEC_PER_SEC));
 }
 
 static void write_step(VhJournal *journal, const struct step *step)
@@ -182,7 +186,8 @@ static void write_step(VhJournal *journal, const struct step *step)
         note_lost(journal);
 }
 
-/* Says how many lines were lost where they would have been; if that cannot be written either, they stay counted.
+/* Says how many lines were lost where they would have been; if that cannot be written either, they
+ * stay counted.
  */
 static void tell_dropped(VhJournal *journal)
 {
@@ -299,10 +304,11 @@ void vh_journal_free(VhJournal *journal)
         return;
     g_async_queue_push(journal->queue, g_new0(struct step, 1));
     if (!g_async_queue_timeout_pop(journal->ended, CLOSE_US)) {
-        /* The one that is being written, and those that wait but the last, which is the end. What the thread still
-         * uses stays; the process ends soon. */
+        /* The one that is being written, and those that wait but the last, which is the end. What
+         * the thread still uses stays; the process ends soon. */
         g_warning("journal %s: the disk does not answer: %d lines are not written", journal->path,
-                  MAX(g_async_queue_length(journal->queue), 1) + g_atomic_int_get(&journal->dropped));
+                  MAX(g_async_queue_length(journal->queue), 1) +
+                      g_atomic_int_get(&journal->dropped));
         g_thread_unref(journal->thread);
         return;
     }
@@ -314,8 +320,8 @@ void vh_journal_free(VhJournal *journal)
     g_free(journal);
 }
 
-void vh_journal_step(VhJournal *journal, const char *guest, const char *what, const char *why, const char *before,
-                     const char *after)
+void vh_journal_step(VhJournal *journal, const char *guest, const char *what, const char *why,
+                     const char *before, const char *after)
 {
     struct step *step = NULL;
 
@@ -347,15 +353,15 @@ void vh_journal_status(VhJournal *journal, const char *text)
     g_async_queue_push(journal->queue, step);
 }
 
-void vh_journal_complaint(VhJournal *journal, struct vh_journal_limit *limit, const char *guest, const char *what,
-                          const char *why)
+void vh_journal_complaint(VhJournal *journal, struct vh_journal_limit *limit, const char *guest,
+                          const char *what, const char *why)
 {
     gint64 second = g_get_monotonic_time() / G_USEC_PER_SEC;
 
     if (second != limit->second) {
         if (limit->held_back) {
-            g_autofree char *text =
-                g_strdup_printf("%" G_GUINT64_FORMAT " complaints in a second were left out", limit->held_back);
+            g_autofree char *text = g_strdup_printf(
+                "%" G_GUINT64_FORMAT " complaints in a second were left out", limit->held_back);
 
             vh_journal_step(journal, guest, "complaints", text, NULL, NULL);
         }

@@ -90,10 +90,12 @@ static gboolean on_timer(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-/* Somebody else is connected to it, or it is we who lack something: that passes, and nothing tells when. */
+/* Somebody else is connected to it, or it is we who lack something: that passes, and nothing tells
+ * when. */
 static bool passes(int error)
 {
-    return error == EAGAIN || error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
+    return error == EAGAIN || error == EMFILE || error == ENFILE || error == ENOMEM ||
+           error == ENOBUFS;
 }
 
 static void retry_later(VhLink *link, int error)
@@ -117,8 +119,8 @@ static void attempt(VhLink *link)
         link->connected(fd, link->data);
         return;
     }
-    link->problem = g_strdup_printf("%s: %s", link->path,
-                                    fd == -EAGAIN ? "somebody else is connected to it" : g_strerror(-fd));
+    link->problem = g_strdup_printf(
+        "%s: %s", link->path, fd == -EAGAIN ? "somebody else is connected to it" : g_strerror(-fd));
     if (fd != -ENOENT)
         retry_later(link, -fd);
 }
@@ -151,8 +153,8 @@ static gboolean on_patience(gpointer data)
 
 void vh_link_seek(VhLink *link)
 {
-    bool short_lived =
-        link->connected_at && g_get_monotonic_time() - link->connected_at < VH_LINK_DELAY_MAX * 1000;
+    bool short_lived = link->connected_at &&
+                       g_get_monotonic_time() - link->connected_at < VH_LINK_DELAY_MAX * 1000;
 
     stop(link);
     link->tries = 0;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Finds a UNIX stream socket, whenever it is there: connects, and once the connection is lost connects again.
+/* Finds a UNIX stream socket, whenever it is there: connects, and once the connection is lost
+ * connects again.
  *
- * No timer runs while the socket's file is absent or the connection stands. A file that refuses (nobody listens
- * yet, or no more) is tried again with a growing delay, VH_LINK_TRIES times, then only when the file is made anew.
- * A server whose queue is full (it serves someone else) is tried again every VH_LINK_DELAY_MAX ms, as is any while
- * we are out of descriptors, and one that keeps hanging up soon is left alone for growing delays. */
+ * No timer runs while the socket's file is absent or the connection stands. A file that refuses
+ * (nobody listens yet, or no more) is tried again with a growing delay, VH_LINK_TRIES times, then
+ * only when the file is made anew. A server whose queue is full (it serves someone else) is tried
+ * again every VH_LINK_DELAY_MAX ms, as is any while we are out of descriptors, and one that keeps
+ * hanging up soon is left alone for growing delays. */
 #pragma once
 
 #include "io/pathwatch.h"
@@ -18,7 +20,8 @@ typedef struct VhLink VhLink;
 /* `fd` (non-blocking) is the callee's from now on. */
 typedef void (*VhLinkFunc)(int fd, gpointer data);
 
-/* `path` shorter than a sockaddr_un's (checked by config/vhintd.c). Calls nothing before vh_link_seek. */
+/* `path` shorter than a sockaddr_un's (checked by config/vhintd.c). Calls nothing before
+ * vh_link_seek. */
 VhLink *vh_link_new(VhPathWatch *watch, const char *path, VhLinkFunc connected, gpointer data);
 void vh_link_free(VhLink *link);
 

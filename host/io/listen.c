@@ -27,7 +27,8 @@ static bool fail(GError **error, int errnum, const char *what, const char *path)
     return false;
 }
 
-/* Opens the directory of `path`, made if need be, and locks it while two daemons might look for the same place. */
+/* Opens the directory of `path`, made if need be, and locks it while two daemons might look for the
+ * same place. */
 static int open_locked_directory(const char *path, GError **error)
 {
     g_autofree char *directory = g_path_get_dirname(path);
@@ -66,7 +67,8 @@ static bool clear_path(const char *path, const struct sockaddr_un *address, GErr
     close(probe);
     if (failed == 0 || failed == EAGAIN) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE,
-                    "%s is served by a running daemon: stop that one, or choose another path", path);
+                    "%s is served by a running daemon: stop that one, or choose another path",
+                    path);
         return false;
     }
     if (failed != ECONNREFUSED)
@@ -74,8 +76,8 @@ static bool clear_path(const char *path, const struct sockaddr_un *address, GErr
     return g_unlink(path) == 0 || fail(error, errno, "cannot remove the stale socket", path);
 }
 
-static bool bind_and_listen(int fd, const char *path, const struct sockaddr_un *address, gid_t group,
-                            GError **error)
+static bool bind_and_listen(int fd, const char *path, const struct sockaddr_un *address,
+                            gid_t group, GError **error)
 {
     /* The mode before bind(2) is the mode of the file it makes: nobody gets in between. */
     if (fchmod(fd, 0600) || bind(fd, (const struct sockaddr *)address, sizeof(*address)))
@@ -103,8 +105,9 @@ GSocket *vh_listen_unix(const char *path, gid_t group, GError **error)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (g_strlcpy(address.sun_path, path, sizeof(address.sun_path)) >= sizeof(address.sun_path)) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FILENAME_TOO_LONG,
-                    "the socket's path %s has %zu bytes, a UNIX socket's may have %zu: choose a shorter one", path,
-                    strlen(path), sizeof(address.sun_path) - 1);
+                    "the socket's path %s has %zu bytes, a UNIX socket's may have %zu: choose a "
+                    "shorter one",
+                    path, strlen(path), sizeof(address.sun_path) - 1);
         return NULL;
     }
     int directory = open_locked_directory(path, error);

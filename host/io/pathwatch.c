@@ -10,12 +10,14 @@
 #include <unistd.h>
 
 #define DIRECTORY_EVENTS \
-    (IN_CREATE | IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK)
+    (IN_CREATE | IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | \
+     IN_EXCL_UNLINK)
 
 struct entry {
     guint id;
     char *path;
-    char *nearest; /* the path, or the directory above it, that is to appear in the watched directory */
+    char *nearest; /* the path, or the directory above it, that is to appear in the watched
+                      directory */
     char *awaited; /* its last component */
     int wd;        /* -1: none */
     VhPathFunc func;
@@ -59,7 +61,8 @@ static void disarm(VhPathWatch *watch, struct entry *entry)
         inotify_rm_watch(watch->fd, wd);
 }
 
-/* Watches the nearest directory above entry->path that exists, and awaits the component below it. */
+/* Watches the nearest directory above entry->path that exists, and awaits the component below it.
+ */
 static void arm_nearest(VhPathWatch *watch, struct entry *entry)
 {
     g_autofree char *path = g_strdup(entry->path);
@@ -83,7 +86,8 @@ static void arm_nearest(VhPathWatch *watch, struct entry *entry)
     entry->nearest = g_steal_pointer(&path);
 }
 
-/* A directory may have appeared below the watched one before the watch stood, so this looks again. */
+/* A directory may have appeared below the watched one before the watch stood, so this looks again.
+ */
 static void arm(VhPathWatch *watch, struct entry *entry)
 {
     do {

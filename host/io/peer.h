@@ -9,7 +9,8 @@
 #define VH_PEER_NO_GROUP ((gid_t)-1) /* this host has no such group */
 #define VH_PEER_GROUPS_MAX 65536     /* NGROUPS_MAX of Linux */
 
-/* As the kernel noted it when the peer called connect(2): later changes of identity do not count. */
+/* As the kernel noted it when the peer called connect(2): later changes of identity do not count.
+ */
 struct vh_peer {
     pid_t pid;
     uid_t uid;
@@ -22,7 +23,8 @@ struct vh_peer {
 int vh_peer_read(int socket_fd, struct vh_peer *peer);
 void vh_peer_clear(struct vh_peer *peer);
 
-/* Root, the daemon's own user, and members of `group` (primary or supplementary; VH_PEER_NO_GROUP: none). */
+/* Root, the daemon's own user, and members of `group` (primary or supplementary; VH_PEER_NO_GROUP:
+ * none). */
 bool vh_peer_allowed(const struct vh_peer *peer, uid_t own_uid, gid_t group);
 
 /* The number of the group `name`, or VH_PEER_NO_GROUP. */

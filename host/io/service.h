@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What a service manager is told of the daemon and gives to it (sd_notify(3), sd_listen_fds(3)). Without one, all
- * of this does nothing. */
+/* What a service manager is told of the daemon and gives to it (sd_notify(3), sd_listen_fds(3)).
+ * Without one, all of this does nothing. */
 #pragma once
 
 #include <glib.h>
@@ -12,6 +12,6 @@ void vh_service_stopping(void);
 /* One line for people. May wait for the service manager: not for the hint path. */
 void vh_service_status(const char *status);
 
-/* The listening stream socket at `path` that the service manager holds for us, non-blocking and close-on-exec; it
- * is the caller's to close, not to remove. -1: it holds none there. */
+/* The listening stream socket at `path` that the service manager holds for us, non-blocking and
+ * close-on-exec; it is the caller's to close, not to remove. -1: it holds none there. */
 int vh_service_socket(const char *path);

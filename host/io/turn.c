@@ -111,7 +111,8 @@ VhTurn *vh_turn_new(GError **error)
     int epoll = epoll_create1(EPOLL_CLOEXEC);
 
     if (epoll < 0) {
-        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "epoll: %s", g_strerror(errno));
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "epoll: %s",
+                    g_strerror(errno));
         return NULL;
     }
     turn = g_new0(VhTurn, 1);
@@ -120,8 +121,8 @@ VhTurn *vh_turn_new(GError **error)
     turn->source = g_source_new(&source_funcs, sizeof(struct turn_source));
     ((struct turn_source *)turn->source)->turn = turn;
     g_source_set_name(turn->source, "turn");
-    /* It never does recurse; but a source that may is not taken out of the poll set and put back, with a wake-up
-     * of the loop each time, around every dispatch. */
+    /* It never does recurse; but a source that may is not taken out of the poll set and put back,
+     * with a wake-up of the loop each time, around every dispatch. */
     g_source_set_can_recurse(turn->source, TRUE);
     g_source_add_unix_fd(turn->source, epoll, G_IO_IN);
     g_source_attach(turn->source, NULL);

@@ -25,8 +25,9 @@ static bool work(virConnectPtr connection, gpointer data)
     struct order *order = data;
     g_autofree char *xml = g_strdup_printf("<wishes>%s</wishes>", order->text); /* base64 */
     virDomainPtr domain = virDomainLookupByUUIDString(connection, order->uuid);
-    int result = domain ? virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, xml, VH_DOMAIN_WISHES_PREFIX,
-                                               VH_DOMAIN_WISHES_NAMESPACE, VIR_DOMAIN_AFFECT_LIVE)
+    int result = domain ? virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, xml,
+                                               VH_DOMAIN_WISHES_PREFIX, VH_DOMAIN_WISHES_NAMESPACE,
+                                               VIR_DOMAIN_AFFECT_LIVE)
                         : -1;
     bool lost = result < 0 && vh_virt_lost(connection);
 
@@ -60,7 +61,8 @@ void vh_virt_carry(struct vh_virt_domain *domain)
 {
     struct order *order = NULL;
 
-    if (!domain->running || domain->carrying || !domain->carry || g_strcmp0(domain->carry, domain->carried) == 0)
+    if (!domain->running || domain->carrying || !domain->carry ||
+        g_strcmp0(domain->carry, domain->carried) == 0)
         return;
     domain->carrying = true;
     order = g_new0(struct order, 1);

@@ -6,14 +6,16 @@
 #include "libvirt/jobs.h"
 #include "libvirt/xml.h"
 
-#define MONITOR_EVENTS "^(VSERPORT_CHANGE|RESET|SHUTDOWN|DEVICE_DELETED|ACPI_DEVICE_OST|STOP|RESUME|MIGRATION)$"
+#define MONITOR_EVENTS \
+    "^(VSERPORT_CHANGE|RESET|SHUTDOWN|DEVICE_DELETED|ACPI_DEVICE_OST|STOP|RESUME|MIGRATION)$"
 
 static void connect_later(VhVirt *virt);
 
 /* ---- libvirt's events, on libvirt's thread ---- */
 
 static struct vh_virt_message *domain_message(VhVirt *virt, virDomainPtr domain,
-                                              void (*func)(VhVirt *virt, struct vh_virt_message *message))
+                                              void (*func)(VhVirt *virt,
+                                                           struct vh_virt_message *message))
 {
     struct vh_virt_message *message = vh_virt_message_new(virt, func);
     char uuid[VIR_UUID_STRING_BUFLEN] = "";
@@ -43,8 +45,8 @@ static void tell_monitor(VhVirt *virt, struct vh_virt_message *message)
     virt->funcs->monitor(message->uuid, message->text, message->details, virt->data);
 }
 
-static int on_lifecycle(G_GNUC_UNUSED virConnectPtr connection, virDomainPtr domain, int event, int detail,
-                        void *data)
+static int on_lifecycle(G_GNUC_UNUSED virConnectPtr connection, virDomainPtr domain, int event,
+                        int detail, void *data)
 {
     struct vh_virt_message *message = domain_message(data, domain, tell_lifecycle);
 
@@ -54,28 +56,29 @@ static int on_lifecycle(G_GNUC_UNUSED virConnectPtr connection, virDomainPtr dom
     return 0;
 }
 
-static void on_device(G_GNUC_UNUSED virConnectPtr connection, virDomainPtr domain, G_GNUC_UNUSED const char *alias,
-                      void *data)
+static void on_device(G_GNUC_UNUSED virConnectPtr connection, virDomainPtr domain,
+                      G_GNUC_UNUSED const char *alias, void *data)
 {
     vh_virt_post(domain_message(data, domain, tell_changed));
 }
 
 /* What we note ourselves is no news. */
-static void on_metadata(G_GNUC_UNUSED virConnectPtr connection, virDomainPtr domain, G_GNUC_UNUSED int type,
-                        const char *space, void *data)
+static void on_metadata(G_GNUC_UNUSED virConnectPtr connection, virDomainPtr domain,
+                        G_GNUC_UNUSED int type, const char *space, void *data)
 {
-    if (g_strcmp0(space, VH_DOMAIN_PINS_NAMESPACE) != 0 && g_strcmp0(space, VH_DOMAIN_WISHES_NAMESPACE) != 0)
+    if (g_strcmp0(space, VH_DOMAIN_PINS_NAMESPACE) != 0 &&
+        g_strcmp0(space, VH_DOMAIN_WISHES_NAMESPACE) != 0)
         vh_virt_post(domain_message(data, domain, tell_changed));
 }
 
-static void on_tunable(G_GNUC_UNUSED virConnectPtr connection, virDomainPtr domain, virTypedParameterPtr params,
-                       int count, void *data)
+static void on_tunable(G_GNUC_UNUSED virConnectPtr connection, virDomainPtr domain,
+                       virTypedParameterPtr params, int count, void *data)
 {
     for (int i = 0; i < count; i++) {
         struct vh_virt_message *message;
 
-        if (params[i].type != VIR_TYPED_PARAM_STRING || !g_str_has_prefix(params[i].field, "cputune.") ||
-            !strstr(params[i].field, "pin"))
+        if (params[i].type != VIR_TYPED_PARAM_STRING ||
+            !g_str_has_prefix(params[i].field, "cputune.") || !strstr(params[i].field, "pin"))
             continue;
         message = domain_message(data, domain, tell_pinned);
         message->text = g_strdup(params[i].field + strlen("cputune."));
@@ -84,9 +87,9 @@ static void on_tunable(G_GNUC_UNUSED virConnectPtr connection, virDomainPtr doma
     }
 }
 
-static void on_monitor(G_GNUC_UNUSED virConnectPtr connection, virDomainPtr domain, const char *event,
-                       G_GNUC_UNUSED long long seconds, G_GNUC_UNUSED unsigned int micros, const char *details,
-                       void *data)
+static void on_monitor(G_GNUC_UNUSED virConnectPtr connection, virDomainPtr domain,
+                       const char *event, G_GNUC_UNUSED long long seconds,
+                       G_GNUC_UNUSED unsigned int micros, const char *details, void *data)
 {
     struct vh_virt_message *message = domain_message(data, domain, tell_monitor);
 
@@ -162,9 +165,11 @@ static void tell_failed(VhVirt *virt, struct vh_virt_message *message)
     connect_later(virt);
 }
 
-static int add_event(virConnectPtr connection, VhVirt *virt, int id, virConnectDomainEventGenericCallback callback)
+static int add_event(virConnectPtr connection, VhVirt *virt, int id,
+                     virConnectDomainEventGenericCallback callback)
 {
-    if (virConnectDomainEventRegisterAny(connection, NULL, id, callback, vh_virt_ref(virt), vh_virt_unref) >= 0)
+    if (virConnectDomainEventRegisterAny(connection, NULL, id, callback, vh_virt_ref(virt),
+                                         vh_virt_unref) >= 0)
         return 0;
     vh_virt_unref(virt);
     return -1;
@@ -172,17 +177,20 @@ static int add_event(virConnectPtr connection, VhVirt *virt, int id, virConnectD
 
 static int add_events(virConnectPtr connection, VhVirt *virt)
 {
-    if (add_event(connection, virt, VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle)) < 0 ||
-        add_event(connection, virt, VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, VIR_DOMAIN_EVENT_CALLBACK(on_device)) < 0 ||
-        add_event(connection, virt, VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, VIR_DOMAIN_EVENT_CALLBACK(on_device)) <
-            0 ||
-        add_event(connection, virt, VIR_DOMAIN_EVENT_ID_METADATA_CHANGE, VIR_DOMAIN_EVENT_CALLBACK(on_metadata)) <
-            0 ||
-        add_event(connection, virt, VIR_DOMAIN_EVENT_ID_TUNABLE, VIR_DOMAIN_EVENT_CALLBACK(on_tunable)) < 0)
+    if (add_event(connection, virt, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+                  VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle)) < 0 ||
+        add_event(connection, virt, VIR_DOMAIN_EVENT_ID_DEVICE_ADDED,
+                  VIR_DOMAIN_EVENT_CALLBACK(on_device)) < 0 ||
+        add_event(connection, virt, VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED,
+                  VIR_DOMAIN_EVENT_CALLBACK(on_device)) < 0 ||
+        add_event(connection, virt, VIR_DOMAIN_EVENT_ID_METADATA_CHANGE,
+                  VIR_DOMAIN_EVENT_CALLBACK(on_metadata)) < 0 ||
+        add_event(connection, virt, VIR_DOMAIN_EVENT_ID_TUNABLE,
+                  VIR_DOMAIN_EVENT_CALLBACK(on_tunable)) < 0)
         return -1;
-    if (virConnectDomainQemuMonitorEventRegister(connection, NULL, MONITOR_EVENTS, on_monitor, vh_virt_ref(virt),
-                                                 vh_virt_unref,
-                                                 VIR_CONNECT_DOMAIN_QEMU_MONITOR_EVENT_REGISTER_REGEX) >= 0)
+    if (virConnectDomainQemuMonitorEventRegister(
+            connection, NULL, MONITOR_EVENTS, on_monitor, vh_virt_ref(virt), vh_virt_unref,
+            VIR_CONNECT_DOMAIN_QEMU_MONITOR_EVENT_REGISTER_REGEX) >= 0)
         return 0;
     vh_virt_unref(virt);
     return -1;
@@ -197,7 +205,8 @@ void vh_virt_open(VhVirt *virt)
     if (!connection) {
         message = vh_virt_message_new(virt, tell_failed);
         message->text = vh_virt_error();
-    } else if (virConnectRegisterCloseCallback(connection, on_close, vh_virt_ref(virt), vh_virt_unref) < 0 ||
+    } else if (virConnectRegisterCloseCallback(connection, on_close, vh_virt_ref(virt),
+                                               vh_virt_unref) < 0 ||
                add_events(connection, virt) < 0) {
         message = vh_virt_message_new(virt, tell_failed);
         message->text = vh_virt_error();

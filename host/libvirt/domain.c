@@ -19,23 +19,24 @@ static void on_monitor_freed(gpointer data)
     domain->running = false;
 }
 
-static struct VhQmp *open_monitor(const struct vh_config_guest *guest, const struct vh_qmp_funcs *funcs,
-                                  void *data)
+static struct VhQmp *open_monitor(const struct vh_config_guest *guest,
+                                  const struct vh_qmp_funcs *funcs, void *data)
 {
     struct vh_virt_domain *domain = guest->owner;
 
-    return vh_virt_monitor_new(domain->inventory->virt, domain->uuid, funcs, data, on_monitor_freed, domain,
-                               &domain->monitor);
+    return vh_virt_monitor_new(domain->inventory->virt, domain->uuid, funcs, data, on_monitor_freed,
+                               domain, &domain->monitor);
 }
 
 static void on_foreign(struct vh_seat seat, const char *cpus, gpointer data)
 {
     const struct vh_virt_domain *domain = data;
     const VhInventory *inventory = domain->inventory;
-    g_autofree char *why = cpus ? g_strdup_printf("pinned to %s through libvirt by somebody else; vhintctl resume "
-                                                  "takes it back",
-                                                  cpus)
-                                : NULL;
+    g_autofree char *why =
+        cpus ? g_strdup_printf("pinned to %s through libvirt by somebody else; vhintctl resume "
+                               "takes it back",
+                               cpus)
+             : NULL;
 
     inventory->events->hands_off(domain->guest.name, seat, why, inventory->data);
 }
@@ -57,7 +58,8 @@ static void on_outdated(gpointer data)
 static const struct vh_virt_pins_funcs pins_funcs = {
     .foreign = on_foreign, .synced = on_synced, .outdated = on_outdated};
 
-static void mirror(const struct vh_config_guest *guest, struct vh_seat seat, const struct vh_cpuset *cpus)
+static void mirror(const struct vh_config_guest *guest, struct vh_seat seat,
+                   const struct vh_cpuset *cpus)
 {
     const struct vh_virt_domain *domain = guest->owner;
 
@@ -158,15 +160,18 @@ static char *guest_name(const VhInventory *inventory, const struct vh_domain *xm
         taken = other->reported && g_str_equal(other->guest.name, xml->name);
     }
     if (taken)
-        g_message("libvirt: the domain \"%s\" goes by its UUID %s here, as its name %s", xml->name, xml->uuid,
-                  vh_domain_name_valid(xml->name) ? "is taken" : "has characters other than A-Z a-z 0-9 _ . -");
+        g_message("libvirt: the domain \"%s\" goes by its UUID %s here, as its name %s", xml->name,
+                  xml->uuid,
+                  vh_domain_name_valid(xml->name) ? "is taken"
+                                                  : "has characters other than A-Z a-z 0-9 _ . -");
     return g_strdup(taken ? xml->uuid : xml->name);
 }
 
 static void report(struct vh_virt_domain *domain, const struct vh_domain *xml)
 {
     const VhInventory *inventory = domain->inventory;
-    g_autofree char *record = g_build_filename(inventory->config->run_dir, "saved", xml->uuid, NULL);
+    g_autofree char *record =
+        g_build_filename(inventory->config->run_dir, "saved", xml->uuid, NULL);
 
     domain->id = xml->id;
     domain->guest = (struct vh_config_guest){.name = guest_name(inventory, xml),
@@ -188,10 +193,12 @@ static void report(struct vh_virt_domain *domain, const struct vh_domain *xml)
     domain->reported = true;
     domain->carried = g_strdup(xml->wishes);
     inventory->events->added(&domain->guest, inventory->data);
-    domain->pins = vh_virt_pins_new(inventory->virt, inventory->told, xml, record, &pins_funcs, domain);
+    domain->pins =
+        vh_virt_pins_new(inventory->virt, inventory->told, xml, record, &pins_funcs, domain);
 }
 
-/* Is what was reported still so? A rename needs no new report: the name it was reported by stays for its run. */
+/* Is what was reported still so? A rename needs no new report: the name it was reported by stays
+ * for its run. */
 static bool same(const struct vh_virt_domain *domain, const struct vh_domain *xml)
 {
     return domain->id == xml->id && g_strcmp0(domain->guest.channel, xml->channel_path) == 0 &&

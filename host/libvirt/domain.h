@@ -3,7 +3,8 @@
  * said to be in a worker.
  *
  * Invariants:
- *  1. A domain is reported at most once at a time, and what was reported is not changed until it is taken back.
+ *  1. A domain is reported at most once at a time, and what was reported is not changed until it is
+ * taken back.
  *  2. A look that began before the domain stopped changes nothing (`generation`). */
 #pragma once
 
@@ -48,7 +49,8 @@ struct vh_virt_domain {
 
 /* ---- domain.c: what is reported ---- */
 
-/* The one of `uuid`, which is made if there is none; forgotten once it is neither reported nor looked at. */
+/* The one of `uuid`, which is made if there is none; forgotten once it is neither reported nor
+ * looked at. */
 struct vh_virt_domain *vh_virt_domain_get(VhInventory *inventory, const char *uuid);
 void vh_virt_domain_free(gpointer domain);
 void vh_virt_domain_forget(struct vh_virt_domain *domain);
@@ -60,8 +62,8 @@ void vh_virt_domain_take_back(struct vh_virt_domain *domain, bool gone);
 void vh_virt_domain_starts(struct vh_virt_domain *domain, const struct vh_domain *xml);
 /* libvirt has started it: its threads are there, and libvirt sets their masks no more. */
 void vh_virt_domain_started(struct vh_virt_domain *domain);
-/* libvirt says that it runs: from here on its monitor tells of its threads, and libvirt can be told of pins. One
- * that arrives by migration does so only once it is there. */
+/* libvirt says that it runs: from here on its monitor tells of its threads, and libvirt can be told
+ * of pins. One that arrives by migration does so only once it is there. */
 void vh_virt_domain_runs(struct vh_virt_domain *domain);
 void vh_virt_domain_stopped(VhInventory *inventory, const char *uuid);
 

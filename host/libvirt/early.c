@@ -30,7 +30,8 @@ static void seek(VhEarly *early)
     if (!process)
         return;
     early->alive = open(path, O_RDONLY | O_CLOEXEC);
-    if (early->alive >= 0 && vh_threads_read_process(early->proc, early->pid_file, early->uuid) == process)
+    if (early->alive >= 0 &&
+        vh_threads_read_process(early->proc, early->pid_file, early->uuid) == process)
         early->process = process;
     else if (early->alive >= 0)
         close(early->alive);
@@ -55,8 +56,8 @@ static gboolean on_timer(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-VhEarly *vh_early_new(const char *proc, const char *pid_file, const char *name, const char *uuid, VhEarlyFunc func,
-                      gpointer data)
+VhEarly *vh_early_new(const char *proc, const char *pid_file, const char *name, const char *uuid,
+                      VhEarlyFunc func, gpointer data)
 {
     VhEarly *early = g_new0(VhEarly, 1);
 

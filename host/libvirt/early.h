@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Follows a domain from the hook's call to libvirt's event that it has started: finds its QEMU, which has its
- * vCPUs' threads before they run the first instruction.
+/* Follows a domain from the hook's call to libvirt's event that it has started: finds its QEMU,
+ * which has its vCPUs' threads before they run the first instruction.
  *
- * What libvirt does meanwhile (qemuProcessLaunch): it calls the hook's "start", starts QEMU with its CPUs stopped,
- * gives each vCPU's and IOThread's thread the mask of the domain's XML, asks the monitor a dozen things, lets the
- * CPUs run, calls the hook's "started", and reports the event. Nothing tells in between, so this looks: every
- * VH_EARLY_MS, as long as a start takes and no longer than VH_EARLY_LIMIT_MS, and never for more than a small part
- * of the time. What libvirt resets is thus set again before the CPUs run, unless the host is so busy that this
- * daemon does not get to look in between; then a moment after.
+ * What libvirt does meanwhile (qemuProcessLaunch): it calls the hook's "start", starts QEMU with
+ * its CPUs stopped, gives each vCPU's and IOThread's thread the mask of the domain's XML, asks the
+ * monitor a dozen things, lets the CPUs run, calls the hook's "started", and reports the event.
+ * Nothing tells in between, so this looks: every VH_EARLY_MS, as long as a start takes and no
+ * longer than VH_EARLY_LIMIT_MS, and never for more than a small part of the time. What libvirt
+ * resets is thus set again before the CPUs run, unless the host is so busy that this daemon does
+ * not get to look in between; then a moment after.
  *
- * The process is the one that libvirt's own file names, whose command line has the domain's UUID. */
+ * The process is the one that libvirt's own file names, whose command line has the domain's UUID.
+ */
 #pragma once
 
 #include <glib.h>
@@ -27,7 +29,7 @@ typedef struct VhEarly VhEarly;
 typedef void (*VhEarlyFunc)(pid_t process, gpointer data);
 
 /* `proc` is /proc and `pid_file` NULL (libvirt's own) but for tests. All are copied. */
-VhEarly *vh_early_new(const char *proc, const char *pid_file, const char *name, const char *uuid, VhEarlyFunc func,
-                      gpointer data);
+VhEarly *vh_early_new(const char *proc, const char *pid_file, const char *name, const char *uuid,
+                      VhEarlyFunc func, gpointer data);
 /* NULL is fine. */
 void vh_early_free(VhEarly *early);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The inventory that is libvirt: running domains, by its events and by the hook's calls.
  *
- * A domain is known from one of two sides. The hook tells of its start before QEMU runs; libvirt's events tell a
- * little later, and only then is its monitor within reach. Either way its XML is read ("looked at") in a worker,
- * and what policy wants is reported as a guest. When libvirtd is back from having been away,
- * all that runs is looked at anew, and guests whose instance (domain id) is still the same stay as they are. */
+ * A domain is known from one of two sides. The hook tells of its start before QEMU runs; libvirt's
+ * events tell a little later, and only then is its monitor within reach. Either way its XML is read
+ * ("looked at") in a worker, and what policy wants is reported as a guest. When libvirtd is back
+ * from having been away, all that runs is looked at anew, and guests whose instance (domain id) is
+ * still the same stay as they are. */
 #include <string.h>
 
 #include "io/service.h"
@@ -41,7 +42,8 @@ static void on_lifecycle(const char *uuid, int event, G_GNUC_UNUSED int detail, 
     case VIR_DOMAIN_EVENT_STARTED:
     case VIR_DOMAIN_EVENT_RESUMED:
         domain = vh_virt_domain_get(inventory, uuid);
-        domain->suspect = true; /* while it starts, libvirt may keep commands waiting for too long */
+        domain->suspect =
+            true; /* while it starts, libvirt may keep commands waiting for too long */
         vh_virt_look(domain);
         break;
     case VIR_DOMAIN_EVENT_SUSPENDED: /* also how a paused one ends its arrival */
@@ -160,8 +162,8 @@ static void on_hook(const struct vh_hook_call *hook, gpointer data)
     g_autofree char *key = g_strdup_printf("hook %s", hook->guest);
     struct call *call;
 
-    /* "prepare" is too early (the channel has no path yet), and "started" comes when the guest runs, as libvirt's
-     * event does. */
+    /* "prepare" is too early (the channel has no path yet), and "started" comes when the guest
+     * runs, as libvirt's event does. */
     if (!inventory->virt || (!starts && !g_str_equal(hook->operation, "stopped")))
         return;
     if (hook->flags) {
@@ -178,8 +180,8 @@ static void on_hook(const struct vh_hook_call *hook, gpointer data)
 
 /* ---- the inventory ---- */
 
-/* libvirt is told that nothing is pinned any longer, unless pins are left; what it does not take in time is on
- * record. */
+/* libvirt is told that nothing is pinned any longer, unless pins are left; what it does not take in
+ * time is on record. */
 static void give_up_pins(VhInventory *inventory, bool leave)
 {
     GHashTableIter iter;
@@ -206,8 +208,8 @@ static void inventory_close(VhInventory *inventory, bool leave)
     g_free(inventory);
 }
 
-static VhInventory *inventory_open(const VhConfig *config, const struct vh_inventory_events *events, gpointer data,
-                                   GError **error)
+static VhInventory *inventory_open(const VhConfig *config, const struct vh_inventory_events *events,
+                                   gpointer data, GError **error)
 {
     VhInventory *inventory = g_new0(VhInventory, 1);
 
@@ -216,8 +218,8 @@ static VhInventory *inventory_open(const VhConfig *config, const struct vh_inven
     inventory->data = data;
     inventory->told = vh_virt_told_new();
     inventory->domains = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, vh_virt_domain_free);
-    /* The service manager may hold the hook's socket though nothing is asked of libvirt: a call that nobody takes
-     * would start vhintd again as soon as it is stopped. */
+    /* The service manager may hold the hook's socket though nothing is asked of libvirt: a call
+     * that nobody takes would start vhintd again as soon as it is stopped. */
     if (!config->libvirt && vh_service_socket(config->hook) < 0)
         return inventory;
     inventory->hook = vh_hook_port_new(config->hook, on_hook, inventory, error);

@@ -46,9 +46,10 @@ struct vh_virt_message {
 
 /* ---- virt.c ---- */
 
-struct vh_virt_message *vh_virt_message_new(VhVirt *virt,
-                                            void (*func)(VhVirt *virt, struct vh_virt_message *message));
-/* Messages arrive in the order in which they are posted; not at all once the virt is freed. Takes `message`. */
+struct vh_virt_message *
+vh_virt_message_new(VhVirt *virt, void (*func)(VhVirt *virt, struct vh_virt_message *message));
+/* Messages arrive in the order in which they are posted; not at all once the virt is freed. Takes
+ * `message`. */
 void vh_virt_post(struct vh_virt_message *message);
 /* There is a connection: jobs that waited for one may run. */
 void vh_virt_kick(VhVirt *virt);

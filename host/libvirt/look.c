@@ -120,7 +120,8 @@ static void look_done(gpointer data)
     vh_virt_domain_forget(domain);
 }
 
-static const struct vh_virt_job look_job = {.work = look_work, .done = look_done, .free = look_free};
+static const struct vh_virt_job look_job = {
+    .work = look_work, .done = look_done, .free = look_free};
 
 void vh_virt_look(struct vh_virt_domain *domain)
 {
@@ -205,7 +206,8 @@ static void list_done(gpointer data)
     }
 }
 
-static const struct vh_virt_job list_job = {.work = list_work, .done = list_done, .free = list_free};
+static const struct vh_virt_job list_job = {
+    .work = list_work, .done = list_done, .free = list_free};
 
 void vh_virt_look_at_all(VhInventory *inventory)
 {

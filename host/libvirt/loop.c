@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Runs libvirt's handles and timeouts as sources of a private GMainContext.
  *
- * Source: libvirt's reference of virEventRegisterImpl. The functions are called from any thread; the callbacks are
- * only ever called on the loop's thread, and so are the functions that free their data: never from within a
- * removal, and never while a callback of the same watch runs. */
+ * Source: libvirt's reference of virEventRegisterImpl. The functions are called from any thread;
+ * the callbacks are only ever called on the loop's thread, and so are the functions that free their
+ * data: never from within a removal, and never while a callback of the same watch runs. */
 #include "libvirt/loop.h"
 
 #include <glib-unix.h>
@@ -129,7 +129,8 @@ static struct watch *watch_new(int fd, void *opaque, virFreeCallback free)
     return watch;
 }
 
-static int add_handle(int fd, int events, virEventHandleCallback callback, void *opaque, virFreeCallback free)
+static int add_handle(int fd, int events, virEventHandleCallback callback, void *opaque,
+                      virFreeCallback free)
 {
     struct watch *watch;
     int id;
@@ -223,7 +224,8 @@ void vh_virt_loop_start(void)
         return;
     context = g_main_context_new();
     watches = g_hash_table_new(NULL, NULL);
-    virEventRegisterImpl(add_handle, update_handle, remove_watch, add_timeout, update_timeout, remove_watch);
+    virEventRegisterImpl(add_handle, update_handle, remove_watch, add_timeout, update_timeout,
+                         remove_watch);
     g_thread_unref(g_thread_new("libvirt", run_loop, NULL));
     g_once_init_leave(&started, 1);
 }

@@ -46,7 +46,8 @@ static xmlNodePtr find(xmlXPathContextPtr context, xmlNodePtr from, const char *
 /* The device's element, changed in place, as text. */
 static char *change(xmlDocPtr document, xmlXPathContextPtr context, const char *name, guint64 bytes)
 {
-    g_autofree char *path = g_strdup_printf("/domain/devices/memory[@model='virtio-mem'][alias/@name='%s']", name);
+    g_autofree char *path =
+        g_strdup_printf("/domain/devices/memory[@model='virtio-mem'][alias/@name='%s']", name);
     g_autofree char *kib = g_strdup_printf("%" G_GUINT64_FORMAT, bytes >> 10);
     xmlNodePtr device = find(context, xmlDocGetRootElement(document), path);
     xmlNodePtr requested = device ? find(context, device, "target/requested") : NULL;
@@ -72,7 +73,8 @@ char *vh_virt_memory_element(const char *xml, const char *name, guint64 bytes)
     if (strchr(name, '\''))
         return NULL;
     vh_domain_xml_init();
-    document = xmlReadMemory(xml, (int)strlen(xml), NULL, NULL, XML_PARSE_NONET | XML_PARSE_NOERROR);
+    document =
+        xmlReadMemory(xml, (int)strlen(xml), NULL, NULL, XML_PARSE_NONET | XML_PARSE_NOERROR);
     context = document ? xmlXPathNewContext(document) : NULL;
     if (context)
         text = change(document, context, name, bytes);
@@ -105,7 +107,8 @@ static bool work(virConnectPtr connection, gpointer data)
     if (domain && *order->name)
         result = set_virtio_mem(domain, order);
     else if (domain)
-        result = virDomainSetMemoryFlags(domain, (unsigned long)(order->bytes >> 10), VIR_DOMAIN_AFFECT_LIVE);
+        result = virDomainSetMemoryFlags(domain, (unsigned long)(order->bytes >> 10),
+                                         VIR_DOMAIN_AFFECT_LIVE);
     if (result < 0 && !order->problem && !vh_virt_lost(connection))
         order->problem = vh_virt_error();
     if (domain)

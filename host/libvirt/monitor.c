@@ -89,8 +89,10 @@ static void done(gpointer data)
     if (!command->reply)
         return;
     if (error && JSON_NODE_HOLDS_OBJECT(error))
-        problem = json_object_get_string_member_with_default(json_node_get_object(error), "desc", problem);
-    command->reply(answer ? json_object_get_member(answer, "return") : NULL, problem, command->reply_data);
+        problem = json_object_get_string_member_with_default(json_node_get_object(error), "desc",
+                                                             problem);
+    command->reply(answer ? json_object_get_member(answer, "return") : NULL, problem,
+                   command->reply_data);
 }
 
 static const struct vh_virt_job command_job = {.work = work, .done = done, .free = command_free};
@@ -141,8 +143,9 @@ static void hang_up(gpointer data)
 
 static const struct vh_qmp_road road = {.command = give_command, .peer = peer, .free = hang_up};
 
-VhQmp *vh_virt_monitor_new(VhVirt *virt, const char *uuid, const struct vh_qmp_funcs *funcs, gpointer data,
-                           VhVirtMonitorFreed freed, gpointer freed_data, VhVirtMonitor **monitor)
+VhQmp *vh_virt_monitor_new(VhVirt *virt, const char *uuid, const struct vh_qmp_funcs *funcs,
+                           gpointer data, VhVirtMonitorFreed freed, gpointer freed_data,
+                           VhVirtMonitor **monitor)
 {
     VhVirtMonitor *new = g_new0(VhVirtMonitor, 1);
 

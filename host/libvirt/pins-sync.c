@@ -11,8 +11,8 @@
 #define MAP_LEN ((int)sizeof(struct vh_cpuset))
 #define ANY "*"
 
-struct vh_pin_sync *vh_pin_sync_new(const char *uuid, int id, const char *record, const char *carried,
-                                    const struct vh_cpuset *all)
+struct vh_pin_sync *vh_pin_sync_new(const char *uuid, int id, const char *record,
+                                    const char *carried, const struct vh_cpuset *all)
 {
     struct vh_pin_sync *sync = g_new0(struct vh_pin_sync, 1);
 
@@ -42,8 +42,9 @@ void vh_pin_sync_free(struct vh_pin_sync *sync)
 /* ---- the record ---- */
 
 /* For the file, and for the metadata. */
-static void add_line(const struct vh_pin_sync *sync, GString *file, GString *carried, struct vh_seat seat,
-                     const struct vh_cpuset *former, const struct vh_cpuset *ours)
+static void add_line(const struct vh_pin_sync *sync, GString *file, GString *carried,
+                     struct vh_seat seat, const struct vh_cpuset *former,
+                     const struct vh_cpuset *ours)
 {
     g_autofree char *name = vh_seat_pin_name(seat);
     g_autofree char *former_text = vh_cpuset_format(former);
@@ -85,15 +86,17 @@ static bool timed_out(struct vh_pin_sync *sync)
     return sync->late;
 }
 
-/* What libvirt does not take is tried again with the next change; the pins themselves do not depend on it. */
+/* What libvirt does not take is tried again with the next change; the pins themselves do not depend
+ * on it. */
 static void write_metadata(virDomainPtr domain, struct vh_pin_sync *sync, const char *text)
 {
     g_autofree char *xml = *text ? g_strdup_printf("<pins>%s</pins>", text) : NULL;
 
     if (g_str_equal(text, sync->carried))
         return;
-    if (virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, xml, xml ? VH_DOMAIN_PINS_PREFIX : NULL,
-                             VH_DOMAIN_PINS_NAMESPACE, VIR_DOMAIN_AFFECT_LIVE) < 0) {
+    if (virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, xml,
+                             xml ? VH_DOMAIN_PINS_PREFIX : NULL, VH_DOMAIN_PINS_NAMESPACE,
+                             VIR_DOMAIN_AFFECT_LIVE) < 0) {
         timed_out(sync);
         return;
     }
@@ -128,7 +131,8 @@ static void read_line(const char *line, VhPinRecordFunc func, gpointer data)
     struct vh_seat seat;
     struct vh_cpuset former, ours;
 
-    if (known && vh_seat_parse(words[0], &seat) && (any || vh_cpuset_parse(&former, words[1], NULL) == 0) &&
+    if (known && vh_seat_parse(words[0], &seat) &&
+        (any || vh_cpuset_parse(&former, words[1], NULL) == 0) &&
         vh_cpuset_parse(&ours, words[2], NULL) == 0)
         func(seat, any ? NULL : &former, &ours, data);
 }
@@ -202,7 +206,8 @@ static void read_vcpus(virDomainPtr domain, struct vh_pin_sync *sync)
 static int read_emulator(virDomainPtr domain, struct vh_pin_change *change)
 {
     memset(&change->former, 0, sizeof(change->former));
-    return virDomainGetEmulatorPinInfo(domain, (unsigned char *)&change->former, MAP_LEN, VIR_DOMAIN_AFFECT_LIVE);
+    return virDomainGetEmulatorPinInfo(domain, (unsigned char *)&change->former, MAP_LEN,
+                                       VIR_DOMAIN_AFFECT_LIVE);
 }
 
 static void read_formers(virDomainPtr domain, struct vh_pin_sync *sync)
@@ -211,7 +216,8 @@ static void read_formers(virDomainPtr domain, struct vh_pin_sync *sync)
     for (guint i = 0; i < sync->changes->len; i++) {
         struct vh_pin_change *change = change_at(sync, i);
 
-        if (!change->know_former && change->seat.kind == VH_SEAT_EMULATOR && read_emulator(domain, change) < 0)
+        if (!change->know_former && change->seat.kind == VH_SEAT_EMULATOR &&
+            read_emulator(domain, change) < 0)
             note_failure(sync, change);
     }
 }

@@ -15,8 +15,8 @@ struct pin {
     struct vh_cpuset told_cpus;
     struct vh_cpuset former;
     bool foreign; /* left to others */
-    bool restore; /* libvirt is to be told `former` first of all, although it may have been told already: a call of
-                     ours has come after theirs, or to the wrong instance */
+    bool restore; /* libvirt is to be told `former` first of all, although it may have been told
+                     already: a call of ours has come after theirs, or to the wrong instance */
 };
 
 struct VhVirtPins {
@@ -98,7 +98,8 @@ static void job_done(gpointer data)
 
     pins->busy = false;
     for (guint i = 0; i < job->sync->changes->len; i++) {
-        const struct vh_pin_change *change = &g_array_index(job->sync->changes, struct vh_pin_change, i);
+        const struct vh_pin_change *change =
+            &g_array_index(job->sync->changes, struct vh_pin_change, i);
 
         if (!change->done)
             vh_virt_told_drop(pins->told, pins->uuid, pins->id, change->seat, &change->cpus);
@@ -107,11 +108,13 @@ static void job_done(gpointer data)
     if (pins->closed)
         return;
     if (job->sync->problem)
-        g_message("libvirt does not take the pins of domain %s: %s", pins->uuid, job->sync->problem);
+        g_message("libvirt does not take the pins of domain %s: %s", pins->uuid,
+                  job->sync->problem);
     g_free(pins->carried);
     pins->carried = g_strdup(job->sync->carried);
     for (guint i = 0; i < job->sync->changes->len; i++) {
-        const struct vh_pin_change *change = &g_array_index(job->sync->changes, struct vh_pin_change, i);
+        const struct vh_pin_change *change =
+            &g_array_index(job->sync->changes, struct vh_pin_change, i);
         struct pin *pin = pin_of(pins, change->seat);
 
         /* libvirt has waited for half a minute already: what is wanted by now is tried at once. */
@@ -119,7 +122,8 @@ static void job_done(gpointer data)
             pin->restore = pin->restore || change->restore;
             continue;
         }
-        /* What failed otherwise counts as done: it is not tried again until something else is wanted. */
+        /* What failed otherwise counts as done: it is not tried again until something else is
+         * wanted. */
         pin->told = change->ours;
         pin->told_cpus = change->cpus;
         if (!change->know_former && !change->failed && !pin->foreign)
@@ -146,7 +150,8 @@ static bool plan_change(const struct pin *pin, struct vh_pin_change *change)
     }
     change->ours = true;
     change->cpus = pin->cpus;
-    return !pin->foreign && pin->ours && !(pin->told && vh_cpuset_equal(&pin->told_cpus, &pin->cpus));
+    return !pin->foreign && pin->ours &&
+           !(pin->told && vh_cpuset_equal(&pin->told_cpus, &pin->cpus));
 }
 
 static void begin_sync(VhVirtPins *pins)
@@ -294,10 +299,10 @@ void vh_virt_pins_set_none(VhVirtPins *pins)
 
 /* ---- at the start ---- */
 
-/* A pin that a former daemon set for this very instance. It counts as ours until the next round says otherwise;
- * then libvirt is told the former one. */
-static void on_record(struct vh_seat seat, const struct vh_cpuset *former, const struct vh_cpuset *ours,
-                      gpointer data)
+/* A pin that a former daemon set for this very instance. It counts as ours until the next round
+ * says otherwise; then libvirt is told the former one. */
+static void on_record(struct vh_seat seat, const struct vh_cpuset *former,
+                      const struct vh_cpuset *ours, gpointer data)
 {
     struct pin *pin = pin_of(data, seat);
 
@@ -308,8 +313,8 @@ static void on_record(struct vh_seat seat, const struct vh_cpuset *former, const
 }
 
 /* One that was ours on the host that it comes from: libvirt is to be told the former one. */
-static void on_carried(struct vh_seat seat, const struct vh_cpuset *former, const struct vh_cpuset *ours,
-                       gpointer data)
+static void on_carried(struct vh_seat seat, const struct vh_cpuset *former,
+                       const struct vh_cpuset *ours, gpointer data)
 {
     struct pin *pin = pin_of(data, seat);
 
@@ -349,14 +354,16 @@ static void read_pins(VhVirtPins *pins, const struct vh_domain *xml)
         read_pin(pins, (struct vh_seat){VH_SEAT_VCPU, found->id}, found->cpus);
     }
     for (guint i = 0; i < xml->iothread_pins->len; i++) {
-        const struct vh_domain_pin *found = &g_array_index(xml->iothread_pins, struct vh_domain_pin, i);
+        const struct vh_domain_pin *found =
+            &g_array_index(xml->iothread_pins, struct vh_domain_pin, i);
 
         read_pin(pins, (struct vh_seat){VH_SEAT_IOTHREAD, found->id}, found->cpus);
     }
 }
 
-VhVirtPins *vh_virt_pins_new(VhVirt *virt, VhVirtTold *told, const struct vh_domain *xml, const char *record,
-                             const struct vh_virt_pins_funcs *funcs, gpointer data)
+VhVirtPins *vh_virt_pins_new(VhVirt *virt, VhVirtTold *told, const struct vh_domain *xml,
+                             const char *record, const struct vh_virt_pins_funcs *funcs,
+                             gpointer data)
 {
     VhVirtPins *pins = g_new0(VhVirtPins, 1);
     g_autofree char *present = NULL;

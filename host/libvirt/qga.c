@@ -48,14 +48,16 @@ static char *call(const struct vh_qga *agent, const char *command, int seconds, 
     g_autofree char *why = text ? vh_qga_text(text) : NULL;
 
     if (!answer)
-        g_set_error(error, VH_ERROR, code_of(virGetLastError()), "the guest agent, by libvirt: %s", why);
+        g_set_error(error, VH_ERROR, code_of(virGetLastError()), "the guest agent, by libvirt: %s",
+                    why);
     free(answer);
     if (domain)
         virDomainFree(domain);
     return copy;
 }
 
-/* A connection that is lost is no reason to do it again from the beginning: the guest has the beginning. */
+/* A connection that is lost is no reason to do it again from the beginning: the guest has the
+ * beginning. */
 static bool work(virConnectPtr connection, gpointer data)
 {
     struct use *use = data;
@@ -75,8 +77,8 @@ static void done(gpointer data)
 
 static const struct vh_virt_job virt_job = {.work = work, .done = done, .free = use_free};
 
-void vh_virt_qga_use(VhVirt *virt, const char *uuid, GCancellable *cancellable, const struct vh_qga_job *job,
-                     gpointer data)
+void vh_virt_qga_use(VhVirt *virt, const char *uuid, GCancellable *cancellable,
+                     const struct vh_qga_job *job, gpointer data)
 {
     struct use *use = g_new0(struct use, 1);
     g_autofree char *key = g_strconcat("agent ", uuid, NULL);

@@ -19,7 +19,8 @@ VhVirtTold *vh_virt_told_new(void)
 {
     VhVirtTold *told = g_new0(VhVirtTold, 1);
 
-    told->domains = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_array_unref);
+    told->domains =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_array_unref);
     return told;
 }
 
@@ -49,9 +50,10 @@ void vh_virt_told_add(VhVirtTold *told, const char *uuid, int id, struct vh_seat
     g_array_append_val(entries, entry);
 }
 
-/* The oldest of `seat` and `cpus`, of instance `id` unless that is -1, is forgotten. Returns its instance; -1:
- * none. */
-static int take(VhVirtTold *told, const char *uuid, int id, struct vh_seat seat, const struct vh_cpuset *cpus)
+/* The oldest of `seat` and `cpus`, of instance `id` unless that is -1, is forgotten. Returns its
+ * instance; -1: none. */
+static int take(VhVirtTold *told, const char *uuid, int id, struct vh_seat seat,
+                const struct vh_cpuset *cpus)
 {
     GArray *entries = g_hash_table_lookup(told->domains, uuid);
 
@@ -59,7 +61,8 @@ static int take(VhVirtTold *told, const char *uuid, int id, struct vh_seat seat,
         const struct entry *entry = entry_at(entries, i);
         int found = entry->id;
 
-        if (entry->seat != vh_seat_key(seat) || !vh_cpuset_equal(&entry->cpus, cpus) || (id >= 0 && found != id))
+        if (entry->seat != vh_seat_key(seat) || !vh_cpuset_equal(&entry->cpus, cpus) ||
+            (id >= 0 && found != id))
             continue;
         g_array_remove_index(entries, i);
         if (!entries->len)
@@ -83,7 +86,8 @@ void vh_virt_told_done(VhVirtTold *told, const char *uuid, int id)
         entry_at(entries, i)->done = entry_at(entries, i)->done || entry_at(entries, i)->id == id;
 }
 
-static gboolean forget_done(G_GNUC_UNUSED gpointer uuid, gpointer value, G_GNUC_UNUSED gpointer data)
+static gboolean forget_done(G_GNUC_UNUSED gpointer uuid, gpointer value,
+                            G_GNUC_UNUSED gpointer data)
 {
     GArray *entries = value;
 
@@ -98,7 +102,8 @@ void vh_virt_told_lost(VhVirtTold *told)
     g_hash_table_foreach_remove(told->domains, forget_done, NULL);
 }
 
-int vh_virt_told_heard(VhVirtTold *told, const char *uuid, struct vh_seat seat, const struct vh_cpuset *cpus)
+int vh_virt_told_heard(VhVirtTold *told, const char *uuid, struct vh_seat seat,
+                       const struct vh_cpuset *cpus)
 {
     return take(told, uuid, -1, seat, cpus);
 }
@@ -111,7 +116,8 @@ bool vh_virt_told_astray(const VhVirtTold *told, const char *uuid, int id, struc
     for (guint i = 0; entries && i < entries->len; i++) {
         const struct entry *entry = entry_at(entries, i);
 
-        if (entry->id != id && entry->seat == vh_seat_key(seat) && (!cpus || vh_cpuset_equal(&entry->cpus, cpus)))
+        if (entry->id != id && entry->seat == vh_seat_key(seat) &&
+            (!cpus || vh_cpuset_equal(&entry->cpus, cpus)))
             return true;
     }
     return false;

@@ -71,8 +71,8 @@ static gboolean on_message(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-struct vh_virt_message *vh_virt_message_new(VhVirt *virt,
-                                            void (*func)(VhVirt *virt, struct vh_virt_message *message))
+struct vh_virt_message *
+vh_virt_message_new(VhVirt *virt, void (*func)(VhVirt *virt, struct vh_virt_message *message))
 {
     struct vh_virt_message *message = g_new0(struct vh_virt_message, 1);
 
@@ -163,7 +163,8 @@ static void run_queue(gpointer data, gpointer user_data)
     g_mutex_lock(&virt->lock);
     if (!done)
         g_queue_push_head(&queue->jobs, job);
-    /* A connection that is lost is replaced, and that kicks all queues; the new one may be there already. */
+    /* A connection that is lost is replaced, and that kicks all queues; the new one may be there
+     * already. */
     queue->running = may_run(virt, queue) && (done || virt->connection != connection);
     if (queue->running)
         g_thread_pool_push(virt->pool, queue, NULL);
@@ -216,7 +217,8 @@ char *vh_virt_error(void)
 {
     const virError *error = virGetLastError();
 
-    return g_utf8_make_valid(error && error->message ? error->message : "libvirt does not say why", -1);
+    return g_utf8_make_valid(error && error->message ? error->message : "libvirt does not say why",
+                             -1);
 }
 
 /* ---- the whole ---- */
@@ -292,8 +294,8 @@ void vh_virt_free(VhVirt *virt)
     g_mutex_lock(&virt->lock);
     virt->closed = true;
     g_mutex_unlock(&virt->lock);
-    /* The workers, the connection and what its callbacks refer to stay as they are: closing may take libvirtd's
-     * time, and the process ends soon. So this reference stays too. */
+    /* The workers, the connection and what its callbacks refer to stay as they are: closing may
+     * take libvirtd's time, and the process ends soon. So this reference stays too. */
 }
 
 const char *vh_virt_problem(const VhVirt *virt)

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The connection to libvirtd: its events, and jobs for it.
  *
- * Calls of libvirt's block for milliseconds to seconds, and one for a guest whose monitor hangs may never return.
- * So they are made in jobs, which worker threads run: those of one key (a domain) one after another, those of
- * different keys side by side, VH_VIRT_WORKERS at most. Everything else here is called, and every function given
- * is called, on the main loop's thread.
+ * Calls of libvirt's block for milliseconds to seconds, and one for a guest whose monitor hangs may
+ * never return. So they are made in jobs, which worker threads run: those of one key (a domain) one
+ * after another, those of different keys side by side, VH_VIRT_WORKERS at most. Everything else
+ * here is called, and every function given is called, on the main loop's thread.
  *
- * When libvirtd goes, jobs wait for it to come back, and what they are for is none the worse: they are run again
- * from their beginning. While it is away the connection is tried again whenever its socket is made anew and, ever
- * more rarely, every VH_VIRT_RETRY_MAX ms. A connection that stands costs no wake-ups. */
+ * When libvirtd goes, jobs wait for it to come back, and what they are for is none the worse: they
+ * are run again from their beginning. While it is away the connection is tried again whenever its
+ * socket is made anew and, ever more rarely, every VH_VIRT_RETRY_MAX ms. A connection that stands
+ * costs no wake-ups. */
 #pragma once
 
 #include <glib.h>
@@ -47,7 +48,8 @@ const char *vh_virt_problem(const VhVirt *virt);
 
 struct vh_virt_job {
     bool local; /* needs no connection: does not wait for one, and is given NULL */
-    /* In a worker thread. false: the call failed because the connection did (vh_virt_lost), do it again later. */
+    /* In a worker thread. false: the call failed because the connection did (vh_virt_lost), do it
+     * again later. */
     bool (*work)(virConnectPtr connection, gpointer data);
     /* On the main loop, unless the connection object has been freed meanwhile. */
     void (*done)(gpointer data);

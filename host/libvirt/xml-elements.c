@@ -14,7 +14,8 @@ static char *attribute(struct vh_domain_parse *p, const char *name)
     char *copy = NULL;
 
     if (value && strlen((const char *)value) > VH_DOMAIN_TEXT_MAX)
-        vh_domain_refuse(p, "%s: the attribute %s has over %u bytes", p->path->str, name, VH_DOMAIN_TEXT_MAX);
+        vh_domain_refuse(p, "%s: the attribute %s has over %u bytes", p->path->str, name,
+                         VH_DOMAIN_TEXT_MAX);
     else if (value)
         copy = g_strdup((const char *)value);
     xmlFree(value);
@@ -33,8 +34,8 @@ static unsigned number(struct vh_domain_parse *p, const char *text, const char *
     guint64 value = 0;
 
     if (!g_ascii_string_to_unsigned(text, 10, 0, VH_DOMAIN_VCPUS_MAX, &value, NULL))
-        vh_domain_refuse(p, "%s: %s \"%.20s\" is not a number of at most %u", p->path->str, what, text,
-                         VH_DOMAIN_VCPUS_MAX);
+        vh_domain_refuse(p, "%s: %s \"%.20s\" is not a number of at most %u", p->path->str, what,
+                         text, VH_DOMAIN_VCPUS_MAX);
     return (unsigned)value;
 }
 
@@ -44,7 +45,8 @@ static char *list(struct vh_domain_parse *p, const char *name)
     g_autofree char *value = attribute(p, name);
 
     if (value && (!*value || strspn(value, "0123456789,-^") != strlen(value))) {
-        vh_domain_refuse(p, "%s: %s=\"%.60s\" is not a list such as 0-3,8", p->path->str, name, value);
+        vh_domain_refuse(p, "%s: %s=\"%.60s\" is not a list such as 0-3,8", p->path->str, name,
+                         value);
         return NULL;
     }
     return g_steal_pointer(&value);
@@ -85,8 +87,9 @@ static void end_uuid(struct vh_domain_parse *p)
 static void end_profile(struct vh_domain_parse *p)
 {
     if (!vh_domain_name_valid(p->text->str))
-        vh_domain_refuse(p, "the profile \"%.120s\" is not a name of 1 to %d characters of A-Z a-z 0-9 _ . -",
-                         p->text->str, VH_DOMAIN_NAME_MAX);
+        vh_domain_refuse(
+            p, "the profile \"%.120s\" is not a name of 1 to %d characters of A-Z a-z 0-9 _ . -",
+            p->text->str, VH_DOMAIN_NAME_MAX);
     else
         set(&p->domain->profile, g_strdup(p->text->str));
 }
@@ -199,7 +202,8 @@ static void end_channel(struct vh_domain_parse *p)
     else if (!channel->stated || !channel->path)
         domain->channel = VH_DOMAIN_CHANNEL_INACTIVE;
     else
-        domain->channel = channel->connected ? VH_DOMAIN_CHANNEL_CONNECTED : VH_DOMAIN_CHANNEL_DISCONNECTED;
+        domain->channel =
+            channel->connected ? VH_DOMAIN_CHANNEL_CONNECTED : VH_DOMAIN_CHANNEL_DISCONNECTED;
     if (domain->channel != VH_DOMAIN_CHANNEL_OTHER)
         set(&domain->channel_path, g_steal_pointer(&p->channel.path));
 }
@@ -211,7 +215,8 @@ static const struct vh_domain_element elements[] = {
     {"/domain/metadata/{" VH_DOMAIN_NAMESPACE "}profile", NULL, end_profile, VH_DOMAIN_TEXT_MAX},
     {"/domain/metadata/{" VH_DOMAIN_CHANNEL_NAMESPACE "}added", begin_added, NULL, 0},
     {"/domain/metadata/{" VH_DOMAIN_PINS_NAMESPACE "}pins", NULL, end_pins, VH_DOMAIN_NOTE_MAX},
-    {"/domain/metadata/{" VH_DOMAIN_WISHES_NAMESPACE "}wishes", NULL, end_wishes, VH_DOMAIN_NOTE_MAX},
+    {"/domain/metadata/{" VH_DOMAIN_WISHES_NAMESPACE "}wishes", NULL, end_wishes,
+     VH_DOMAIN_NOTE_MAX},
     {"/domain/vcpu", begin_vcpu, end_vcpu, VH_DOMAIN_TEXT_MAX},
     {"/domain/iothreads", NULL, end_iothreads, VH_DOMAIN_TEXT_MAX},
     {"/domain/numatune/memory", begin_memory, NULL, 0},

@@ -17,7 +17,8 @@ const char *vh_domain_channel_text(enum vh_domain_channel channel)
 
 bool vh_domain_name_valid(const char *name)
 {
-    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+    static const char allowed[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
     gsize len = strspn(name, allowed);
 
     return len > 0 && len <= VH_DOMAIN_NAME_MAX && !name[len] && name[0] != '.';
@@ -151,7 +152,8 @@ static GArray *pins_new(void)
     return pins;
 }
 
-/* What no domain of libvirt's contains, and a stranger's might: anything that makes a parser do more than read. */
+/* What no domain of libvirt's contains, and a stranger's might: anything that makes a parser do
+ * more than read. */
 static bool has_doctype(const char *xml, gsize len)
 {
     return memmem(xml, len, "<!DOCTYPE", 9) || memmem(xml, len, "<!ENTITY", 8);
@@ -197,7 +199,8 @@ struct vh_domain *vh_domain_parse(const char *xml, gsize len, GError **error)
     }
     if (!p.problem)
         return g_steal_pointer(&domain);
-    g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "the domain's XML is refused: %s", p.problem);
+    g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "the domain's XML is refused: %s",
+                p.problem);
     g_free(p.problem);
     return NULL;
 }

@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-/* Line "ID:CONTROLLERS:PATH" of /proc/PID/cgroup: is it the hierarchy that has `controller` (v1), or v2's (NULL)?
+/* Line "ID:CONTROLLERS:PATH" of /proc/PID/cgroup: is it the hierarchy that has `controller` (v1),
+ * or v2's (NULL)?
  */
 static bool is_hierarchy(const char *controllers, const char *controller)
 {
@@ -32,12 +33,14 @@ static bool read_list(const char *directory, const char *file, struct vh_cpuset 
     g_autofree char *path = g_build_filename(directory, file, NULL);
     g_autofree char *text = NULL;
 
-    return g_file_get_contents(path, &text, NULL, NULL) && vh_cpuset_parse(cpus, g_strstrip(text), NULL) == 0 &&
-           !vh_cpuset_empty(cpus);
+    return g_file_get_contents(path, &text, NULL, NULL) &&
+           vh_cpuset_parse(cpus, g_strstrip(text), NULL) == 0 && !vh_cpuset_empty(cpus);
 }
 
-/* From the group upwards: in v2 only some groups have the controller, and what is above them holds. */
-static bool read_upwards(const char *root, const char *file, const char *path, struct vh_cpuset *cpus)
+/* From the group upwards: in v2 only some groups have the controller, and what is above them holds.
+ */
+static bool read_upwards(const char *root, const char *file, const char *path,
+                         struct vh_cpuset *cpus)
 {
     g_autofree char *at = g_strdup(path);
 
@@ -53,7 +56,8 @@ static bool read_upwards(const char *root, const char *file, const char *path, s
     }
 }
 
-bool vh_cgroup_cpus(const char *proc, const char *cgroup, pid_t thread, struct vh_cpuset *cpus, char **path)
+bool vh_cgroup_cpus(const char *proc, const char *cgroup, pid_t thread, struct vh_cpuset *cpus,
+                    char **path)
 {
     g_autofree char *file = g_strdup_printf("%s/%d/cgroup", proc, thread);
     g_autofree char *v1_root = g_build_filename(cgroup, "cpuset", NULL);

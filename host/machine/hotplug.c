@@ -20,13 +20,15 @@ struct VhHotplug {
     gpointer data;
 };
 
-/* The kernel drops all but what begins with "onli" or "offl": each tap that comes or goes is a uevent, too. */
+/* The kernel drops all but what begins with "onli" or "offl": each tap that comes or goes is a
+ * uevent, too. */
 static int listen_for_cpus(int fd)
 {
     struct sock_filter filter[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
                                    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x6f6e6c69, 1, 0),
                                    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x6f66666c, 0, 1),
-                                   BPF_STMT(BPF_RET | BPF_K, G_MAXUINT32), BPF_STMT(BPF_RET | BPF_K, 0)};
+                                   BPF_STMT(BPF_RET | BPF_K, G_MAXUINT32),
+                                   BPF_STMT(BPF_RET | BPF_K, 0)};
     const struct sock_fprog program = {.len = G_N_ELEMENTS(filter), .filter = filter};
     const struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = 1};
 

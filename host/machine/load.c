@@ -32,14 +32,14 @@ static GArray *read_ticks(const char *path)
 
         /* Not the first line, the sum, though sscanf would skip the spaces in it. */
         if (!g_ascii_isdigit(line[3]) ||
-            sscanf(line, "cpu%u %llu %llu %llu %llu %llu %llu %llu %llu", &cpu, &user, &nice, &system, &idle,
-                   &iowait, &irq, &softirq, &steal) != 9 ||
+            sscanf(line, "cpu%u %llu %llu %llu %llu %llu %llu %llu %llu", &cpu, &user, &nice,
+                   &system, &idle, &iowait, &irq, &softirq, &steal) != 9 ||
             cpu >= 65536)
             continue;
         if (cpu >= ticks->len)
             g_array_set_size(ticks, cpu + 1);
-        g_array_index(ticks, struct ticks, cpu) =
-            (struct ticks){.busy = user + nice + system + irq + softirq + steal, .idle = idle + iowait};
+        g_array_index(ticks, struct ticks, cpu) = (struct ticks){
+            .busy = user + nice + system + irq + softirq + steal, .idle = idle + iowait};
     }
     return ticks;
 }
@@ -85,7 +85,8 @@ const uint16_t *vh_load_read(VhLoad *load, unsigned count, gint64 now)
         g_array_set_size(load->permille, both);
         for (guint cpu = 0; cpu < both; cpu++)
             g_array_index(load->permille, uint16_t, cpu) =
-                share(&g_array_index(load->ticks, struct ticks, cpu), &g_array_index(ticks, struct ticks, cpu));
+                share(&g_array_index(load->ticks, struct ticks, cpu),
+                      &g_array_index(ticks, struct ticks, cpu));
         g_array_unref(load->ticks);
         load->ticks = ticks;
         load->when = now;

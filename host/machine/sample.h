@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* How long threads ran and how long they waited to run, as the kernel counts it in /proc/TID/schedstat. */
+/* How long threads ran and how long they waited to run, as the kernel counts it in
+ * /proc/TID/schedstat. */
 #pragma once
 
 #include <glib.h>
@@ -19,8 +20,8 @@ struct vh_run {
 /* The text of a schedstat: "RAN WAITED SLICES". 0, or -1: it is none. */
 int vh_sample_parse(const char *text, struct vh_run *run);
 
-/* 0; or -1, and errno is ENOENT when the thread is gone or the kernel has no schedstat. `proc` is /proc but for
- * tests.
+/* 0; or -1, and errno is ENOENT when the thread is gone or the kernel has no schedstat. `proc` is
+ * /proc but for tests.
  */
 int vh_sample_thread(const char *proc, pid_t thread, struct vh_run *run);
 
@@ -36,6 +37,7 @@ double vh_sample_share(const struct vh_run *before, const struct vh_run *after);
 /* Threads that are runnable on this host now; NAN: not known. */
 double vh_sample_load(const char *proc);
 
-/* The threads of the host that want to run most, these first, by two looks `gap_us` apart: it sleeps, and reads
- * much of /proc, so it belongs on a thread of its own. Returns pid_t, at most VH_SAMPLE_BUSIEST_MAX. */
+/* The threads of the host that want to run most, these first, by two looks `gap_us` apart: it
+ * sleeps, and reads much of /proc, so it belongs on a thread of its own. Returns pid_t, at most
+ * VH_SAMPLE_BUSIEST_MAX. */
 GArray *vh_sample_busiest(const char *proc, gulong gap_us);

@@ -46,7 +46,8 @@ int vh_tid_read(pid_t thread, const char *file, char *text, size_t size)
     return 0;
 }
 
-/* A field, by its number there, of proc(5)'s stat; the name before it is in parentheses and may hold anything. */
+/* A field, by its number there, of proc(5)'s stat; the name before it is in parentheses and may
+ * hold anything. */
 static int read_stat(pid_t thread, int number, uint64_t *value)
 {
     char text[1024];
@@ -105,11 +106,10 @@ int vh_tid_fail(GError **error, int number, const char *what, pid_t thread)
                               : number == EMFILE                  ? VH_ERROR_BUSY
                                                                   : VH_ERROR_FAILED;
 
-    g_set_error(
-        error, VH_ERROR, code, "thread %d: %s: %s", thread, what,
-        code == VH_ERROR_NOT_CONNECTED ? "the thread is gone"
-        : number == EMFILE
-            ? "each thread needs a descriptor, and there are no more: raise LimitNOFILE= of vhintd's service"
-            : g_strerror(number));
+    g_set_error(error, VH_ERROR, code, "thread %d: %s: %s", thread, what,
+                code == VH_ERROR_NOT_CONNECTED ? "the thread is gone"
+                : number == EMFILE ? "each thread needs a descriptor, and there are no more: raise "
+                                     "LimitNOFILE= of vhintd's service"
+                                   : g_strerror(number));
     return -1;
 }

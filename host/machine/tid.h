@@ -14,14 +14,16 @@ bool vh_tid_alive(int fd);
 /* Reads /proc/`thread`/`file` into `text`. 0 or -errno. */
 int vh_tid_read(pid_t thread, const char *file, char *text, size_t size);
 
-/* When it was started, in clock ticks since boot: tells it from a later one with its number. 0 or -errno. */
+/* When it was started, in clock ticks since boot: tells it from a later one with its number. 0 or
+ * -errno. */
 int vh_tid_start(pid_t thread, uint64_t *start);
 
-/* Is it still the thread that was started at `start`? 0; -ESRCH: its number is another's by now; or -errno. */
+/* Is it still the thread that was started at `start`? 0; -ESRCH: its number is another's by now; or
+ * -errno. */
 int vh_tid_check(pid_t thread, uint64_t start);
 
-/* CPU time that it has used, in ns, a few ms late at most (10 ms where the kernel has no schedstat); 0: it is
- * gone.
+/* CPU time that it has used, in ns, a few ms late at most (10 ms where the kernel has no
+ * schedstat); 0: it is gone.
  */
 uint64_t vh_tid_cpu_time(pid_t thread);
 /* The CPU that it last ran on; -1: not known. */

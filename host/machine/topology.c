@@ -7,7 +7,8 @@
 
 #include "base/error.h"
 
-/* Where a CPU is, by any numbers that tell cores, L3s and nodes apart; vh_host_domain's numbering comes later. */
+/* Where a CPU is, by any numbers that tell cores, L3s and nodes apart; vh_host_domain's numbering
+ * comes later. */
 struct place {
     unsigned cpu;
     unsigned core;
@@ -55,8 +56,8 @@ static void fill_siblings(struct vh_topology *topology)
         }
 }
 
-/* A core counts wherever it has a CPU, so that no L3 or node is without one even where the firmware tells
- * nonsense. */
+/* A core counts wherever it has a CPU, so that no L3 or node is without one even where the firmware
+ * tells nonsense. */
 static void fill_domains(struct vh_topology *topology)
 {
     for (unsigned cpu = 0; cpu < topology->cpu_count; cpu++) {
@@ -92,14 +93,15 @@ static struct vh_topology *flatten(struct place *places, unsigned count)
     topology->cpu_count = count ? places[count - 1].cpu + 1 : 0;
     topology->cpus = g_new(struct vh_host_cpu, topology->cpu_count);
     for (unsigned cpu = 0; cpu < topology->cpu_count; cpu++)
-        topology->cpus[cpu] =
-            (struct vh_host_cpu){false, VH_TOPOLOGY_NONE, VH_TOPOLOGY_NONE, VH_TOPOLOGY_NONE, VH_TOPOLOGY_NONE};
+        topology->cpus[cpu] = (struct vh_host_cpu){false, VH_TOPOLOGY_NONE, VH_TOPOLOGY_NONE,
+                                                   VH_TOPOLOGY_NONE, VH_TOPOLOGY_NONE};
     for (unsigned i = 0; i < count; i++)
-        topology->cpus[places[i].cpu] = (struct vh_host_cpu){.online = true,
-                                                             .core = dense(cores, places[i].core),
-                                                             .l3 = dense(l3s, places[i].l3),
-                                                             .node = dense(nodes, places[i].node),
-                                                             .package = dense(packages, places[i].package)};
+        topology->cpus[places[i].cpu] =
+            (struct vh_host_cpu){.online = true,
+                                 .core = dense(cores, places[i].core),
+                                 .l3 = dense(l3s, places[i].l3),
+                                 .node = dense(nodes, places[i].node),
+                                 .package = dense(packages, places[i].package)};
     topology->package_count = g_hash_table_size(packages);
     topology->core_count = g_hash_table_size(cores);
     topology->l3_count = g_hash_table_size(l3s);
@@ -118,13 +120,15 @@ static struct vh_topology *flatten(struct place *places, unsigned count)
 }
 
 /* A number for the ancestor of `pu` of the first of two types that it has; else the machine. */
-static unsigned ancestor(hwloc_topology_t tree, hwloc_obj_t pu, hwloc_obj_type_t type, hwloc_obj_type_t other)
+static unsigned ancestor(hwloc_topology_t tree, hwloc_obj_t pu, hwloc_obj_type_t type,
+                         hwloc_obj_type_t other)
 {
     hwloc_obj_t found = hwloc_get_ancestor_obj_by_type(tree, type, pu);
 
     if (!found)
         found = hwloc_get_ancestor_obj_by_type(tree, other, pu);
-    /* A CPU number inside it: unique among L3s and packages alike, which a logical index would not be. */
+    /* A CPU number inside it: unique among L3s and packages alike, which a logical index would not
+     * be. */
     return found ? (unsigned)hwloc_bitmap_first(found->cpuset) : 0;
 }
 
@@ -148,11 +152,12 @@ static struct vh_topology *load(hwloc_topology_t tree, char **why)
                                    VH_HOST_CPUS_MAX - 1);
             return NULL;
         }
-        places[i] = (struct place){.cpu = pu->os_index,
-                                   .core = ancestor(tree, pu, HWLOC_OBJ_CORE, HWLOC_OBJ_PU),
-                                   .l3 = ancestor(tree, pu, HWLOC_OBJ_L3CACHE, HWLOC_OBJ_PACKAGE),
-                                   .node = node < 0 ? 0 : (unsigned)node,
-                                   .package = ancestor(tree, pu, HWLOC_OBJ_PACKAGE, HWLOC_OBJ_MACHINE)};
+        places[i] =
+            (struct place){.cpu = pu->os_index,
+                           .core = ancestor(tree, pu, HWLOC_OBJ_CORE, HWLOC_OBJ_PU),
+                           .l3 = ancestor(tree, pu, HWLOC_OBJ_L3CACHE, HWLOC_OBJ_PACKAGE),
+                           .node = node < 0 ? 0 : (unsigned)node,
+                           .package = ancestor(tree, pu, HWLOC_OBJ_PACKAGE, HWLOC_OBJ_MACHINE)};
         if (!hwloc_get_ancestor_obj_by_type(tree, HWLOC_OBJ_CORE, pu))
             places[i].core = pu->os_index;
     }
@@ -170,7 +175,8 @@ struct vh_topology *vh_topology_load(GError **error)
     hwloc_topology_t tree;
 
     if (hwloc_topology_init(&tree) < 0) {
-        g_set_error(error, VH_ERROR, VH_ERROR_FAILED, "the host's topology: hwloc: %s", g_strerror(errno));
+        g_set_error(error, VH_ERROR, VH_ERROR_FAILED, "the host's topology: hwloc: %s",
+                    g_strerror(errno));
         return NULL;
     }
     topology = load(tree, &why);
@@ -187,7 +193,8 @@ struct vh_topology *vh_topology_synthetic(const char *description, GError **erro
     hwloc_topology_t tree;
 
     if (hwloc_topology_init(&tree) < 0) {
-        g_set_error(error, VH_ERROR, VH_ERROR_FAILED, "a synthetic topology: hwloc: %s", g_strerror(errno));
+        g_set_error(error, VH_ERROR, VH_ERROR_FAILED, "a synthetic topology: hwloc: %s",
+                    g_strerror(errno));
         return NULL;
     }
     if (hwloc_topology_set_synthetic(tree, description) < 0)
@@ -195,12 +202,14 @@ struct vh_topology *vh_topology_synthetic(const char *description, GError **erro
     else
         topology = load(tree, &why);
     if (!topology)
-        g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "topology \"%s\": %s", description, why);
+        g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "topology \"%s\": %s", description,
+                    why);
     hwloc_topology_destroy(tree);
     return topology;
 }
 
-struct vh_topology *vh_topology_without(const struct vh_topology *topology, const struct vh_cpuset *gone)
+struct vh_topology *vh_topology_without(const struct vh_topology *topology,
+                                        const struct vh_cpuset *gone)
 {
     g_autofree struct place *places = g_new0(struct place, topology->cpu_count + 1);
     unsigned count = 0;

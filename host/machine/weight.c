@@ -29,8 +29,8 @@ static bool has_word(const char *list, const char *word)
     return g_strv_contains((const char *const *)words, word);
 }
 
-/* Where the hierarchy is mounted, by /proc/self/mountinfo: "ID PARENT DEVICE ROOT POINT OPTIONS ... - TYPE SOURCE
- * SUPER". NULL: it is not. */
+/* Where the hierarchy is mounted, by /proc/self/mountinfo: "ID PARENT DEVICE ROOT POINT OPTIONS ...
+ * - TYPE SOURCE SUPER". NULL: it is not. */
 static char *find_mount(const char *proc, const struct hierarchy *hierarchy, char **root)
 {
     g_autofree char *path = g_strdup_printf("%s/self/mountinfo", proc);
@@ -45,7 +45,8 @@ static char *find_mount(const char *proc, const struct hierarchy *hierarchy, cha
         g_auto(GStrv) head = g_strsplit(lines[i], " ", 7);
         g_auto(GStrv) type = tail ? g_strsplit(tail + 3, " ", 3) : NULL;
 
-        if (!type || g_strv_length(head) < 6 || g_strv_length(type) < 3 || !g_str_equal(type[0], hierarchy->type))
+        if (!type || g_strv_length(head) < 6 || g_strv_length(type) < 3 ||
+            !g_str_equal(type[0], hierarchy->type))
             continue;
         if (hierarchy->option && !has_word(type[2], hierarchy->option))
             continue;
@@ -55,7 +56,8 @@ static char *find_mount(const char *proc, const struct hierarchy *hierarchy, cha
     return NULL;
 }
 
-/* The thread's path in the hierarchy: lines "ID:CONTROLLERS:PATH", of which v2's has no controllers. */
+/* The thread's path in the hierarchy: lines "ID:CONTROLLERS:PATH", of which v2's has no
+ * controllers. */
 static char *find_path(const char *text, const struct hierarchy *hierarchy)
 {
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
@@ -63,14 +65,16 @@ static char *find_path(const char *text, const struct hierarchy *hierarchy)
     for (guint i = 0; lines[i]; i++) {
         g_auto(GStrv) parts = g_strsplit(lines[i], ":", 3);
 
-        if (g_strv_length(parts) == 3 && (hierarchy->option ? has_word(parts[1], hierarchy->option) : !*parts[1]))
+        if (g_strv_length(parts) == 3 &&
+            (hierarchy->option ? has_word(parts[1], hierarchy->option) : !*parts[1]))
             return g_strdup(parts[2]);
     }
     return NULL;
 }
 
 /* The cgroup's directory; NULL: the thread is in none of this hierarchy, or in its root. */
-static char *find_directory(const char *proc, const char *cgroups, const struct hierarchy *hierarchy)
+static char *find_directory(const char *proc, const char *cgroups,
+                            const struct hierarchy *hierarchy)
 {
     g_autofree char *root = NULL;
     g_autofree char *mount = find_mount(proc, hierarchy, &root);
@@ -103,15 +107,18 @@ int vh_weight_find(const char *proc, pid_t thread, struct vh_weight_file *file, 
     static const struct hierarchy *const hierarchies[] = {&v2, &v1};
     g_autofree char *path = g_strdup_printf("%s/%d/cgroup", proc, thread);
     g_autofree char *text = NULL;
-    const char *why = "its cgroup has no CPU weight: enable the cpu controller for it, or boost by nice";
+    const char *why =
+        "its cgroup has no CPU weight: enable the cpu controller for it, or boost by nice";
 
     if (!g_file_get_contents(path, &text, NULL, NULL)) {
-        g_set_error(error, VH_ERROR, VH_ERROR_NOT_CONNECTED, "thread %d: the thread is gone", thread);
+        g_set_error(error, VH_ERROR, VH_ERROR_NOT_CONNECTED, "thread %d: the thread is gone",
+                    thread);
         return -1;
     }
     for (gsize i = 0; i < G_N_ELEMENTS(hierarchies); i++) {
         g_autofree char *directory = find_directory(proc, text, hierarchies[i]);
-        g_autofree char *weight = directory ? g_build_filename(directory, hierarchies[i]->weight, NULL) : NULL;
+        g_autofree char *weight =
+            directory ? g_build_filename(directory, hierarchies[i]->weight, NULL) : NULL;
 
         if (!weight || access(weight, F_OK) < 0)
             continue;
@@ -120,7 +127,8 @@ int vh_weight_find(const char *proc, pid_t thread, struct vh_weight_file *file, 
             file->most = hierarchies[i]->most;
             return 0;
         }
-        why = "its cgroup has other threads, too, which the weight would favour as well: boost by nice";
+        why = "its cgroup has other threads, too, which the weight would favour as well: boost by "
+              "nice";
     }
     g_set_error(error, VH_ERROR, VH_ERROR_FAILED, "thread %d: %s", thread, why);
     return -1;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The cgroup that decides how much CPU time one thread gets against others: v2's cpu.weight or v1's cpu.shares. */
+/* The cgroup that decides how much CPU time one thread gets against others: v2's cpu.weight or v1's
+ * cpu.shares. */
 #pragma once
 
 #include <glib.h>
@@ -11,8 +12,9 @@ struct vh_weight_file {
     uint64_t most; /* the highest value it takes */
 };
 
-/* Finds it. `proc` is /proc but for tests. The weight is the whole cgroup's, so a cgroup that has other threads,
- * too, is refused, and so is the root. 0 with `*file` (its path to be freed); -1 and VH_ERROR_FAILED. */
+/* Finds it. `proc` is /proc but for tests. The weight is the whole cgroup's, so a cgroup that has
+ * other threads, too, is refused, and so is the root. 0 with `*file` (its path to be freed); -1 and
+ * VH_ERROR_FAILED. */
 int vh_weight_find(const char *proc, pid_t thread, struct vh_weight_file *file,
                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

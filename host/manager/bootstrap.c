@@ -9,8 +9,8 @@
 #define PATIENCE (VH_BOOTSTRAP_SECONDS + VH_QGA_SECONDS)
 #define LOOK_MS 50 /* how often that is looked for, as long as it is waited for */
 
-/* One call. While a worker has it, only cancellable is touched here, and in the worker only what is said to be the
- * worker's. */
+/* One call. While a worker has it, only cancellable is touched here, and in the worker only what is
+ * said to be the worker's. */
 struct attempt {
     VhManager *manager; /* NULL: nobody waits any longer */
     char *guest;
@@ -53,13 +53,14 @@ static void drop(struct attempt *attempt)
 static void fail(struct attempt *attempt, GError *error)
 {
     g_cancellable_cancel(attempt->cancellable);
-    vh_journal_step(attempt->manager->journal, attempt->guest, "bootstrap failed", error->message, NULL,
-                    attempt->working ? NULL : attempt->outcome.path);
+    vh_journal_step(attempt->manager->journal, attempt->guest, "bootstrap failed", error->message,
+                    NULL, attempt->working ? NULL : attempt->outcome.path);
     g_task_return_error(attempt->task, error);
     drop(attempt);
 }
 
-static GVariant *describe(const struct vh_entry *entry, bool already, const struct vh_bootstrap *outcome)
+static GVariant *describe(const struct vh_entry *entry, bool already,
+                          const struct vh_bootstrap *outcome)
 {
     g_auto(GVariantDict) guest = G_VARIANT_DICT_INIT(NULL);
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
@@ -70,7 +71,8 @@ static GVariant *describe(const struct vh_entry *entry, bool already, const stru
     g_variant_dict_insert(&dict, "path", "s", outcome->path ? outcome->path : "");
     g_variant_dict_insert(&dict, "how", "s", outcome->how ? outcome->how : "");
     for (gsize i = 0; i < G_N_ELEMENTS(keys); i++) {
-        g_autoptr(GVariant) value = g_variant_dict_lookup_value(&guest, keys[i], G_VARIANT_TYPE_STRING);
+        g_autoptr(GVariant) value =
+            g_variant_dict_lookup_value(&guest, keys[i], G_VARIANT_TYPE_STRING);
 
         g_variant_dict_insert_value(&dict, keys[i], value);
     }
@@ -82,8 +84,8 @@ static void succeed(struct attempt *attempt, const struct vh_entry *entry)
     bool already = attempt->outcome.running;
 
     vh_journal_step(attempt->manager->journal, attempt->guest, "bootstrap",
-                    already ? "asked for by hand; an injector was there" : "asked for by hand", NULL,
-                    attempt->outcome.path);
+                    already ? "asked for by hand; an injector was there" : "asked for by hand",
+                    NULL, attempt->outcome.path);
     g_task_return_pointer(attempt->task, describe(entry, already, &attempt->outcome),
                           (GDestroyNotify)g_variant_unref);
     drop(attempt);
@@ -102,13 +104,14 @@ static const struct vh_entry *entry_of(struct attempt *attempt)
     return entry;
 }
 
-/* What the worker does ends in time by itself, but it may have to wait for libvirtd before it begins. */
+/* What the worker does ends in time by itself, but it may have to wait for libvirtd before it
+ * begins. */
 static gboolean on_late(gpointer data)
 {
     struct attempt *attempt = data;
 
-    fail(attempt,
-         g_error_new(VH_ERROR, VH_ERROR_TIMED_OUT, "the guest agent has not been reached within %d s", PATIENCE));
+    fail(attempt, g_error_new(VH_ERROR, VH_ERROR_TIMED_OUT,
+                              "the guest agent has not been reached within %d s", PATIENCE));
     return G_SOURCE_REMOVE;
 }
 
@@ -155,7 +158,9 @@ static void examine_done(gpointer data)
 {
     struct attempt *attempt = data;
     const struct vh_entry *entry = NULL;
-    const char *found = attempt->found ? attempt->found : attempt->error ? attempt->error->message : "";
+    const char *found = attempt->found   ? attempt->found
+                        : attempt->error ? attempt->error->message
+                                         : "";
 
     if (!take_back(attempt))
         return;
@@ -163,12 +168,12 @@ static void examine_done(gpointer data)
     if (entry && vh_guest_is_connected(entry->guest))
         succeed(attempt, entry);
     else if (entry)
-        fail(attempt,
-             g_error_new(VH_ERROR, VH_ERROR_TIMED_OUT,
-                         "an injector %s in the guest, and has not answered within %d s: %s (vhintctl status %s "
-                         "tells of its channel)",
-                         attempt->outcome.running ? "ran already" : "was started", ANSWER_MS / 1000, found,
-                         attempt->guest));
+        fail(attempt, g_error_new(VH_ERROR, VH_ERROR_TIMED_OUT,
+                                  "an injector %s in the guest, and has not answered within %d s: "
+                                  "%s (vhintctl status %s "
+                                  "tells of its channel)",
+                                  attempt->outcome.running ? "ran already" : "was started",
+                                  ANSWER_MS / 1000, found, attempt->guest));
 }
 
 static const struct vh_qga_job examine_job = {.work = examine_work, .done = examine_done};
@@ -233,24 +238,27 @@ static int check(const VhManager *manager, const struct vh_entry *entry, GError 
     const char *name = vh_entry_name(entry);
 
     if (!vh_guest_policy(entry->guest)->bootstrap) {
-        g_set_error(error, VH_ERROR, VH_ERROR_REFUSED,
-                    "policy does not allow it: bootstrap = yes in a [guest ...] section for %s does", name);
+        g_set_error(
+            error, VH_ERROR, VH_ERROR_REFUSED,
+            "policy does not allow it: bootstrap = yes in a [guest ...] section for %s does", name);
         return -1;
     }
     if (!vh_guest_config(entry->guest)->channel) {
         g_set_error(error, VH_ERROR, VH_ERROR_NOT_CONNECTED,
-                    "the guest has no port " VH_PORT_NAME ": vhintctl enable %s gives it one", name);
+                    "the guest has no port " VH_PORT_NAME ": vhintctl enable %s gives it one",
+                    name);
         return -1;
     }
     for (guint i = 0; i < manager->attempts->len; i++)
-        if (g_str_equal(((const struct attempt *)g_ptr_array_index(manager->attempts, i))->guest, name)) {
+        if (g_str_equal(((const struct attempt *)g_ptr_array_index(manager->attempts, i))->guest,
+                        name)) {
             g_set_error(error, VH_ERROR, VH_ERROR_BUSY, "%s is being bootstrapped already", name);
             return -1;
         }
     if (manager->attempts->len < ATTEMPTS_MAX)
         return 0;
-    g_set_error(error, VH_ERROR, VH_ERROR_BUSY, "%u guests are being bootstrapped, the limit: try again later",
-                ATTEMPTS_MAX);
+    g_set_error(error, VH_ERROR, VH_ERROR_BUSY,
+                "%u guests are being bootstrapped, the limit: try again later", ATTEMPTS_MAX);
     return -1;
 }
 
@@ -266,7 +274,8 @@ void vh_manager_bootstrap(VhManager *manager, const char *guest, GCancellable *c
     if (entry && vh_guest_is_connected(entry->guest)) {
         const struct vh_bootstrap nothing = {0};
 
-        g_task_return_pointer(task, describe(entry, true, &nothing), (GDestroyNotify)g_variant_unref);
+        g_task_return_pointer(task, describe(entry, true, &nothing),
+                              (GDestroyNotify)g_variant_unref);
         return;
     }
     if (!entry || check(manager, entry, &error) < 0) {

@@ -85,7 +85,8 @@ static GVariant *describe_lines(const struct vh_entry *entry)
     for (guint i = 0; i < policy->lines->len; i++) {
         const struct vh_policy_line *line = g_ptr_array_index(policy->lines, i);
 
-        g_variant_builder_add(&builder, "(sssu)", line->key, line->value, line->origin.file, line->origin.line);
+        g_variant_builder_add(&builder, "(sssu)", line->key, line->value, line->origin.file,
+                              line->origin.line);
     }
     return g_variant_builder_end(&builder);
 }
@@ -99,8 +100,8 @@ GVariant *vh_manager_policy(VhManager *manager, const char *guest, GError **erro
     if (*guest && !entry)
         return NULL;
     g_autofree char *reserve = vh_cpuset_format(&vh_policy_store_get(manager->policy)->reserve);
-    g_variant_dict_insert_value(&dict, "problems",
-                                g_variant_new_strv((const char *const *)problems->pdata, problems->len));
+    g_variant_dict_insert_value(
+        &dict, "problems", g_variant_new_strv((const char *const *)problems->pdata, problems->len));
     g_variant_dict_insert(&dict, "reserve", "s", reserve);
     if (entry)
         g_variant_dict_insert_value(&dict, "lines", describe_lines(entry));
@@ -121,22 +122,24 @@ static GBytes *read_tunables(GVariant *tunables, GError **error)
             g_autofree char *text = g_strdup_printf("%s=%s", name, value);
 
             if (!*name || strchr(name, '=')) {
-                g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "\"%s\" is no name for a tunable", name);
+                g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT,
+                            "\"%s\" is no name for a tunable", name);
                 return NULL;
             }
             g_byte_array_append(bytes, (const guint8 *)text, (guint)strlen(text) + 1);
         }
     }
     if (bytes->len > VH_TUNABLES_MAX) {
-        g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "the tunables have %u bytes, the limit is %u",
-                    bytes->len, VH_TUNABLES_MAX);
+        g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT,
+                    "the tunables have %u bytes, the limit is %u", bytes->len, VH_TUNABLES_MAX);
         return NULL;
     }
     return g_byte_array_free_to_bytes(g_steal_pointer(&bytes));
 }
 
-void vh_manager_inject(VhManager *manager, const char *guest, const char *name, GBytes *object, GVariant *tunables,
-                       bool replace, GCancellable *cancellable, GAsyncReadyCallback callback, gpointer data)
+void vh_manager_inject(VhManager *manager, const char *guest, const char *name, GBytes *object,
+                       GVariant *tunables, bool replace, GCancellable *cancellable,
+                       GAsyncReadyCallback callback, gpointer data)
 {
     g_autoptr(GTask) task = g_task_new(NULL, cancellable, callback, data);
     g_autoptr(GVariant) held = tunables ? g_variant_ref_sink(tunables) : NULL;
@@ -152,8 +155,8 @@ void vh_manager_inject(VhManager *manager, const char *guest, const char *name, 
         g_task_return_error(task, error);
         return;
     }
-    vh_programs_inject(vh_guest_programs(entry->guest), g_steal_pointer(&read), g_steal_pointer(&packed), replace,
-                       g_steal_pointer(&task));
+    vh_programs_inject(vh_guest_programs(entry->guest), g_steal_pointer(&read),
+                       g_steal_pointer(&packed), replace, g_steal_pointer(&task));
 }
 
 GVariant *vh_manager_inject_finish(VhManager *manager, GAsyncResult *result, GError **error)
@@ -175,8 +178,8 @@ GVariant *vh_manager_inject_finish(VhManager *manager, GAsyncResult *result, GEr
     return NULL;
 }
 
-void vh_manager_eject(VhManager *manager, const char *guest, const char *program, GCancellable *cancellable,
-                      GAsyncReadyCallback callback, gpointer data)
+void vh_manager_eject(VhManager *manager, const char *guest, const char *program,
+                      GCancellable *cancellable, GAsyncReadyCallback callback, gpointer data)
 {
     g_autoptr(GTask) task = g_task_new(NULL, cancellable, callback, data);
     GError *error = NULL;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Decides when a round is due: what changes in one turn is one round, and those who flood wait for theirs.
+// Decides when a round is due: what changes in one turn is one round, and those who flood wait for
+// theirs.
 #include "manager/state.h"
 #include "round/threads.h"
 
@@ -28,13 +29,14 @@ static void tell_status(VhManager *manager)
     guint connected = 0;
 
     for (guint i = 0; i < manager->entries->len; i++)
-        connected +=
-            vh_guest_is_connected(((const struct vh_entry *)g_ptr_array_index(manager->entries, i))->guest);
+        connected += vh_guest_is_connected(
+            ((const struct vh_entry *)g_ptr_array_index(manager->entries, i))->guest);
     if (connected == manager->told_connected && manager->entries->len == manager->told_guests)
         return;
     manager->told_connected = connected;
     manager->told_guests = manager->entries->len;
-    text = g_strdup_printf("%u guests, %u of them with an injector", manager->entries->len, connected);
+    text =
+        g_strdup_printf("%u guests, %u of them with an injector", manager->entries->len, connected);
     vh_journal_status(manager->journal, text);
 }
 

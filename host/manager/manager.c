@@ -7,7 +7,8 @@
 #include "manager/state.h"
 #include "programs/travel.h"
 
-static const struct vh_inventory_kind *const inventory_kinds[] = {&vh_inventory_static, &vh_inventory_libvirt};
+static const struct vh_inventory_kind *const inventory_kinds[] = {&vh_inventory_static,
+                                                                  &vh_inventory_libvirt};
 #define MEMORY_MS 2000 /* for QEMU to take memory back when the daemon stops */
 #define INVENTORIES G_N_ELEMENTS(inventory_kinds)
 G_STATIC_ASSERT(INVENTORIES == VH_MANAGER_INVENTORIES);
@@ -20,15 +21,16 @@ struct vh_entry *vh_manager_find(const VhManager *manager, const char *guest, GE
         if (g_str_equal(vh_entry_name(entry), guest))
             return entry;
     }
-    g_set_error(error, VH_ERROR, VH_ERROR_NO_SUCH_GUEST, "no guest is called \"%s\": vhintctl guests lists them",
-                guest);
+    g_set_error(error, VH_ERROR, VH_ERROR_NO_SUCH_GUEST,
+                "no guest is called \"%s\": vhintctl guests lists them", guest);
     return NULL;
 }
 
 void vh_manager_refresh_threads(const VhManager *manager)
 {
     for (guint i = 0; i < manager->entries->len; i++)
-        vh_guest_refresh_threads(((const struct vh_entry *)g_ptr_array_index(manager->entries, i))->guest);
+        vh_guest_refresh_threads(
+            ((const struct vh_entry *)g_ptr_array_index(manager->entries, i))->guest);
 }
 
 /* ---- guests come and go ---- */
@@ -71,8 +73,9 @@ static void on_added(const struct vh_config_guest *config, gpointer data)
         return;
     entry = g_new0(struct vh_entry, 1);
     entry->manager = manager;
-    entry->guest = vh_guest_new(config, manager->config->state_dir, manager->path_watch, manager->turn,
-                                manager->scratch, manager->journal, &guest_funcs, entry);
+    entry->guest =
+        vh_guest_new(config, manager->config->state_dir, manager->path_watch, manager->turn,
+                     manager->scratch, manager->journal, &guest_funcs, entry);
     entry->off = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     entry->nodes_known = config->nodes && vh_cpuset_parse(&entry->nodes, config->nodes, NULL) == 0;
     g_ptr_array_add(manager->entries, entry);
@@ -129,8 +132,8 @@ static void on_hands_off(const char *name, struct vh_seat seat, const char *why,
 
     if (!entry || manager->closing || (!why && !g_hash_table_contains(entry->off, key)))
         return;
-    vh_journal_step(manager->journal, name, what, why ? why : "it is pinned by nobody else any longer", NULL,
-                    NULL);
+    vh_journal_step(manager->journal, name, what,
+                    why ? why : "it is pinned by nobody else any longer", NULL, NULL);
     if (why)
         g_hash_table_insert(entry->off, key, g_strdup(why));
     else
@@ -192,7 +195,8 @@ static void on_policy_refused(const GPtrArray *problems, gpointer data)
 {
     VhManager *manager = data;
 
-    tell_reloaded(manager, "serving guests; the policy files are refused, the last good ones are in force");
+    tell_reloaded(manager,
+                  "serving guests; the policy files are refused, the last good ones are in force");
     for (guint i = 0; i < problems->len; i++) {
         const char *problem = g_ptr_array_index(problems, i);
 
@@ -201,16 +205,18 @@ static void on_policy_refused(const GPtrArray *problems, gpointer data)
     }
 }
 
-static const struct vh_policy_store_funcs policy_funcs = {.changed = on_policy, .refused = on_policy_refused};
+static const struct vh_policy_store_funcs policy_funcs = {.changed = on_policy,
+                                                          .refused = on_policy_refused};
 
 static void open_policy(VhManager *manager)
 {
     const VhConfig *config = manager->config;
 
-    manager->policy = vh_policy_store_new(&(struct vh_policy_place){.main = config->path,
-                                                                    .directory = config->policy_dir,
-                                                                    .program_dir = config->program_dir},
-                                          &policy_funcs, manager);
+    manager->policy =
+        vh_policy_store_new(&(struct vh_policy_place){.main = config->path,
+                                                      .directory = config->policy_dir,
+                                                      .program_dir = config->program_dir},
+                            &policy_funcs, manager);
 }
 
 void vh_manager_reload(VhManager *manager)
@@ -235,14 +241,16 @@ static int open_all(VhManager *manager, GError **error)
     g_autofree char *saved_dir = g_build_filename(config->run_dir, "saved", NULL);
     g_autofree char *saved = g_build_filename(saved_dir, "masks", NULL);
 
-    if (make_directory(config->run_dir, 0755, error) < 0 || make_directory(saved_dir, 0700, error) < 0 ||
+    if (make_directory(config->run_dir, 0755, error) < 0 ||
+        make_directory(saved_dir, 0700, error) < 0 ||
         make_directory(config->state_dir, 0700, error) < 0)
         return -1;
     manager->host = vh_travel_host(config->state_dir, error);
     manager->journal = manager->host ? vh_journal_new(config->journal, error) : NULL;
     manager->saved = manager->journal ? vh_saved_open(saved, error) : NULL;
-    manager->warden =
-        manager->saved ? vh_warden_new(manager->saved, saved, config->successor_seconds, error) : NULL;
+    manager->warden = manager->saved
+                          ? vh_warden_new(manager->saved, saved, config->successor_seconds, error)
+                          : NULL;
     manager->path_watch = manager->warden ? vh_path_watch_new(error) : NULL;
     manager->turn = manager->path_watch ? vh_turn_new(error) : NULL;
     if (!manager->turn)
@@ -250,7 +258,8 @@ static int open_all(VhManager *manager, GError **error)
     manager->scratch = vh_scratch_new();
     vh_turn_set_end(manager->turn, vh_manager_on_turn_end, manager);
     open_policy(manager);
-    manager->round = vh_round_new(manager->entries, manager->policy, manager->saved, manager->journal, error);
+    manager->round =
+        vh_round_new(manager->entries, manager->policy, manager->saved, manager->journal, error);
     return manager->round ? 0 : -1;
 }
 
@@ -267,7 +276,8 @@ VhManager *vh_manager_new(const VhConfig *config, GError **error)
     if (open_all(manager, error) < 0)
         return NULL;
     for (guint i = 0; i < INVENTORIES; i++) {
-        manager->inventories[i] = inventory_kinds[i]->open(config, &inventory_events, manager, error);
+        manager->inventories[i] =
+            inventory_kinds[i]->open(config, &inventory_events, manager, error);
         if (!manager->inventories[i])
             return NULL;
     }
@@ -284,8 +294,8 @@ static gboolean on_late(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-/* Turns the main loop until guests have got their memory back, as far as asking goes. A QEMU that is hung up on
- * before it has read may not read any more. */
+/* Turns the main loop until guests have got their memory back, as far as asking goes. A QEMU that
+ * is hung up on before it has read may not read any more. */
 static void wait_for_memory(const VhManager *manager)
 {
     bool late = false;
@@ -313,8 +323,8 @@ void vh_manager_free(VhManager *manager)
     if (!manager)
         return;
     leave = manager->round && g_get_monotonic_time() < manager->handing;
-    /* First the masks: what follows may take a while. Inventories turn the main loop while they close, so what
-     * comes then must find no guests, but nothing freed either. */
+    /* First the masks: what follows may take a while. Inventories turn the main loop while they
+     * close, so what comes then must find no guests, but nothing freed either. */
     manager->closing = true;
     vh_manager_give_up(manager);
     g_clear_handle_id(&manager->adopt_timer, g_source_remove);

@@ -5,7 +5,8 @@
 
 static void complain(const struct vh_entry *entry, const char *what, const GError *error)
 {
-    vh_journal_step(entry->manager->journal, vh_entry_name(entry), what, error->message, NULL, NULL);
+    vh_journal_step(entry->manager->journal, vh_entry_name(entry), what, error->message, NULL,
+                    NULL);
 }
 
 void vh_manager_take_travel(struct vh_entry *entry)
@@ -13,7 +14,8 @@ void vh_manager_take_travel(struct vh_entry *entry)
     const struct vh_config_guest *config = vh_guest_config(entry->guest);
     const char *host = entry->manager->host;
     g_autoptr(GError) error = NULL;
-    g_autoptr(VhTravel) travel = config->travels ? vh_travel_read(config->travels, host, &error) : NULL;
+    g_autoptr(VhTravel) travel =
+        config->travels ? vh_travel_read(config->travels, host, &error) : NULL;
 
     entry->travels = config->travels != NULL;
     if (error)
@@ -23,7 +25,8 @@ void vh_manager_take_travel(struct vh_entry *entry)
     entry->held = travel->released;
     if (g_str_equal(travel->host, host))
         return;
-    vh_journal_step(entry->manager->journal, config->name, "arrive", "it comes from another host", NULL, NULL);
+    vh_journal_step(entry->manager->journal, config->name, "arrive", "it comes from another host",
+                    NULL, NULL);
     vh_programs_replace_injected(vh_guest_programs(entry->guest), travel->programs);
     vh_manager_note_travel(entry);
 }
@@ -45,7 +48,8 @@ void vh_manager_note_travel(struct vh_entry *entry)
         if (managed->injected && !managed->ejected)
             vh_travel_add(travel, managed->object, managed->tunables);
     }
-    /* Once there was something, that there is nothing is a word, too: another host may have it on disk. */
+    /* Once there was something, that there is nothing is a word, too: another host may have it on
+     * disk. */
     if (!travel->released && !travel->programs->len && !entry->travels)
         return;
     entry->travels = true;

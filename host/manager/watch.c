@@ -42,7 +42,8 @@ void vh_manager_watcher_free(gpointer data)
     g_free(watcher);
 }
 
-guint vh_manager_watch(VhManager *manager, const char *guest, VhWatchFunc func, gpointer data, GError **error)
+guint vh_manager_watch(VhManager *manager, const char *guest, VhWatchFunc func, gpointer data,
+                       GError **error)
 {
     struct watcher *watcher = NULL;
 

@@ -150,7 +150,8 @@ bool vh_map_shares(const VhMap *map, unsigned guest, unsigned cpu)
     for (guint i = 0; i < map->threads->len; i++) {
         const struct thread *thread = vh_map_thread(map, i);
 
-        if (thread->guest == guest && thread->held && thread->cpu < 0 && vh_cpuset_has(&thread->cpus, cpu))
+        if (thread->guest == guest && thread->held && thread->cpu < 0 &&
+            vh_cpuset_has(&thread->cpus, cpu))
             return true;
     }
     return false;
@@ -175,7 +176,8 @@ char *vh_map_guest_text(const struct guest *guest)
     if (floating)
         append_count(out, floating, "floats", "float");
     g_autofree char *how = g_string_free(out, FALSE);
-    return g_strdup_printf("%u vCPU%s%s%s", guest->vcpus, guest->vcpus == 1 ? "" : "s", *how ? ": " : "", how);
+    return g_strdup_printf("%u vCPU%s%s%s", guest->vcpus, guest->vcpus == 1 ? "" : "s",
+                           *how ? ": " : "", how);
 }
 
 char *vh_map_host_text(const VhMap *map)
@@ -192,7 +194,8 @@ char *vh_map_host_text(const VhMap *map)
 
 char *vh_map_cell_text(const VhMap *map, const struct cell *cell)
 {
-    return g_strdup_printf("L3 %u, NUMA node %u", cell->l3, map->topology->nodes[cell->node].number);
+    return g_strdup_printf("L3 %u, NUMA node %u", cell->l3,
+                           map->topology->nodes[cell->node].number);
 }
 
 /* ---- for programs ---- */

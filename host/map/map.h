@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A picture of a host: its sockets, caches, cores and CPUs, and whose threads are held to which of them. Filled
- * once, then written as text, SVG or JSON. Pure.
+/* A picture of a host: its sockets, caches, cores and CPUs, and whose threads are held to which of
+ * them. Filled once, then written as text, SVG or JSON. Pure.
  *
- * Names and reasons may hold any bytes: guests and operators choose them. What is written is harmless on a
- * terminal and well-formed. */
+ * Names and reasons may hold any bytes: guests and operators choose them. What is written is
+ * harmless on a terminal and well-formed. */
 #pragma once
 
 #include <json-glib/json-glib.h>

@@ -20,7 +20,8 @@ struct guest {
     unsigned vcpus, alone, shared; /* vCPUs in all, held to one CPU, to several */
 };
 
-/* The CPUs that are under one L3, on one node and in one socket: the innermost box that is drawn. */
+/* The CPUs that are under one L3, on one node and in one socket: the innermost box that is drawn.
+ */
 struct cell {
     uint16_t package, node, l3;
     GArray *cores; /* uint16_t: numbers, in the order of their lowest CPU */

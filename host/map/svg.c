@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Draws a map as SVG. Sockets one below the other, in them boxes for L3 caches, in these cores, in these CPUs.
+// Draws a map as SVG. Sockets one below the other, in them boxes for L3 caches, in these cores, in
+// these CPUs.
 #include <math.h>
 #include <string.h>
 
@@ -31,7 +32,8 @@ static void append_text(GString *out, const char *class, int x, int y, const cha
 {
     g_autofree char *escaped = g_markup_escape_text(text, -1);
 
-    g_string_append_printf(out, "<text class=\"%s\" x=\"%d\" y=\"%d\">%s</text>\n", class, x, y, escaped);
+    g_string_append_printf(out, "<text class=\"%s\" x=\"%d\" y=\"%d\">%s</text>\n", class, x, y,
+                           escaped);
 }
 
 /* ---- colours ---- */
@@ -49,29 +51,30 @@ static unsigned colour(unsigned guest, double saturation, double lightness)
 {
     double hue = fmod(210 + 137.508 * guest, 360);
 
-    return channel(hue, saturation, lightness, 0) << 16 | channel(hue, saturation, lightness, 8) << 8 |
-           channel(hue, saturation, lightness, 4);
+    return channel(hue, saturation, lightness, 0) << 16 |
+           channel(hue, saturation, lightness, 8) << 8 | channel(hue, saturation, lightness, 4);
 }
 
 static void append_style(GString *out, const VhMap *map)
 {
-    g_string_append(out, "<style>\n"
-                         "text{font-family:system-ui,'DejaVu Sans',sans-serif;font-size:12px;fill:#1f2933}\n"
-                         ".title{font-size:20px;font-weight:600}.socket{font-size:15px;font-weight:600}\n"
-                         ".dim,.number{fill:#52606d}.number{font-size:9px}\n"
-                         ".owner{font-size:11px;font-weight:600;text-anchor:middle}\n"
-                         ".page{fill:#fff}.box{fill:#f0f3f6;stroke:#c5ced8}.core{fill:#dfe5eb}\n"
-                         ".cpu{fill:#fff}.reserved{fill:#b8c2cc}\n");
+    g_string_append(
+        out, "<style>\n"
+             "text{font-family:system-ui,'DejaVu Sans',sans-serif;font-size:12px;fill:#1f2933}\n"
+             ".title{font-size:20px;font-weight:600}.socket{font-size:15px;font-weight:600}\n"
+             ".dim,.number{fill:#52606d}.number{font-size:9px}\n"
+             ".owner{font-size:11px;font-weight:600;text-anchor:middle}\n"
+             ".page{fill:#fff}.box{fill:#f0f3f6;stroke:#c5ced8}.core{fill:#dfe5eb}\n"
+             ".cpu{fill:#fff}.reserved{fill:#b8c2cc}\n");
     for (guint i = 0; i < map->guests->len; i++)
-        g_string_append_printf(out, ".g%u{fill:#%06x}.s%u{fill:#%06x}\n", i, colour(i, 0.75, 0.80), i,
-                               colour(i, 0.65, 0.50));
+        g_string_append_printf(out, ".g%u{fill:#%06x}.s%u{fill:#%06x}\n", i, colour(i, 0.75, 0.80),
+                               i, colour(i, 0.65, 0.50));
     g_string_append(out, "@media (prefers-color-scheme:dark){\n"
                          "text{fill:#e6ebf0}.dim,.number{fill:#9fb0c0}\n"
                          ".page{fill:#12181f}.box{fill:#1b242e;stroke:#3a4857}.core{fill:#2a3643}\n"
                          ".cpu{fill:#151c24}.reserved{fill:#4a5866}\n");
     for (guint i = 0; i < map->guests->len; i++)
-        g_string_append_printf(out, ".g%u{fill:#%06x}.s%u{fill:#%06x}\n", i, colour(i, 0.50, 0.32), i,
-                               colour(i, 0.60, 0.58));
+        g_string_append_printf(out, ".g%u{fill:#%06x}.s%u{fill:#%06x}\n", i, colour(i, 0.50, 0.32),
+                               i, colour(i, 0.60, 0.58));
     g_string_append(out, "}\n</style>\n");
 }
 
@@ -109,8 +112,9 @@ static void append_tooltip(GString *out, const VhMap *map, unsigned cpu)
 
         if (!thread->held || !vh_cpuset_has(&thread->cpus, cpu))
             continue;
-        g_string_append_printf(text, "\n%s, %s%s%s%s", vh_map_guest(map, thread->guest)->name, thread->role,
-                               thread->cpu < 0 ? ", with others" : "", *thread->why ? ": " : "", thread->why);
+        g_string_append_printf(text, "\n%s, %s%s%s%s", vh_map_guest(map, thread->guest)->name,
+                               thread->role, thread->cpu < 0 ? ", with others" : "",
+                               *thread->why ? ": " : "", thread->why);
     }
     g_autofree char *escaped = g_markup_escape_text(text->str, -1);
     g_string_append_printf(out, "<title>%s</title>", escaped);
@@ -123,8 +127,9 @@ static void append_stripes(GString *out, const VhMap *map, unsigned cpu, int x, 
     for (guint i = 0; i < map->guests->len && left < x + STRIPES * (TILE_W / STRIPES); i++) {
         if (!vh_map_shares(map, i, cpu))
             continue;
-        g_string_append_printf(out, "<rect class=\"s%u\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"4\"/>", i, left,
-                               y + TILE_H - 5, TILE_W / STRIPES - 1);
+        g_string_append_printf(out,
+                               "<rect class=\"s%u\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"4\"/>",
+                               i, left, y + TILE_H - 5, TILE_W / STRIPES - 1);
         left += TILE_W / STRIPES;
     }
 }
@@ -133,19 +138,21 @@ static void append_cpu(GString *out, const VhMap *map, unsigned cpu, int x, int 
 {
     unsigned more = 0;
     const struct thread *owner = vh_map_owner(map, cpu, &more);
-    g_autofree char *class = owner                                ? g_strdup_printf("g%u", owner->guest)
+    g_autofree char *class = owner ? g_strdup_printf("g%u", owner->guest)
                              : vh_cpuset_has(&map->reserved, cpu) ? g_strdup("reserved")
                                                                   : g_strdup("cpu");
     g_autofree char *number = g_strdup_printf("%u", cpu);
 
     g_string_append(out, "<g>");
     append_tooltip(out, map, cpu);
-    g_string_append_printf(out, "<rect class=\"%s\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"3\"/>\n",
-                           class, x, y, TILE_W, TILE_H);
+    g_string_append_printf(
+        out, "<rect class=\"%s\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"3\"/>\n", class,
+        x, y, TILE_W, TILE_H);
     append_text(out, "number", x + 4, y + 10, number);
     if (owner) {
         const char *name = vh_map_guest(map, owner->guest)->name;
-        g_autofree char *whole = owner->vcpu >= 0 ? g_strdup(name) : g_strdup_printf("%s %s", name, owner->role);
+        g_autofree char *whole =
+            owner->vcpu >= 0 ? g_strdup(name) : g_strdup_printf("%s %s", name, owner->role);
         g_autofree char *label = fit(whole, owner->vcpu);
         g_autofree char *others = more ? g_strdup_printf("+%u", more) : g_strdup("");
 
@@ -180,7 +187,8 @@ static int core_h(const VhMap *map)
 
 static int cell_w(const struct cell *cell)
 {
-    return (int)MIN(cell->cores->len, CORES_IN_LINE) * (core_w() + CORE_GAP) - CORE_GAP + 2 * CELL_PAD;
+    return (int)MIN(cell->cores->len, CORES_IN_LINE) * (core_w() + CORE_GAP) - CORE_GAP +
+           2 * CELL_PAD;
 }
 
 static int cell_h(const VhMap *map, const struct cell *cell)
@@ -194,18 +202,20 @@ static void append_cell(GString *out, const VhMap *map, const struct cell *cell,
 {
     g_autofree char *heading = vh_map_cell_text(map, cell);
 
-    g_string_append_printf(out, "<rect class=\"box\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"6\"/>\n", x,
-                           y, cell_w(cell), cell_h(map, cell));
+    g_string_append_printf(
+        out, "<rect class=\"box\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"6\"/>\n", x, y,
+        cell_w(cell), cell_h(map, cell));
     append_text(out, "dim", x + CELL_PAD, y + 15, heading);
     for (guint i = 0; i < cell->cores->len; i++) {
-        const struct vh_host_core *core = &map->topology->cores[g_array_index(cell->cores, uint16_t, i)];
+        const struct vh_host_core *core =
+            &map->topology->cores[g_array_index(cell->cores, uint16_t, i)];
         int left = x + CELL_PAD + (int)(i % CORES_IN_LINE) * (core_w() + CORE_GAP);
         int top = y + CELL_HEAD + (int)(i / CORES_IN_LINE) * (core_h(map) + CORE_GAP);
         int tile = top + CORE_PAD;
 
-        g_string_append_printf(out,
-                               "<rect class=\"core\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"4\"/>\n",
-                               left, top, core_w(), core_h(map));
+        g_string_append_printf(
+            out, "<rect class=\"core\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"4\"/>\n",
+            left, top, core_w(), core_h(map));
         for (unsigned j = 0; j < core->count; j++) {
             unsigned cpu = map->topology->siblings[core->first + j];
 
@@ -228,8 +238,8 @@ static void append_cells(GString *out, const VhMap *map, int *width, int *height
     for (guint i = 0; i < map->cells->len; i++) {
         const struct cell *cell = &g_array_index(map->cells, struct cell, i);
         bool socket = i == 0 || cell[-1].package != cell->package;
-        bool node =
-            i > 0 && cell[-1].node != cell->node && map->topology->node_count > map->topology->package_count;
+        bool node = i > 0 && cell[-1].node != cell->node &&
+                    map->topology->node_count > map->topology->package_count;
 
         if (i > 0 && (socket || node || x + cell_w(cell) > LINE_W)) {
             *height += line + CELL_GAP;
@@ -262,13 +272,15 @@ static void append_legend(GString *out, const VhMap *map, int width, int *height
         g_autofree char *text = vh_map_guest_text(guest);
         g_autofree char *head =
             g_utf8_substring(guest->name, 0, MIN(g_utf8_strlen(guest->name, -1), NAME_IN_LEGEND));
-        g_autofree char *name = g_strconcat(head, strlen(head) < strlen(guest->name) ? "…" : "", NULL);
+        g_autofree char *name =
+            g_strconcat(head, strlen(head) < strlen(guest->name) ? "…" : "", NULL);
         g_autofree char *line = g_strdup_printf("%s: %s", name, text);
 
-        g_string_append_printf(out,
-                               "<rect class=\"g%u\" x=\"%d\" y=\"%d\" width=\"16\" height=\"12\" rx=\"2\"/>"
-                               "<rect class=\"s%u\" x=\"%d\" y=\"%d\" width=\"16\" height=\"3\"/>\n",
-                               i, x, y, i, x, y + 9);
+        g_string_append_printf(
+            out,
+            "<rect class=\"g%u\" x=\"%d\" y=\"%d\" width=\"16\" height=\"12\" rx=\"2\"/>"
+            "<rect class=\"s%u\" x=\"%d\" y=\"%d\" width=\"16\" height=\"3\"/>\n",
+            i, x, y, i, x, y + 9);
         append_text(out, "dim", x + 22, y + 11, line);
     }
     *height += (int)((map->guests->len + in_line - 1) / in_line) * LEGEND_H + MARGIN;
@@ -286,18 +298,20 @@ char *vh_map_svg(const VhMap *map)
     append_cells(body, map, &width, &height);
     append_legend(body, map, width, &height);
     append_text(body, "dim", MARGIN, height - 6,
-                "A coloured CPU has one vCPU alone; a stripe: vCPUs of that guest are held to it and others.");
+                "A coloured CPU has one vCPU alone; a stripe: vCPUs of that guest are held to it "
+                "and others.");
     height += 14;
 
     GString *out = g_string_new(NULL);
-    g_string_append_printf(
-        out,
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" "
-        "role=\"img\">\n",
-        width, height, width, height);
+    g_string_append_printf(out,
+                           "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+                           "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
+                           "viewBox=\"0 0 %d %d\" "
+                           "role=\"img\">\n",
+                           width, height, width, height);
     append_style(out, map);
-    g_string_append_printf(out, "<rect class=\"page\" width=\"%d\" height=\"%d\"/>\n", width, height);
+    g_string_append_printf(out, "<rect class=\"page\" width=\"%d\" height=\"%d\"/>\n", width,
+                           height);
     g_string_append_len(out, body->str, (gssize)body->len);
     g_string_append(out, "</svg>\n");
     return g_string_free(out, FALSE);

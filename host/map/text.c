@@ -3,9 +3,9 @@
 #include "ctl/ctl.h"
 #include "map/private.h"
 
-static const char key[] =
-    "In [ ] the CPUs of one core: GUEST/N that guest's vCPU N alone, ~ vCPUs held to several CPUs, x reserved "
-    "for the host,\n. nobody held here.\n";
+static const char key[] = "In [ ] the CPUs of one core: GUEST/N that guest's vCPU N alone, ~ vCPUs "
+                          "held to several CPUs, x reserved "
+                          "for the host,\n. nobody held here.\n";
 
 /* "12 web/3+1" */
 static void append_cpu(GString *out, const VhMap *map, unsigned cpu, unsigned digits)
@@ -34,7 +34,8 @@ static GPtrArray *core_texts(const VhMap *map, const struct cell *cell)
     unsigned digits = map->topology->cpu_count > 1000 ? 4 : map->topology->cpu_count > 100 ? 3 : 2;
 
     for (guint i = 0; i < cell->cores->len; i++) {
-        const struct vh_host_core *core = &map->topology->cores[g_array_index(cell->cores, uint16_t, i)];
+        const struct vh_host_core *core =
+            &map->topology->cores[g_array_index(cell->cores, uint16_t, i)];
         GString *text = g_string_new("[");
 
         for (unsigned j = 0; j < core->count; j++) {
@@ -87,7 +88,8 @@ static void append_guest(GString *out, const VhMap *map, unsigned number)
         if (thread->guest != number || !thread->held)
             continue;
         cpus = vh_cpuset_format(&thread->cpus);
-        g_string_append_printf(out, "  %s on %s%s%s\n", thread->role, cpus, *thread->why ? ": " : "", thread->why);
+        g_string_append_printf(out, "  %s on %s%s%s\n", thread->role, cpus,
+                               *thread->why ? ": " : "", thread->why);
     }
 }
 

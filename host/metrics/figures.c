@@ -28,11 +28,15 @@ static const struct guest_metric guest_metrics[] = {
     {"vhint_guest_connected", "gauge", "Whether the guest's injector is connected.", get_connected},
     {"vhint_guest_released", "gauge", "Whether the guest was released by hand.", get_held},
     {"vhint_guest_vcpus", "gauge", "vCPUs of the guest that are known.", get_vcpus},
-    {"vhint_guest_vcpus_pinned", "gauge", "vCPUs of the guest whose host CPUs vhintd has set.", get_pinned},
+    {"vhint_guest_vcpus_pinned", "gauge", "vCPUs of the guest whose host CPUs vhintd has set.",
+     get_pinned},
     {"vhint_guest_facts", "gauge", "Facts that hold in the guest.", get_facts},
-    {"vhint_guest_hints_total", "counter", "Hints received since the injector has connected.", get_hints},
-    {"vhint_guest_hints_lost_total", "counter", "Hints that the guest's programs could not emit.", get_lost},
-    {"vhint_guest_hints_refused_total", "counter", "Hints refused, or not acted upon.", get_refused},
+    {"vhint_guest_hints_total", "counter", "Hints received since the injector has connected.",
+     get_hints},
+    {"vhint_guest_hints_lost_total", "counter", "Hints that the guest's programs could not emit.",
+     get_lost},
+    {"vhint_guest_hints_refused_total", "counter", "Hints refused, or not acted upon.",
+     get_refused},
     {"vhint_guest_gaps_total", "counter", "Gaps noticed, each followed by a snapshot.", get_gaps},
 };
 
@@ -81,9 +85,10 @@ char *vh_figures_text(const struct vh_figures *figures)
     head(text, "vhint_build_info", "gauge", "The version of vhintd, always 1.");
     g_string_append(text, "vhint_build_info{version=\"" VH_VERSION "\"} 1\n");
     one(text, "vhint_guests", "gauge", "Guests under management.", figures->guests);
-    one(text, "vhint_guests_connected", "gauge", "Guests whose injector is connected.", figures->connected);
-    one(text, "vhint_rounds_total", "counter", "Rounds from all guests' wishes to the host's threads.",
-        figures->rounds);
+    one(text, "vhint_guests_connected", "gauge", "Guests whose injector is connected.",
+        figures->connected);
+    one(text, "vhint_rounds_total", "counter",
+        "Rounds from all guests' wishes to the host's threads.", figures->rounds);
     head(text, "vhint_rounds_seconds_total", "counter", "Time that the rounds took.");
     g_string_append_printf(text, "vhint_rounds_seconds_total %" PRId64 ".%06" PRId64 "\n",
                            figures->round_us / G_USEC_PER_SEC, figures->round_us % G_USEC_PER_SEC);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A snapshot of the daemon's figures: numbers only, so that taking it costs the hint path a copy. */
+/* A snapshot of the daemon's figures: numbers only, so that taking it costs the hint path a copy.
+ */
 #pragma once
 
 #include <glib.h>

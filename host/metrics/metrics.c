@@ -53,14 +53,16 @@ static gboolean on_asked(gpointer data)
 static struct MHD_Response *make_page(const struct vh_figures *figures)
 {
     char *text = vh_figures_text(figures);
-    struct MHD_Response *page = MHD_create_response_from_buffer_with_free_callback(strlen(text), text, g_free);
+    struct MHD_Response *page =
+        MHD_create_response_from_buffer_with_free_callback(strlen(text), text, g_free);
 
     if (page)
         MHD_add_response_header(page, "Content-Type", "text/plain; version=0.0.4; charset=utf-8");
     return page;
 }
 
-/* The page of a snapshot that is young enough, or NULL and the connection waits for one. With the lock held. */
+/* The page of a snapshot that is young enough, or NULL and the connection waits for one. With the
+ * lock held. */
 static struct MHD_Response *find_page(VhMetrics *metrics, struct MHD_Connection *connection)
 {
     if (metrics->fresh) {
@@ -88,8 +90,8 @@ static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned status
 }
 
 static enum MHD_Result on_request(void *data, struct MHD_Connection *connection, const char *url,
-                                  const char *method, const char *version, const char *upload, size_t *upload_size,
-                                  void **state)
+                                  const char *method, const char *version, const char *upload,
+                                  size_t *upload_size, void **state)
 {
     VhMetrics *metrics = data;
     enum MHD_Result result = MHD_YES;
@@ -99,7 +101,8 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *connection,
     (void)upload;
     if (*upload_size)
         return MHD_NO;
-    /* An answer to the first call, which comes before the request is whole, would end the connection. */
+    /* An answer to the first call, which comes before the request is whole, would end the
+     * connection. */
     if (!*state) {
         *state = metrics;
         return MHD_YES;
@@ -133,9 +136,10 @@ VhMetrics *vh_metrics_new(const char *address, VhFiguresFunc collect, gpointer d
     if (parsed && g_socket_address_to_native(parsed, &native, sizeof(native), error)) {
         if (native.ss_family == AF_INET6)
             flags |= MHD_USE_IPv6;
-        metrics->server = MHD_start_daemon(flags, 0, NULL, NULL, on_request, metrics, MHD_OPTION_SOCK_ADDR,
-                                           &native, MHD_OPTION_CONNECTION_LIMIT, VH_METRICS_CLIENTS,
-                                           MHD_OPTION_CONNECTION_TIMEOUT, VH_METRICS_TIMEOUT_S, MHD_OPTION_END);
+        metrics->server =
+            MHD_start_daemon(flags, 0, NULL, NULL, on_request, metrics, MHD_OPTION_SOCK_ADDR,
+                             &native, MHD_OPTION_CONNECTION_LIMIT, VH_METRICS_CLIENTS,
+                             MHD_OPTION_CONNECTION_TIMEOUT, VH_METRICS_TIMEOUT_S, MHD_OPTION_END);
     }
     if (metrics->server)
         return metrics;

@@ -10,7 +10,8 @@ struct spot {
     int set;
 };
 
-static const struct spot nowhere = {.level = VH_LEVEL_NONE, .reason = VH_REASON_NONE, .cpu = -1, .set = -1};
+static const struct spot nowhere = {
+    .level = VH_LEVEL_NONE, .reason = VH_REASON_NONE, .cpu = -1, .set = -1};
 
 /* One guest while its threads are placed. */
 struct spots {
@@ -30,9 +31,11 @@ static void take(struct vh_placed *placed, const struct spot *spot)
     placed->set = spot->set;
 }
 
-static struct spot spot_in(struct vh_place_state *state, const struct vh_cpuset *set, enum vh_reason reason)
+static struct spot spot_in(struct vh_place_state *state, const struct vh_cpuset *set,
+                           enum vh_reason reason)
 {
-    return (struct spot){.level = VH_LEVEL_POOL, .reason = reason, .cpu = -1, .set = vh_place_add_set(state, set)};
+    return (struct spot){
+        .level = VH_LEVEL_POOL, .reason = reason, .cpu = -1, .set = vh_place_add_set(state, set)};
 }
 
 static void find_taken(const struct vh_place_state *state, unsigned g, struct spots *spots)
@@ -43,7 +46,8 @@ static void find_taken(const struct vh_place_state *state, unsigned g, struct sp
 
         if (placed->level != VH_LEVEL_CPU)
             continue;
-        const uint16_t *siblings = vh_topology_siblings(state->topology, (unsigned)placed->cpu, &count);
+        const uint16_t *siblings =
+            vh_topology_siblings(state->topology, (unsigned)placed->cpu, &count);
         for (unsigned i = 0; i < count; i++)
             vh_cpuset_add(&spots->taken, siblings[i]);
         spots->anchored = true;
@@ -141,8 +145,8 @@ static struct spot spot_group(struct vh_place_state *state, unsigned g, const st
     return spot;
 }
 
-/* The set with `cpu` alone. Made here and not when the anchor is placed, so that sets are numbered in the threads'
- * order, whoever was placed first. */
+/* The set with `cpu` alone. Made here and not when the anchor is placed, so that sets are numbered
+ * in the threads' order, whoever was placed first. */
 static int set_alone(struct vh_place_state *state, unsigned cpu)
 {
     if (state->cpu_set[cpu] < 0) {
@@ -158,7 +162,8 @@ static enum vh_reason anchor_reason(const struct vh_place_state *state, unsigned
 {
     if (state->cpus[cpu].anchors > 1)
         return VH_REASON_ANCHOR_CPU;
-    return state->cores[state->topology->cpus[cpu].core].anchors > 1 ? VH_REASON_ANCHOR_CORE : VH_REASON_ANCHOR;
+    return state->cores[state->topology->cpus[cpu].core].anchors > 1 ? VH_REASON_ANCHOR_CORE
+                                                                     : VH_REASON_ANCHOR;
 }
 
 static void place_vcpus(struct vh_place_state *state, unsigned g, const struct spots *spots)
@@ -182,8 +187,8 @@ static void place_vcpus(struct vh_place_state *state, unsigned g, const struct s
             take(placed, &spots->floating);
         else {
             if (!(made >> group & 1)) {
-                groups[group] =
-                    spot_group(state, g, spots, &state->homes[state->guests[g].first_group + (unsigned)group]);
+                groups[group] = spot_group(
+                    state, g, spots, &state->homes[state->guests[g].first_group + (unsigned)group]);
                 if (groups[group].reason == VH_REASON_GROUP_SPREAD)
                     vh_place_problem(state, VH_REASON_GROUP_SPREAD, g, (int)v);
             }
@@ -198,8 +203,8 @@ static void place_vcpus(struct vh_place_state *state, unsigned g, const struct s
 }
 
 /* The CPUs that the policy names, as far as rule 1 lets them be used. */
-static struct spot spot_named(struct vh_place_state *state, unsigned g, const struct vh_cpuset *named,
-                              unsigned thread)
+static struct spot spot_named(struct vh_place_state *state, unsigned g,
+                              const struct vh_cpuset *named, unsigned thread)
 {
     struct vh_cpuset cpus = state->dedicated;
 
@@ -278,7 +283,8 @@ static void place_guest(struct vh_place_state *state, unsigned g)
     }
     place_vcpus(state, g, &spots);
     place_helpers(state, g, &spots, &options->emulator, vh_placement_emulator(in), 1);
-    place_helpers(state, g, &spots, &options->iothreads, vh_placement_iothread(in, 0), in->iothreads);
+    place_helpers(state, g, &spots, &options->iothreads, vh_placement_iothread(in, 0),
+                  in->iothreads);
     place_helpers(state, g, &spots, &options->vhosts, vh_placement_vhost(in, 0), in->vhosts);
 }
 

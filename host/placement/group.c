@@ -22,7 +22,8 @@ static struct vh_place_home *home_of(const struct vh_place_state *state, unsigne
     return &state->homes[state->guests[guest].first_group + (unsigned)number];
 }
 
-static struct vh_placed *thread_of(const struct vh_place_state *state, unsigned guest, unsigned vcpu)
+static struct vh_placed *thread_of(const struct vh_place_state *state, unsigned guest,
+                                   unsigned vcpu)
 {
     return &state->plan->threads[state->plan->first[guest] + vcpu];
 }
@@ -48,7 +49,8 @@ static struct group examine(struct vh_place_state *state, unsigned guest, unsign
     return group;
 }
 
-static bool fits(const struct vh_place_state *state, const struct group *group, const struct vh_place_home *home)
+static bool fits(const struct vh_place_state *state, const struct group *group,
+                 const struct vh_place_home *home)
 {
     struct vh_cpuset cpus = *vh_place_home_cpus(state, home);
 
@@ -57,7 +59,8 @@ static bool fits(const struct vh_place_state *state, const struct group *group, 
 }
 
 /* Where its first floating member is now; level NONE: nowhere. */
-static struct vh_place_home current_home(const struct vh_place_state *state, const struct group *group)
+static struct vh_place_home current_home(const struct vh_place_state *state,
+                                         const struct group *group)
 {
     const struct vh_placement_guest *in = &state->in->guests[group->guest];
     struct vh_place_home home = {.level = VH_LEVEL_NONE};
@@ -71,14 +74,15 @@ static struct vh_place_home current_home(const struct vh_place_state *state, con
         if (now->cpu < 0 || !vh_cpuset_has(&state->topology->online, (unsigned)now->cpu))
             continue;
         home.level = now->level;
-        home.domain =
-            home.level == VH_LEVEL_L3 ? state->topology->cpus[now->cpu].l3 : state->topology->cpus[now->cpu].node;
+        home.domain = home.level == VH_LEVEL_L3 ? state->topology->cpus[now->cpu].l3
+                                                : state->topology->cpus[now->cpu].node;
         break;
     }
     return home;
 }
 
-static void settle(struct vh_place_state *state, const struct group *group, struct vh_place_home home)
+static void settle(struct vh_place_state *state, const struct group *group,
+                   struct vh_place_home home)
 {
     *home_of(state, group->guest, (int)group->number) = home;
     if (home.level == VH_LEVEL_L3)
@@ -87,8 +91,8 @@ static void settle(struct vh_place_state *state, const struct group *group, stru
         state->nodes[home.domain].members += group->floating;
 }
 
-static bool is_first_usable_sibling(const struct vh_place_state *state, const struct vh_cpuset *usable,
-                                    unsigned cpu)
+static bool is_first_usable_sibling(const struct vh_place_state *state,
+                                    const struct vh_cpuset *usable, unsigned cpu)
 {
     unsigned count = 0;
     const uint16_t *siblings = vh_topology_siblings(state->topology, cpu, &count);
@@ -99,17 +103,19 @@ static bool is_first_usable_sibling(const struct vh_place_state *state, const st
     return true;
 }
 
-static void count_cpus(const struct vh_place_state *state, const struct group *group, struct tally *l3s,
-                       struct tally *nodes)
+static void count_cpus(const struct vh_place_state *state, const struct group *group,
+                       struct tally *l3s, struct tally *nodes)
 {
     const struct vh_cpuset *usable = &state->guests[group->guest].usable;
 
-    for (int cpu = vh_cpuset_next(usable, 0); cpu >= 0; cpu = vh_cpuset_next(usable, (unsigned)cpu + 1)) {
+    for (int cpu = vh_cpuset_next(usable, 0); cpu >= 0;
+         cpu = vh_cpuset_next(usable, (unsigned)cpu + 1)) {
         const struct vh_host_cpu *at = &state->topology->cpus[cpu];
 
         l3s[at->l3].usable++;
         nodes[at->node].usable++;
-        if (!state->cores[at->core].anchors && is_first_usable_sibling(state, usable, (unsigned)cpu)) {
+        if (!state->cores[at->core].anchors &&
+            is_first_usable_sibling(state, usable, (unsigned)cpu)) {
             l3s[at->l3].free_cores++;
             nodes[at->node].free_cores++;
         }
@@ -117,8 +123,8 @@ static void count_cpus(const struct vh_place_state *state, const struct group *g
 }
 
 /* Counts members that are anchored already, or at home with an earlier group. */
-static void count_inside(const struct vh_place_state *state, const struct group *group, struct tally *l3s,
-                         struct tally *nodes)
+static void count_inside(const struct vh_place_state *state, const struct group *group,
+                         struct tally *l3s, struct tally *nodes)
 {
     const struct vh_placement_guest *in = &state->in->guests[group->guest];
 
@@ -142,8 +148,9 @@ static void count_inside(const struct vh_place_state *state, const struct group 
 }
 
 /* The best of `count` domains that have a usable CPU for each member; -1: none has. */
-static int best_domain(const struct vh_place_state *state, const struct group *group, const struct tally *tallies,
-                       const struct vh_host_domain *domains, const struct vh_place_use *uses, unsigned count)
+static int best_domain(const struct vh_place_state *state, const struct group *group,
+                       const struct tally *tallies, const struct vh_host_domain *domains,
+                       const struct vh_place_use *uses, unsigned count)
 {
     uint64_t best = UINT64_MAX;
     int chosen = -1;
@@ -157,7 +164,9 @@ static int best_domain(const struct vh_place_state *state, const struct group *g
         /* Most important first: who is there already, room for anchors, memory, contention. */
         uint64_t rank = (uint64_t)(group->members - MIN(tallies[d].inside, group->members)) << 34;
         rank |= (uint64_t)(tallies[d].free_cores < group->unplaced) << 33;
-        rank |= (uint64_t)!vh_place_near_memory(state, group->guest, state->topology->cpus[cpu].node) << 32;
+        rank |=
+            (uint64_t)!vh_place_near_memory(state, group->guest, state->topology->cpus[cpu].node)
+            << 32;
         rank |= MIN(crowd, UINT32_MAX);
         if (rank < best) {
             best = rank;
@@ -179,7 +188,8 @@ static void find_home(struct vh_place_state *state, const struct group *group)
     int domain = best_domain(state, group, l3s, topology->l3s, state->l3s, topology->l3_count);
     if (domain < 0) {
         home.level = VH_LEVEL_NODE;
-        domain = best_domain(state, group, nodes, topology->nodes, state->nodes, topology->node_count);
+        domain =
+            best_domain(state, group, nodes, topology->nodes, state->nodes, topology->node_count);
     }
     if (domain < 0) {
         home.level = VH_LEVEL_POOL;

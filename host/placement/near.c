@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static unsigned largest(const struct vh_host_domain *domains, unsigned count, const struct vh_cpuset *pool,
-                        const struct vh_cpuset *reserved)
+static unsigned largest(const struct vh_host_domain *domains, unsigned count,
+                        const struct vh_cpuset *pool, const struct vh_cpuset *reserved)
 {
     unsigned most = 0;
 

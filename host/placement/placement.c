@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Makes a plan: what each guest may use, who stays, homes of groups, new anchors, then all that floats.
+// Makes a plan: what each guest may use, who stays, homes of groups, new anchors, then all that
+// floats.
 #include "placement/placement.h"
 
 #include "placement/state.h"
@@ -39,9 +40,11 @@ int vh_place_add_set(struct vh_place_state *state, const struct vh_cpuset *set)
     return (int)state->sets->len - 1;
 }
 
-void vh_place_problem(struct vh_place_state *state, enum vh_reason reason, unsigned guest, int thread)
+void vh_place_problem(struct vh_place_state *state, enum vh_reason reason, unsigned guest,
+                      int thread)
 {
-    struct vh_problem problem = {.reason = reason, .guest = guest, .thread = thread, .other = -1, .set = -1};
+    struct vh_problem problem = {
+        .reason = reason, .guest = guest, .thread = thread, .other = -1, .set = -1};
 
     g_array_append_val(state->problems, problem);
 }
@@ -54,8 +57,10 @@ static struct vh_cpuset pool_of(const struct vh_place_state *state, unsigned gue
     return vh_cpuset_empty(&options->pool) ? state->topology->online : options->pool;
 }
 
-/* Notes one problem for each earlier guest whose dedicated pool `pool` overlaps; false: there is none. */
-static bool overlaps(struct vh_place_state *state, unsigned guest, const struct vh_cpuset *pool, const int *owner)
+/* Notes one problem for each earlier guest whose dedicated pool `pool` overlaps; false: there is
+ * none. */
+static bool overlaps(struct vh_place_state *state, unsigned guest, const struct vh_cpuset *pool,
+                     const int *owner)
 {
     struct vh_cpuset left = *pool;
 
@@ -63,8 +68,11 @@ static bool overlaps(struct vh_place_state *state, unsigned guest, const struct 
     if (vh_cpuset_empty(&left))
         return false;
     for (int cpu = vh_cpuset_next(&left, 0); cpu >= 0; cpu = vh_cpuset_next(&left, (unsigned)cpu)) {
-        struct vh_problem problem = {
-            .reason = VH_REASON_OVERLAP, .guest = guest, .thread = -1, .other = owner[cpu], .set = -1};
+        struct vh_problem problem = {.reason = VH_REASON_OVERLAP,
+                                     .guest = guest,
+                                     .thread = -1,
+                                     .other = owner[cpu],
+                                     .set = -1};
         struct vh_cpuset shared = pool_of(state, (unsigned)owner[cpu]);
 
         vh_cpuset_and(&shared, &left);
@@ -90,7 +98,8 @@ static void claim_dedicated(struct vh_place_state *state)
         if (state->guests[g].refused)
             continue;
         vh_cpuset_or(&state->dedicated, &pool);
-        for (int cpu = vh_cpuset_next(&pool, 0); cpu >= 0; cpu = vh_cpuset_next(&pool, (unsigned)cpu + 1))
+        for (int cpu = vh_cpuset_next(&pool, 0); cpu >= 0;
+             cpu = vh_cpuset_next(&pool, (unsigned)cpu + 1))
             owner[cpu] = (int)g;
     }
 }
@@ -210,8 +219,9 @@ static struct vh_plan *finish(struct vh_place_state *state)
 /* Where an anchored vCPU is now; -1: it has no CPU of its own. */
 static int current_cpu(const struct vh_placement_guest *guest, unsigned vcpu)
 {
-    return vcpu < guest->current_count && guest->current[vcpu].level == VH_LEVEL_CPU ? guest->current[vcpu].cpu
-                                                                                     : -1;
+    return vcpu < guest->current_count && guest->current[vcpu].level == VH_LEVEL_CPU
+               ? guest->current[vcpu].cpu
+               : -1;
 }
 
 /* Rule 2. */
@@ -255,11 +265,13 @@ static void place_guest(struct vh_place_state *state, unsigned g)
     for (unsigned v = 0; v < guest->vcpus; v++) {
         unsigned thread = state->plan->first[g] + v;
 
-        if (!vh_vcpuset_has(guest->anchors, v) || state->plan->threads[thread].level != VH_LEVEL_NONE)
+        if (!vh_vcpuset_has(guest->anchors, v) ||
+            state->plan->threads[thread].level != VH_LEVEL_NONE)
             continue;
         int group = state->group_of[thread];
         int cpu = vh_place_choose(
-            state, g, v, group < 0 ? NULL : &state->homes[state->guests[g].first_group + (unsigned)group]);
+            state, g, v,
+            group < 0 ? NULL : &state->homes[state->guests[g].first_group + (unsigned)group]);
         if (cpu < 0) /* nor for the others: all of them may use the same CPUs */
             return;
         vh_place_anchor(state, g, v, (unsigned)cpu);
@@ -274,7 +286,8 @@ static void place_anchors(struct vh_place_state *state)
 
     for (unsigned g = 0; g < state->in->guest_count; g++)
         if (state->guests[g].unplaced && state->guests[g].usable_count)
-            turns[count++] = (struct turn){.usable_count = state->guests[g].usable_count, .guest = g};
+            turns[count++] =
+                (struct turn){.usable_count = state->guests[g].usable_count, .guest = g};
     qsort(turns, count, sizeof(*turns), compare_turns);
     for (unsigned i = 0; i < count; i++)
         place_guest(state, turns[i].guest);

@@ -2,21 +2,23 @@
 // Finds the best CPU for an anchor, and keeps count of who is where.
 #include "placement/state.h"
 
-/* A CPU's score is one number, the lower the better: these fields from the most to the least important one. */
+/* A CPU's score is one number, the lower the better: these fields from the most to the least
+ * important one. */
 enum {
     BITS_ANCHORS = 16, /* anchors on the CPU */
     BITS_CORE = 8,     /* anchors on the core, as the guest's policy for siblings sees them */
     BITS_BUSY = 1,     /* half of the core's time or more is used already */
-    BITS_GROUP = 2,    /* the group's home: the same L3 or node, the same node at least, elsewhere */
-    BITS_L3 = 2,       /* the L3's room: an anchor on less than half of its cores, on most, on as many as it has */
-    BITS_MEMORY = 1,   /* the guest's memory is elsewhere */
-    BITS_OWN = 1,      /* no other anchor of the guest is under the L3 */
-    BITS_CROWD = 10,   /* anchors and groups' members under the L3, per core, in 64ths */
-    BITS_LOAD = 10,    /* the core's load, permille */
-    BITS_CPU = 12,     /* its number: the last resort, which makes every choice definite */
+    BITS_GROUP = 2, /* the group's home: the same L3 or node, the same node at least, elsewhere */
+    BITS_L3 = 2, /* the L3's room: an anchor on less than half of its cores, on most, on as many as
+                    it has */
+    BITS_MEMORY = 1, /* the guest's memory is elsewhere */
+    BITS_OWN = 1,    /* no other anchor of the guest is under the L3 */
+    BITS_CROWD = 10, /* anchors and groups' members under the L3, per core, in 64ths */
+    BITS_LOAD = 10,  /* the core's load, permille */
+    BITS_CPU = 12,   /* its number: the last resort, which makes every choice definite */
 };
-G_STATIC_ASSERT(BITS_CPU + BITS_LOAD + BITS_CROWD + BITS_OWN + BITS_MEMORY + BITS_L3 + BITS_GROUP + BITS_BUSY +
-                    BITS_CORE + BITS_ANCHORS <=
+G_STATIC_ASSERT(BITS_CPU + BITS_LOAD + BITS_CROWD + BITS_OWN + BITS_MEMORY + BITS_L3 + BITS_GROUP +
+                    BITS_BUSY + BITS_CORE + BITS_ANCHORS <=
                 64);
 G_STATIC_ASSERT(1 << BITS_CPU >= VH_HOST_CPUS_MAX);
 
@@ -37,7 +39,8 @@ bool vh_place_can_stay(const struct vh_place_state *state, unsigned guest, int c
 /* `guest` -1: one that is not known, which shares nothing. */
 static void count_anchor(struct vh_place_state *state, int guest, unsigned cpu)
 {
-    const struct vh_placement_options *options = guest < 0 ? NULL : state->in->guests[guest].options;
+    const struct vh_placement_options *options =
+        guest < 0 ? NULL : state->in->guests[guest].options;
     struct vh_place_core *core = &state->cores[state->topology->cpus[cpu].core];
     int owner = guest < 0 ? VH_OWNER_MIXED : guest;
 
@@ -91,7 +94,8 @@ static struct company company_of(const struct vh_place_state *state, unsigned gu
         company.any = true;
         if (placed->level != VH_LEVEL_CPU)
             continue;
-        const uint16_t *siblings = vh_topology_siblings(state->topology, (unsigned)placed->cpu, &count);
+        const uint16_t *siblings =
+            vh_topology_siblings(state->topology, (unsigned)placed->cpu, &count);
         for (unsigned i = 0; i < count; i++)
             vh_cpuset_add(&company.cpus, siblings[i]);
     }
@@ -99,8 +103,8 @@ static struct company company_of(const struct vh_place_state *state, unsigned gu
 }
 
 /* How contended a core is for a new anchor of `guest`; `core` is that of `cpu`. */
-static unsigned core_rank(const struct vh_place_core *core, unsigned guest, enum vh_smt smt, unsigned cpu,
-                          const struct company *company)
+static unsigned core_rank(const struct vh_place_core *core, unsigned guest, enum vh_smt smt,
+                          unsigned cpu, const struct company *company)
 {
     bool own = core->owner == (int)guest;
 
@@ -146,7 +150,8 @@ static struct vh_cpuset own_l3s(const struct vh_place_state *state, unsigned gue
 }
 
 static uint64_t score(const struct vh_place_state *state, unsigned guest, unsigned cpu,
-                      const struct vh_place_home *home, const struct vh_cpuset *own, const struct company *company)
+                      const struct vh_place_home *home, const struct vh_cpuset *own,
+                      const struct company *company)
 {
     const struct vh_host_cpu *at = &state->topology->cpus[cpu];
     unsigned load = state->core_load ? state->core_load[at->core] : 0;
@@ -155,9 +160,9 @@ static uint64_t score(const struct vh_place_state *state, unsigned guest, unsign
     uint64_t result = 0;
 
     result = append(result, BITS_ANCHORS, state->cpus[cpu].anchors);
-    result =
-        append(result, BITS_CORE,
-               core_rank(&state->cores[at->core], guest, state->in->guests[guest].options->smt, cpu, company));
+    result = append(result, BITS_CORE,
+                    core_rank(&state->cores[at->core], guest, state->in->guests[guest].options->smt,
+                              cpu, company));
     result = append(result, BITS_BUSY, load >= 500);
     result = append(result, BITS_GROUP, group_rank(state, home, at));
     result = append(result, BITS_L3, anchors >= cores ? 2 : anchors * 2 >= cores);

@@ -60,7 +60,8 @@ struct vh_place_state {
 
 /* placement.c */
 int vh_place_add_set(struct vh_place_state *state, const struct vh_cpuset *set);
-void vh_place_problem(struct vh_place_state *state, enum vh_reason reason, unsigned guest, int thread);
+void vh_place_problem(struct vh_place_state *state, enum vh_reason reason, unsigned guest,
+                      int thread);
 
 /* score.c: anchors. */
 bool vh_place_can_stay(const struct vh_place_state *state, unsigned guest, int cpu);
@@ -71,7 +72,8 @@ void vh_place_leave(struct vh_place_state *state, const struct vh_placement_left
 int vh_place_choose(const struct vh_place_state *state, unsigned guest, unsigned vcpu,
                     const struct vh_place_home *home);
 
-/* group.c: the homes of all groups, those that stay first. After the anchors that stay, before the new.
+/* group.c: the homes of all groups, those that stay first. After the anchors that stay, before the
+ * new.
  */
 void vh_place_groups(struct vh_place_state *state);
 
@@ -94,9 +96,11 @@ static inline bool vh_place_anchor_wished(const struct vh_placement_guest *guest
     return guest->anchors && vh_vcpuset_has(guest->anchors, vcpu);
 }
 
-static inline bool vh_place_near_memory(const struct vh_place_state *state, unsigned guest, unsigned node)
+static inline bool vh_place_near_memory(const struct vh_place_state *state, unsigned guest,
+                                        unsigned node)
 {
     const struct vh_cpuset *memory = state->in->guests[guest].memory_nodes;
 
-    return !memory || vh_cpuset_empty(memory) || vh_cpuset_has(memory, state->topology->nodes[node].number);
+    return !memory || vh_cpuset_empty(memory) ||
+           vh_cpuset_has(memory, state->topology->nodes[node].number);
 }

@@ -11,7 +11,8 @@ static const struct {
     [VH_REASON_ANCHOR_CORE] = {"anchor-core", "another anchor on its core"},
     [VH_REASON_ANCHOR_CPU] = {"anchor-cpu", "shared with other anchors, by overcommit"},
     [VH_REASON_GROUP_L3] = {"group-l3", "its group is kept under one L3"},
-    [VH_REASON_GROUP_NODE] = {"group-node", "its group is kept on one NUMA node: no L3 has a CPU for each"},
+    [VH_REASON_GROUP_NODE] = {"group-node",
+                              "its group is kept on one NUMA node: no L3 has a CPU for each"},
     [VH_REASON_GROUP_WHOLE] = {"group-whole", "the whole pool is under one L3 or on one NUMA node"},
     [VH_REASON_GROUP_SPREAD] = {"group-spread", "its group fits into no NUMA node of the pool"},
     [VH_REASON_POOL] = {"pool", "the guest's pool"},
@@ -19,9 +20,11 @@ static const struct {
     [VH_REASON_OFF_ANCHORS] = {"off-anchors", "the guest's pool, off the cores of its anchors"},
     [VH_REASON_CROWDED] = {"crowded", "the guest's pool: its anchors have every core"},
     [VH_REASON_SET] = {"set", "named by the policy"},
-    [VH_REASON_FULL] = {"full", "every usable CPU of the pool has an anchor: enlarge it or allow overcommit"},
-    [VH_REASON_NO_CPU] = {"no-cpu", "no CPU that it may use is online, unreserved and outside other guests' "
-                                    "dedicated pools"},
+    [VH_REASON_FULL] =
+        {"full", "every usable CPU of the pool has an anchor: enlarge it or allow overcommit"},
+    [VH_REASON_NO_CPU] = {"no-cpu",
+                          "no CPU that it may use is online, unreserved and outside other guests' "
+                          "dedicated pools"},
     [VH_REASON_OVERLAP] = {"overlap", "the guest's dedicated pool overlaps another's"},
     [VH_REASON_GROUPS] = {"groups", "too many groups"},
 };
@@ -32,8 +35,8 @@ const char *vh_reason_name(enum vh_reason reason)
     return (unsigned)reason < VH_REASON_COUNT ? reasons[reason].name : "?";
 }
 
-char *vh_placed_text(const struct vh_placement_input *input, const struct vh_plan *plan, unsigned guest,
-                     unsigned thread)
+char *vh_placed_text(const struct vh_placement_input *input, const struct vh_plan *plan,
+                     unsigned guest, unsigned thread)
 {
     const struct vh_placed *placed = vh_plan_thread(plan, guest, thread);
     const struct vh_cpuset *set = vh_plan_set(plan, placed);
@@ -44,8 +47,8 @@ char *vh_placed_text(const struct vh_placement_input *input, const struct vh_pla
     if (placed->level != VH_LEVEL_CPU)
         return g_strdup_printf("CPUs %s: %s", list, reasons[placed->reason].why);
     const struct vh_host_cpu *at = &input->topology->cpus[placed->cpu];
-    return g_strdup_printf("CPU %s of NUMA node %u: %s", list, input->topology->nodes[at->node].number,
-                           reasons[placed->reason].why);
+    return g_strdup_printf("CPU %s of NUMA node %u: %s", list,
+                           input->topology->nodes[at->node].number, reasons[placed->reason].why);
 }
 
 static char *thread_text(const struct vh_placement_guest *guest, int thread)
@@ -59,8 +62,10 @@ static char *thread_text(const struct vh_placement_guest *guest, int thread)
     if (number == vh_placement_emulator(guest))
         return g_strdup_printf("guest \"%s\" emulator", guest->name);
     if (number < vh_placement_vhost(guest, 0))
-        return g_strdup_printf("guest \"%s\" IOThread %u", guest->name, number - vh_placement_iothread(guest, 0));
-    return g_strdup_printf("guest \"%s\" vhost worker %u", guest->name, number - vh_placement_vhost(guest, 0));
+        return g_strdup_printf("guest \"%s\" IOThread %u", guest->name,
+                               number - vh_placement_iothread(guest, 0));
+    return g_strdup_printf("guest \"%s\" vhost worker %u", guest->name,
+                           number - vh_placement_vhost(guest, 0));
 }
 
 char *vh_problem_text(const struct vh_placement_input *input, const struct vh_plan *plan,
@@ -79,10 +84,10 @@ char *vh_problem_text(const struct vh_placement_input *input, const struct vh_pl
             "overcommit",
             who, where);
     case VH_REASON_CROWDED:
-        return g_strdup_printf(
-            "%s: its anchors have every core of its pool (%s), what floats shares them; enlarge the "
-            "pool",
-            who, where);
+        return g_strdup_printf("%s: its anchors have every core of its pool (%s), what floats "
+                               "shares them; enlarge the "
+                               "pool",
+                               who, where);
     case VH_REASON_GROUP_SPREAD:
         return g_strdup_printf(
             "%s: its group fits into no NUMA node of its pool (%s) and is spread over it; enlarge "
@@ -94,9 +99,10 @@ char *vh_problem_text(const struct vh_placement_input *input, const struct vh_pl
                 "%s is left alone: no CPU that the policy names for it is online, unreserved and "
                 "outside other guests' dedicated pools; name others",
                 who);
-        return g_strdup_printf("%s is left alone: no CPU of its pool (%s) is online, unreserved and outside other "
-                               "guests' dedicated pools; change the pool",
-                               who, where);
+        return g_strdup_printf(
+            "%s is left alone: no CPU of its pool (%s) is online, unreserved and outside other "
+            "guests' dedicated pools; change the pool",
+            who, where);
     case VH_REASON_OVERLAP:
         return g_strdup_printf(
             "%s is left alone: its dedicated pool overlaps that of guest \"%s\" in CPUs %s; give "

@@ -63,7 +63,8 @@ bool vh_policy_matches(const VhPolicy *policy, const struct vh_guest_id *id)
     return false;
 }
 
-static void set_line(VhGuestPolicy *guest, const char *key, const char *value, const struct vh_origin *origin)
+static void set_line(VhGuestPolicy *guest, const char *key, const char *value,
+                     const struct vh_origin *origin)
 {
     struct vh_policy_line *line = NULL;
 
@@ -143,7 +144,8 @@ VhGuestPolicy *vh_policy_for(VhPolicy *policy, const struct vh_guest_id *id)
             set_line(guest, entry->key, entry->value, &entry->origin);
         }
     }
-    /* The programs are there before their tunables, and all values have been checked when the policy was read. */
+    /* The programs are there before their tunables, and all values have been checked when the
+     * policy was read. */
     for (guint i = 0; i < guest->lines->len; i++) {
         const struct vh_policy_line *line = g_ptr_array_index(guest->lines, i);
         const struct vh_policy_key *key = vh_policy_key(line->key);

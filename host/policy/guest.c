@@ -38,18 +38,20 @@ static unsigned rank(const char *pattern)
     return g_str_has_prefix(pattern, VH_POLICY_PROFILE) ? RANK_PROFILE + plain : plain;
 }
 
-static int check_programs(const struct vh_policy_reader *reader, const struct vh_policy_entry *entry,
-                          GError **error)
+static int check_programs(const struct vh_policy_reader *reader,
+                          const struct vh_policy_entry *entry, GError **error)
 {
     g_auto(GStrv) words = vh_policy_split(entry->value);
 
     for (guint i = 0; words[i]; i++)
-        if (!g_str_equal(words[i], "none") && !vh_policy_need_program(reader, words[i], &entry->origin, error))
+        if (!g_str_equal(words[i], "none") &&
+            !vh_policy_need_program(reader, words[i], &entry->origin, error))
             return -1;
     return 0;
 }
 
-static int check_rule_names(const struct vh_policy_reader *reader, const char *value, GError **error)
+static int check_rule_names(const struct vh_policy_reader *reader, const char *value,
+                            GError **error)
 {
     g_auto(GStrv) words = vh_policy_split(value);
     g_autoptr(GPtrArray) names = g_ptr_array_new();
@@ -68,8 +70,8 @@ static int check_rule_names(const struct vh_policy_reader *reader, const char *v
         for (guint j = 0; j + 1 < names->len; j++)
             found = found || g_pattern_match_simple(words[i], g_ptr_array_index(names, j));
         if (!found)
-            return vh_invalid(error, "no rule is called \"%s\"%s%s%s", words[i], best ? "; did you mean \"" : "",
-                              best ? best : "", best ? "\"?" : "");
+            return vh_invalid(error, "no rule is called \"%s\"%s%s%s", words[i],
+                              best ? "; did you mean \"" : "", best ? best : "", best ? "\"?" : "");
     }
     return 0;
 }
@@ -120,7 +122,8 @@ static int refuse_key(const struct vh_policy_section *section, const char *key, 
         g_ptr_array_add(known, (char *)vh_config_guest_keys[i]);
     g_ptr_array_add(known, NULL);
     best = vh_nearest(key, (const char *const *)known->pdata);
-    return vh_invalid(error, "unknown key; did you mean \"%s\"?", best ? best : vh_policy_guest_keys[0]);
+    return vh_invalid(error, "unknown key; did you mean \"%s\"?",
+                      best ? best : vh_policy_guest_keys[0]);
 }
 
 /* 1: a checked entry of policy; 0: config/vhintd.h's business; -1 and an error. */
@@ -132,7 +135,8 @@ static int check_entry(struct vh_policy_reader *reader, const struct vh_policy_s
     if (section->main && g_strv_contains(vh_config_guest_keys, entry->key))
         return 0;
     if (g_strv_contains(vh_config_guest_keys, entry->key))
-        return vh_invalid(error, "belongs into vhint.conf, which names the guests that are not libvirt's");
+        return vh_invalid(error,
+                          "belongs into vhint.conf, which names the guests that are not libvirt's");
     if (g_str_has_prefix(entry->key, VH_POLICY_SET))
         return check_tunable(reader, entry, error) < 0 ? -1 : 1;
     if (!key)
@@ -166,7 +170,8 @@ void vh_policy_read_guest(struct vh_policy_reader *reader, const struct vh_polic
         if (result <= 0)
             continue;
         copy = g_new0(struct vh_policy_entry, 1);
-        *copy = (struct vh_policy_entry){g_strdup(entry->key), g_strdup(entry->value), entry->origin};
+        *copy =
+            (struct vh_policy_entry){g_strdup(entry->key), g_strdup(entry->value), entry->origin};
         g_ptr_array_add(made->entries, copy);
     }
     g_ptr_array_add(reader->policy->sections, made);
@@ -188,7 +193,8 @@ void vh_policy_sort_guests(VhPolicy *policy)
 /* ---- pools ---- */
 
 /* What a guest that the section is about would get. */
-static VhGuestPolicy *sample(const struct vh_policy_reader *reader, const struct vh_guest_section *section)
+static VhGuestPolicy *sample(const struct vh_policy_reader *reader,
+                             const struct vh_guest_section *section)
 {
     g_autoptr(GString) name = g_string_new(NULL);
     bool profile = g_str_has_prefix(section->pattern, VH_POLICY_PROFILE);
@@ -196,8 +202,9 @@ static VhGuestPolicy *sample(const struct vh_policy_reader *reader, const struct
     for (const char *at = section->pattern + (profile ? strlen(VH_POLICY_PROFILE) : 0); *at; at++)
         if (*at != '*')
             g_string_append_c(name, *at == '?' ? 'x' : *at);
-    return vh_policy_for(reader->policy, &(struct vh_guest_id){.name = profile ? NULL : name->str,
-                                                               .profile = profile ? name->str : NULL});
+    return vh_policy_for(reader->policy,
+                         &(struct vh_guest_id){.name = profile ? NULL : name->str,
+                                               .profile = profile ? name->str : NULL});
 }
 
 static const struct vh_policy_line *line_of(const VhGuestPolicy *guest, const char *key)
@@ -211,8 +218,9 @@ static const struct vh_policy_line *line_of(const VhGuestPolicy *guest, const ch
     return NULL;
 }
 
-static void refuse_line(const struct vh_policy_reader *reader, const struct vh_guest_section *section,
-                        const struct vh_policy_line *line, const char *text)
+static void refuse_line(const struct vh_policy_reader *reader,
+                        const struct vh_guest_section *section, const struct vh_policy_line *line,
+                        const char *text)
 {
     g_autofree char *name = g_strdup_printf("guest %s", section->pattern);
     struct vh_policy_section about = {.name = name, .origin = section->origin};
@@ -221,8 +229,8 @@ static void refuse_line(const struct vh_policy_reader *reader, const struct vh_g
     vh_policy_refuse(reader, &about, line->origin.line ? &entry : NULL, "%s", text);
 }
 
-static void check_pool(const struct vh_policy_reader *reader, const struct vh_guest_section *section,
-                       const VhGuestPolicy *guest)
+static void check_pool(const struct vh_policy_reader *reader,
+                       const struct vh_guest_section *section, const VhGuestPolicy *guest)
 {
     const struct vh_placement_options *options = &guest->placement;
     struct vh_cpuset left = options->pool;
@@ -232,7 +240,8 @@ static void check_pool(const struct vh_policy_reader *reader, const struct vh_gu
         refuse_line(reader, section, line_of(guest, "sharing"),
                     "no pool is named: add pool = CPUS, or no other guest would have any");
     else if (!vh_cpuset_empty(&options->pool) && vh_cpuset_empty(&left))
-        refuse_line(reader, section, line_of(guest, "pool"), "[host] reserve has all of these CPUs");
+        refuse_line(reader, section, line_of(guest, "pool"),
+                    "[host] reserve has all of these CPUs");
 }
 
 static bool same_origin(const struct vh_policy_line *a, const struct vh_policy_line *b)
@@ -240,9 +249,9 @@ static bool same_origin(const struct vh_policy_line *a, const struct vh_policy_l
     return a->origin.file == b->origin.file && a->origin.line == b->origin.line;
 }
 
-static void check_overlap(const struct vh_policy_reader *reader, const struct vh_guest_section *section,
-                          const VhGuestPolicy *guest, const struct vh_guest_section *earlier,
-                          const VhGuestPolicy *other)
+static void check_overlap(const struct vh_policy_reader *reader,
+                          const struct vh_guest_section *section, const VhGuestPolicy *guest,
+                          const struct vh_guest_section *earlier, const VhGuestPolicy *other)
 {
     const struct vh_policy_line *line = line_of(guest, "pool");
     const struct vh_policy_line *other_line = line_of(other, "pool");
@@ -254,19 +263,22 @@ static void check_overlap(const struct vh_policy_reader *reader, const struct vh
     if (!guest->placement.dedicated || !other->placement.dedicated || vh_cpuset_empty(&common))
         return;
     /* One pool that several patterns leave to the same line: perhaps one guest only. */
-    if (same_origin(line, other_line) && !(is_exact(section->pattern) && is_exact(earlier->pattern)))
+    if (same_origin(line, other_line) &&
+        !(is_exact(section->pattern) && is_exact(earlier->pattern)))
         return;
     cpus = vh_cpuset_format(&common);
-    text = g_strdup_printf("CPU %s %s dedicated to [guest %s] already (%s:%u): give each its own, or share", cpus,
-                           strpbrk(cpus, ",-") ? "are" : "is", earlier->pattern, other_line->origin.file,
-                           other_line->origin.line);
+    text = g_strdup_printf(
+        "CPU %s %s dedicated to [guest %s] already (%s:%u): give each its own, or share", cpus,
+        strpbrk(cpus, ",-") ? "are" : "is", earlier->pattern, other_line->origin.file,
+        other_line->origin.line);
     refuse_line(reader, section, line, text);
 }
 
 void vh_policy_check_pools(struct vh_policy_reader *reader)
 {
     GPtrArray *sections = reader->policy->sections;
-    g_autoptr(GPtrArray) samples = g_ptr_array_new_with_free_func((GDestroyNotify)vh_guest_policy_free);
+    g_autoptr(GPtrArray) samples =
+        g_ptr_array_new_with_free_func((GDestroyNotify)vh_guest_policy_free);
 
     for (guint i = 0; i < sections->len; i++) {
         const struct vh_guest_section *section = g_ptr_array_index(sections, i);
@@ -277,6 +289,7 @@ void vh_policy_check_pools(struct vh_policy_reader *reader)
         if (guest->memory.max && guest->memory.min > guest->memory.max)
             refuse_line(reader, section, line_of(guest, "memory-min"), "is more than memory-max");
         for (guint j = 0; j < i; j++)
-            check_overlap(reader, section, guest, g_ptr_array_index(sections, j), g_ptr_array_index(samples, j));
+            check_overlap(reader, section, guest, g_ptr_array_index(sections, j),
+                          g_ptr_array_index(samples, j));
     }
 }

@@ -6,7 +6,8 @@
 #include "base/nearest.h"
 #include "policy/reader.h"
 
-static const char *const host_keys[] = {"reserve", "boost-budget", "boost-period", "trial-window", NULL};
+static const char *const host_keys[] = {"reserve", "boost-budget", "boost-period", "trial-window",
+                                        NULL};
 
 void vh_policy_host_defaults(VhPolicy *policy)
 {
@@ -24,7 +25,8 @@ static int take_reserve(const char *value, const struct vh_policy_reader *reader
         return 0;
     left = *reader->world->cpus;
     vh_cpuset_sub(&left, &reader->policy->reserve);
-    return vh_cpuset_empty(&left) ? vh_invalid(error, "no CPU is left for guests: reserve fewer") : 0;
+    return vh_cpuset_empty(&left) ? vh_invalid(error, "no CPU is left for guests: reserve fewer")
+                                  : 0;
 }
 
 static int take_budget(const char *value, VhPolicy *policy, GError **error)
@@ -34,8 +36,9 @@ static int take_budget(const char *value, VhPolicy *policy, GError **error)
     if (vh_policy_share(value, &share, error) < 0)
         return -1;
     if (share < VH_BUDGET_SHARE_MIN || share > VH_BUDGET_SHARE_MAX)
-        return vh_invalid(error, "\"%s\" is not from %u%% to %u%%: others, and the host itself, need the rest",
-                          value, VH_BUDGET_SHARE_MIN, VH_BUDGET_SHARE_MAX);
+        return vh_invalid(
+            error, "\"%s\" is not from %u%% to %u%%: others, and the host itself, need the rest",
+            value, VH_BUDGET_SHARE_MIN, VH_BUDGET_SHARE_MAX);
     policy->budget.share = share;
     return 0;
 }
@@ -54,18 +57,19 @@ static int take_time(const char *value, gint64 least, gint64 most, gint64 *us, G
 }
 
 /* One known key. 0, or -1 and an error. */
-static int take_entry(const struct vh_policy_reader *reader, const struct vh_policy_entry *entry, GError **error)
+static int take_entry(const struct vh_policy_reader *reader, const struct vh_policy_entry *entry,
+                      GError **error)
 {
     VhPolicy *policy = reader->policy;
 
     if (g_str_equal(entry->key, "boost-budget"))
         return take_budget(entry->value, policy, error);
     if (g_str_equal(entry->key, "boost-period"))
-        return take_time(entry->value, VH_BUDGET_PERIOD_MIN_US, VH_BUDGET_PERIOD_MAX_US, &policy->budget.period_us,
-                         error);
+        return take_time(entry->value, VH_BUDGET_PERIOD_MIN_US, VH_BUDGET_PERIOD_MAX_US,
+                         &policy->budget.period_us, error);
     if (g_str_equal(entry->key, "trial-window"))
-        return take_time(entry->value, VH_TRIAL_WINDOW_MIN_US, VH_TRIAL_WINDOW_MAX_US, &policy->trial_window_us,
-                         error);
+        return take_time(entry->value, VH_TRIAL_WINDOW_MIN_US, VH_TRIAL_WINDOW_MAX_US,
+                         &policy->trial_window_us, error);
     policy->reserve_origin = entry->origin;
     return take_reserve(entry->value, reader, error);
 }

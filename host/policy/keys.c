@@ -28,11 +28,12 @@ static int choose(const char *word, const char *const *words, GError **error)
         if (g_str_equal(word, words[i]))
             return i;
     all = g_strjoinv(", ", (char **)words);
-    return vh_invalid(error, "\"%s\" is none of %s; did you mean \"%s\"?", word, all, best ? best : words[0]);
+    return vh_invalid(error, "\"%s\" is none of %s; did you mean \"%s\"?", word, all,
+                      best ? best : words[0]);
 }
 
-static int take_actions(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest,
-                        GError **error)
+static int take_actions(const char *value, const struct vh_policy_world *world,
+                        VhGuestPolicy *guest, GError **error)
 {
     static const char *const words[] = {"pin",    "group", "float", "log",  "boost",
                                         "memory", "near",  "all",   "none", NULL};
@@ -48,7 +49,9 @@ static int take_actions(const char *value, const struct vh_policy_world *world, 
             return -1;
         if (found >= VH_ACTION_COUNT && list[1])
             return vh_invalid(error, "\"%s\" stands alone", list[i]);
-        actions |= found < VH_ACTION_COUNT ? 1u << found : found == VH_ACTION_COUNT ? VH_ACTIONS_ALL : 0;
+        actions |= found < VH_ACTION_COUNT    ? 1u << found
+                   : found == VH_ACTION_COUNT ? VH_ACTIONS_ALL
+                                              : 0;
     }
     if (!list[0])
         return vh_invalid(error, "names no action: write none");
@@ -56,7 +59,8 @@ static int take_actions(const char *value, const struct vh_policy_world *world, 
     return 0;
 }
 
-static int take_pool(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest, GError **error)
+static int take_pool(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest,
+                     GError **error)
 {
     struct vh_cpuset pool = {0};
 
@@ -68,8 +72,8 @@ static int take_pool(const char *value, const struct vh_policy_world *world, VhG
     return 0;
 }
 
-static int take_sharing(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest,
-                        GError **error)
+static int take_sharing(const char *value, const struct vh_policy_world *world,
+                        VhGuestPolicy *guest, GError **error)
 {
     static const char *const words[] = {"shared", "dedicated", NULL};
     int found = choose(value, words, error);
@@ -79,7 +83,8 @@ static int take_sharing(const char *value, const struct vh_policy_world *world, 
     return MIN(found, 0);
 }
 
-static int take_smt(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest, GError **error)
+static int take_smt(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest,
+                    GError **error)
 {
     static const char *const words[] = {"avoid", "pair", "ignore", NULL};
     int found = choose(value, words, error);
@@ -90,8 +95,8 @@ static int take_smt(const char *value, const struct vh_policy_world *world, VhGu
     return MIN(found, 0);
 }
 
-static int take_floating(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest,
-                         GError **error)
+static int take_floating(const char *value, const struct vh_policy_world *world,
+                         VhGuestPolicy *guest, GError **error)
 {
     static const char *const words[] = {"free", "pool", "node", NULL};
     int found = choose(value, words, error);
@@ -102,22 +107,22 @@ static int take_floating(const char *value, const struct vh_policy_world *world,
     return MIN(found, 0);
 }
 
-static int take_overcommit(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest,
-                           GError **error)
+static int take_overcommit(const char *value, const struct vh_policy_world *world,
+                           VhGuestPolicy *guest, GError **error)
 {
     (void)world;
     return vh_policy_bool(value, &guest->placement.overcommit, error);
 }
 
-static int take_off_anchors(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest,
-                            GError **error)
+static int take_off_anchors(const char *value, const struct vh_policy_world *world,
+                            VhGuestPolicy *guest, GError **error)
 {
     (void)world;
     return vh_policy_bool(value, &guest->placement.off_anchors, error);
 }
 
-static int take_helper(const char *value, const struct vh_policy_world *world, struct vh_helper *helper,
-                       GError **error)
+static int take_helper(const char *value, const struct vh_policy_world *world,
+                       struct vh_helper *helper, GError **error)
 {
     struct vh_helper made = {.where = VH_WHERE_SET};
 
@@ -128,46 +133,50 @@ static int take_helper(const char *value, const struct vh_policy_world *world, s
     else if (g_str_equal(value, "off-anchors"))
         made.where = VH_WHERE_OFF_ANCHORS;
     else if (!g_ascii_isdigit(*value))
-        return vh_invalid(error, "\"%s\" is none of free, pool, off-anchors and no list of CPUs", value);
+        return vh_invalid(error, "\"%s\" is none of free, pool, off-anchors and no list of CPUs",
+                          value);
     else if (vh_policy_cpus(value, world, &made.cpus, error) < 0)
         return -1;
     *helper = made;
     return 0;
 }
 
-static int take_emulator(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest,
-                         GError **error)
+static int take_emulator(const char *value, const struct vh_policy_world *world,
+                         VhGuestPolicy *guest, GError **error)
 {
     return take_helper(value, world, &guest->placement.emulator, error);
 }
 
-static int take_iothreads(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest,
-                          GError **error)
+static int take_iothreads(const char *value, const struct vh_policy_world *world,
+                          VhGuestPolicy *guest, GError **error)
 {
     return take_helper(value, world, &guest->placement.iothreads, error);
 }
 
-static int take_vhost(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest, GError **error)
+static int take_vhost(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest,
+                      GError **error)
 {
     return take_helper(value, world, &guest->placement.vhosts, error);
 }
 
-static int take_max_pins(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest,
-                         GError **error)
+static int take_max_pins(const char *value, const struct vh_policy_world *world,
+                         VhGuestPolicy *guest, GError **error)
 {
     guint64 number = 0;
 
     (void)world;
     if (!g_ascii_string_to_unsigned(value, 10, 0, VH_GUEST_PINS_MAX, &number, NULL))
-        return vh_invalid(error, "\"%s\" is no number of vCPUs from 0 to %u", value, VH_GUEST_PINS_MAX);
+        return vh_invalid(error, "\"%s\" is no number of vCPUs from 0 to %u", value,
+                          VH_GUEST_PINS_MAX);
     guest->max_pins = (unsigned)number;
     return 0;
 }
 
-static int take_max_hints(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest,
-                          GError **error)
+static int take_max_hints(const char *value, const struct vh_policy_world *world,
+                          VhGuestPolicy *guest, GError **error)
 {
-    g_autofree char *plain = g_strndup(value, strlen(value) - (g_str_has_suffix(value, "/s") ? 2 : 0));
+    g_autofree char *plain =
+        g_strndup(value, strlen(value) - (g_str_has_suffix(value, "/s") ? 2 : 0));
     guint64 number = 0;
 
     (void)world;
@@ -176,8 +185,8 @@ static int take_max_hints(const char *value, const struct vh_policy_world *world
         return 0;
     }
     if (!g_ascii_string_to_unsigned(plain, 10, 1, VH_GUEST_HINTS_MAX, &number, NULL))
-        return vh_invalid(error, "\"%s\" is no number of hints from 1/s to %u/s, nor unlimited", value,
-                          VH_GUEST_HINTS_MAX);
+        return vh_invalid(error, "\"%s\" is no number of hints from 1/s to %u/s, nor unlimited",
+                          value, VH_GUEST_HINTS_MAX);
     guest->max_hints = (unsigned)number;
     return 0;
 }
@@ -194,36 +203,37 @@ static int take_size(const char *value, guint64 least, guint64 *bytes, GError **
     if (!g_ascii_isdigit(*value) || !unit || end[1])
         return vh_invalid(error, "\"%s\" is no size: write 512M, 2G or 1T", value);
     if (number > (guint64)G_MAXINT64 >> shift || number << shift < least)
-        return vh_invalid(error, "\"%s\" is not from %" G_GUINT64_FORMAT "M to 8388607T", value, least >> 20);
+        return vh_invalid(error, "\"%s\" is not from %" G_GUINT64_FORMAT "M to 8388607T", value,
+                          least >> 20);
     *bytes = number << shift;
     return 0;
 }
 
-static int take_memory_min(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest,
-                           GError **error)
+static int take_memory_min(const char *value, const struct vh_policy_world *world,
+                           VhGuestPolicy *guest, GError **error)
 {
     (void)world;
     guest->memory.min = 0;
     return g_str_equal(value, "none") ? 0 : take_size(value, 1, &guest->memory.min, error);
 }
 
-static int take_memory_max(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest,
-                           GError **error)
+static int take_memory_max(const char *value, const struct vh_policy_world *world,
+                           VhGuestPolicy *guest, GError **error)
 {
     (void)world;
     guest->memory.max = 0;
     return g_str_equal(value, "none") ? 0 : take_size(value, 1, &guest->memory.max, error);
 }
 
-static int take_memory_step(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest,
-                            GError **error)
+static int take_memory_step(const char *value, const struct vh_policy_world *world,
+                            VhGuestPolicy *guest, GError **error)
 {
     (void)world;
     return take_size(value, VH_GROWTH_STEP_MIN, &guest->memory.step, error);
 }
 
-static int take_memory_linger(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest,
-                              GError **error)
+static int take_memory_linger(const char *value, const struct vh_policy_world *world,
+                              VhGuestPolicy *guest, GError **error)
 {
     gint64 linger = 0;
 
@@ -236,14 +246,15 @@ static int take_memory_linger(const char *value, const struct vh_policy_world *w
     return 0;
 }
 
-static int take_programs(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest,
-                         GError **error)
+static int take_programs(const char *value, const struct vh_policy_world *world,
+                         VhGuestPolicy *guest, GError **error)
 {
     g_auto(GStrv) words = vh_policy_split(value);
 
     (void)world;
     if (g_strv_length(words) > VH_PROGRAMS_MAX)
-        return vh_invalid(error, "%u programs, the limit is %u", g_strv_length(words), VH_PROGRAMS_MAX);
+        return vh_invalid(error, "%u programs, the limit is %u", g_strv_length(words),
+                          VH_PROGRAMS_MAX);
     g_ptr_array_set_size(guest->programs, 0);
     for (guint i = 0; words[i]; i++) {
         const struct vh_policy_program *program = vh_policy_program(guest->policy, words[i]);
@@ -261,14 +272,15 @@ static int take_programs(const char *value, const struct vh_policy_world *world,
     return 0;
 }
 
-static int take_bootstrap(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest,
-                          GError **error)
+static int take_bootstrap(const char *value, const struct vh_policy_world *world,
+                          VhGuestPolicy *guest, GError **error)
 {
     (void)world;
     return vh_policy_bool(value, &guest->bootstrap, error);
 }
 
-static int take_rules(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest, GError **error)
+static int take_rules(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest,
+                      GError **error)
 {
     g_auto(GStrv) words = vh_policy_split(value);
 

@@ -117,8 +117,8 @@ static GPtrArray *read_files(const struct vh_policy_place *place, GPtrArray *pro
         int known = find_built_in(name);
 
         if (known >= 0 && !g_file_test(path, G_FILE_TEST_EXISTS))
-            add_file(files, built_in[known].label, g_strdup(built_in[known].text), strlen(built_in[known].text),
-                     false);
+            add_file(files, built_in[known].label, g_strdup(built_in[known].text),
+                     strlen(built_in[known].text), false);
         else
             read_file(files, path, false, problems);
     }
@@ -172,7 +172,8 @@ static char *find_program_dir(const struct vh_policy_place *place, const GPtrArr
         for (guint j = 0; entries && j < entries->len; j++) {
             const struct vh_keytext_entry *entry = g_ptr_array_index(entries, j);
 
-            if (g_str_equal(entry->section, "daemon") && entry->key && g_str_equal(entry->key, "program-dir"))
+            if (g_str_equal(entry->section, "daemon") && entry->key &&
+                g_str_equal(entry->key, "program-dir"))
                 return g_strdup(entry->value);
         }
     }
@@ -187,11 +188,14 @@ VhPolicy *vh_policy_load(const struct vh_policy_place *place, GPtrArray *problem
     g_autofree char *program_dir = find_program_dir(place, files);
     g_autofree char *present_text = NULL;
     struct vh_cpuset present;
-    struct vh_policy_world world = {
-        .cpus = place->cpus, .read_object = read_object, .list_objects = list_objects, .data = program_dir};
+    struct vh_policy_world world = {.cpus = place->cpus,
+                                    .read_object = read_object,
+                                    .list_objects = list_objects,
+                                    .data = program_dir};
     VhPolicy *policy = NULL;
 
-    if (!world.cpus && g_file_get_contents("/sys/devices/system/cpu/present", &present_text, NULL, NULL) &&
+    if (!world.cpus &&
+        g_file_get_contents("/sys/devices/system/cpu/present", &present_text, NULL, NULL) &&
         vh_cpuset_parse(&present, g_strchomp(present_text), NULL) == 0)
         world.cpus = &present;
     for (guint i = 0; i < files->len; i++) {
@@ -217,7 +221,8 @@ VhPolicy *vh_policy_check(const struct vh_policy_place *place, GPtrArray *proble
     if (!filled.directory)
         filled.directory = config ? config->policy_dir : fallback;
     policy = vh_policy_load(&filled, problems);
-    /* A line that both readers stumble over is told once; that there is no main file is no fault. */
+    /* A line that both readers stumble over is told once; that there is no main file is no fault.
+     */
     if (!config && !g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT) &&
         !g_ptr_array_find_with_equal_func(problems, error->message, g_str_equal, NULL))
         g_ptr_array_add(problems, g_strdup(error->message));

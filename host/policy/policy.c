@@ -12,7 +12,8 @@
 #define GUEST "guest "
 #define RULE "rule "
 
-static const char *const section_names[] = {"guest", "rule", "program", "host", "daemon", "libvirt", NULL};
+static const char *const section_names[] = {"guest",  "rule",    "program", "host",
+                                            "daemon", "libvirt", NULL};
 static const char *const main_names[] = {"daemon", "libvirt", NULL}; /* config/vhintd.h */
 static const char *const program_keys[] = {"path", VH_POLICY_SET "TUNABLE", NULL};
 
@@ -105,8 +106,9 @@ static char *tidy_name(const char *name)
     return rest && *rest ? g_strdup_printf("%s %s", words[0], rest) : g_strstrip(g_strdup(name));
 }
 
-static struct vh_policy_section *find_section(const struct vh_policy_reader *reader, GHashTable *by_name,
-                                              const char *raw, const struct vh_origin *origin)
+static struct vh_policy_section *find_section(const struct vh_policy_reader *reader,
+                                              GHashTable *by_name, const char *raw,
+                                              const struct vh_origin *origin)
 {
     g_autofree char *name = tidy_name(raw);
     struct vh_policy_section *section = g_hash_table_lookup(by_name, name);
@@ -125,7 +127,8 @@ static struct vh_policy_section *find_section(const struct vh_policy_reader *rea
 static void merge_file(const struct vh_policy_reader *reader, const struct vh_policy_text *text,
                        GHashTable *by_name)
 {
-    g_autoptr(GPtrArray) entries = vh_keytext_read(text->label, text->text, text->len, reader->problems);
+    g_autoptr(GPtrArray) entries =
+        vh_keytext_read(text->label, text->text, text->len, reader->problems);
     struct vh_policy_section *section = NULL;
 
     for (guint i = 0; entries && i < entries->len; i++) {
@@ -152,8 +155,9 @@ static void merge_file(const struct vh_policy_reader *reader, const struct vh_po
 
 /* ---- what sections share ---- */
 
-void vh_policy_refuse(const struct vh_policy_reader *reader, const struct vh_policy_section *section,
-                      const struct vh_policy_entry *entry, const char *format, ...)
+void vh_policy_refuse(const struct vh_policy_reader *reader,
+                      const struct vh_policy_section *section, const struct vh_policy_entry *entry,
+                      const char *format, ...)
 {
     const struct vh_origin *origin = entry ? &entry->origin : &section->origin;
     g_autofree char *text = NULL;
@@ -162,9 +166,9 @@ void vh_policy_refuse(const struct vh_policy_reader *reader, const struct vh_pol
     va_start(args, format);
     text = g_strdup_vprintf(format, args);
     va_end(args);
-    g_ptr_array_add(reader->problems,
-                    g_strdup_printf("%s:%u: [%s]%s%s: %s", origin->file, origin->line, section->name,
-                                    entry ? " " : "", entry ? entry->key : "", text));
+    g_ptr_array_add(reader->problems, g_strdup_printf("%s:%u: [%s]%s%s: %s", origin->file,
+                                                      origin->line, section->name, entry ? " " : "",
+                                                      entry ? entry->key : "", text));
 }
 
 int vh_policy_bool(const char *value, bool *result, GError **error)
@@ -174,14 +178,16 @@ int vh_policy_bool(const char *value, bool *result, GError **error)
     bool yes = g_strv_contains(yes_words, value);
 
     if (!yes && !g_strv_contains(no_words, value)) {
-        g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "\"%s\" is neither yes nor no", value);
+        g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "\"%s\" is neither yes nor no",
+                    value);
         return -1;
     }
     *result = yes;
     return 0;
 }
 
-int vh_policy_cpus(const char *value, const struct vh_policy_world *world, struct vh_cpuset *cpus, GError **error)
+int vh_policy_cpus(const char *value, const struct vh_policy_world *world, struct vh_cpuset *cpus,
+                   GError **error)
 {
     struct vh_cpuset absent;
 
@@ -205,21 +211,22 @@ static bool is_known_key(const char *key, const char *const *known)
     gsize prefix = strlen(VH_POLICY_SET);
 
     for (guint i = 0; known[i]; i++)
-        if (g_str_equal(key, known[i]) ||
-            (g_str_has_prefix(known[i], VH_POLICY_SET) && g_str_has_prefix(key, VH_POLICY_SET) && key[prefix]))
+        if (g_str_equal(key, known[i]) || (g_str_has_prefix(known[i], VH_POLICY_SET) &&
+                                           g_str_has_prefix(key, VH_POLICY_SET) && key[prefix]))
             return true;
     return false;
 }
 
-static void check_keys(const struct vh_policy_reader *reader, const struct vh_policy_section *section,
-                       const char *const *known)
+static void check_keys(const struct vh_policy_reader *reader,
+                       const struct vh_policy_section *section, const char *const *known)
 {
     for (guint i = 0; i < section->entries->len; i++) {
         const struct vh_policy_entry *entry = g_ptr_array_index(section->entries, i);
         const char *best = vh_nearest(entry->key, known);
 
         if (!is_known_key(entry->key, known))
-            vh_policy_refuse(reader, section, entry, "unknown key; did you mean \"%s\"?", best ? best : known[0]);
+            vh_policy_refuse(reader, section, entry, "unknown key; did you mean \"%s\"?",
+                             best ? best : known[0]);
     }
 }
 
@@ -236,8 +243,9 @@ struct vh_policy_program *vh_policy_program(const VhPolicy *policy, const char *
     return NULL;
 }
 
-static struct vh_policy_program *add_program(const struct vh_policy_reader *reader, const char *name,
-                                             const char *path, const struct vh_origin *origin)
+static struct vh_policy_program *add_program(const struct vh_policy_reader *reader,
+                                             const char *name, const char *path,
+                                             const struct vh_origin *origin)
 {
     struct vh_policy_program *program = g_new0(struct vh_policy_program, 1);
 
@@ -249,8 +257,9 @@ static struct vh_policy_program *add_program(const struct vh_policy_reader *read
     return program;
 }
 
-struct vh_policy_program *vh_policy_need_program(const struct vh_policy_reader *reader, const char *word,
-                                                 const struct vh_origin *origin, GError **error)
+struct vh_policy_program *vh_policy_need_program(const struct vh_policy_reader *reader,
+                                                 const char *word, const struct vh_origin *origin,
+                                                 GError **error)
 {
     struct vh_policy_program *program = vh_policy_program(reader->policy, word);
     g_autoptr(VhObject) object = NULL;
@@ -260,8 +269,8 @@ struct vh_policy_program *vh_policy_need_program(const struct vh_policy_reader *
     if (program && program->object)
         return program;
     if (is_path && !g_path_is_absolute(word)) {
-        g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "\"%s\" is neither a name nor an absolute path",
-                    word);
+        g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT,
+                    "\"%s\" is neither a name nor an absolute path", word);
         return NULL;
     }
     base = g_path_get_basename(word);
@@ -293,7 +302,8 @@ static void read_program(struct vh_policy_reader *reader, const struct vh_policy
         vh_policy_refuse(reader, section, path, "\"%s\" is not an absolute path", path->value);
         return;
     }
-    program = add_program(reader, name, path ? path->value : NULL, path ? &path->origin : &section->origin);
+    program = add_program(reader, name, path ? path->value : NULL,
+                          path ? &path->origin : &section->origin);
     program->object = reader->world->read_object(name, program->path, reader->world->data, &error);
     if (!program->object)
         vh_policy_refuse(reader, section, path, "%s", error->message);
@@ -306,7 +316,8 @@ static void read_program(struct vh_policy_reader *reader, const struct vh_policy
                         g_strdup_printf("%s=%s", entry->key + strlen(VH_POLICY_SET), entry->value));
         total += strlen(entry->key) + strlen(entry->value) + 2;
         if (total > VH_TUNABLES_MAX)
-            vh_policy_refuse(reader, section, entry, "the tunables have more than %u bytes", VH_TUNABLES_MAX);
+            vh_policy_refuse(reader, section, entry, "the tunables have more than %u bytes",
+                             VH_TUNABLES_MAX);
     }
 }
 
@@ -330,7 +341,8 @@ static void add_installed(struct vh_policy_reader *reader)
 
 /* ---- all of it ---- */
 
-typedef void (*section_func)(struct vh_policy_reader *reader, const struct vh_policy_section *section);
+typedef void (*section_func)(struct vh_policy_reader *reader,
+                             const struct vh_policy_section *section);
 
 static void read_each(struct vh_policy_reader *reader, const char *prefix, section_func func)
 {
@@ -352,19 +364,20 @@ static void check_sections(const struct vh_policy_reader *reader)
         const char *best = vh_nearest(word, section_names);
         bool named = !best || (!g_str_equal(best, "host") && !g_strv_contains(main_names, best));
 
-        if (g_str_has_prefix(name, GUEST) || g_str_has_prefix(name, RULE) || g_str_has_prefix(name, PROGRAM) ||
-            g_str_equal(name, "host") || (section->main && g_strv_contains(main_names, name)))
+        if (g_str_has_prefix(name, GUEST) || g_str_has_prefix(name, RULE) ||
+            g_str_has_prefix(name, PROGRAM) || g_str_equal(name, "host") ||
+            (section->main && g_strv_contains(main_names, name)))
             continue;
         if (g_strv_contains(main_names, name))
             vh_policy_refuse(reader, section, NULL, "belongs into vhint.conf");
         else
-            vh_policy_refuse(reader, section, NULL, "unknown section; did you mean [%s%s]?", best ? best : "guest",
-                             named ? " NAME" : "");
+            vh_policy_refuse(reader, section, NULL, "unknown section; did you mean [%s%s]?",
+                             best ? best : "guest", named ? " NAME" : "");
     }
 }
 
-VhPolicy *vh_policy_parse(const struct vh_policy_text *texts, unsigned count, const struct vh_policy_world *world,
-                          GPtrArray *problems)
+VhPolicy *vh_policy_parse(const struct vh_policy_text *texts, unsigned count,
+                          const struct vh_policy_world *world, GPtrArray *problems)
 {
     g_autoptr(VhPolicy) policy = policy_new();
     g_autoptr(GPtrArray) sections = g_ptr_array_new_with_free_func(section_free);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The operator's policy: which guests get which programs, what a hint may cause, within which limits. An immutable
- * value, made from the texts of the policy files; docs/policy.md is its reference.
+/* The operator's policy: which guests get which programs, what a hint may cause, within which
+ * limits. An immutable value, made from the texts of the policy files; docs/policy.md is its
+ * reference.
  *
- * Files are taken in the order given. A section that several files have is one section: a later file's keys
- * replace an earlier's. What a guest gets is, key by key, said by the most specific [guest ...] section that
- * matches it and has the key: its name or UUID written out before profile:NAME before a pattern, of patterns the
- * one with more plain characters; of equals, the later one. */
+ * Files are taken in the order given. A section that several files have is one section: a later
+ * file's keys replace an earlier's. What a guest gets is, key by key, said by the most specific
+ * [guest ...] section that matches it and has the key: its name or UUID written out before
+ * profile:NAME before a pattern, of patterns the one with more plain characters; of equals, the
+ * later one. */
 #pragma once
 
 #include "decide/growth.h"
@@ -31,7 +33,8 @@ struct vh_policy_text {
 /* The world that the policy must fit. All is borrowed for the call. */
 struct vh_policy_world {
     const struct vh_cpuset *cpus; /* the host's; NULL: do not check CPUs */
-    /* The object of a program: `path` NULL: the one called `name` in the program directory. NULL and an error. */
+    /* The object of a program: `path` NULL: the one called `name` in the program directory. NULL
+     * and an error. */
     VhObject *(*read_object)(const char *name, const char *path, gpointer data, GError **error);
     /* Adds the names (char *) of all programs in the program directory. NULL: there are none. */
     void (*list_objects)(GPtrArray *names, gpointer data);
@@ -59,12 +62,14 @@ struct VhPolicy {
     struct vh_cpuset reserve; /* host CPUs that no guest gets */
     struct vh_origin reserve_origin;
     struct vh_budget_limits budget; /* of boosts */
-    gint64 trial_window_us;         /* how long an action on trial is measured, without it and with it */
+    gint64 trial_window_us; /* how long an action on trial is measured, without it and with it */
 };
 
-/* NULL: then `problems` (char *, made with g_free) has gained what is wrong, each as "FILE:LINE: [SECTION] KEY:
+/* NULL: then `problems` (char *, made with g_free) has gained what is wrong, each as "FILE:LINE:
+ * [SECTION] KEY:
  * ...". */
-VhPolicy *vh_policy_parse(const struct vh_policy_text *texts, unsigned count, const struct vh_policy_world *world,
+VhPolicy *vh_policy_parse(const struct vh_policy_text *texts, unsigned count,
+                          const struct vh_policy_world *world,
                           GPtrArray *problems) G_GNUC_WARN_UNUSED_RESULT;
 VhPolicy *vh_policy_ref(VhPolicy *policy);
 void vh_policy_unref(VhPolicy *policy);
@@ -99,7 +104,7 @@ typedef struct VhGuestPolicy VhGuestPolicy;
 struct VhGuestPolicy {
     VhPolicy *policy;    /* referenced: what follows borrows from it */
     GPtrArray *programs; /* struct vh_guest_program * */
-    GPtrArray *rules;    /* const struct vh_rule *: enabled, named by `rules`, their action allowed */
+    GPtrArray *rules; /* const struct vh_rule *: enabled, named by `rules`, their action allowed */
     struct vh_placement_options placement;
     struct vh_growth_limits memory;
     unsigned actions;   /* bits 1 << enum vh_action: what hints may cause */

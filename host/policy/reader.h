@@ -37,8 +37,9 @@ struct vh_policy_reader {
 };
 
 /* Adds "FILE:LINE: [SECTION] KEY: text"; `entry` NULL: without a key. */
-void vh_policy_refuse(const struct vh_policy_reader *reader, const struct vh_policy_section *section,
-                      const struct vh_policy_entry *entry, const char *format, ...) G_GNUC_PRINTF(4, 5);
+void vh_policy_refuse(const struct vh_policy_reader *reader,
+                      const struct vh_policy_section *section, const struct vh_policy_entry *entry,
+                      const char *format, ...) G_GNUC_PRINTF(4, 5);
 
 struct vh_policy_entry *vh_policy_entry(const struct vh_policy_section *section, const char *key);
 void vh_policy_entry_free(gpointer data);
@@ -52,10 +53,11 @@ int vh_policy_cpus(const char *value, const struct vh_policy_world *world, struc
                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 struct vh_policy_program *vh_policy_program(const VhPolicy *policy, const char *name);
-/* The program by a word of a guest's `programs`: added to the policy when it is a path or in the program
- * directory. */
-struct vh_policy_program *vh_policy_need_program(const struct vh_policy_reader *reader, const char *word,
-                                                 const struct vh_origin *origin, GError **error);
+/* The program by a word of a guest's `programs`: added to the policy when it is a path or in the
+ * program directory. */
+struct vh_policy_program *vh_policy_need_program(const struct vh_policy_reader *reader,
+                                                 const char *word, const struct vh_origin *origin,
+                                                 GError **error);
 
 /* keys.c */
 
@@ -63,7 +65,8 @@ struct vh_policy_program *vh_policy_need_program(const struct vh_policy_reader *
 struct vh_policy_key {
     const char *name;
     const char *fallback;
-    int (*take)(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest, GError **error);
+    int (*take)(const char *value, const struct vh_policy_world *world, VhGuestPolicy *guest,
+                GError **error);
 };
 #define VH_POLICY_KEYS 19u
 extern const struct vh_policy_key vh_policy_keys[VH_POLICY_KEYS];
@@ -75,7 +78,8 @@ char **vh_policy_split(const char *value);
 
 #define VH_POLICY_PROFILE "profile:"
 VhGuestPolicy *vh_guest_policy_new(VhPolicy *policy);
-/* The tunable of a key "set.PROGRAM.TUNABLE": it is a C name, a program's may have dots. NULL: there is no dot. */
+/* The tunable of a key "set.PROGRAM.TUNABLE": it is a C name, a program's may have dots. NULL:
+ * there is no dot. */
 const char *vh_policy_tunable(const char *key);
 
 /* host.c: [host]. */

@@ -45,12 +45,13 @@ static int take_boost(char *rest, enum vh_boost_kind *boost, GError **error)
         return 0;
     }
     best = vh_nearest(kind, vh_boost_names);
-    return vh_invalid(error, "there is no boost by \"%s\"; did you mean \"%s\"? (nice, rr, weight, uclamp, auto)",
-                      kind, best ? best : vh_boost_names[0]);
+    return vh_invalid(
+        error, "there is no boost by \"%s\"; did you mean \"%s\"? (nice, rr, weight, uclamp, auto)",
+        kind, best ? best : vh_boost_names[0]);
 }
 
-int vh_rule_parse_do(const char *text, enum vh_action *action, char **argument, enum vh_boost_kind *boost,
-                     GError **error)
+int vh_rule_parse_do(const char *text, enum vh_action *action, char **argument,
+                     enum vh_boost_kind *boost, GError **error)
 {
     gsize len = strcspn(text, " \t");
     g_autofree char *verb = g_strndup(text, len);
@@ -63,14 +64,16 @@ int vh_rule_parse_do(const char *text, enum vh_action *action, char **argument, 
     if (found < 0) {
         const char *best = vh_nearest(verb, vh_action_names);
 
-        return vh_invalid(
-            error,
-            "there is no action \"%s\"; did you mean \"%s\"? (pin FIELD, group FIELD, float [FIELD], "
-            "log TEXT, boost FIELD [KIND], memory [FIELD], near FIELD [FIELD])",
-            verb, best ? best : vh_action_names[0]);
+        return vh_invalid(error,
+                          "there is no action \"%s\"; did you mean \"%s\"? (pin FIELD, group "
+                          "FIELD, float [FIELD], "
+                          "log TEXT, boost FIELD [KIND], memory [FIELD], near FIELD [FIELD])",
+                          verb, best ? best : vh_action_names[0]);
     }
     if (!*rest && found != VH_ACTION_FLOAT && found != VH_ACTION_MEMORY)
-        return vh_invalid(error, found == VH_ACTION_LOG ? "log what? write: log TEXT" : "%s what? write: %s FIELD",
+        return vh_invalid(error,
+                          found == VH_ACTION_LOG ? "log what? write: log TEXT"
+                                                 : "%s what? write: %s FIELD",
                           verb, verb);
     if (found == VH_ACTION_BOOST && take_boost(rest, boost, error) < 0)
         return -1;
@@ -118,7 +121,8 @@ int vh_duration_parse(const char *text, gint64 *us, GError **error)
         *us = (gint64)number * units[i].us;
         return 0;
     }
-    return vh_invalid(error, "\"%s\" has %s unit: write 250ms, 2s, 5m or 1h", text, *end ? "an unknown" : "no");
+    return vh_invalid(error, "\"%s\" has %s unit: write 250ms, 2s, 5m or 1h", text,
+                      *end ? "an unknown" : "no");
 }
 
 /* ---- the text of "log" ---- */
@@ -170,14 +174,16 @@ static int bind_strength(const char *field, const struct vh_kind *kind, struct v
     if (vh_fieldref_find(kind, field, &bound->strength, error) < 0)
         return -1;
     bound->has_strength = true;
-    return bound->strength.type == VH_FIELD_INT ? 0 : vh_invalid(error, "\"%s\" is no integer", field);
+    return bound->strength.type == VH_FIELD_INT ? 0
+                                                : vh_invalid(error, "\"%s\" is no integer", field);
 }
 
-static int bind_target(const struct vh_rule *rule, const struct vh_kind *kind, struct vh_bound_rule *bound,
-                       GError **error)
+static int bind_target(const struct vh_rule *rule, const struct vh_kind *kind,
+                       struct vh_bound_rule *bound, GError **error)
 {
     const struct vh_fieldref *target = &bound->target;
-    g_auto(GStrv) fields = g_strsplit(rule->argument, rule->action == VH_ACTION_NEAR ? " " : "\n", 2);
+    g_auto(GStrv) fields =
+        g_strsplit(rule->argument, rule->action == VH_ACTION_NEAR ? " " : "\n", 2);
 
     if (rule->action == VH_ACTION_LOG)
         return expand(rule->argument, kind, NULL, NULL, error);
@@ -186,11 +192,13 @@ static int bind_target(const struct vh_rule *rule, const struct vh_kind *kind, s
     if (vh_fieldref_find(kind, *fields, &bound->target, error) < 0)
         return -1;
     bound->has_target = true;
-    if (rule->action == VH_ACTION_NEAR && fields[1] && bind_strength(fields[1], kind, bound, error) < 0)
+    if (rule->action == VH_ACTION_NEAR && fields[1] &&
+        bind_strength(fields[1], kind, bound, error) < 0)
         return -1;
     if (target->type != VH_FIELD_INT && target->type != VH_FIELD_INTS)
-        return vh_invalid(error, "\"%s\" is neither an integer nor an array of integers, so it names no CPUs",
-                          rule->argument);
+        return vh_invalid(
+            error, "\"%s\" is neither an integer nor an array of integers, so it names no CPUs",
+            rule->argument);
     if (target->type == VH_FIELD_INTS && (gsize)target->bits * target->count > VH_CPUS_MAX)
         return vh_invalid(error, "\"%s\" has %u bits, a mask of CPUs at most %u", rule->argument,
                           target->bits * target->count, VH_CPUS_MAX);
@@ -198,27 +206,30 @@ static int bind_target(const struct vh_rule *rule, const struct vh_kind *kind, s
 }
 
 /* How much the guest can spare. */
-static int bind_room(const struct vh_rule *rule, const struct vh_kind *kind, struct vh_bound_rule *bound,
-                     GError **error)
+static int bind_room(const struct vh_rule *rule, const struct vh_kind *kind,
+                     struct vh_bound_rule *bound, GError **error)
 {
     if (!*rule->argument)
         return 0;
     if (vh_fieldref_find(kind, rule->argument, &bound->room, error) < 0)
         return -1;
     bound->has_room = true;
-    return bound->room.type == VH_FIELD_INT ? 0 : vh_invalid(error, "\"%s\" is no integer", rule->argument);
+    return bound->room.type == VH_FIELD_INT
+               ? 0
+               : vh_invalid(error, "\"%s\" is no integer", rule->argument);
 }
 
-static int bind_figure(const struct vh_rule *rule, const struct vh_kind *kind, struct vh_fieldref *figure,
-                       GError **error)
+static int bind_figure(const struct vh_rule *rule, const struct vh_kind *kind,
+                       struct vh_fieldref *figure, GError **error)
 {
     if (vh_fieldref_find(kind, rule->figure, figure, error) < 0)
         return -1;
-    return figure->type == VH_FIELD_INT ? 0 : vh_invalid(error, "\"%s\" is no integer", rule->figure);
+    return figure->type == VH_FIELD_INT ? 0
+                                        : vh_invalid(error, "\"%s\" is no integer", rule->figure);
 }
 
-int vh_rule_bind(const struct vh_rule *rule, const struct vh_kind *kind, struct vh_bound_rule *bound,
-                 GError **error)
+int vh_rule_bind(const struct vh_rule *rule, const struct vh_kind *kind,
+                 struct vh_bound_rule *bound, GError **error)
 {
     struct vh_bound_rule made = {.rule = rule};
 
@@ -226,7 +237,8 @@ int vh_rule_bind(const struct vh_rule *rule, const struct vh_kind *kind, struct 
         g_prefix_error(error, "when: ");
         return -1;
     }
-    if ((rule->action == VH_ACTION_MEMORY ? bind_room : bind_target)(rule, kind, &made, error) < 0) {
+    if ((rule->action == VH_ACTION_MEMORY ? bind_room : bind_target)(rule, kind, &made, error) <
+        0) {
         g_prefix_error(error, "do: ");
         return -1;
     }

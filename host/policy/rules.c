@@ -16,7 +16,8 @@ int vh_policy_share(const char *value, unsigned *percent, GError **error)
     guint64 number = 0;
 
     if (!g_ascii_string_to_unsigned(plain, 10, 0, 100, &number, NULL)) {
-        g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "\"%s\" is no share from 0%% to 100%%", value);
+        g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT,
+                    "\"%s\" is no share from 0%% to 100%%", value);
         return -1;
     }
     *percent = (unsigned)number;
@@ -67,19 +68,21 @@ static void fit_action(struct vh_policy_reader *reader, const struct vh_policy_s
     const struct vh_policy_entry *trial = vh_policy_entry(section, "trial");
     const struct vh_policy_entry *loss = vh_policy_entry(section, "max-loss");
     const struct vh_policy_entry *figure = vh_policy_entry(section, "figure");
-    bool tried =
-        rule->action == VH_ACTION_PIN || rule->action == VH_ACTION_GROUP || rule->action == VH_ACTION_NEAR;
+    bool tried = rule->action == VH_ACTION_PIN || rule->action == VH_ACTION_GROUP ||
+                 rule->action == VH_ACTION_NEAR;
 
     if (rule->action == VH_ACTION_MEMORY) {
         if (loss)
-            vh_policy_refuse(reader, section, loss, "only pin, group, near and boost are tried at others' cost");
+            vh_policy_refuse(reader, section, loss,
+                             "only pin, group, near and boost are tried at others' cost");
         if (!trial)
             rule->trial = true;
         return;
     }
     if (rule->action != VH_ACTION_BOOST) {
         if (trial && !tried)
-            vh_policy_refuse(reader, section, trial, "only pin, group, near, boost and memory are tried");
+            vh_policy_refuse(reader, section, trial,
+                             "only pin, group, near, boost and memory are tried");
         if (loss && !tried)
             vh_policy_refuse(reader, section, loss, "only pin, group, near and boost are tried");
         if (rule->action == VH_ACTION_NEAR && !trial)
@@ -133,10 +136,12 @@ void vh_policy_read_rule(struct vh_policy_reader *reader, const struct vh_policy
     }
     fit_action(reader, section, rule);
     if (!rule->on)
-        vh_policy_refuse(reader, section, NULL, "the key \"on\" is missing: which kind of hint is it about?");
-    if (!rule->argument && !vh_policy_entry(section, "do"))
         vh_policy_refuse(reader, section, NULL,
-                         "the key \"do\" is missing: pin, group, float, log, boost, memory or near?");
+                         "the key \"on\" is missing: which kind of hint is it about?");
+    if (!rule->argument && !vh_policy_entry(section, "do"))
+        vh_policy_refuse(
+            reader, section, NULL,
+            "the key \"do\" is missing: pin, group, float, log, boost, memory or near?");
     if (reader->policy->rules->len == VH_RULES_MAX)
         vh_policy_refuse(reader, section, NULL, "more than %u rules", VH_RULES_MAX);
     if (reader->problems->len > known) {
@@ -156,7 +161,8 @@ static const struct vh_policy_section *section_of(const struct vh_policy_reader 
     for (guint i = 0; i < reader->sections->len; i++) {
         const struct vh_policy_section *section = g_ptr_array_index(reader->sections, i);
 
-        if (g_str_has_prefix(section->name, "rule ") && g_str_equal(section->name + strlen("rule "), rule->name))
+        if (g_str_has_prefix(section->name, "rule ") &&
+            g_str_equal(section->name + strlen("rule "), rule->name))
             return section;
     }
     return NULL;
@@ -177,15 +183,17 @@ static void refuse_kind(const struct vh_policy_reader *reader, const struct vh_r
     }
     g_ptr_array_add(names, NULL);
     best = vh_nearest(rule->on, (const char *const *)names->pdata);
-    hint = best ? g_strdup_printf("did you mean \"%s\"?", best) : g_strdup("no program is known that has hints");
-    vh_policy_refuse(
-        reader, section, vh_policy_entry(section, "on"),
-        "no program has hints of kind \"%s\"; %s (a program beyond those of the program directory is made "
-        "known by [program NAME] path = FILE)",
-        rule->on, hint);
+    hint = best ? g_strdup_printf("did you mean \"%s\"?", best)
+                : g_strdup("no program is known that has hints");
+    vh_policy_refuse(reader, section, vh_policy_entry(section, "on"),
+                     "no program has hints of kind \"%s\"; %s (a program beyond those of the "
+                     "program directory is made "
+                     "known by [program NAME] path = FILE)",
+                     rule->on, hint);
 }
 
-/* A rule must fit one of the programs that have its kind; what it says of the first is the complaint. */
+/* A rule must fit one of the programs that have its kind; what it says of the first is the
+ * complaint. */
 static void check_rule(const struct vh_policy_reader *reader, const struct vh_rule *rule)
 {
     const struct vh_policy_section *section = section_of(reader, rule);
@@ -200,7 +208,8 @@ static void check_rule(const struct vh_policy_reader *reader, const struct vh_ru
             const struct vh_kind *kind = &program->object->kinds[j];
             struct vh_bound_rule bound;
 
-            if (g_str_equal(kind->name, rule->on) && vh_rule_bind(rule, kind, &bound, first ? NULL : &first) == 0)
+            if (g_str_equal(kind->name, rule->on) &&
+                vh_rule_bind(rule, kind, &bound, first ? NULL : &first) == 0)
                 return;
         }
     }
@@ -213,7 +222,8 @@ static void check_rule(const struct vh_policy_reader *reader, const struct vh_ru
     key = g_str_has_prefix(first->message, "when: ")     ? "when"
           : g_str_has_prefix(first->message, "figure: ") ? "figure"
                                                          : "do";
-    vh_policy_refuse(reader, section, vh_policy_entry(section, key), "%s", text ? text + 2 : first->message);
+    vh_policy_refuse(reader, section, vh_policy_entry(section, key), "%s",
+                     text ? text + 2 : first->message);
 }
 
 void vh_policy_check_rules(struct vh_policy_reader *reader)

@@ -62,8 +62,9 @@ static struct reading *reading_new(const VhPolicyStore *store)
 
 static void do_read(struct reading *reading)
 {
-    const struct vh_policy_place place = {
-        .main = reading->main, .directory = reading->directory, .program_dir = reading->program_dir};
+    const struct vh_policy_place place = {.main = reading->main,
+                                          .directory = reading->directory,
+                                          .program_dir = reading->program_dir};
 
     reading->policy = vh_policy_load(&place, reading->problems);
 }
@@ -147,7 +148,8 @@ static bool concerns(const VhPolicyStore *store, const struct inotify_event *eve
         return true;
     if (!event->len)
         return false;
-    if (event->wd == store->directory_watch && g_str_has_suffix(event->name, ".conf") && *event->name != '.')
+    if (event->wd == store->directory_watch && g_str_has_suffix(event->name, ".conf") &&
+        *event->name != '.')
         return true;
     return event->wd == store->main_watch &&
            (g_str_equal(event->name, main_name) || g_str_equal(event->name, directory_name));
@@ -183,8 +185,9 @@ static void watch_files(VhPolicyStore *store)
 
     store->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (store->inotify < 0) {
-        g_warning("changes of the policy files will not be noticed (inotify: %s): send SIGHUP after each",
-                  g_strerror(errno));
+        g_warning(
+            "changes of the policy files will not be noticed (inotify: %s): send SIGHUP after each",
+            g_strerror(errno));
         return;
     }
     store->main_watch = inotify_add_watch(store->inotify, directory, CHANGES);
@@ -202,8 +205,8 @@ static VhPolicy *empty_policy(void)
     return vh_policy_parse(NULL, 0, &nothing, problems);
 }
 
-VhPolicyStore *vh_policy_store_new(const struct vh_policy_place *place, const struct vh_policy_store_funcs *funcs,
-                                   gpointer data)
+VhPolicyStore *vh_policy_store_new(const struct vh_policy_place *place,
+                                   const struct vh_policy_store_funcs *funcs, gpointer data)
 {
     VhPolicyStore *store = g_new0(VhPolicyStore, 1);
     struct reading *reading = NULL;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The policy in force, read anew whenever its files change; a policy that does not parse leaves the last good one
- * in force.
+/* The policy in force, read anew whenever its files change; a policy that does not parse leaves the
+ * last good one in force.
  *
- * Reading happens in a thread, so that neither the disk nor a large program delays the hint path. Changes are told
- * by inotify, and acted upon once the files have been quiet for VH_POLICY_QUIET_MS. */
+ * Reading happens in a thread, so that neither the disk nor a large program delays the hint path.
+ * Changes are told by inotify, and acted upon once the files have been quiet for
+ * VH_POLICY_QUIET_MS. */
 #pragma once
 
 #include "policy/load.h"
@@ -19,10 +20,10 @@ struct vh_policy_store_funcs {
     void (*refused)(const GPtrArray *problems, gpointer data);
 };
 
-/* Reads the policy at once; one that is no good is told by refused() within the call, and an empty one is in force
- * until its files are mended. `place` is copied, `funcs` borrowed. */
-VhPolicyStore *vh_policy_store_new(const struct vh_policy_place *place, const struct vh_policy_store_funcs *funcs,
-                                   gpointer data);
+/* Reads the policy at once; one that is no good is told by refused() within the call, and an empty
+ * one is in force until its files are mended. `place` is copied, `funcs` borrowed. */
+VhPolicyStore *vh_policy_store_new(const struct vh_policy_place *place,
+                                   const struct vh_policy_store_funcs *funcs, gpointer data);
 void vh_policy_store_free(VhPolicyStore *store);
 
 /* Reads the files anew, in the background. */

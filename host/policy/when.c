@@ -25,8 +25,9 @@ struct VhWhen {
 
 /* Longer signs before their beginnings. */
 static const char *const op_signs[] = {
-    [VH_OP_EQ] = "==", [VH_OP_NE] = "!=", [VH_OP_LE] = "<=",     [VH_OP_GE] = ">=",  [VH_OP_NONE_OF] = "!&",
-    [VH_OP_LT] = "<",  [VH_OP_GT] = ">",  [VH_OP_SOME_OF] = "&", [VH_OP_LIKE] = "~",
+    [VH_OP_EQ] = "==", [VH_OP_NE] = "!=",      [VH_OP_LE] = "<=",
+    [VH_OP_GE] = ">=", [VH_OP_NONE_OF] = "!&", [VH_OP_LT] = "<",
+    [VH_OP_GT] = ">",  [VH_OP_SOME_OF] = "&",  [VH_OP_LIKE] = "~",
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(op_signs) == VH_OP_COUNT);
 
@@ -48,7 +49,9 @@ static int parse_path(const char **at, struct term *term, GError **error)
         len++;
     if (!len || g_ascii_isdigit(**at))
         return vh_invalid(
-            error, "there is \"%s\" where a field's name should be: a condition is FIELD OP VALUE && ...", *at);
+            error,
+            "there is \"%s\" where a field's name should be: a condition is FIELD OP VALUE && ...",
+            *at);
     term->path = g_strndup(*at, len);
     *at += len;
     return 0;
@@ -65,8 +68,10 @@ static int parse_op(const char **at, struct term *term, GError **error)
         return 0;
     }
     if (**at == '=')
-        return vh_invalid(error, "\"=\" after \"%s\" does not compare; did you mean \"==\"?", term->path);
-    return vh_invalid(error, "there is \"%s\" after \"%s\" where an operator should be: " OPS, *at, term->path);
+        return vh_invalid(error, "\"=\" after \"%s\" does not compare; did you mean \"==\"?",
+                          term->path);
+    return vh_invalid(error, "there is \"%s\" after \"%s\" where an operator should be: " OPS, *at,
+                      term->path);
 }
 
 static int parse_text(const char **at, struct term *term, GError **error)
@@ -120,8 +125,9 @@ static int parse_value(const char **at, struct term *term, GError **error)
     while (g_ascii_isalnum((*at)[len]) || (*at)[len] == '_')
         len++;
     if (!len)
-        return vh_invalid(error, "there is \"%s\" after \"%s %s\" where a number, a name or \"text\" should be",
-                          *at, term->path, op_signs[term->op]);
+        return vh_invalid(
+            error, "there is \"%s\" after \"%s %s\" where a number, a name or \"text\" should be",
+            *at, term->path, op_signs[term->op]);
     term->literal = LITERAL_WORD;
     term->text = g_strndup(*at, len);
     *at += len;
@@ -190,15 +196,17 @@ static int bind_number(const struct term *term, struct vh_test *test, GError **e
         max >>= 1;
     if (term->negative ? !field->is_signed || term->number > max + 1 : term->number > max)
         return vh_invalid(error,
-                          "\"%s\" is never %s%" G_GUINT64_FORMAT ": it has %u bits, from %s%" G_GUINT64_FORMAT
-                          " to %" G_GUINT64_FORMAT,
+                          "\"%s\" is never %s%" G_GUINT64_FORMAT
+                          ": it has %u bits, from %s%" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT,
                           term->path, term->negative ? "-" : "", (guint64)term->number, bits,
-                          field->is_signed ? "-" : "", (guint64)(field->is_signed ? max + 1 : 0), (guint64)max);
+                          field->is_signed ? "-" : "", (guint64)(field->is_signed ? max + 1 : 0),
+                          (guint64)max);
     test->value = term->negative ? (uint64_t)0 - term->number : term->number;
     return 0;
 }
 
-static int bind_word(const struct term *term, const struct vh_kind *kind, struct vh_test *test, GError **error)
+static int bind_word(const struct term *term, const struct vh_kind *kind, struct vh_test *test,
+                     GError **error)
 {
     if (test->field.type == VH_FIELD_ENUM) {
         if (vh_fieldref_constant(kind, &test->field, term->text, &test->value, error) == 0)
@@ -215,20 +223,22 @@ static int bind_word(const struct term *term, const struct vh_kind *kind, struct
                       test->field.type == VH_FIELD_BOOL ? "true or false" : "a number", term->text);
 }
 
-static int bind_term(const struct term *term, const struct vh_kind *kind, struct vh_test *test, GError **error)
+static int bind_term(const struct term *term, const struct vh_kind *kind, struct vh_test *test,
+                     GError **error)
 {
     if (vh_fieldref_find(kind, term->path, &test->field, error) < 0)
         return -1;
     test->op = term->op;
     if (test->field.type == VH_FIELD_INTS)
-        return vh_invalid(error, "\"%s\" is an array: name an element, as %s[0]", term->path, term->path);
+        return vh_invalid(error, "\"%s\" is an array: name an element, as %s[0]", term->path,
+                          term->path);
     if (test->field.type == VH_FIELD_TEXT) {
         if (term->op != VH_OP_EQ && term->op != VH_OP_NE && term->op != VH_OP_LIKE)
-            return vh_invalid(error, "\"%s\" is text, which %s does not compare: use ==, != or ~", term->path,
-                              op_signs[term->op]);
+            return vh_invalid(error, "\"%s\" is text, which %s does not compare: use ==, != or ~",
+                              term->path, op_signs[term->op]);
         if (term->literal != LITERAL_TEXT)
-            return vh_invalid(error, "\"%s\" is text: put the value into quotes, as %s == \"name\"", term->path,
-                              term->path);
+            return vh_invalid(error, "\"%s\" is text: put the value into quotes, as %s == \"name\"",
+                              term->path, term->path);
         test->text = term->text;
         test->len = (uint32_t)strlen(term->text);
         if (term->op != VH_OP_LIKE && test->len > test->field.count)
@@ -237,15 +247,18 @@ static int bind_term(const struct term *term, const struct vh_kind *kind, struct
         return 0;
     }
     if (term->op == VH_OP_LIKE || term->literal == LITERAL_TEXT)
-        return vh_invalid(error, "\"%s\" is no text: compare it with a number%s", term->path,
-                          test->field.type == VH_FIELD_ENUM ? " or the name of a constant, without quotes" : "");
+        return vh_invalid(
+            error, "\"%s\" is no text: compare it with a number%s", term->path,
+            test->field.type == VH_FIELD_ENUM ? " or the name of a constant, without quotes" : "");
     if (test->field.type == VH_FIELD_BOOL && term->op != VH_OP_EQ && term->op != VH_OP_NE)
-        return vh_invalid(error, "\"%s\" is true or false, which %s does not compare: use == or !=", term->path,
-                          op_signs[term->op]);
-    return term->literal == LITERAL_NUMBER ? bind_number(term, test, error) : bind_word(term, kind, test, error);
+        return vh_invalid(error, "\"%s\" is true or false, which %s does not compare: use == or !=",
+                          term->path, op_signs[term->op]);
+    return term->literal == LITERAL_NUMBER ? bind_number(term, test, error)
+                                           : bind_word(term, kind, test, error);
 }
 
-int vh_when_bind(const VhWhen *when, const struct vh_kind *kind, struct vh_tests *tests, GError **error)
+int vh_when_bind(const VhWhen *when, const struct vh_kind *kind, struct vh_tests *tests,
+                 GError **error)
 {
     struct vh_tests made = {.count = when->count};
 
@@ -258,7 +271,8 @@ int vh_when_bind(const VhWhen *when, const struct vh_kind *kind, struct vh_tests
 
 /* ---- tests on records ---- */
 
-/* '*' and '?'. A mismatch goes back to the last '*' only, so this ends after at most len * pattern steps. */
+/* '*' and '?'. A mismatch goes back to the last '*' only, so this ends after at most len * pattern
+ * steps. */
 static bool is_like(const char *text, uint32_t len, const char *pattern, uint32_t pattern_len)
 {
     uint32_t at = 0, in = 0, star = UINT32_MAX, resume = 0;
@@ -324,8 +338,9 @@ bool vh_tests_hold(const struct vh_tests *tests, const uint8_t *record)
     for (unsigned i = 0; i < tests->count; i++) {
         const struct vh_test *test = &tests->tests[i];
 
-        if (test->field.type == VH_FIELD_TEXT ? !text_holds(test, record)
-                                              : !number_holds(test, vh_fieldref_number(&test->field, record)))
+        if (test->field.type == VH_FIELD_TEXT
+                ? !text_holds(test, record)
+                : !number_holds(test, vh_fieldref_number(&test->field, record)))
             return false;
     }
     return true;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A rule's condition: FIELD OP VALUE && FIELD OP VALUE ..., parsed once, bound once to each kind of hint, then
- * evaluated on records without allocation.
+/* A rule's condition: FIELD OP VALUE && FIELD OP VALUE ..., parsed once, bound once to each kind of
+ * hint, then evaluated on records without allocation.
  *
- * OP is == != < <= > >= on numbers; & (some of the value's bits are set) and !& (none is) on integers and enums;
- * == and != on text, and ~ with a pattern of * and ?. VALUE is a number (decimal or 0x...), true or false, the
- * name of an enum's constant, or "text" in which \ takes the next character as it is. */
+ * OP is == != < <= > >= on numbers; & (some of the value's bits are set) and !& (none is) on
+ * integers and enums;
+ * == and != on text, and ~ with a pattern of * and ?. VALUE is a number (decimal or 0x...), true or
+ * false, the name of an enum's constant, or "text" in which \ takes the next character as it is. */
 #pragma once
 
 #include "hint/field.h"
@@ -45,8 +46,8 @@ struct vh_tests {
     struct vh_test tests[VH_WHEN_TERMS_MAX];
 };
 
-/* Binds to a kind; `tests` borrows from `when`. 0; or -1 and VH_ERROR_INVALID_ARGUMENT for a field that the kind
- * does not have, or an operator or a value that does not suit it. */
+/* Binds to a kind; `tests` borrows from `when`. 0; or -1 and VH_ERROR_INVALID_ARGUMENT for a field
+ * that the kind does not have, or an operator or a value that does not suit it. */
 int vh_when_bind(const VhWhen *when, const struct vh_kind *kind, struct vh_tests *tests,
                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

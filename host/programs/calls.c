@@ -31,8 +31,9 @@ static void call_fail(struct vh_call *call, enum vh_error_code code, const char 
 static gboolean on_timeout(gpointer data)
 {
     struct vh_call *call = data;
-    g_autofree char *text = g_strdup_printf(
-        "the guest has not answered for %u seconds: is it paused, or out of CPU?", VH_ANSWER_SECONDS);
+    g_autofree char *text =
+        g_strdup_printf("the guest has not answered for %u seconds: is it paused, or out of CPU?",
+                        VH_ANSWER_SECONDS);
 
     call->timer = 0;
     vh_session_forget(call->programs->session, call->request);
@@ -58,7 +59,8 @@ static struct vh_call *call_new(VhPrograms *programs, const char *name, GTask *t
     return call;
 }
 
-static void refuse_task(GTask *task, enum vh_error_code code, const char *format, ...) G_GNUC_PRINTF(3, 4);
+static void refuse_task(GTask *task, enum vh_error_code code, const char *format, ...)
+    G_GNUC_PRINTF(3, 4);
 static void refuse_task(GTask *task, enum vh_error_code code, const char *format, ...)
 {
     g_autofree char *text = NULL;
@@ -76,7 +78,8 @@ static void on_written(GObject *source, GAsyncResult *result, gpointer data)
     struct vh_call *call = data;
     g_autoptr(GError) error = NULL;
     int written = vh_injected_write_finish(result, &error);
-    struct vh_managed *managed = call->programs ? vh_programs_find(call->programs, call->name) : NULL;
+    struct vh_managed *managed =
+        call->programs ? vh_programs_find(call->programs, call->name) : NULL;
 
     (void)source;
     if (!call->programs) {
@@ -84,8 +87,9 @@ static void on_written(GObject *source, GAsyncResult *result, gpointer data)
         return;
     }
     if (written < 0 || !managed) {
-        g_autofree char *text = g_strdup_printf("%s runs now, but is not kept for the next start: %s", call->name,
-                                                error ? error->message : "it was ejected meanwhile");
+        g_autofree char *text =
+            g_strdup_printf("%s runs now, but is not kept for the next start: %s", call->name,
+                            error ? error->message : "it was ejected meanwhile");
 
         call_fail(call, VH_ERROR_FAILED, text);
         return;
@@ -117,7 +121,8 @@ static void commit(struct vh_call *call, uint32_t id)
     vh_injected_write(programs->directory, managed->object, managed->tunables, on_written, call);
 }
 
-static void on_injected(const struct vh_answer *answer, const char *text, const char *log, gpointer data)
+static void on_injected(const struct vh_answer *answer, const char *text, const char *log,
+                        gpointer data)
 {
     struct vh_call *call = data;
     g_autofree char *why = NULL;
@@ -135,38 +140,46 @@ static void on_injected(const struct vh_answer *answer, const char *text, const 
     call_fail(call, answer->error == EEXIST ? VH_ERROR_EXISTS : VH_ERROR_REFUSED, why);
 }
 
-void vh_programs_inject(VhPrograms *programs, VhObject *object, GBytes *tunables, bool replace, GTask *task)
+void vh_programs_inject(VhPrograms *programs, VhObject *object, GBytes *tunables, bool replace,
+                        GTask *task)
 {
     struct vh_managed *candidate = vh_managed_new(object, tunables, true);
     const struct vh_managed *known = vh_programs_find(programs, candidate->name);
     struct vh_call *call = NULL;
 
     if (!programs->session) {
-        refuse_task(task, VH_ERROR_NOT_CONNECTED, "no injector is connected: start vhint-injector in the guest");
+        refuse_task(task, VH_ERROR_NOT_CONNECTED,
+                    "no injector is connected: start vhint-injector in the guest");
     } else if (vh_programs_find_call(programs, candidate->name) || (known && known->load)) {
-        refuse_task(task, VH_ERROR_BUSY, "%s is being loaded or unloaded: try again", candidate->name);
+        refuse_task(task, VH_ERROR_BUSY, "%s is being loaded or unloaded: try again",
+                    candidate->name);
     } else if (known && !known->injected) {
-        refuse_task(task, VH_ERROR_EXISTS, "%s belongs to the configuration: change it there, or use another name",
+        refuse_task(task, VH_ERROR_EXISTS,
+                    "%s belongs to the configuration: change it there, or use another name",
                     candidate->name);
     } else if (known && !replace) {
         refuse_task(task, VH_ERROR_EXISTS,
                     "%s is there already: replace it (--replace) or eject it, or use another name",
                     candidate->name);
     } else if (!known && programs->managed->len >= VH_PROGRAMS_MAX) {
-        refuse_task(task, VH_ERROR_INVALID_ARGUMENT, "the guest has %u programs, which is the limit: eject one",
+        refuse_task(task, VH_ERROR_INVALID_ARGUMENT,
+                    "the guest has %u programs, which is the limit: eject one",
                     programs->managed->len);
     } else {
-        bool runs = vh_running_find(programs->running, programs->running_count, candidate->name) >= 0;
+        bool runs =
+            vh_running_find(programs->running, programs->running_count, candidate->name) >= 0;
 
         call = call_new(programs, candidate->name, task);
         call->candidate = candidate;
-        call->request = vh_programs_send_load(programs, candidate, runs || replace, on_injected, call);
+        call->request =
+            vh_programs_send_load(programs, candidate, runs || replace, on_injected, call);
         return;
     }
     vh_managed_free(candidate);
 }
 
-static void on_ejected(const struct vh_answer *answer, const char *text, const char *log, gpointer data)
+static void on_ejected(const struct vh_answer *answer, const char *text, const char *log,
+                       gpointer data)
 {
     struct vh_call *call = data;
     VhPrograms *programs = call->programs;
@@ -193,7 +206,8 @@ static void on_kept(GObject *source, GAsyncResult *result, gpointer data)
     (void)source;
     (void)data;
     if (vh_injected_write_finish(result, &error) < 0)
-        g_warning("a program that came with its guest is not kept for the next start: %s", error->message);
+        g_warning("a program that came with its guest is not kept for the next start: %s",
+                  error->message);
 }
 
 void vh_programs_replace_injected(VhPrograms *programs, const GPtrArray *list)
@@ -211,8 +225,8 @@ void vh_programs_replace_injected(VhPrograms *programs, const GPtrArray *list)
 
         if (vh_programs_find(programs, program->object->name))
             continue;
-        g_ptr_array_add(programs->managed,
-                        vh_managed_new(vh_object_ref(program->object), g_bytes_ref(program->tunables), true));
+        g_ptr_array_add(programs->managed, vh_managed_new(vh_object_ref(program->object),
+                                                          g_bytes_ref(program->tunables), true));
         vh_injected_write(programs->directory, program->object, program->tunables, on_kept, NULL);
     }
 }
@@ -227,7 +241,8 @@ void vh_programs_eject(VhPrograms *programs, const char *name, GTask *task)
         return;
     }
     if (!managed->injected) {
-        refuse_task(task, VH_ERROR_INVALID_ARGUMENT, "%s belongs to the configuration: take it out there", name);
+        refuse_task(task, VH_ERROR_INVALID_ARGUMENT,
+                    "%s belongs to the configuration: take it out there", name);
         return;
     }
     if (vh_programs_find_call(programs, name) || managed->load) {

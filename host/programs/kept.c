@@ -79,8 +79,8 @@ static void writing_free(gpointer data)
     g_free(writing);
 }
 
-static gboolean write_bytes(const char *directory, const char *name, const char *suffix, GBytes *bytes,
-                            GError **error)
+static gboolean write_bytes(const char *directory, const char *name, const char *suffix,
+                            GBytes *bytes, GError **error)
 {
     g_autofree char *path = file_name(directory, name, suffix);
     gsize size = 0;
@@ -98,7 +98,8 @@ static void write_in_thread(GTask *task, gpointer source, gpointer data, GCancel
     (void)source;
     (void)cancellable;
     if (g_mkdir_with_parents(writing->directory, 0700) < 0)
-        g_set_error(&error, VH_ERROR, VH_ERROR_FAILED, "%s: %s", writing->directory, g_strerror(errno));
+        g_set_error(&error, VH_ERROR, VH_ERROR_FAILED, "%s: %s", writing->directory,
+                    g_strerror(errno));
     else if (write_bytes(writing->directory, object->name, TUNABLES, writing->tunables, &error))
         write_bytes(writing->directory, object->name, OBJECT, object->bytes, &error);
     if (error)
@@ -107,8 +108,8 @@ static void write_in_thread(GTask *task, gpointer source, gpointer data, GCancel
         g_task_return_int(task, 0);
 }
 
-void vh_injected_write(const char *directory, VhObject *object, GBytes *tunables, GAsyncReadyCallback callback,
-                       gpointer data)
+void vh_injected_write(const char *directory, VhObject *object, GBytes *tunables,
+                       GAsyncReadyCallback callback, gpointer data)
 {
     g_autoptr(GTask) task = g_task_new(NULL, NULL, callback, data);
     struct writing *writing = g_new0(struct writing, 1);

@@ -88,7 +88,8 @@ static void on_read(VhObject *object, GBytes *tunables, gpointer data)
     g_bytes_unref(tunables);
 }
 
-VhPrograms *vh_programs_new(const char *directory, const struct vh_programs_funcs *funcs, gpointer data)
+VhPrograms *vh_programs_new(const char *directory, const struct vh_programs_funcs *funcs,
+                            gpointer data)
 {
     VhPrograms *programs = g_new0(VhPrograms, 1);
 
@@ -180,7 +181,8 @@ uint32_t vh_programs_send_load(VhPrograms *programs, const struct vh_managed *ma
     return vh_session_load(programs->session, &load, tunables, managed->object->bytes, func, data);
 }
 
-static void on_loaded(const struct vh_answer *answer, const char *text, const char *log, gpointer data)
+static void on_loaded(const struct vh_answer *answer, const char *text, const char *log,
+                      gpointer data)
 {
     g_autofree struct vh_load_call *load = data;
     VhPrograms *programs = load->programs;
@@ -218,7 +220,8 @@ void vh_programs_start_load(VhPrograms *programs, struct vh_managed *managed, bo
     vh_programs_send_load(programs, managed, replace, on_loaded, load);
 }
 
-static void on_unloaded(const struct vh_answer *answer, const char *text, const char *log, gpointer data)
+static void on_unloaded(const struct vh_answer *answer, const char *text, const char *log,
+                        gpointer data)
 {
     VhPrograms *programs = data;
 
@@ -240,7 +243,8 @@ static void start_unload(VhPrograms *programs, uint32_t index)
 
 static bool is_busy(const VhPrograms *programs, const struct vh_managed *managed)
 {
-    return managed->load || managed->refused || managed->ejected || vh_programs_find_call(programs, managed->name);
+    return managed->load || managed->refused || managed->ejected ||
+           vh_programs_find_call(programs, managed->name);
 }
 
 static void reconcile(VhPrograms *programs)
@@ -256,7 +260,8 @@ static void reconcile(VhPrograms *programs)
     for (guint i = 0; i < programs->managed->len && i < VH_PROGRAMS_MAX; i++) {
         const struct vh_managed *managed = g_ptr_array_index(programs->managed, i);
 
-        wanted[count++] = (struct vh_wanted){managed->name, managed->object->digest, is_busy(programs, managed)};
+        wanted[count++] =
+            (struct vh_wanted){managed->name, managed->object->digest, is_busy(programs, managed)};
     }
     for (guint i = 0; i < programs->calls->len && i < VH_PROGRAMS_MAX; i++) {
         const struct vh_call *call = g_ptr_array_index(programs->calls, i);
@@ -282,7 +287,8 @@ void vh_programs_up(VhPrograms *programs, VhSession *session, const uint8_t boot
     for (guint i = 0; i < programs->managed->len; i++) {
         struct vh_managed *managed = g_ptr_array_index(programs->managed, i);
 
-        if (!managed->refused || memcmp(managed->refused_by, boot_id, sizeof(managed->refused_by)) == 0)
+        if (!managed->refused ||
+            memcmp(managed->refused_by, boot_id, sizeof(managed->refused_by)) == 0)
             continue;
         managed->refused = false;
         g_free(managed->problem);
@@ -300,9 +306,11 @@ void vh_programs_down(VhPrograms *programs)
 }
 
 /* Takes over what the guest says of one program; `reported` NULL: it does not run. */
-static void update(VhPrograms *programs, struct vh_managed *managed, const struct vh_program *reported)
+static void update(VhPrograms *programs, struct vh_managed *managed,
+                   const struct vh_program *reported)
 {
-    bool same = reported && memcmp(reported->digest, managed->object->digest, sizeof(reported->digest)) == 0;
+    bool same = reported &&
+                memcmp(reported->digest, managed->object->digest, sizeof(reported->digest)) == 0;
     uint32_t id = same ? reported->id : 0;
 
     if (managed->id && managed->id != id)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The programs of one guest: those wanted, by policy or by hand, against those that run.
  *
- * Whatever the guest reports is compared with what is wanted, and only the difference is sent: one path for the
- * first start, a restarted daemon, a restarted injector and a rebooted guest. A program that the guest refused is
- * not tried again before the guest has booted anew or its object has changed. */
+ * Whatever the guest reports is compared with what is wanted, and only the difference is sent: one
+ * path for the first start, a restarted daemon, a restarted injector and a rebooted guest. A
+ * program that the guest refused is not tried again before the guest has booted anew or its object
+ * has changed. */
 #pragma once
 
 #include <gio/gio.h>
@@ -16,7 +17,8 @@
 typedef struct VhPrograms VhPrograms;
 
 struct vh_programs_funcs {
-    /* The facts of the program with this id are void, and its kinds will not be there any longer. */
+    /* The facts of the program with this id are void, and its kinds will not be there any longer.
+     */
     void (*gone)(uint32_t id, gpointer data);
     /* A step was taken or failed, for the journal. */
     void (*step)(const char *what, const char *why, gpointer data);
@@ -41,8 +43,10 @@ struct vh_managed {
     char *problem;
 };
 
-/* `directory` is where injected programs are kept (kept.h); they are read now. `funcs` is borrowed. */
-VhPrograms *vh_programs_new(const char *directory, const struct vh_programs_funcs *funcs, gpointer data);
+/* `directory` is where injected programs are kept (kept.h); they are read now. `funcs` is borrowed.
+ */
+VhPrograms *vh_programs_new(const char *directory, const struct vh_programs_funcs *funcs,
+                            gpointer data);
 /* Pending calls end with an error. */
 void vh_programs_free(VhPrograms *programs);
 
@@ -52,12 +56,13 @@ struct vh_program_wish {
     GBytes *tunables;
 };
 
-/* From now on policy wants these (borrowed), and none that it wanted before: what runs already goes on, another
- * object or other tunables replace it, the rest is unloaded. An injected program gives way to one of its name. */
+/* From now on policy wants these (borrowed), and none that it wanted before: what runs already goes
+ * on, another object or other tunables replace it, the rest is unloaded. An injected program gives
+ * way to one of its name. */
 void vh_programs_want(VhPrograms *programs, const struct vh_program_wish *wishes, uint32_t count);
 
-/* From now on these (struct vh_travel_program, borrowed) are the programs injected by hand, here and on disk;
- * before the first session. */
+/* From now on these (struct vh_travel_program, borrowed) are the programs injected by hand, here
+ * and on disk; before the first session. */
 void vh_programs_replace_injected(VhPrograms *programs, const GPtrArray *list);
 
 /* The session (borrowed) is up, with a guest that booted as `boot_id`. */
@@ -79,6 +84,7 @@ const struct vh_managed *vh_programs_get(const VhPrograms *programs, guint index
 const char *vh_programs_state(const struct vh_managed *managed);
 
 /* Injects `object`; `task` (taken over) returns its name (g_free) or an error. */
-void vh_programs_inject(VhPrograms *programs, VhObject *object, GBytes *tunables, bool replace, GTask *task);
+void vh_programs_inject(VhPrograms *programs, VhObject *object, GBytes *tunables, bool replace,
+                        GTask *task);
 /* Ejects a program; `task` (taken over) returns 0 or an error. */
 void vh_programs_eject(VhPrograms *programs, const char *name, GTask *task);

@@ -65,7 +65,8 @@ static GVariant *bytes_variant(GBytes *bytes)
 char *vh_travel_write(const struct vh_travel *travel, GError **error)
 {
     g_auto(GVariantBuilder) programs = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("a(sayay)"));
-    g_autoptr(GConverter) converter = G_CONVERTER(g_zlib_compressor_new(G_ZLIB_COMPRESSOR_FORMAT_ZLIB, -1));
+    g_autoptr(GConverter) converter =
+        G_CONVERTER(g_zlib_compressor_new(G_ZLIB_COMPRESSOR_FORMAT_ZLIB, -1));
     g_autoptr(GVariant) value = NULL;
     g_autoptr(GBytes) bytes = NULL;
     g_autoptr(GBytes) packed = NULL;
@@ -74,10 +75,12 @@ char *vh_travel_write(const struct vh_travel *travel, GError **error)
     for (guint i = 0; i < travel->programs->len; i++) {
         const struct vh_travel_program *program = g_ptr_array_index(travel->programs, i);
 
-        g_variant_builder_add(&programs, "(s@ay@ay)", program->object->name, bytes_variant(program->tunables),
+        g_variant_builder_add(&programs, "(s@ay@ay)", program->object->name,
+                              bytes_variant(program->tunables),
                               bytes_variant(program->object->bytes));
     }
-    value = g_variant_ref_sink(g_variant_new("(sba(sayay))", travel->host, (gboolean)travel->released, &programs));
+    value = g_variant_ref_sink(
+        g_variant_new("(sba(sayay))", travel->host, (gboolean)travel->released, &programs));
     bytes = g_variant_get_data_as_bytes(value);
     if (g_bytes_get_size(bytes) <= VH_TRAVEL_MAX)
         packed = convert(converter, bytes, VH_TRAVEL_TEXT_MAX / 4 * 3 - 3);
@@ -86,11 +89,11 @@ char *vh_travel_write(const struct vh_travel *travel, GError **error)
 
         return g_base64_encode(data, len);
     }
-    g_set_error(
-        error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT,
-        "the injected programs have %zu KiB, and no more than %u (packed, %u) can go with a guest: where it "
-        "migrates to they are to be injected anew",
-        g_bytes_get_size(bytes) >> 10, VH_TRAVEL_MAX >> 10, VH_TRAVEL_TEXT_MAX >> 10);
+    g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT,
+                "the injected programs have %zu KiB, and no more than %u (packed, %u) can go with "
+                "a guest: where it "
+                "migrates to they are to be injected anew",
+                g_bytes_get_size(bytes) >> 10, VH_TRAVEL_MAX >> 10, VH_TRAVEL_TEXT_MAX >> 10);
     return NULL;
 }
 
@@ -117,8 +120,8 @@ static int read_programs(struct vh_travel *travel, GVariant *list, GError **erro
         object_bytes = take_bytes(object);
         data = g_bytes_get_data(tunables_bytes, &len);
         if (i >= VH_PROGRAMS_MAX || len > VH_TUNABLES_MAX || (len && data[len - 1])) {
-            g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "program %zu of it: too many, or bad tunables",
-                        i);
+            g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT,
+                        "program %zu of it: too many, or bad tunables", i);
             return -1;
         }
         read = vh_object_read(object_bytes, name, error);
@@ -131,7 +134,8 @@ static int read_programs(struct vh_travel *travel, GVariant *list, GError **erro
 
 struct vh_travel *vh_travel_read(const char *text, const char *own, GError **error)
 {
-    g_autoptr(GConverter) converter = G_CONVERTER(g_zlib_decompressor_new(G_ZLIB_COMPRESSOR_FORMAT_ZLIB));
+    g_autoptr(GConverter) converter =
+        G_CONVERTER(g_zlib_decompressor_new(G_ZLIB_COMPRESSOR_FORMAT_ZLIB));
     g_autoptr(VhTravel) travel = NULL;
     g_autoptr(GBytes) packed = NULL;
     g_autoptr(GBytes) bytes = NULL;
@@ -144,9 +148,11 @@ struct vh_travel *vh_travel_read(const char *text, const char *own, GError **err
 
     packed = g_bytes_new_take(data, len);
     bytes = len ? convert(converter, packed, VH_TRAVEL_MAX) : NULL;
-    value = bytes ? g_variant_ref_sink(g_variant_new_from_bytes(G_VARIANT_TYPE(TYPE), bytes, FALSE)) : NULL;
+    value = bytes ? g_variant_ref_sink(g_variant_new_from_bytes(G_VARIANT_TYPE(TYPE), bytes, FALSE))
+                  : NULL;
     if (!value || !g_variant_is_normal_form(value)) {
-        g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "what the guest brings along is damaged");
+        g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT,
+                    "what the guest brings along is damaged");
         return NULL;
     }
     g_variant_get(value, "(&sb@a(sayay))", &host, &released, &programs);

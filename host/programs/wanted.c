@@ -15,7 +15,8 @@ void vh_wish_clear(gpointer data)
 static bool is_wanted(const VhPrograms *programs, const char *name)
 {
     for (guint i = 0; i < programs->wishes->len; i++)
-        if (g_str_equal(g_array_index(programs->wishes, struct vh_program_wish, i).object->name, name))
+        if (g_str_equal(g_array_index(programs->wishes, struct vh_program_wish, i).object->name,
+                        name))
             return true;
     return false;
 }
@@ -48,8 +49,8 @@ void vh_programs_apply_wishes(VhPrograms *programs)
     for (guint i = programs->managed->len; i > 0; i--) {
         struct vh_managed *managed = g_ptr_array_index(programs->managed, i - 1);
 
-        if (!managed->injected && !managed->load && !vh_programs_find_call(programs, managed->name) &&
-            !is_wanted(programs, managed->name))
+        if (!managed->injected && !managed->load &&
+            !vh_programs_find_call(programs, managed->name) && !is_wanted(programs, managed->name))
             vh_programs_drop(programs, managed);
     }
     for (guint i = 0; i < programs->wishes->len; i++)
@@ -83,8 +84,8 @@ bool vh_programs_are_settled(const VhPrograms *programs)
     for (guint i = 0; settled && i < programs->managed->len; i++) {
         const struct vh_managed *managed = g_ptr_array_index(programs->managed, i);
 
-        settled = managed->refused ||
-                  (managed->id && !managed->load && vh_session_is_current(programs->session, managed->id));
+        settled = managed->refused || (managed->id && !managed->load &&
+                                       vh_session_is_current(programs->session, managed->id));
     }
     return settled;
 }

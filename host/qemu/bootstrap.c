@@ -11,12 +11,13 @@
 #define INJECTOR "vhint-injector"
 #define MEGABYTE (1024.0 * 1024.0)
 
-/* Where it may go, in this order. Only root can make names in these, so what has our name there is root's or
- * nobody's; many systems mount /run without the right to run programs. */
-static const char *const places[] = {"/run/" INJECTOR, "/var/lib/" INJECTOR, "/root/." INJECTOR, NULL};
+/* Where it may go, in this order. Only root can make names in these, so what has our name there is
+ * root's or nobody's; many systems mount /run without the right to run programs. */
+static const char *const places[] = {"/run/" INJECTOR, "/var/lib/" INJECTOR, "/root/." INJECTOR,
+                                     NULL};
 
-/* $@: places. Prints what is there, a word and its value a line. A place is cleared before anything is written to
- * it: root may have let others into it. */
+/* $@: places. Prints what is there, a word and its value a line. A place is cleared before anything
+ * is written to it: root may have let others into it. */
 static const char look_script[] =
     "PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin; umask 077; exec 2>/dev/null\n"
     "echo \"machine $(uname -m)\"\n"
@@ -30,9 +31,11 @@ static const char look_script[] =
     "for place; do\n"
     "    made=\n"
     "    mkdir \"$place\" && made=yes\n"
-    "    if [ -d \"$place\" ] && [ ! -L \"$place\" ] && [ -O \"$place\" ] && chmod 0700 \"$place\"; then\n"
+    "    if [ -d \"$place\" ] && [ ! -L \"$place\" ] && [ -O \"$place\" ] && chmod 0700 "
+    "\"$place\"; then\n"
     "        rm -f \"$place/new\" \"$place/log\" \"$place/try\" \"$place/" INJECTOR "\"\n"
-    "        printf '#!/bin/sh\\nexit 0\\n' >\"$place/try\" && chmod 0700 \"$place/try\" && \"$place/try\"\n"
+    "        printf '#!/bin/sh\\nexit 0\\n' >\"$place/try\" && chmod 0700 \"$place/try\" && "
+    "\"$place/try\"\n"
     "        usable=$?\n"
     "        rm -f \"$place/try\"\n"
     "        [ $usable -ne 0 ] || { echo \"place $place\"; break; }\n"
@@ -41,18 +44,20 @@ static const char look_script[] =
     "done\n"
     "exit 0\n";
 
-/* $1: the place, $2: the digest of what was written there as `new`. A second injector that finds the port taken
- * ends with 75 and is not started again. */
+/* $1: the place, $2: the digest of what was written there as `new`. A second injector that finds
+ * the port taken ends with 75 and is not started again. */
 static const char start_script[] =
     "PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin; umask 077\n"
     "cd \"$1\" || exit\n"
     "sum=$(sha256sum <new) || exit\n"
-    "[ \"${sum%% *}\" = \"$2\" ] || { echo \"what arrived is something else, of $(wc -c <new) bytes\"; exit 1; }\n"
+    "[ \"${sum%% *}\" = \"$2\" ] || { echo \"what arrived is something else, of $(wc -c <new) "
+    "bytes\"; exit 1; }\n"
     "chmod 0500 new && mv -f new " INJECTOR " || exit\n"
     "if [ -d /run/systemd/system ] && command -v systemd-run >/dev/null; then\n"
     "    systemctl stop vhint-bootstrap.service 2>/dev/null\n"
     "    systemctl reset-failed vhint-bootstrap.service 2>/dev/null\n"
-    "    systemd-run --quiet --unit=vhint-bootstrap --property=Restart=always --property=RestartSec=1 \\\n"
+    "    systemd-run --quiet --unit=vhint-bootstrap --property=Restart=always "
+    "--property=RestartSec=1 \\\n"
     "        --property=RestartPreventExitStatus=75 --property=NoNewPrivileges=yes \\\n"
     "        --property='CapabilityBoundingSet=CAP_BPF CAP_PERFMON CAP_SYS_ADMIN CAP_SYS_RESOURCE "
     "CAP_DAC_OVERRIDE' \\\n"
@@ -66,17 +71,18 @@ static const char start_script[] =
 static const char remove_script[] = "rm -f \"$1/new\"\n";
 
 /* $@: places. For people. */
-static const char examine_script[] = "PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin\n"
-                                     "for process in /proc/[0-9]*; do\n"
-                                     "    read -r name <\"$process/comm\" && [ \"$name\" = " INJECTOR
-                                     " ] && echo \"it runs as process ${process#/proc/}\"\n"
-                                     "done 2>/dev/null\n"
-                                     "for place; do\n"
-                                     "    [ ! -s \"$place/log\" ] || tail -n 3 \"$place/log\"\n"
-                                     "done\n"
-                                     "[ ! -d /run/systemd/system ] || journalctl --quiet --output=cat --lines=3 "
-                                     "--unit=vhint-bootstrap 2>/dev/null\n"
-                                     "exit 0\n";
+static const char examine_script[] =
+    "PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin\n"
+    "for process in /proc/[0-9]*; do\n"
+    "    read -r name <\"$process/comm\" && [ \"$name\" = " INJECTOR
+    " ] && echo \"it runs as process ${process#/proc/}\"\n"
+    "done 2>/dev/null\n"
+    "for place; do\n"
+    "    [ ! -s \"$place/log\" ] || tail -n 3 \"$place/log\"\n"
+    "done\n"
+    "[ ! -d /run/systemd/system ] || journalctl --quiet --output=cat --lines=3 "
+    "--unit=vhint-bootstrap 2>/dev/null\n"
+    "exit 0\n";
 
 void vh_bootstrap_clear(struct vh_bootstrap *bootstrap)
 {
@@ -94,8 +100,8 @@ static const struct {
 
 static int refuse(GError **error, const char *path, const char *why)
 {
-    g_set_error(error, VH_ERROR, VH_ERROR_FAILED, "%s: %s: [daemon] injector in vhint.conf names another", path,
-                why);
+    g_set_error(error, VH_ERROR, VH_ERROR_FAILED,
+                "%s: %s: [daemon] injector in vhint.conf names another", path, why);
     return -1;
 }
 
@@ -117,8 +123,10 @@ static int check_static(const char *path, const char *data, gsize size, GError *
 
         memcpy(&segment, data + header.e_phoff + i * sizeof(segment), sizeof(segment));
         if (segment.p_type == PT_INTERP)
-            return refuse(error, path, "it is not statically linked, and guests need not have its libraries");
-        if (segment.p_type == PT_LOAD && (segment.p_offset > size || size - segment.p_offset < segment.p_filesz))
+            return refuse(error, path,
+                          "it is not statically linked, and guests need not have its libraries");
+        if (segment.p_type == PT_LOAD &&
+            (segment.p_offset > size || size - segment.p_offset < segment.p_filesz))
             return refuse(error, path, "it is cut off");
     }
     return 0;
@@ -130,15 +138,17 @@ GBytes *vh_bootstrap_read(const char *path, GError **error)
     gsize size = 0;
 
     if (!g_file_get_contents(path, &data, &size, error)) {
-        g_prefix_error(error,
-                       "the injector for guests (install it, or name it by [daemon] injector in vhint.conf): ");
+        g_prefix_error(error, "the injector for guests (install it, or name it by [daemon] "
+                              "injector in vhint.conf): ");
         return NULL;
     }
     if (size > VH_BOOTSTRAP_SIZE_MAX) {
         refuse(error, path, "it is over 64 MiB");
         return NULL;
     }
-    return check_static(path, data, size, error) < 0 ? NULL : g_bytes_new_take(g_steal_pointer(&data), size);
+    return check_static(path, data, size, error) < 0
+               ? NULL
+               : g_bytes_new_take(g_steal_pointer(&data), size);
 }
 
 int vh_bootstrap_check(GBytes *injector, const char *machine, GError **error)
@@ -155,7 +165,8 @@ int vh_bootstrap_check(GBytes *injector, const char *machine, GError **error)
             return 0;
     }
     g_set_error(error, VH_ERROR, VH_ERROR_REFUSED,
-                "the guest is %s, the injector here is for %s: [daemon] injector in vhint.conf names another",
+                "the guest is %s, the injector here is for %s: [daemon] injector in vhint.conf "
+                "names another",
                 machine, ours);
     return -1;
 }
@@ -196,8 +207,8 @@ static void take_line(struct look *look, const char *line)
 }
 
 /* A script that is to end with 0; what it printed. NULL and an error. */
-static char *run(const struct vh_qga *agent, const char *what, const char *script, const char *const *arguments,
-                 GError **error)
+static char *run(const struct vh_qga *agent, const char *what, const char *script,
+                 const char *const *arguments, GError **error)
 {
     g_autofree char *output = NULL;
     g_autofree char *text = NULL;
@@ -238,8 +249,9 @@ static int check_agent(const struct vh_qga *agent, GError **error)
     g_autofree char *missing = vh_qga_missing(agent, commands, &cause);
 
     if (cause && (cause->code == VH_ERROR_TIMED_OUT || cause->code == VH_ERROR_NOT_CONNECTED))
-        g_prefix_error(&cause, "is qemu-guest-agent installed in the guest, does it run, and is there a port "
-                               "org.qemu.guest_agent.0 for it? docs/guests.md has ways without it; ");
+        g_prefix_error(
+            &cause, "is qemu-guest-agent installed in the guest, does it run, and is there a port "
+                    "org.qemu.guest_agent.0 for it? docs/guests.md has ways without it; ");
     if (cause) {
         g_propagate_error(error, cause);
         return -1;
@@ -256,7 +268,8 @@ static int check_agent(const struct vh_qga *agent, GError **error)
 
 static int check_look(const struct look *look, GBytes *injector, GError **error)
 {
-    if (vh_bootstrap_check(injector, look->machine ? look->machine : "of an unknown machine", error) < 0)
+    if (vh_bootstrap_check(injector, look->machine ? look->machine : "of an unknown machine",
+                           error) < 0)
         return -1;
     if (!look->port) {
         g_set_error(error, VH_ERROR, VH_ERROR_NOT_CONNECTED,
@@ -268,14 +281,16 @@ static int check_look(const struct look *look, GBytes *injector, GError **error)
     if (look->place || look->running)
         return 0;
     g_set_error(error, VH_ERROR, VH_ERROR_REFUSED,
-                "the guest has no directory for the injector: neither of %s, %s and %s is the agent's alone and "
+                "the guest has no directory for the injector: neither of %s, %s and %s is the "
+                "agent's alone and "
                 "lets it run "
                 "programs (is the agent root there, and is it not confined?)",
                 places[0], places[1], places[2]);
     return -1;
 }
 
-static int write_injector(const struct vh_qga *agent, const char *place, GBytes *injector, GError **error)
+static int write_injector(const struct vh_qga *agent, const char *place, GBytes *injector,
+                          GError **error)
 {
     g_autofree char *new = g_build_filename(place, "new", NULL);
     const char *const arguments[] = {place, NULL};
@@ -290,8 +305,8 @@ static int write_injector(const struct vh_qga *agent, const char *place, GBytes 
 }
 
 /* The place is root's alone, so what is started is what was compared. */
-static int start(const struct vh_qga *agent, const char *place, GBytes *injector, struct vh_bootstrap *bootstrap,
-                 GError **error)
+static int start(const struct vh_qga *agent, const char *place, GBytes *injector,
+                 struct vh_bootstrap *bootstrap, GError **error)
 {
     g_autofree char *digest = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, injector);
     const char *const arguments[] = {place, digest, NULL};
@@ -304,7 +319,8 @@ static int start(const struct vh_qga *agent, const char *place, GBytes *injector
     return 0;
 }
 
-int vh_bootstrap_push(struct vh_qga *agent, GBytes *injector, struct vh_bootstrap *bootstrap, GError **error)
+int vh_bootstrap_push(struct vh_qga *agent, GBytes *injector, struct vh_bootstrap *bootstrap,
+                      GError **error)
 {
     __attribute__((cleanup(clear_look))) struct look look = {0};
 

@@ -8,8 +8,8 @@
 
 /* What somebody else has changed since is worth a question. */
 #define FRESH_US ((gint64)30 * G_USEC_PER_SEC)
-/* A balloon says what it has, not where it is going: of two answers this far apart that agree, the second is
- * taken. */
+/* A balloon says what it has, not where it is going: of two answers this far apart that agree, the
+ * second is taken. */
 #define STILL_MS 500
 
 #define NO_DEVICE \
@@ -25,12 +25,13 @@ struct VhRamDevice {
     VhQmp *monitor;
     enum vh_ram_kind kind;
     bool asking;
-    guint timer;       /* between two answers of a balloon */
-    guint64 last;      /* the first of the two */
-    gint64 known;      /* when QEMU last answered, or was told by us; 0: never */
-    gint64 ordered;    /* when it was told by us; 0: never */
-    guint64 plain;     /* bytes without virtio-mem */
-    guint64 value;     /* of the device: the guest's memory for a balloon, requested-size for virtio-mem */
+    guint timer;    /* between two answers of a balloon */
+    guint64 last;   /* the first of the two */
+    gint64 known;   /* when QEMU last answered, or was told by us; 0: never */
+    gint64 ordered; /* when it was told by us; 0: never */
+    guint64 plain;  /* bytes without virtio-mem */
+    guint64
+        value; /* of the device: the guest's memory for a balloon, requested-size for virtio-mem */
     guint64 value_max; /* 0: not known */
     guint64 block;     /* what value is a multiple of */
     char *name;        /* virtio-mem's id */
@@ -57,7 +58,8 @@ const char *vh_ram_kind_text(enum vh_ram_kind kind)
     return kind_texts[kind];
 }
 
-VhRamDevice *vh_ram_device_new(const struct vh_config_guest *config, void (*changed)(gpointer data), gpointer data)
+VhRamDevice *vh_ram_device_new(const struct vh_config_guest *config, void (*changed)(gpointer data),
+                               gpointer data)
 {
     VhRamDevice *device = g_new0(VhRamDevice, 1);
 
@@ -142,7 +144,8 @@ static void answered(VhRamDevice *device, enum vh_ram_kind kind, const char *pro
 /* A reply for a monitor that is gone, or for a guest that is, is nobody's. */
 static JsonObject *take_object(VhRamDevice *device, JsonNode *result)
 {
-    return device->asking && result && JSON_NODE_HOLDS_OBJECT(result) ? json_node_get_object(result) : NULL;
+    return device->asking && result && JSON_NODE_HOLDS_OBJECT(result) ? json_node_get_object(result)
+                                                                      : NULL;
 }
 
 static void on_summary(JsonNode *result, const char *error, gpointer data)
@@ -194,7 +197,8 @@ static void on_balloon(JsonNode *result, const char *error, gpointer data)
     JsonObject *object = take_object(device, result);
 
     if (device->asking && !object) {
-        g_autofree char *text = g_strdup_printf("%s (QEMU: %s)", NO_DEVICE, error ? error : "no answer");
+        g_autofree char *text =
+            g_strdup_printf("%s (QEMU: %s)", NO_DEVICE, error ? error : "no answer");
 
         answered(device, VH_RAM_NONE, text);
     } else if (device->asking && is_still(device, number(object, "actual"))) {
@@ -216,7 +220,8 @@ static JsonObject *find_virtio_mem(JsonArray *list)
         JsonNode *inner = entry ? json_object_get_member(entry, "data") : NULL;
 
         if (inner && JSON_NODE_HOLDS_OBJECT(inner) &&
-            g_str_equal(json_object_get_string_member_with_default(entry, "type", ""), "virtio-mem") &&
+            g_str_equal(json_object_get_string_member_with_default(entry, "type", ""),
+                        "virtio-mem") &&
             *json_object_get_string_member_with_default(json_node_get_object(inner), "id", ""))
             return json_node_get_object(inner);
     }
@@ -254,7 +259,8 @@ bool vh_ram_device_need(VhRamDevice *device)
     if (device->monitor && !device->asking) {
         device->asking = true;
         device->last = 0;
-        vh_qmp_command(device->monitor, "query-memory-devices", NULL, on_devices, vh_ram_device_ref(device));
+        vh_qmp_command(device->monitor, "query-memory-devices", NULL, on_devices,
+                       vh_ram_device_ref(device));
     }
     return false;
 }
@@ -311,13 +317,14 @@ static void send_order(VhRamDevice *device, const char *name, guint64 value, str
     vh_qmp_command(device->monitor, *name ? "qom-set" : "balloon", arguments, on_set, order);
 }
 
-int vh_ram_device_restore(VhRamDevice *device, guint64 value, const char *name, VhRamDone done, gpointer data,
-                          GError **error)
+int vh_ram_device_restore(VhRamDevice *device, guint64 value, const char *name, VhRamDone done,
+                          gpointer data, GError **error)
 {
     struct order *order = NULL;
 
     if (!device->config || !device->monitor) {
-        g_set_error(error, VH_ERROR, VH_ERROR_NOT_CONNECTED, "its monitor is not there to change its memory by");
+        g_set_error(error, VH_ERROR, VH_ERROR_NOT_CONNECTED,
+                    "its monitor is not there to change its memory by");
         return -1;
     }
     order = g_new0(struct order, 1);
@@ -331,7 +338,8 @@ int vh_ram_device_restore(VhRamDevice *device, guint64 value, const char *name, 
     return 0;
 }
 
-int vh_ram_device_set(VhRamDevice *device, guint64 bytes, VhRamDone done, gpointer data, GError **error)
+int vh_ram_device_set(VhRamDevice *device, guint64 bytes, VhRamDone done, gpointer data,
+                      GError **error)
 {
     guint64 value = bytes > device->plain ? bytes - device->plain : 0;
 
@@ -342,7 +350,8 @@ int vh_ram_device_set(VhRamDevice *device, guint64 bytes, VhRamDone done, gpoint
     }
     if (device->value_max)
         value = MIN(value, device->value_max);
-    return vh_ram_device_restore(device, value - value % device->block, device->name, done, data, error);
+    return vh_ram_device_restore(device, value - value % device->block, device->name, done, data,
+                                 error);
 }
 
 guint64 vh_ram_device_value(const VhRamDevice *device, const char **name)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The device by which one guest's memory is changed while it runs: virtio-mem where it has one, else its balloon.
+/* The device by which one guest's memory is changed while it runs: virtio-mem where it has one,
+ * else its balloon.
  *
- * All sizes are bytes of all the guest's memory: what it was started with, less the balloon or with what
- * virtio-mem has plugged in. Of several virtio-mem devices the first in QEMU's list is used. Nothing here waits:
- * what is asked and set goes through the monitor, or for guests of an inventory that has a road of its own (struct
- * vh_config_guest), by that. Sources: QEMU's query-balloon, balloon, query-memory-devices,
- * query-memory-size-summary, requested-size of virtio-mem. */
+ * All sizes are bytes of all the guest's memory: what it was started with, less the balloon or with
+ * what virtio-mem has plugged in. Of several virtio-mem devices the first in QEMU's list is used.
+ * Nothing here waits: what is asked and set goes through the monitor, or for guests of an inventory
+ * that has a road of its own (struct vh_config_guest), by that. Sources: QEMU's query-balloon,
+ * balloon, query-memory-devices, query-memory-size-summary, requested-size of virtio-mem. */
 #pragma once
 
 #include <stdbool.h>
@@ -49,10 +50,11 @@ typedef void (*VhRamDone)(const char *problem, gpointer data);
 
 /* Asks for `bytes`, rounded to what the device can; how it went is told later. 0; or -1 and
  * VH_ERROR_NOT_CONNECTED, VH_ERROR_REFUSED when there is no device: `done` is then not called. */
-int vh_ram_device_set(VhRamDevice *device, guint64 bytes, VhRamDone done, gpointer data, GError **error);
-/* As above, for what a former daemon is to be cleaned up after: the device need not be known here. `name` is
- * virtio-mem's, "" for the balloon. */
-int vh_ram_device_restore(VhRamDevice *device, guint64 value, const char *name, VhRamDone done, gpointer data,
-                          GError **error);
+int vh_ram_device_set(VhRamDevice *device, guint64 bytes, VhRamDone done, gpointer data,
+                      GError **error);
+/* As above, for what a former daemon is to be cleaned up after: the device need not be known here.
+ * `name` is virtio-mem's, "" for the balloon. */
+int vh_ram_device_restore(VhRamDevice *device, guint64 value, const char *name, VhRamDone done,
+                          gpointer data, GError **error);
 /* What restore is given to put back what is now; `name` is borrowed likewise. */
 guint64 vh_ram_device_value(const VhRamDevice *device, const char **name);

@@ -79,7 +79,8 @@ static char *read_line(const struct road *road, gint64 end, GError **error)
         }
         searched = road->input->len;
         if (searched > VH_QGA_ANSWER_MAX) {
-            g_set_error(error, VH_ERROR, VH_ERROR_REFUSED, "the guest agent's answer is over 1 MiB");
+            g_set_error(error, VH_ERROR, VH_ERROR_REFUSED,
+                        "the guest agent's answer is over 1 MiB");
             return NULL;
         }
         if (g_get_monotonic_time() > end) {
@@ -101,8 +102,8 @@ static char *read_line(const struct road *road, gint64 end, GError **error)
 static int synchronize(const struct road *road, gint64 end, GError **error)
 {
     guint32 id = g_random_int();
-    g_autofree char *text =
-        g_strdup_printf("%c{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":%u}}\n", SENTINEL, id);
+    g_autofree char *text = g_strdup_printf(
+        "%c{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":%u}}\n", SENTINEL, id);
 
     if (send_line(road, text, strlen(text), error) < 0)
         return -1;
@@ -110,11 +111,13 @@ static int synchronize(const struct road *road, gint64 end, GError **error)
         g_autofree char *line = read_line(road, end, error);
         const char *answer = line ? strrchr(line, SENTINEL) : NULL;
         const char *problem = NULL;
-        g_autoptr(JsonNode) node = answer ? vh_qmp_parse(answer + 1, strlen(answer + 1), &problem) : NULL;
+        g_autoptr(JsonNode) node =
+            answer ? vh_qmp_parse(answer + 1, strlen(answer + 1), &problem) : NULL;
 
         if (!line)
             return -1;
-        if (node && json_object_get_int_member_with_default(json_node_get_object(node), "return", -1) == id)
+        if (node &&
+            json_object_get_int_member_with_default(json_node_get_object(node), "return", -1) == id)
             return 0;
     }
 }
@@ -128,7 +131,8 @@ static int open_road(struct road *road, int seconds, GError **error)
 {
     g_autoptr(GSocketAddress) address = g_unix_socket_address_new(road->path);
 
-    road->socket = g_socket_new(G_SOCKET_FAMILY_UNIX, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT, error);
+    road->socket =
+        g_socket_new(G_SOCKET_FAMILY_UNIX, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT, error);
     if (!road->socket)
         return -1;
     g_socket_set_timeout(road->socket, (guint)seconds);
@@ -150,7 +154,9 @@ static char *call(const struct vh_qga *agent, const char *command, int seconds, 
         return NULL;
     }
     g_socket_set_timeout(road->socket, (guint)seconds);
-    answer = send_line(road, text, strlen(text), &cause) == 0 ? read_line(road, after(seconds), &cause) : NULL;
+    answer = send_line(road, text, strlen(text), &cause) == 0
+                 ? read_line(road, after(seconds), &cause)
+                 : NULL;
     if (answer)
         return answer;
     fail(road, "asking", cause, error);
@@ -168,14 +174,16 @@ static void work(G_GNUC_UNUSED GTask *task, G_GNUC_UNUSED gpointer source, gpoin
     road->job->work(&agent, road->data);
 }
 
-static void on_done(G_GNUC_UNUSED GObject *source, GAsyncResult *result, G_GNUC_UNUSED gpointer data)
+static void on_done(G_GNUC_UNUSED GObject *source, GAsyncResult *result,
+                    G_GNUC_UNUSED gpointer data)
 {
     const struct road *road = g_task_get_task_data(G_TASK(result));
 
     road->job->done(road->data);
 }
 
-void vh_qga_use_socket(const char *path, GCancellable *cancellable, const struct vh_qga_job *job, gpointer data)
+void vh_qga_use_socket(const char *path, GCancellable *cancellable, const struct vh_qga_job *job,
+                       gpointer data)
 {
     g_autoptr(GTask) task = g_task_new(NULL, NULL, on_done, NULL);
     struct road *road = g_new0(struct road, 1);

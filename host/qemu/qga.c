@@ -40,7 +40,8 @@ static JsonNode *result_of(const char *name, const char *answer, GError **error)
     if (result)
         return json_node_copy(result);
     if (refusal && JSON_NODE_HOLDS_OBJECT(refusal))
-        why = vh_qga_text(string_member(json_node_get_object(refusal), "desc", "it does not say why"));
+        why = vh_qga_text(
+            string_member(json_node_get_object(refusal), "desc", "it does not say why"));
     g_set_error(error, VH_ERROR, VH_ERROR_REFUSED, "the guest agent refuses %s: %s", name,
                 why ? why : "its answer is none that an agent gives");
     return NULL;
@@ -49,7 +50,8 @@ static JsonNode *result_of(const char *name, const char *answer, GError **error)
 /* How long the next command may take; 0 and an error: there is no time left. */
 static int seconds_left(const struct vh_qga *agent, GError **error)
 {
-    gint64 left = agent->deadline ? agent->deadline - g_get_monotonic_time() : VH_QGA_SECONDS * G_USEC_PER_SEC;
+    gint64 left = agent->deadline ? agent->deadline - g_get_monotonic_time()
+                                  : VH_QGA_SECONDS * G_USEC_PER_SEC;
 
     if (g_cancellable_is_cancelled(agent->cancellable)) {
         g_set_error(error, VH_ERROR, VH_ERROR_BUSY, "it was given up");
@@ -61,7 +63,8 @@ static int seconds_left(const struct vh_qga *agent, GError **error)
     return 0;
 }
 
-JsonNode *vh_qga_command(const struct vh_qga *agent, const char *name, JsonObject *arguments, GError **error)
+JsonNode *vh_qga_command(const struct vh_qga *agent, const char *name, JsonObject *arguments,
+                         GError **error)
 {
     g_autofree char *text = vh_qmp_command_text(name, arguments);
     g_autofree char *answer = NULL;
@@ -72,14 +75,15 @@ JsonNode *vh_qga_command(const struct vh_qga *agent, const char *name, JsonObjec
 }
 
 /* The same for commands whose result is an object: its object, of `*node`. NULL and an error. */
-static JsonObject *command_object(const struct vh_qga *agent, const char *name, JsonObject *arguments,
-                                  JsonNode **node, GError **error)
+static JsonObject *command_object(const struct vh_qga *agent, const char *name,
+                                  JsonObject *arguments, JsonNode **node, GError **error)
 {
     *node = vh_qga_command(agent, name, arguments, error);
     if (*node && JSON_NODE_HOLDS_OBJECT(*node))
         return json_node_get_object(*node);
     if (*node)
-        g_set_error(error, VH_ERROR, VH_ERROR_REFUSED, "the guest agent answers %s with no object", name);
+        g_set_error(error, VH_ERROR, VH_ERROR_REFUSED, "the guest agent answers %s with no object",
+                    name);
     return NULL;
 }
 
@@ -133,7 +137,8 @@ static void append_output(GString *out, JsonObject *status, const char *key)
 {
     gsize len = 0;
     g_autofree guchar *bytes = g_base64_decode(string_member(status, key, ""), &len);
-    g_autofree char *valid = g_utf8_make_valid((const char *)bytes, (gssize)strnlen((const char *)bytes, len));
+    g_autofree char *valid =
+        g_utf8_make_valid((const char *)bytes, (gssize)strnlen((const char *)bytes, len));
 
     g_string_append(out, valid);
 }
@@ -143,7 +148,8 @@ static int wait_for_exit(const struct vh_qga *agent, gint64 pid, char **output, 
 {
     gint64 end = g_get_monotonic_time() + VH_QGA_SECONDS * G_USEC_PER_SEC;
 
-    for (gulong pause = POLL_MIN_US; g_get_monotonic_time() < end; pause = MIN(pause * 2, POLL_MAX_US)) {
+    for (gulong pause = POLL_MIN_US; g_get_monotonic_time() < end;
+         pause = MIN(pause * 2, POLL_MAX_US)) {
         g_autoptr(JsonNode) node = NULL;
         JsonObject *arguments = json_object_new();
         JsonObject *status = NULL;
@@ -163,19 +169,21 @@ static int wait_for_exit(const struct vh_qga *agent, gint64 pid, char **output, 
         }
         g_usleep(pause);
     }
-    g_set_error(error, VH_ERROR, VH_ERROR_TIMED_OUT, "a script that ran in the guest has not ended within %d s",
-                VH_QGA_SECONDS);
+    g_set_error(error, VH_ERROR, VH_ERROR_TIMED_OUT,
+                "a script that ran in the guest has not ended within %d s", VH_QGA_SECONDS);
     return -1;
 }
 
-int vh_qga_shell(const struct vh_qga *agent, const char *script, const char *const *arguments, char **output,
-                 GError **error)
+int vh_qga_shell(const struct vh_qga *agent, const char *script, const char *const *arguments,
+                 char **output, GError **error)
 {
     g_autoptr(JsonNode) node = NULL;
-    JsonObject *started = command_object(agent, "guest-exec", shell_arguments(script, arguments), &node, error);
+    JsonObject *started =
+        command_object(agent, "guest-exec", shell_arguments(script, arguments), &node, error);
 
     return started
-               ? wait_for_exit(agent, json_object_get_int_member_with_default(started, "pid", 0), output, error)
+               ? wait_for_exit(agent, json_object_get_int_member_with_default(started, "pid", 0),
+                               output, error)
                : -1;
 }
 
@@ -210,7 +218,9 @@ static int write_all(const struct vh_qga *agent, gint64 handle, GBytes *bytes, G
         count = json_object_get_int_member_with_default(result, "count", 0);
         if (count <= 0 || count > (gint64)len) {
             g_set_error(error, VH_ERROR, VH_ERROR_REFUSED,
-                        "the guest agent says that it has written %" G_GINT64_FORMAT " of %zu bytes", count, len);
+                        "the guest agent says that it has written %" G_GINT64_FORMAT
+                        " of %zu bytes",
+                        count, len);
             return -1;
         }
         at += (gsize)count;
@@ -218,7 +228,8 @@ static int write_all(const struct vh_qga *agent, gint64 handle, GBytes *bytes, G
     return 0;
 }
 
-static int simple(const struct vh_qga *agent, const char *name, JsonObject *arguments, GError **error)
+static int simple(const struct vh_qga *agent, const char *name, JsonObject *arguments,
+                  GError **error)
 {
     g_autoptr(JsonNode) node = vh_qga_command(agent, name, arguments, error);
 

@@ -17,7 +17,8 @@ struct pending {
 };
 
 struct VhQmp {
-    const struct vh_qmp_road *road; /* NULL: a connection of its own, and all but road_data is about that */
+    const struct vh_qmp_road
+        *road; /* NULL: a connection of its own, and all but road_data is about that */
     gpointer road_data;
     int fd;
     VhTurn *turn;
@@ -85,8 +86,8 @@ void vh_qmp_free(VhQmp *qmp)
     g_free(qmp);
 }
 
-static void command(VhQmp *qmp, GByteArray *out, const char *name, JsonObject *arguments, VhQmpReply reply,
-                    gpointer data)
+static void command(VhQmp *qmp, GByteArray *out, const char *name, JsonObject *arguments,
+                    VhQmpReply reply, gpointer data)
 {
     struct pending *pending = g_new0(struct pending, 1);
     g_autoptr(JsonObject) object = json_object_new();
@@ -109,7 +110,8 @@ static void command(VhQmp *qmp, GByteArray *out, const char *name, JsonObject *a
         g_byte_array_append(out, (const guint8 *)text, (guint)strlen(text));
 }
 
-void vh_qmp_command(VhQmp *qmp, const char *name, JsonObject *arguments, VhQmpReply reply, gpointer data)
+void vh_qmp_command(VhQmp *qmp, const char *name, JsonObject *arguments, VhQmpReply reply,
+                    gpointer data)
 {
     if (qmp->road) {
         qmp->road->command(qmp->road_data, name, arguments, reply, data);
@@ -155,7 +157,8 @@ static void take_reply(VhQmp *qmp, JsonObject *object)
         pending = g_ptr_array_steal_index(qmp->awaited, i);
         error = json_object_get_member(object, "error");
         if (error && JSON_NODE_HOLDS_OBJECT(error))
-            text = json_object_get_string_member_with_default(json_node_get_object(error), "desc", text);
+            text = json_object_get_string_member_with_default(json_node_get_object(error), "desc",
+                                                              text);
         if (pending->reply)
             pending->reply(json_object_get_member(object, "return"), text, pending->data);
         return;
@@ -171,7 +174,9 @@ static void take_object(VhQmp *qmp, JsonObject *object)
         qmp->greeted = true;
         command(qmp, qmp->output, "qmp_capabilities", NULL, on_capabilities, qmp);
     } else if (event) {
-        qmp->funcs->event(event, details && JSON_NODE_HOLDS_OBJECT(details) ? json_node_get_object(details) : NULL,
+        qmp->funcs->event(event,
+                          details && JSON_NODE_HOLDS_OBJECT(details) ? json_node_get_object(details)
+                                                                     : NULL,
                           qmp->data);
     } else {
         take_reply(qmp, object);
@@ -208,7 +213,8 @@ JsonNode *vh_qmp_parse(const char *text, gsize len, const char **problem)
         *problem = "the monitor nests JSON too deeply";
         return NULL;
     }
-    if (!g_utf8_validate_len(text, len, NULL) || !json_parser_load_from_data(parser, text, (gssize)len, NULL)) {
+    if (!g_utf8_validate_len(text, len, NULL) ||
+        !json_parser_load_from_data(parser, text, (gssize)len, NULL)) {
         *problem = "the monitor sent a line that is not JSON";
         return NULL;
     }

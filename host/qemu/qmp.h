@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A client of QEMU's monitor protocol on one connection, on the main loop.
  *
- * Commands may be given before the handshake is done; they wait for it. A monitor that is silent costs nothing;
- * one that sends a line over VH_QMP_LINE_MAX bytes, or one that is not JSON, is hung up on. Source: QEMU's
- * docs/interop/qmp-spec. */
+ * Commands may be given before the handshake is done; they wait for it. A monitor that is silent
+ * costs nothing; one that sends a line over VH_QMP_LINE_MAX bytes, or one that is not JSON, is hung
+ * up on. Source: QEMU's docs/interop/qmp-spec. */
 #pragma once
 
 #include <glib.h>
@@ -39,10 +39,12 @@ struct vh_qmp_road {
     void (*free)(gpointer data);
 };
 
-/* A client whose commands take `road` (borrowed) and whose events its maker reports. Takes `data` over. */
+/* A client whose commands take `road` (borrowed) and whose events its maker reports. Takes `data`
+ * over. */
 VhQmp *vh_qmp_new_over(const struct vh_qmp_road *road, gpointer data);
 
-/* Reads one JSON object of a monitor's, within VH_QMP_DEPTH_MAX. NULL and why not; else json_node_unref() it. */
+/* Reads one JSON object of a monitor's, within VH_QMP_DEPTH_MAX. NULL and why not; else
+ * json_node_unref() it. */
 JsonNode *vh_qmp_parse(const char *text, gsize len, const char **problem);
 
 /* A command as JSON; `arguments` are taken over, NULL for none. g_free() it. */
@@ -55,10 +57,11 @@ VhQmp *vh_qmp_new(VhTurn *turn, int fd, const struct vh_qmp_funcs *funcs, gpoint
 void vh_qmp_free(VhQmp *qmp);
 
 /* `arguments`: taken over, NULL for none. */
-void vh_qmp_command(VhQmp *qmp, const char *command, JsonObject *arguments, VhQmpReply reply, gpointer data);
+void vh_qmp_command(VhQmp *qmp, const char *command, JsonObject *arguments, VhQmpReply reply,
+                    gpointer data);
 
-/* Whom the monitor's word may concern. Over a socket only the user is sure (SO_PEERCRED), since the socket may
- * have been made by somebody else than QEMU; over another road, the process. */
+/* Whom the monitor's word may concern. Over a socket only the user is sure (SO_PEERCRED), since the
+ * socket may have been made by somebody else than QEMU; over another road, the process. */
 struct vh_qmp_peer {
     pid_t process; /* 0: not known */
     uid_t user;    /* root: not known, or anyone */

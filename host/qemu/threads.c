@@ -34,8 +34,9 @@ static char *read_comm(const char *directory, pid_t thread)
     return g_file_get_contents(path, &text, NULL, NULL) ? g_strchomp(text) : NULL;
 }
 
-/* What QEMU (vCPU threads, "CPU 0/KVM"; IOThreads, "IO " and their id, which libvirt makes "iothread1") and the
- * kernel (vhost workers) call their threads. A name has 15 bytes: "IO iothread1000" just fits. */
+/* What QEMU (vCPU threads, "CPU 0/KVM"; IOThreads, "IO " and their id, which libvirt makes
+ * "iothread1") and the kernel (vhost workers) call their threads. A name has 15 bytes: "IO
+ * iothread1000" just fits. */
 static void classify(struct vh_thread *thread, const char *comm, pid_t process)
 {
     char slash = 0;
@@ -55,7 +56,8 @@ static void classify(struct vh_thread *thread, const char *comm, pid_t process)
 static void add_own_thread(GArray *threads, const char *directory, pid_t number, pid_t process)
 {
     struct vh_thread thread = {.thread = number};
-    g_autofree char *comm = number && threads->len < VH_THREADS_MAX ? read_comm(directory, number) : NULL;
+    g_autofree char *comm =
+        number && threads->len < VH_THREADS_MAX ? read_comm(directory, number) : NULL;
 
     if (!comm)
         return;
@@ -77,7 +79,8 @@ static void add_own(GArray *threads, const char *proc, pid_t process)
 static void add_vhost_thread(GArray *threads, const char *proc, pid_t number, const char *wanted)
 {
     struct vh_thread thread = {.thread = number, .kind = VH_THREAD_VHOST, .kernel = true};
-    g_autofree char *comm = number && threads->len < VH_THREADS_MAX ? read_comm(proc, number) : NULL;
+    g_autofree char *comm =
+        number && threads->len < VH_THREADS_MAX ? read_comm(proc, number) : NULL;
     g_autofree char *cmdline_path = NULL;
     g_autofree char *cmdline = NULL;
     gsize len = 0;
@@ -91,8 +94,8 @@ static void add_vhost_thread(GArray *threads, const char *proc, pid_t number, co
         g_array_append_val(threads, thread);
 }
 
-/* Kernel threads are kthreadd's children: a list far shorter than that of all processes where there are many
- * guests. A kernel without CONFIG_PROC_CHILDREN, or a container, does not have it. */
+/* Kernel threads are kthreadd's children: a list far shorter than that of all processes where there
+ * are many guests. A kernel without CONFIG_PROC_CHILDREN, or a container, does not have it. */
 static void add_vhost(GArray *threads, const char *proc, pid_t process)
 {
     g_autofree char *wanted = g_strdup_printf("vhost-%d", process);
@@ -154,7 +157,8 @@ bool vh_threads_update(GArray *threads, const char *proc, pid_t process)
         const struct vh_thread thread = g_array_index(threads, struct vh_thread, i);
 
         /* A process that is gone has taken its kernel threads along. */
-        if (thread.kernel ? dir == NULL : !g_hash_table_remove(there, GINT_TO_POINTER(thread.thread)))
+        if (thread.kernel ? dir == NULL
+                          : !g_hash_table_remove(there, GINT_TO_POINTER(thread.thread)))
             continue;
         g_array_index(threads, struct vh_thread, kept++) = thread;
     }
@@ -184,7 +188,8 @@ static bool has_uuid(const char *proc, pid_t process, const char *uuid)
     return false;
 }
 
-/* For a libvirt that keeps its files elsewhere. Two such processes: which one it is cannot be told. */
+/* For a libvirt that keeps its files elsewhere. Two such processes: which one it is cannot be told.
+ */
 static pid_t scan(const char *proc, const char *uuid)
 {
     g_autoptr(GDir) dir = g_dir_open(proc, 0, NULL);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The threads that serve a guest beside its vCPUs, as /proc tells: QEMU's own, and the kernel's for its vhost
- * devices.
+/* The threads that serve a guest beside its vCPUs, as /proc tells: QEMU's own, and the kernel's for
+ * its vhost devices.
  *
- * A thread's name is what QEMU and libvirt gave it (-name debug-threads=on, which libvirt always says); one
- * without a name that is known counts as part of the emulator: of vCPUs and IOThreads the monitor tells more. */
+ * A thread's name is what QEMU and libvirt gave it (-name debug-threads=on, which libvirt always
+ * says); one without a name that is known counts as part of the emulator: of vCPUs and IOThreads
+ * the monitor tells more. */
 #pragma once
 
 #include <glib.h>
@@ -12,7 +13,13 @@
 
 #define VH_THREADS_MAX 8192u
 
-enum vh_thread_kind { VH_THREAD_EMULATOR, VH_THREAD_VCPU, VH_THREAD_IOTHREAD, VH_THREAD_VHOST, VH_THREAD_KINDS };
+enum vh_thread_kind {
+    VH_THREAD_EMULATOR,
+    VH_THREAD_VCPU,
+    VH_THREAD_IOTHREAD,
+    VH_THREAD_VHOST,
+    VH_THREAD_KINDS
+};
 const char *vh_thread_kind_text(enum vh_thread_kind kind);
 
 struct vh_thread {
@@ -23,24 +30,26 @@ struct vh_thread {
     char name[16];
 };
 
-/* All threads (struct vh_thread, by ascending thread) of the QEMU `process`, with its vhost workers: threads of
- * the process itself since Linux 6.4, kernel threads named vhost-PID before. Empty when the process is gone.
- * `proc` is /proc but for tests. */
+/* All threads (struct vh_thread, by ascending thread) of the QEMU `process`, with its vhost
+ * workers: threads of the process itself since Linux 6.4, kernel threads named vhost-PID before.
+ * Empty when the process is gone. `proc` is /proc but for tests. */
 GArray *vh_threads_list(const char *proc, pid_t process);
 
 /* The same without kernel threads, which takes no look at all of /proc. */
 GArray *vh_threads_own(const char *proc, pid_t process);
 
-/* Brings such a list up to date with the threads of the `process` itself: drops those that are gone, adds new
- * ones. Reads a name only for those, so it is quick enough for the hint path. Returns whether it has changed. */
+/* Brings such a list up to date with the threads of the `process` itself: drops those that are
+ * gone, adds new ones. Reads a name only for those, so it is quick enough for the hint path.
+ * Returns whether it has changed. */
 bool vh_threads_update(GArray *threads, const char *proc, pid_t process);
 
-/* libvirt's file with the process of the domain `name`; NULL: no file can have that name. g_free() it. */
+/* libvirt's file with the process of the domain `name`; NULL: no file can have that name. g_free()
+ * it. */
 char *vh_threads_pid_file(const char *name);
 /* The process that `pid_file` (may be NULL) names, if its command line has the `uuid`; else 0. */
 pid_t vh_threads_read_process(const char *proc, const char *pid_file, const char *uuid);
 
-/* The process that runs the domain `name` with `uuid`: libvirt's file says so, and its command line agrees.
- * Without that file, the one QEMU started by libvirt that has the UUID. 0: there is none. Reads much of /proc: not
- * for the hint path. */
+/* The process that runs the domain `name` with `uuid`: libvirt's file says so, and its command line
+ * agrees. Without that file, the one QEMU started by libvirt that has the UUID. 0: there is none.
+ * Reads much of /proc: not for the hint path. */
 pid_t vh_threads_find_process(const char *proc, const char *name, const char *uuid);

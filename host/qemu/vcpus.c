@@ -29,7 +29,8 @@ static void finish(struct query *query, const char *error)
     g_free(query);
 }
 
-/* A vCPU without an APIC id (another architecture, or unplugged meanwhile) stays, and is never matched. */
+/* A vCPU without an APIC id (another architecture, or unplugged meanwhile) stays, and is never
+ * matched. */
 static void on_apic_id(JsonNode *result, const char *error, gpointer data)
 {
     g_autofree struct apic_query *apic = data;
@@ -37,7 +38,8 @@ static void on_apic_id(JsonNode *result, const char *error, gpointer data)
 
     (void)error;
     if (result && JSON_NODE_HOLDS_VALUE(result))
-        g_array_index(query->vcpus, struct vh_vcpu, apic->position).apic_id = json_node_get_int(result);
+        g_array_index(query->vcpus, struct vh_vcpu, apic->position).apic_id =
+            json_node_get_int(result);
     if (--query->left == 0)
         finish(query, NULL);
 }
@@ -72,8 +74,8 @@ static pid_t process_of(pid_t thread, uid_t *user)
     return (pid_t)g_ascii_strtoll(process + strlen("\nTgid:"), NULL, 10);
 }
 
-/* NULL: fine, and `*found` is their process (0: none is there any longer); else what is wrong with the threads
- * that the monitor, served by `peer`, names. */
+/* NULL: fine, and `*found` is their process (0: none is there any longer); else what is wrong with
+ * the threads that the monitor, served by `peer`, names. */
 static const char *judge_threads(const GArray *vcpus, struct vh_qmp_peer peer, pid_t *found)
 {
     pid_t process = peer.process;

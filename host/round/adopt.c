@@ -49,7 +49,8 @@ bool vh_round_is_left(const struct vh_entry *entry)
 
 bool vh_round_knows(const struct vh_entry *entry)
 {
-    return vh_guest_is_settled(entry->guest) || (!entry->left->pins && vh_guest_process(entry->guest));
+    return vh_guest_is_settled(entry->guest) ||
+           (!entry->left->pins && vh_guest_process(entry->guest));
 }
 
 void vh_round_take(VhRound *round, struct vh_entry *entry)
@@ -67,9 +68,9 @@ void vh_round_take(VhRound *round, struct vh_entry *entry)
     while (g_hash_table_iter_next(&iter, &key, NULL))
         vh_round_yield(round, entry, vh_seat_of_key(GPOINTER_TO_UINT(key)));
     for (unsigned i = 0; i < count; i++)
-        vh_actuate_take_over(
-            round->actuate,
-            &(struct vh_target){.guest = vh_entry_name(entry), .vcpu = vcpus[i].index, .thread = vcpus[i].thread});
+        vh_actuate_take_over(round->actuate, &(struct vh_target){.guest = vh_entry_name(entry),
+                                                                 .vcpu = vcpus[i].index,
+                                                                 .thread = vcpus[i].thread});
     vh_helpers_take_over(round->actuate, entry->guest);
 }
 
@@ -148,7 +149,8 @@ void vh_round_undo(VhRound *round, const char *why)
     vh_hotplug_free(g_steal_pointer(&round->hotplug));
     /* Also threads that were made since the last run. */
     for (guint i = 0; i < round->entries->len; i++)
-        vh_guest_refresh_threads(((const struct vh_entry *)g_ptr_array_index(round->entries, i))->guest);
+        vh_guest_refresh_threads(
+            ((const struct vh_entry *)g_ptr_array_index(round->entries, i))->guest);
     vh_actuate_begin(round->actuate, NULL, NULL);
     for (unsigned i = 0; i < round->entries->len; i++) {
         const struct vh_entry *entry = g_ptr_array_index(round->entries, i);

@@ -26,13 +26,14 @@ bool vh_round_ask(VhRound *round, const struct vh_entry *entry, const struct vh_
 
     vh_trials_name(round->trials, target);
     if (wish->tried && planned)
-        pin = vh_trials_ask(round->trials, target,
-                            &(struct vh_trials_ask){.what = VH_TRIALS_PIN,
-                                                    .rule = wish->tried->name,
-                                                    .options = tried_by(wish->tried, sample_us),
-                                                    .figure = NAN,
-                                                    .unsteady = unsteady,
-                                                    .found = entry->left && vh_round_pin(round, target->thread)});
+        pin = vh_trials_ask(
+            round->trials, target,
+            &(struct vh_trials_ask){.what = VH_TRIALS_PIN,
+                                    .rule = wish->tried->name,
+                                    .options = tried_by(wish->tried, sample_us),
+                                    .figure = NAN,
+                                    .unsteady = unsteady,
+                                    .found = entry->left && vh_round_pin(round, target->thread)});
     if (wish->boost)
         vh_trials_ask(round->trials, target,
                       &(struct vh_trials_ask){.what = VH_TRIALS_BOOST,
@@ -52,16 +53,19 @@ static char *boost_reason(unsigned thread, unsigned vcpu, gpointer data)
     return vh_trials_reason(((const VhRound *)data)->trials, (pid_t)thread, VH_TRIALS_BOOST);
 }
 
-/* Without KVM a vCPU wakes up when QEMU's first thread lets it, so that thread must not wait either. Only where
- * the warden keeps its budget as well, since it has no trial of its own. */
-static void want_timers(VhRound *round, const struct vh_target *target, const union vh_setting *setting)
+/* Without KVM a vCPU wakes up when QEMU's first thread lets it, so that thread must not wait
+ * either. Only where the warden keeps its budget as well, since it has no trial of its own. */
+static void want_timers(VhRound *round, const struct vh_target *target,
+                        const union vh_setting *setting)
 {
     for (unsigned i = 0; i < round->entries->len && vh_warden_watches(round->saved); i++) {
         const struct vh_entry *entry = g_ptr_array_index(round->entries, i);
-        struct vh_target first = {
-            .guest = target->guest, .vcpu = VH_TARGET_EMULATOR, .thread = vh_guest_process(entry->guest)};
+        struct vh_target first = {.guest = target->guest,
+                                  .vcpu = VH_TARGET_EMULATOR,
+                                  .thread = vh_guest_process(entry->guest)};
 
-        if (g_str_equal(vh_entry_name(entry), target->guest) && vh_guest_is_emulated(entry->guest) && first.thread)
+        if (g_str_equal(vh_entry_name(entry), target->guest) &&
+            vh_guest_is_emulated(entry->guest) && first.thread)
             vh_actuate_want(round->boosts, &first, (unsigned)first.thread, first.vcpu, setting);
     }
 }

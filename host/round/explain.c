@@ -54,19 +54,20 @@ static char *limits_text(const VhGuestPolicy *policy, const char *const *keys)
         g_autofree char *origin = origin_text(line->origin);
 
         if (g_strv_contains(keys, line->key))
-            g_string_append_printf(text, "%s%s %s (%s)", text->len ? ", " : "", line->key, line->value, origin);
+            g_string_append_printf(text, "%s%s %s (%s)", text->len ? ", " : "", line->key,
+                                   line->value, origin);
     }
     return g_string_free(text, FALSE);
 }
 
 /* The rule, and the hints that it is about. */
-static void insert_cause(const struct vh_explain *explain, GVariantDict *dict, const char *rule_name,
-                         unsigned position, unsigned actions)
+static void insert_cause(const struct vh_explain *explain, GVariantDict *dict,
+                         const char *rule_name, unsigned position, unsigned actions)
 {
     const struct vh_rule *rule = find_rule(vh_guest_policy(explain->entry->guest), rule_name);
     unsigned count = 0;
-    g_auto(GStrv) hints =
-        vh_guest_describe_behind(explain->entry->guest, position, actions, VH_EXPLAIN_HINTS_MAX, &count);
+    g_auto(GStrv) hints = vh_guest_describe_behind(explain->entry->guest, position, actions,
+                                                   VH_EXPLAIN_HINTS_MAX, &count);
 
     g_variant_dict_insert(dict, "rule", "s", rule_name ? rule_name : "");
     if (rule) {
@@ -103,17 +104,17 @@ static void tell_pin(struct story *story, unsigned position, const struct vh_vcp
     const union vh_setting *set = vh_actuate_setting(explain->pins, vcpu->thread);
     const char *off = vh_entry_off(entry, (struct vh_seat){VH_SEAT_VCPU, vcpu->index});
     bool left = vh_actuate_is_left(explain->pins, vcpu->thread);
-    bool wanted = placed->set >= 0 || placed->reason == VH_REASON_FULL || placed->reason == VH_REASON_NO_CPU ||
-                  wish->over_limit;
+    bool wanted = placed->set >= 0 || placed->reason == VH_REASON_FULL ||
+                  placed->reason == VH_REASON_NO_CPU || wish->over_limit;
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(trial);
     struct vh_cpuset now = {{0}};
-    g_autofree char *cpus = set                                          ? vh_cpuset_format(&set->cpus)
+    g_autofree char *cpus = set ? vh_cpuset_format(&set->cpus)
                             : left && vh_thread_cpus(vcpu->thread, &now) ? vh_cpuset_format(&now)
                                                                          : g_strdup("");
     g_autofree char *why = entry->held ? g_strdup("released by hand until resumed")
                            : left      ? g_strdup(VH_ROUND_LEFT)
                            : off       ? g_strdup(off)
-                                       : vh_survey_reason(explain->survey, explain->number, position);
+                                 : vh_survey_reason(explain->survey, explain->number, position);
     g_autofree char *limit = limits_text(vh_guest_policy(entry->guest), limits);
 
     if (!trial && !set && !left && !wanted)
@@ -130,7 +131,8 @@ static void tell_pin(struct story *story, unsigned position, const struct vh_vcp
         g_variant_dict_insert(&dict, "problem", "s", "");
         g_variant_dict_insert(&dict, "verdict", "s", "");
         g_variant_dict_insert(&dict, "reason", "s", "");
-        insert_cause(explain, &dict, wish->rule, position, 1u << VH_ACTION_PIN | 1u << VH_ACTION_GROUP);
+        insert_cause(explain, &dict, wish->rule, position,
+                     1u << VH_ACTION_PIN | 1u << VH_ACTION_GROUP);
     } else {
         const char *rule = "";
 
@@ -166,9 +168,9 @@ static void tell_helpers(struct story *story)
     const struct vh_explain *explain = story->explain;
     const struct vh_entry *entry = explain->entry;
     g_autofree char *limit = limits_text(vh_guest_policy(entry->guest), limits);
-    g_autoptr(GVariant) threads =
-        g_variant_ref_sink(vh_helpers_describe(explain->pins, entry->guest, explain->number, explain->survey,
-                                               explain->plan, entry->held ? NULL : entry->off));
+    g_autoptr(GVariant) threads = g_variant_ref_sink(
+        vh_helpers_describe(explain->pins, entry->guest, explain->number, explain->survey,
+                            explain->plan, entry->held ? NULL : entry->off));
 
     for (gsize i = 0; i < g_variant_n_children(threads); i++) {
         g_autoptr(GVariant) thread = g_variant_get_child_value(threads, i);
@@ -183,7 +185,8 @@ static void tell_helpers(struct story *story)
         if (g_str_equal(state, "floating"))
             continue;
         g_variant_dict_insert(&dict, "action", "s", "pin");
-        g_variant_dict_insert(&dict, "state", "s", g_str_equal(state, "pinned") ? "applied" : "wanted");
+        g_variant_dict_insert(&dict, "state", "s",
+                              g_str_equal(state, "pinned") ? "applied" : "wanted");
         g_variant_dict_insert(&dict, "in_force", "b", (gboolean)g_str_equal(state, "pinned"));
         g_variant_dict_insert(&dict, "why", "s", reason);
         g_variant_dict_insert(&dict, "reason", "s", "");

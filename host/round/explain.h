@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Tells of each action upon a guest the whole story: the hints, the rule and the limits behind it, what it
- * replaced, since when, and what its trial found. */
+/* Tells of each action upon a guest the whole story: the hints, the rule and the limits behind it,
+ * what it replaced, since when, and what its trial found. */
 #pragma once
 
 #include "act/actuate.h"

@@ -61,7 +61,8 @@ static gboolean dispatch(GSource *source, GSourceFunc func, gpointer data)
 
 static GSourceFuncs timer_funcs = {.dispatch = dispatch};
 
-VhRam *vh_ram_new(const char *proc, VhSaved *saved, VhJournal *journal, void (*due)(gpointer data), gpointer data)
+VhRam *vh_ram_new(const char *proc, VhSaved *saved, VhJournal *journal, void (*due)(gpointer data),
+                  gpointer data)
 {
     VhRam *ram = g_new0(VhRam, 1);
 
@@ -132,8 +133,9 @@ static char *reason_of(unsigned guest, unsigned vcpu, gpointer data)
 
         if ((unsigned)item->thread == guest)
             return g_strdup_printf("%s (rule %s)",
-                                   item->growth.state == VH_GROWTH_EASING ? "nothing asks for it any longer"
-                                                                          : "its tasks stand still for memory",
+                                   item->growth.state == VH_GROWTH_EASING
+                                       ? "nothing asks for it any longer"
+                                       : "its tasks stand still for memory",
                                    item->rule);
     }
     return g_strdup("");
@@ -155,7 +157,8 @@ void vh_ram_begin(VhRam *ram)
     vh_actuate_begin(ram->actuate, reason_of, ram);
 }
 
-bool vh_ram_concerns(const VhRam *ram, const struct vh_growth_limits *limits, const struct vh_ram_wish *wish)
+bool vh_ram_concerns(const VhRam *ram, const struct vh_growth_limits *limits,
+                     const struct vh_ram_wish *wish)
 {
     return limits->max || ram->left || (wish && wish->rule);
 }
@@ -180,9 +183,11 @@ static void tell_verdict(const VhRam *ram, const struct item *item)
     bool reverted = item->growth.state == VH_GROWTH_RESTING;
     g_autofree char *before = g_strdup_printf("%g", item->growth.before);
     g_autofree char *after = g_strdup_printf("%g", item->growth.after);
-    g_autofree char *why = g_strdup_printf(
-        "%s: %s (rule %s)", reverted ? "reverted" : "kept",
-        reverted ? "with all that it may have the guest is no better off" : "the guest is better off", item->rule);
+    g_autofree char *why =
+        g_strdup_printf("%s: %s (rule %s)", reverted ? "reverted" : "kept",
+                        reverted ? "with all that it may have the guest is no better off"
+                                 : "the guest is better off",
+                        item->rule);
 
     vh_journal_step(ram->journal, item->guest, "trial memory", why, before, after);
 }
@@ -236,7 +241,8 @@ void vh_ram_ask(VhRam *ram, const struct vh_target *target, const struct vh_grow
         item->rule = g_strdup(wish && wish->rule ? wish->rule->name : "");
     }
     if (!concerned)
-        item->growth = (struct vh_growth){.relapses = item->growth.relapses, .eased = item->growth.eased};
+        item->growth =
+            (struct vh_growth){.relapses = item->growth.relapses, .eased = item->growth.eased};
     else if (item->growth.target || vh_ram_device_need(item->device)) {
         if (has_device(ram, item))
             decide(ram, item, wish);
@@ -325,8 +331,9 @@ GVariant *vh_ram_describe(const VhRam *ram, const char *guest)
     state = vh_ram_device_state(item->device);
     vh_actuate_describe(ram->actuate, item->thread, &former, &problem);
     g_variant_dict_insert(&dict, "device", "s", vh_ram_kind_text(state.kind));
-    g_variant_dict_insert(&dict, "bytes", "t",
-                          state.kind == VH_RAM_BALLOON || state.kind == VH_RAM_VIRTIO_MEM ? state.has : 0);
+    g_variant_dict_insert(
+        &dict, "bytes", "t",
+        state.kind == VH_RAM_BALLOON || state.kind == VH_RAM_VIRTIO_MEM ? state.has : 0);
     g_variant_dict_insert(&dict, "former", "s", former);
     g_variant_dict_insert(&dict, "state", "s", vh_growth_state_text(item->growth.state));
     g_variant_dict_insert(&dict, "reason", "s", reason);
@@ -349,7 +356,8 @@ GVariant *vh_ram_explain(const VhRam *ram, const char *guest)
     g_variant_dict_insert(&dict, "state", "s", vh_growth_state_text(growth->state));
     g_variant_dict_insert(&dict, "in_force", "b", (gboolean)(growth->target != 0));
     g_variant_dict_insert(&dict, "next", "d",
-                          item->next < 0 ? -1.0 : (double)MAX(item->next - now, 0) / G_USEC_PER_SEC);
+                          item->next < 0 ? -1.0
+                                         : (double)MAX(item->next - now, 0) / G_USEC_PER_SEC);
     g_variant_dict_insert(&dict, "reverts", "u", growth->reverts);
     g_variant_dict_insert(&dict, "problem", "s", problem_of(ram, item));
     g_variant_dict_insert(&dict, "verdict", "s",

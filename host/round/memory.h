@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* All guests' memory: leads each through decide/growth.h's states, by its device.
  *
- * A round says what each guest asks for; a guest that it does not name is put back and forgotten. There is a timer
- * only while a guest has more than it had, or asks and may not have it yet. */
+ * A round says what each guest asks for; a guest that it does not name is put back and forgotten.
+ * There is a timer only while a guest has more than it had, or asks and may not have it yet. */
 #pragma once
 
 #include <gio/gio.h>
@@ -14,9 +14,10 @@
 
 typedef struct VhRam VhRam;
 
-/* `due`: a guest's turn has come, or its device has changed: make a round. `proc` is /proc but for tests. All are
- * borrowed. */
-VhRam *vh_ram_new(const char *proc, VhSaved *saved, VhJournal *journal, void (*due)(gpointer data), gpointer data);
+/* `due`: a guest's turn has come, or its device has changed: make a round. `proc` is /proc but for
+ * tests. All are borrowed. */
+VhRam *vh_ram_new(const char *proc, VhSaved *saved, VhJournal *journal, void (*due)(gpointer data),
+                  gpointer data);
 /* Puts all back, saying `why`: it is asked for, not waited for. */
 void vh_ram_free(VhRam *ram, const char *why);
 /* Leaves it to the next daemon. */
@@ -24,7 +25,8 @@ void vh_ram_leave(VhRam *ram);
 
 void vh_ram_begin(VhRam *ram);
 /* Has a guest without limits anything to do with it? What a dead daemon left may be any guest's. */
-bool vh_ram_concerns(const VhRam *ram, const struct vh_growth_limits *limits, const struct vh_ram_wish *wish);
+bool vh_ram_concerns(const VhRam *ram, const struct vh_growth_limits *limits,
+                     const struct vh_ram_wish *wish);
 /* `target` is the whole guest (VH_TARGET_GUEST), `wish` NULL: put it back. */
 void vh_ram_ask(VhRam *ram, const struct vh_target *target, const struct vh_growth_limits *limits,
                 const struct vh_ram_wish *wish);

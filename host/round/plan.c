@@ -34,17 +34,18 @@ static void survey_guest(VhRound *round, const struct vh_entry *entry)
         vh_vcpuset_add(&off, i);
     }
     vh_survey_add(round->survey,
-                  &(struct vh_survey_guest){.name = vh_entry_name(entry),
-                                            .options = &vh_guest_policy(entry->guest)->placement,
-                                            .memory_nodes = vh_entry_nodes(entry),
-                                            .wishes = (const struct vh_wish *)(const void *)round->wishes->data,
-                                            .now = (const struct vh_cpuset *const *)round->now->pdata,
-                                            .vcpus = count,
-                                            .nears = nears,
-                                            .near_count = near_count,
-                                            .off = &off,
-                                            .iothreads = iothreads,
-                                            .vhosts = vhosts});
+                  &(struct vh_survey_guest){
+                      .name = vh_entry_name(entry),
+                      .options = &vh_guest_policy(entry->guest)->placement,
+                      .memory_nodes = vh_entry_nodes(entry),
+                      .wishes = (const struct vh_wish *)(const void *)round->wishes->data,
+                      .now = (const struct vh_cpuset *const *)round->now->pdata,
+                      .vcpus = count,
+                      .nears = nears,
+                      .near_count = near_count,
+                      .off = &off,
+                      .iothreads = iothreads,
+                      .vhosts = vhosts});
 }
 
 const struct vh_plan *vh_round_plan(VhRound *round)
@@ -56,8 +57,8 @@ const struct vh_plan *vh_round_plan(VhRound *round)
         vh_round_survey_left(round, g_ptr_array_index(round->entries, i), i);
     vh_round_survey_absent(round);
     if (vh_survey_seeks(round->survey))
-        vh_survey_set_load(round->survey,
-                           vh_load_read(round->load, round->topology->cpu_count, g_get_monotonic_time()));
+        vh_survey_set_load(round->survey, vh_load_read(round->load, round->topology->cpu_count,
+                                                       g_get_monotonic_time()));
     return vh_survey_plan(round->survey);
 }
 
@@ -70,8 +71,8 @@ static int by_guest(gconstpointer a, gconstpointer b, gpointer data)
     return x < y ? -1 : x > y;
 }
 
-/* What the plan cannot do for whole guests (what it cannot for one thread is told with that one): numbers of
- * problems, by guest. */
+/* What the plan cannot do for whole guests (what it cannot for one thread is told with that one):
+ * numbers of problems, by guest. */
 static GArray *problems_of(const struct vh_plan *made)
 {
     GArray *numbers = g_array_new(FALSE, FALSE, sizeof(unsigned));

@@ -73,8 +73,9 @@ static guint act_on_memory(VhRound *round, const char *why)
         const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
         const struct vh_growth_limits *limits = &vh_guest_policy(entry->guest)->memory;
         const struct vh_ram_wish *wish = entry->held ? NULL : vh_guest_ram_wish(entry->guest);
-        struct vh_target target = {
-            .guest = vh_entry_name(entry), .vcpu = VH_TARGET_GUEST, .ram = vh_guest_ram(entry->guest)};
+        struct vh_target target = {.guest = vh_entry_name(entry),
+                                   .vcpu = VH_TARGET_GUEST,
+                                   .ram = vh_guest_ram(entry->guest)};
 
         if (vh_round_is_left(entry) || !vh_ram_concerns(round->ram, limits, wish))
             continue;
@@ -95,7 +96,8 @@ static guint act(VhRound *round, const char *why, bool *retry)
     vh_round_note(round, made);
     round->unboosted = 0;
     vh_warden_limit(round->saved, &vh_policy_store_get(round->policy)->budget);
-    vh_trials_limit(round->trials, &vh_policy_store_get(round->policy)->budget, vh_warden_watches(round->saved));
+    vh_trials_limit(round->trials, &vh_policy_store_get(round->policy)->budget,
+                    vh_warden_watches(round->saved));
     vh_trials_begin(round->trials);
     vh_actuate_begin(round->actuate, reason_of, round);
     for (unsigned i = 0; i < round->entries->len; i++) {
@@ -107,7 +109,8 @@ static guint act(VhRound *round, const char *why, bool *retry)
             continue;
         vh_actuate_because(round->actuate, entry->held ? NULL : entry->why);
         if (!vh_guest_is_connected(entry->guest))
-            vh_trials_interrupt(round->trials, vh_entry_name(entry), "the guest went away meanwhile");
+            vh_trials_interrupt(round->trials, vh_entry_name(entry),
+                                "the guest went away meanwhile");
         for (unsigned j = 0; j < count; j++) {
             struct vh_target target = {
                 .guest = vh_entry_name(entry), .vcpu = vcpus[j].index, .thread = vcpus[j].thread};
@@ -151,7 +154,8 @@ static void mirror(const VhRound *round)
         for (unsigned j = 0; config->mirror && j < count; j++) {
             const struct vh_cpuset *cpus = vh_round_pin(round, vcpus[j].thread);
 
-            /* What the control group bars the guest's maker may be able to do: the group may be its own. */
+            /* What the control group bars the guest's maker may be able to do: the group may be its
+             * own. */
             config->mirror(config, (struct vh_seat){VH_SEAT_VCPU, vcpus[j].index},
                            cpus ? cpus : barred_from(round, vcpus[j].thread));
         }
@@ -257,7 +261,8 @@ static void on_ram_due(gpointer data)
 static const struct vh_trials_funcs trials_funcs = {.replan = on_replan, .boost = vh_round_boost};
 
 /* One vCPU as GetGuest shows it. `guest` is its number in the plan, which was made just now. */
-static GVariant *describe_vcpu(const VhRound *round, const struct vh_plan *made, unsigned guest, unsigned position)
+static GVariant *describe_vcpu(const VhRound *round, const struct vh_plan *made, unsigned guest,
+                               unsigned position)
 {
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
     const struct vh_entry *entry = g_ptr_array_index(round->entries, guest);
@@ -266,19 +271,22 @@ static GVariant *describe_vcpu(const VhRound *round, const struct vh_plan *made,
     const struct vh_placed *placed = vh_plan_thread(made, guest, position);
     struct vh_cpuset allowed;
     bool applied = is_pinned(round, vcpu->thread);
-    bool wanted = placed->set >= 0 || placed->reason == VH_REASON_FULL || placed->reason == VH_REASON_NO_CPU;
+    bool wanted =
+        placed->set >= 0 || placed->reason == VH_REASON_FULL || placed->reason == VH_REASON_NO_CPU;
     g_autofree char *host_cpus =
         vh_thread_cpus(vcpu->thread, &allowed) ? vh_cpuset_format(&allowed) : g_strdup("");
     g_autofree char *former = NULL;
-    g_autofree char *reason = entry->held                 ? g_strdup("released by hand until resumed")
-                              : vh_round_is_left(entry)   ? g_strdup(VH_ROUND_LEFT)
-                              : vh_round_off(entry, vcpu) ? g_strdup(vh_round_off(entry, vcpu))
-                                                          : vh_survey_reason(round->survey, guest, position);
+    g_autofree char *reason = entry->held               ? g_strdup("released by hand until resumed")
+                              : vh_round_is_left(entry) ? g_strdup(VH_ROUND_LEFT)
+                              : vh_round_off(entry, vcpu)
+                                  ? g_strdup(vh_round_off(entry, vcpu))
+                                  : vh_survey_reason(round->survey, guest, position);
     const char *problem = NULL;
 
     vh_actuate_describe(round->actuate, vcpu->thread, &former, &problem);
     g_variant_dict_insert(&dict, "index", "u", vcpu->index);
-    g_variant_dict_insert(&dict, "guest_cpu", "i", vh_cpu_map_find(vh_guest_cpus(entry->guest), position));
+    g_variant_dict_insert(&dict, "guest_cpu", "i",
+                          vh_cpu_map_find(vh_guest_cpus(entry->guest), position));
     g_variant_dict_insert(&dict, "apic_id", "i", (gint32)vcpu->apic_id);
     g_variant_dict_insert(&dict, "thread", "i", (gint32)vcpu->thread);
     g_variant_dict_insert(&dict, "host_cpus", "s", host_cpus);
@@ -291,7 +299,8 @@ static GVariant *describe_vcpu(const VhRound *round, const struct vh_plan *made,
     return g_variant_dict_end(&dict);
 }
 
-void vh_round_describe(VhRound *round, const struct vh_entry *entry, GVariant **vcpus, GVariant **threads)
+void vh_round_describe(VhRound *round, const struct vh_entry *entry, GVariant **vcpus,
+                       GVariant **threads)
 {
     g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
     const struct vh_plan *made = vh_round_plan(round);
@@ -327,8 +336,8 @@ GVariant *vh_round_explain(VhRound *round, const struct vh_entry *entry)
                                            .ram = round->ram});
 }
 
-VhRound *vh_round_new(const GPtrArray *entries, VhPolicyStore *policy, VhSaved *saved, VhJournal *journal,
-                      GError **error)
+VhRound *vh_round_new(const GPtrArray *entries, VhPolicyStore *policy, VhSaved *saved,
+                      VhJournal *journal, GError **error)
 {
     g_autoptr(VhRound) round = g_new0(VhRound, 1);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* One round: from all guests' wishes to the plan to the host's threads, and what is asked of that afterwards.
+/* One round: from all guests' wishes to the plan to the host's threads, and what is asked of that
+ * afterwards.
  *
- * One thread, like the manager. A round waits for nobody and may be called as often as anything changes; what is
- * as it should be already costs a comparison. */
+ * One thread, like the manager. A round waits for nobody and may be called as often as anything
+ * changes; what is as it should be already costs a comparison. */
 #pragma once
 
 #include <gio/gio.h>
@@ -18,14 +19,16 @@
 struct vh_entry {
     struct VhManager *manager; /* whose */
     VhGuest *guest;
-    const char *why;      /* its wishes may have changed since the last run, static; NULL: they have not */
-    bool held;            /* released by hand: no action until resume */
-    bool travels;         /* its maker has a note of what goes with it */
-    struct vh_left *left; /* what a former daemon has left of its is as it was; NULL: it has been taken over */
-    GHashTable *off;      /* vh_seat_key -> why that seat is not ours to place */
+    const char
+        *why;     /* its wishes may have changed since the last run, static; NULL: they have not */
+    bool held;    /* released by hand: no action until resume */
+    bool travels; /* its maker has a note of what goes with it */
+    struct vh_left
+        *left; /* what a former daemon has left of its is as it was; NULL: it has been taken over */
+    GHashTable *off; /* vh_seat_key -> why that seat is not ours to place */
     bool nodes_known;
     struct vh_cpuset nodes; /* NUMA nodes of its memory, by libvirt's word */
-    char *problem;          /* what the last plan could not do for the guest as a whole; NULL: nothing */
+    char *problem; /* what the last plan could not do for the guest as a whole; NULL: nothing */
 };
 
 const char *vh_entry_name(const struct vh_entry *entry);
@@ -39,27 +42,30 @@ typedef struct VhRound VhRound;
 /* Why a thread that a former daemon has pinned is where it is. */
 #define VH_ROUND_LEFT "left so by a former vhintd until the guest has said what holds"
 
-/* Reads the host's topology and puts back what a former daemon left changed, but for pins: those stay as they are,
- * guest by guest, until they are taken over.
- * `entries` (of struct vh_entry), `policy`, `saved` and `journal` are borrowed and must outlive the round. */
-VhRound *vh_round_new(const GPtrArray *entries, VhPolicyStore *policy, VhSaved *saved, VhJournal *journal,
-                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Reads the host's topology and puts back what a former daemon left changed, but for pins: those
+ * stay as they are, guest by guest, until they are taken over. `entries` (of struct vh_entry),
+ * `policy`, `saved` and `journal` are borrowed and must outlive the round. */
+VhRound *vh_round_new(const GPtrArray *entries, VhPolicyStore *policy, VhSaved *saved,
+                      VhJournal *journal, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Is anything still as a former daemon left it? */
 bool vh_round_is_adopting(const VhRound *round);
-/* The guest is new among the entries: finds what is left of its. Until that is taken over, runs touch none of its
- * threads, and plan around its pins. */
+/* The guest is new among the entries: finds what is left of its. Until that is taken over, runs
+ * touch none of its threads, and plan around its pins. */
 void vh_round_come(VhRound *round, struct vh_entry *entry);
 /* Has what is left of its still to be taken over? */
 bool vh_round_is_left(const struct vh_entry *entry);
 /* May it be, since the guest has said what holds? */
 bool vh_round_knows(const struct vh_entry *entry);
-/* The next run takes over what is left of its: what is wanted still stays as it is, the rest is put back. */
+/* The next run takes over what is left of its: what is wanted still stays as it is, the rest is put
+ * back. */
 void vh_round_take(VhRound *round, struct vh_entry *entry);
-/* The next run puts back what is left of guests that have not come. The journal is told `why`; NULL: it is not. */
+/* The next run puts back what is left of guests that have not come. The journal is told `why`;
+ * NULL: it is not. */
 void vh_round_take_absent(VhRound *round, const char *why);
 
-/* Puts every former state back; guests' memory is asked for and not waited for. The guests are still there. */
+/* Puts every former state back; guests' memory is asked for and not waited for. The guests are
+ * still there. */
 void vh_round_undo(VhRound *round, const char *why);
 /* In its stead: leaves pins and memory to the next daemon, puts boosts back. */
 void vh_round_leave_all(VhRound *round, const char *why);
@@ -67,9 +73,8 @@ void vh_round_leave_all(VhRound *round, const char *why);
 void vh_round_free(VhRound *round);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VhRound, vh_round_free)
 
-/* Makes the host's threads what the guests' wishes ask for, because of each guest's `why` and, for those that have
- * none, `why`. Returns how many actions were
- * undone. */
+/* Makes the host's threads what the guests' wishes ask for, because of each guest's `why` and, for
+ * those that have none, `why`. Returns how many actions were undone. */
 guint vh_round_run(VhRound *round, const char *why);
 
 /* Undoes all for a guest that is about to leave; vh_round_run once it has left. */
@@ -87,8 +92,10 @@ bool vh_round_is_barred(const VhRound *round, const struct vh_entry *entry);
 /* How many of the guest's vCPUs are held to CPUs by us. */
 unsigned vh_round_pinned(const VhRound *round, const struct vh_entry *entry);
 
-/* GetGuest's dictionaries of the guest's vCPUs and of its other threads, made by a plan of now; floating. */
-void vh_round_describe(VhRound *round, const struct vh_entry *entry, GVariant **vcpus, GVariant **threads);
+/* GetGuest's dictionaries of the guest's vCPUs and of its other threads, made by a plan of now;
+ * floating. */
+void vh_round_describe(VhRound *round, const struct vh_entry *entry, GVariant **vcpus,
+                       GVariant **threads);
 /* GetGuest's a{sv} of its memory, floating; NULL: no rule has to do with it. */
 GVariant *vh_round_memory(const VhRound *round, const struct vh_entry *entry);
 /* Explain's aa{sv}, floating. */

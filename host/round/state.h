@@ -28,8 +28,8 @@ struct VhRound {
 
 /* What a former daemon has left in a guest's name. */
 struct vh_left {
-    GPtrArray *slots;       /* struct vh_saved_slot; some may not be left any longer */
-    bool pins;              /* of vCPUs, not only of threads beside them, which policy alone places */
+    GPtrArray *slots; /* struct vh_saved_slot; some may not be left any longer */
+    bool pins;        /* of vCPUs, not only of threads beside them, which policy alone places */
     struct vh_entry *entry; /* NULL: the guest has not come */
     bool taken;             /* over, or is to be put back: by the next run */
 };
@@ -42,7 +42,8 @@ void vh_round_find_left(VhRound *round);
 void vh_round_survey_left(VhRound *round, const struct vh_entry *entry, unsigned number);
 /* Likewise, of guests that have not come. */
 void vh_round_survey_absent(VhRound *round);
-/* At the end of a run: puts back what was to be taken over and is nobody's. Returns how many slots. */
+/* At the end of a run: puts back what was to be taken over and is nobody's. Returns how many slots.
+ */
 guint vh_round_taken(VhRound *round);
 
 /* ---- round.c ---- */
@@ -61,8 +62,8 @@ void vh_round_note(VhRound *round, const struct vh_plan *made);
 
 /* ---- boost.c ---- */
 
-/* Asks whether what is wished for a vCPU of `entry` may be in force yet, or still. Returns whether a pin may.
- * `planned`: the plan has one. */
+/* Asks whether what is wished for a vCPU of `entry` may be in force yet, or still. Returns whether
+ * a pin may. `planned`: the plan has one. */
 bool vh_round_ask(VhRound *round, const struct vh_entry *entry, const struct vh_target *target,
                   const struct vh_wish *wish, bool planned);
 /* For struct vh_trials_funcs: boosts what is to be boosted now. */

@@ -7,7 +7,8 @@ struct numbering {
     unsigned iothreads, vhosts;
 };
 
-static unsigned next_number(const VhGuest *guest, const struct vh_thread *thread, struct numbering *at)
+static unsigned next_number(const VhGuest *guest, const struct vh_thread *thread,
+                            struct numbering *at)
 {
     struct vh_placement_guest shape = {0};
 
@@ -33,25 +34,30 @@ static unsigned role_of(const struct vh_thread *thread)
 /* What libvirt calls it; false: libvirt has no name for it. */
 static bool seat_of(const struct vh_thread *thread, struct vh_seat *seat)
 {
-    *seat = (struct vh_seat){.kind = thread->kind == VH_THREAD_IOTHREAD ? VH_SEAT_IOTHREAD : VH_SEAT_EMULATOR,
+    *seat = (struct vh_seat){.kind = thread->kind == VH_THREAD_IOTHREAD ? VH_SEAT_IOTHREAD
+                                                                        : VH_SEAT_EMULATOR,
                              .id = thread->number};
-    return thread->kind == VH_THREAD_EMULATOR || (thread->kind == VH_THREAD_IOTHREAD && thread->number);
+    return thread->kind == VH_THREAD_EMULATOR ||
+           (thread->kind == VH_THREAD_IOTHREAD && thread->number);
 }
 
 static const char *off_of(GHashTable *off, const struct vh_thread *thread)
 {
     struct vh_seat seat;
 
-    return off && seat_of(thread, &seat) ? g_hash_table_lookup(off, GUINT_TO_POINTER(vh_seat_key(seat))) : NULL;
+    return off && seat_of(thread, &seat)
+               ? g_hash_table_lookup(off, GUINT_TO_POINTER(vh_seat_key(seat)))
+               : NULL;
 }
 
 bool vh_helpers_placed(const VhGuest *guest)
 {
     const VhGuestPolicy *policy = vh_guest_policy(guest);
 
-    return policy && (policy->placement.emulator.where != VH_WHERE_FREE ||
-                      policy->placement.iothreads.where != VH_WHERE_FREE ||
-                      policy->placement.vhosts.where != VH_WHERE_FREE || policy->placement.dedicated);
+    return policy &&
+           (policy->placement.emulator.where != VH_WHERE_FREE ||
+            policy->placement.iothreads.where != VH_WHERE_FREE ||
+            policy->placement.vhosts.where != VH_WHERE_FREE || policy->placement.dedicated);
 }
 
 void vh_helpers_count(const VhGuest *guest, unsigned *iothreads, unsigned *vhosts)
@@ -78,8 +84,8 @@ void vh_helpers_take_over(VhActuate *actuate, const VhGuest *guest)
                                                           .thread = threads[i].thread});
 }
 
-void vh_helpers_want(VhActuate *actuate, const VhGuest *guest, unsigned number, const struct vh_plan *plan,
-                     GHashTable *off)
+void vh_helpers_want(VhActuate *actuate, const VhGuest *guest, unsigned number,
+                     const struct vh_plan *plan, GHashTable *off)
 {
     struct numbering at = {0};
     unsigned count = 0;
@@ -89,19 +95,24 @@ void vh_helpers_want(VhActuate *actuate, const VhGuest *guest, unsigned number, 
     for (unsigned i = 0; i < count && !touched; i++)
         touched = vh_actuate_setting(actuate, threads[i].thread) != NULL;
     for (unsigned i = 0; i < count; i++) {
-        const struct vh_target target = {
-            .guest = vh_guest_config(guest)->name, .vcpu = role_of(&threads[i]), .thread = threads[i].thread};
+        const struct vh_target target = {.guest = vh_guest_config(guest)->name,
+                                         .vcpu = role_of(&threads[i]),
+                                         .thread = threads[i].thread};
         unsigned position = next_number(guest, &threads[i], &at);
         const struct vh_cpuset *usual = NULL;
         union vh_setting setting;
         struct vh_seat seat;
         const struct vh_cpuset *cpus =
-            plan && !off_of(off, &threads[i]) ? vh_plan_set(plan, vh_plan_thread(plan, number, position)) : NULL;
+            plan && !off_of(off, &threads[i])
+                ? vh_plan_set(plan, vh_plan_thread(plan, number, position))
+                : NULL;
 
         if (cpus)
             setting.cpus = *cpus;
-        /* One that came since has inherited what its maker was held to: it is to be put back like that one. */
-        if (cpus || (touched && (vh_actuate_setting(actuate, threads[i].thread) || !off_of(off, &threads[i]))))
+        /* One that came since has inherited what its maker was held to: it is to be put back like
+         * that one. */
+        if (cpus || (touched &&
+                     (vh_actuate_setting(actuate, threads[i].thread) || !off_of(off, &threads[i]))))
             vh_actuate_want(actuate, &target, number, position, cpus ? &setting : NULL);
         if (vh_guest_echoes(guest, seat_of(&threads[i], &seat) ? &seat : NULL, &usual))
             vh_actuate_assume(actuate, threads[i].thread, usual);
@@ -121,7 +132,8 @@ void vh_helpers_mirror(const VhActuate *actuate, const VhGuest *guest)
         if (!seat_of(&threads[i], &seat) ||
             (seat.kind == VH_SEAT_EMULATOR && threads[i].thread != vh_guest_process(guest)))
             continue;
-        /* What the control group bars the guest's maker may be able to do: the group may be its own. */
+        /* What the control group bars the guest's maker may be able to do: the group may be its
+         * own. */
         if (!setting)
             setting = vh_actuate_barred(actuate, threads[i].thread);
         config->mirror(config, seat, setting ? &setting->cpus : NULL);
@@ -192,9 +204,9 @@ GVariant *vh_helpers_describe(const VhActuate *actuate, const VhGuest *guest, un
                                   : theirs ? g_strdup(theirs)
                                            : vh_survey_reason(survey, number, position);
 
-        g_variant_builder_add_value(
-            &builder,
-            describe_one(actuate, &threads[i], vh_plan_thread(plan, number, position), off && !theirs, reason));
+        g_variant_builder_add_value(&builder, describe_one(actuate, &threads[i],
+                                                           vh_plan_thread(plan, number, position),
+                                                           off && !theirs, reason));
     }
     return g_variant_builder_end(&builder);
 }

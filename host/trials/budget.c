@@ -42,13 +42,14 @@ gint64 vh_trials_spend(VhTrials *trials, gint64 now)
             continue;
         }
         weighs = weighs || vh_trials_kind(item) == VH_BOOST_WEIGHT;
-        vh_budget_look(&item->budget, vh_tid_cpu_time(item->thread), vh_tid_cpu(item->thread), &trials->limits,
-                       now);
+        vh_budget_look(&item->budget, vh_tid_cpu_time(item->thread), vh_tid_cpu(item->thread),
+                       &trials->limits, now);
         g_ptr_array_add(budgets, &item->budget);
     }
     if (weighs && now - trials->seen >= VH_ACTUATE_LEFT_US) {
         trials->seen = now;
         trials->again = true;
     }
-    return vh_budget_settle((struct vh_budget *const *)budgets->pdata, budgets->len, &trials->limits, now);
+    return vh_budget_settle((struct vh_budget *const *)budgets->pdata, budgets->len,
+                            &trials->limits, now);
 }

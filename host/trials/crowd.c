@@ -53,7 +53,8 @@ void vh_crowd_free(VhCrowd *crowd)
 static void on_search(GTask *task, G_GNUC_UNUSED gpointer source, gpointer data,
                       G_GNUC_UNUSED GCancellable *cancellable)
 {
-    g_task_return_pointer(task, vh_sample_busiest(data, SEARCH_GAP_US), (GDestroyNotify)g_array_unref);
+    g_task_return_pointer(task, vh_sample_busiest(data, SEARCH_GAP_US),
+                          (GDestroyNotify)g_array_unref);
 }
 
 static void on_found(G_GNUC_UNUSED GObject *source, GAsyncResult *result, gpointer data)

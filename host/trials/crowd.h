@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What trials look at beside their own threads, once for all of them: who is busy on this host, and how much these
- * threads ran and waited.
+/* What trials look at beside their own threads, once for all of them: who is busy on this host, and
+ * how much these threads ran and waited.
  *
- * The busy ones are searched for on a thread of its own, which reads much of /proc, by one search at a time; what
- * it found is everybody's for VH_CROWD_AGE_US. What a file says is everybody's for VH_CROWD_TURN_US. So what a
- * thousand trials at once cost is about what one does. */
+ * The busy ones are searched for on a thread of its own, which reads much of /proc, by one search
+ * at a time; what it found is everybody's for VH_CROWD_AGE_US. What a file says is everybody's for
+ * VH_CROWD_TURN_US. So what a thousand trials at once cost is about what one does. */
 #pragma once
 
 #include "machine/sample.h"
@@ -19,8 +19,8 @@ VhCrowd *vh_crowd_new(const char *proc);
 /* A search that is under way ends by itself. */
 void vh_crowd_free(VhCrowd *crowd);
 
-/* The threads (pid_t) that want to run most, these first. NULL: they are searched for from now on; ask again.
- * Borrowed until the main loop turns. */
+/* The threads (pid_t) that want to run most, these first. NULL: they are searched for from now on;
+ * ask again. Borrowed until the main loop turns. */
 const GArray *vh_crowd_busiest(VhCrowd *crowd, gint64 now);
 
 struct vh_crowd_reading {

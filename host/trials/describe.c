@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Describes actions and their trials for the control interface, in the words of org.vhint.Manager1.xml.
+// Describes actions and their trials for the control interface, in the words of
+// org.vhint.Manager1.xml.
 #include <math.h>
 
 #include "trials/private.h"
@@ -42,17 +43,20 @@ static char *choice_text(const VhTrials *trials, const struct vh_trials_item *it
     if (!in_force)
         return g_strdup("auto: real-time where this host allows it, else by nice");
     return g_strdup_printf("auto: real-time, since this host throttles such threads and %s",
-                           trials->warded ? "the warden keeps their budgets" : "leaves vhintd a CPU without them");
+                           trials->warded ? "the warden keeps their budgets"
+                                          : "leaves vhintd a CPU without them");
 }
 
-static void insert_action(GVariantDict *dict, const VhTrials *trials, const struct vh_trials_item *item)
+static void insert_action(GVariantDict *dict, const VhTrials *trials,
+                          const struct vh_trials_item *item)
 {
     bool in_force = item->asked && vh_trial_in_force(&item->trial) && !item->problem;
     g_autofree char *action = NULL;
     g_autofree char *why = NULL;
 
     if (item->what == VH_TRIALS_BOOST) {
-        action = g_strdup_printf("boost by %s", vh_boost_names[in_force ? vh_trials_kind(item) : item->boost]);
+        action = g_strdup_printf("boost by %s",
+                                 vh_boost_names[in_force ? vh_trials_kind(item) : item->boost]);
         why = choice_text(trials, item, in_force);
         g_variant_dict_insert(dict, "why", "s", why);
     }
@@ -72,7 +76,8 @@ static GVariant *describe(const VhTrials *trials, const struct vh_trials_item *i
     g_variant_dict_insert(&dict, "rule", "s", item->rule);
     g_variant_dict_insert(&dict, "trial", "b", (gboolean)item->trial.options.on);
     g_variant_dict_insert(&dict, "state", "s", vh_trial_state_text(item->trial.state));
-    g_variant_dict_insert(&dict, "next", "d", next < 0 ? -1.0 : (double)MAX(next - now, 0) / G_USEC_PER_SEC);
+    g_variant_dict_insert(&dict, "next", "d",
+                          next < 0 ? -1.0 : (double)MAX(next - now, 0) / G_USEC_PER_SEC);
     g_variant_dict_insert(&dict, "reverts", "u", item->trial.reverts);
     g_variant_dict_insert(&dict, "problem", "s", item->problem ? item->problem : "");
     insert_result(&dict, &item->trial.result);

@@ -28,7 +28,8 @@ void vh_trials_meet(const VhTrials *trials, Item *item, gint64 now)
     const GArray *busiest = NULL;
 
     /* Those of a former trial may have been busy with something else. */
-    if (item->trial.state == VH_TRIAL_BASELINE && !item->trial.before.count && item->met < item->trial.began)
+    if (item->trial.state == VH_TRIAL_BASELINE && !item->trial.before.count &&
+        item->met < item->trial.began)
         g_clear_pointer(&item->neighbours, g_array_unref);
     if (item->neighbours)
         return;
@@ -60,17 +61,18 @@ void vh_trials_mark_own(const VhTrials *trials, Item *item)
     vh_sample_thread(trials->proc, item->thread, &item->run);
 }
 
-/* `now` is what a thread got since `then`, `past_us` ago. The kernel counts a wait when it is over: who did not
- * run and is in the queue has waited all the time; of a wait that is over, what was before `then` belonged to
- * former looks. Returns whether it is the same thread still. */
-static bool count_waits(const VhTrials *trials, pid_t thread, const struct vh_run *then, struct vh_run *now,
-                        gint64 past_us)
+/* `now` is what a thread got since `then`, `past_us` ago. The kernel counts a wait when it is over:
+ * who did not run and is in the queue has waited all the time; of a wait that is over, what was
+ * before `then` belonged to former looks. Returns whether it is the same thread still. */
+static bool count_waits(const VhTrials *trials, pid_t thread, const struct vh_run *then,
+                        struct vh_run *now, gint64 past_us)
 {
     guint64 past_ns = (guint64)MAX(past_us, 0) * 1000;
 
     if (!then->ran || now->ran < then->ran || now->waited < then->waited)
         return false;
-    if (now->ran == then->ran && now->waited == then->waited && vh_crowd_is_runnable(trials->crowd, thread))
+    if (now->ran == then->ran && now->waited == then->waited &&
+        vh_crowd_is_runnable(trials->crowd, thread))
         now->waited += past_ns;
     now->waited = MIN(now->waited, then->waited + past_ns);
     return true;
@@ -89,7 +91,8 @@ double vh_trials_look_wait(const VhTrials *trials, Item *item, gint64 now)
     if (!count_waits(trials, item->thread, &item->run, &run, past_us))
         return NAN;
     /* A vCPU whose guest is idle runs now and then, and may wait for that, too. */
-    if ((run.ran - item->run.ran + run.waited - item->run.waited) / 1000 < (guint64)past_us / VH_TRIALS_ASLEEP)
+    if ((run.ran - item->run.ran + run.waited - item->run.waited) / 1000 <
+        (guint64)past_us / VH_TRIALS_ASLEEP)
         return NAN;
     return vh_sample_share(&item->run, &run);
 }
@@ -98,7 +101,8 @@ void vh_trials_mark(const VhTrials *trials, Item *item)
 {
     vh_trials_mark_own(trials, item);
     for (guint i = 0; item->neighbours && i < item->neighbours->len; i++) {
-        struct vh_trials_neighbour *neighbour = &g_array_index(item->neighbours, struct vh_trials_neighbour, i);
+        struct vh_trials_neighbour *neighbour =
+            &g_array_index(item->neighbours, struct vh_trials_neighbour, i);
 
         memset(&neighbour->then, 0, sizeof(neighbour->then));
         vh_crowd_read(trials->crowd, neighbour->thread, &neighbour->then);
@@ -130,7 +134,8 @@ static double look_at_neighbours(const VhTrials *trials, const Item *item)
 
 struct vh_trial_sample vh_trials_look(const VhTrials *trials, Item *item, gint64 now)
 {
-    struct vh_trial_sample taken = {.wait = vh_trials_look_wait(trials, item, now), .figure = item->figure};
+    struct vh_trial_sample taken = {.wait = vh_trials_look_wait(trials, item, now),
+                                    .figure = item->figure};
 
     /* Who did not want to run says nothing, so there is nothing to set against it. */
     if (!isfinite(taken.wait))

@@ -44,8 +44,8 @@ struct VhTrials {
     const struct vh_trials_funcs *funcs;
     gpointer data;
     GHashTable *items[VH_TRIALS_COUNT]; /* thread -> struct vh_trials_item */
-    GSource *timer;                     /* with an absolute time, so that no flood of rounds puts it off */
-    bool told_missing;                  /* that there is no schedstat */
+    GSource *timer;    /* with an absolute time, so that no flood of rounds puts it off */
+    bool told_missing; /* that there is no schedstat */
     struct vh_budget_limits limits;
     bool warded;
     bool again;    /* the timer applies boosts anew */
@@ -57,7 +57,8 @@ struct VhTrials {
 /* All items, of whatever kind: g_ptr_array_unref() the array. */
 GPtrArray *vh_trials_list(const VhTrials *trials);
 /* NULL: there is none. */
-struct vh_trials_item *vh_trials_find(const VhTrials *trials, pid_t thread, enum vh_trials_what what);
+struct vh_trials_item *vh_trials_find(const VhTrials *trials, pid_t thread,
+                                      enum vh_trials_what what);
 
 /* ---- budget.c ---- */
 
@@ -68,8 +69,8 @@ gint64 vh_trials_spend(VhTrials *trials, gint64 now);
 
 /* ---- measure.c ---- */
 
-/* Chooses the item's neighbours, as soon as it is known who is busy: the same from a trial's first look to its
- * last. */
+/* Chooses the item's neighbours, as soon as it is known who is busy: the same from a trial's first
+ * look to its last. */
 void vh_trials_meet(const VhTrials *trials, struct vh_trials_item *item, gint64 now);
 /* From here on the next look counts. */
 void vh_trials_mark(const VhTrials *trials, struct vh_trials_item *item);
@@ -78,4 +79,5 @@ void vh_trials_mark_own(const VhTrials *trials, struct vh_trials_item *item);
 /* The share of its wanted time that it waited since; NAN: not known. */
 double vh_trials_look_wait(const VhTrials *trials, struct vh_trials_item *item, gint64 now);
 /* What was between mark and now. */
-struct vh_trial_sample vh_trials_look(const VhTrials *trials, struct vh_trials_item *item, gint64 now);
+struct vh_trial_sample vh_trials_look(const VhTrials *trials, struct vh_trials_item *item,
+                                      gint64 now);

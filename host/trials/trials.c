@@ -6,8 +6,9 @@
 
 #include "trials/private.h"
 
-#define PARTIAL_US 5000   /* a stretch shorter than this says nothing */
-#define TURN_MOST_US 1000 /* looks hold up the main loop for no longer; the others come next time around */
+#define PARTIAL_US 5000 /* a stretch shorter than this says nothing */
+#define TURN_MOST_US \
+    1000 /* looks hold up the main loop for no longer; the others come next time around */
 
 typedef struct vh_trials_item Item;
 
@@ -38,7 +39,8 @@ static gboolean dispatch(G_GNUC_UNUSED GSource *source, GSourceFunc func, gpoint
 
 static GSourceFuncs timer_funcs = {.dispatch = dispatch};
 
-VhTrials *vh_trials_new(const char *proc, VhJournal *journal, const struct vh_trials_funcs *funcs, gpointer data)
+VhTrials *vh_trials_new(const char *proc, VhJournal *journal, const struct vh_trials_funcs *funcs,
+                        gpointer data)
 {
     VhTrials *trials = g_new0(VhTrials, 1);
 
@@ -93,13 +95,16 @@ Item *vh_trials_find(const VhTrials *trials, pid_t thread, enum vh_trials_what w
 static void tell_verdict(VhTrials *trials, Item *item)
 {
     const struct vh_trial_result *result = &item->trial.result;
-    g_autofree char *what =
-        g_strdup_printf("trial %s vCPU %u", item->what == VH_TRIALS_PIN ? "pin" : "boost", item->vcpu);
+    g_autofree char *what = g_strdup_printf(
+        "trial %s vCPU %u", item->what == VH_TRIALS_PIN ? "pin" : "boost", item->vcpu);
     g_autofree char *numbers = vh_trial_numbers(result);
-    g_autofree char *why = g_strdup_printf("%s: %s%s%s (rule %s)", vh_trial_verdict_text(result->verdict),
-                                           result->reason, *numbers ? "; " : "", numbers, item->rule);
-    g_autofree char *before = isfinite(result->before) ? g_strdup_printf("%.4f", result->before) : NULL;
-    g_autofree char *after = isfinite(result->after) ? g_strdup_printf("%.4f", result->after) : NULL;
+    g_autofree char *why =
+        g_strdup_printf("%s: %s%s%s (rule %s)", vh_trial_verdict_text(result->verdict),
+                        result->reason, *numbers ? "; " : "", numbers, item->rule);
+    g_autofree char *before =
+        isfinite(result->before) ? g_strdup_printf("%.4f", result->before) : NULL;
+    g_autofree char *after =
+        isfinite(result->after) ? g_strdup_printf("%.4f", result->after) : NULL;
 
     vh_journal_step(trials->journal, item->guest, what, why, before, after);
 }
@@ -173,7 +178,8 @@ static bool pass_time(VhTrials *trials, Item *item, gint64 now)
 {
     bool was = vh_trial_in_force(&item->trial);
 
-    if (vh_trial_is_measuring(&item->trial) && now >= item->trial.sampled + vh_trial_sample_us(&item->trial))
+    if (vh_trial_is_measuring(&item->trial) &&
+        now >= item->trial.sampled + vh_trial_sample_us(&item->trial))
         sample(trials, item, now);
     if (vh_trial_is_watched(&item->trial) && now >= item->trial.bar_until)
         vh_trial_watch(&item->trial, vh_trials_look_wait(trials, item, now), now);
@@ -183,9 +189,11 @@ static bool pass_time(VhTrials *trials, Item *item, gint64 now)
     return was != vh_trial_in_force(&item->trial);
 }
 
-/* Looks at what is due, from where the last turn ended, for no longer than a turn may take. Sets `changed` of the
- * kinds of which an action is to be in force and was not, or the other way round. */
-static void look_at_all(VhTrials *trials, const GPtrArray *items, gint64 now, bool changed[VH_TRIALS_COUNT])
+/* Looks at what is due, from where the last turn ended, for no longer than a turn may take. Sets
+ * `changed` of the kinds of which an action is to be in force and was not, or the other way round.
+ */
+static void look_at_all(VhTrials *trials, const GPtrArray *items, gint64 now,
+                        bool changed[VH_TRIALS_COUNT])
 {
     for (guint i = 0; i < items->len; i++) {
         guint at = (trials->first + i) % items->len;
@@ -274,7 +282,8 @@ static Item *learn(VhTrials *trials, const struct vh_target *target, enum vh_tri
     return item;
 }
 
-bool vh_trials_ask(VhTrials *trials, const struct vh_target *target, const struct vh_trials_ask *ask)
+bool vh_trials_ask(VhTrials *trials, const struct vh_target *target,
+                   const struct vh_trials_ask *ask)
 {
     Item *item = learn(trials, target, ask->what);
     gint64 now = g_get_monotonic_time();
@@ -337,7 +346,8 @@ void vh_trials_boosts(VhTrials *trials, VhTrialsBoostFunc func, gpointer data)
     g_hash_table_iter_init(&iter, trials->items[VH_TRIALS_BOOST]);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const Item *item = value;
-        struct vh_target target = {.guest = item->guest, .vcpu = item->vcpu, .thread = item->thread};
+        struct vh_target target = {
+            .guest = item->guest, .vcpu = item->vcpu, .thread = item->thread};
 
         if (in_force(item))
             func(&target, vh_trials_kind(item), data);
@@ -375,7 +385,8 @@ char *vh_trials_reason(const VhTrials *trials, pid_t thread, enum vh_trials_what
 
     if (!item)
         return g_strdup("");
-    return g_strdup_printf("the rule %s asks for it; %s", item->rule, vh_trial_state_text(item->trial.state));
+    return g_strdup_printf("the rule %s asks for it; %s", item->rule,
+                           vh_trial_state_text(item->trial.state));
 }
 
 void vh_trials_interrupt(VhTrials *trials, const char *guest, const char *why)

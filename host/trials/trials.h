@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* All actions that are, or were, on trial: leads each through decide/trial.h's states, measures, and keeps boosts
- * within their budgets.
+/* All actions that are, or were, on trial: leads each through decide/trial.h's states, measures,
+ * and keeps boosts within their budgets.
  *
- * A round says which actions are asked for; what is not is dropped, and a thread that a round does not name is
- * forgotten. There is a timer only while something is measured, ends by itself or has a budget: an idle host, and
- * one with proven or unmeasured pins only, has none. */
+ * A round says which actions are asked for; what is not is dropped, and a thread that a round does
+ * not name is forgotten. There is a timer only while something is measured, ends by itself or has a
+ * budget: an idle host, and one with proven or unmeasured pins only, has none. */
 #pragma once
 
 #include <gio/gio.h>
@@ -26,10 +26,12 @@ struct vh_trials_funcs {
 };
 
 /* `proc` is /proc but for tests. All are borrowed. */
-VhTrials *vh_trials_new(const char *proc, VhJournal *journal, const struct vh_trials_funcs *funcs, gpointer data);
+VhTrials *vh_trials_new(const char *proc, VhJournal *journal, const struct vh_trials_funcs *funcs,
+                        gpointer data);
 void vh_trials_free(VhTrials *trials);
 
-/* From now on boosts keep to these; `warded`: real-time ones are none of ours, the warden sees to them. */
+/* From now on boosts keep to these; `warded`: real-time ones are none of ours, the warden sees to
+ * them. */
 void vh_trials_limit(VhTrials *trials, const struct vh_budget_limits *limits, bool warded);
 
 struct vh_trials_ask {
@@ -46,12 +48,14 @@ void vh_trials_begin(VhTrials *trials);
 /* The thread is there. Before any ask for it. */
 void vh_trials_name(VhTrials *trials, const struct vh_target *target);
 /* May it be in force now? */
-bool vh_trials_ask(VhTrials *trials, const struct vh_target *target, const struct vh_trials_ask *ask);
+bool vh_trials_ask(VhTrials *trials, const struct vh_target *target,
+                   const struct vh_trials_ask *ask);
 /* `why`: the occasion. */
 void vh_trials_end(VhTrials *trials, const char *why);
 
 /* Calls `func` for each boost that is to be in force. */
-typedef void (*VhTrialsBoostFunc)(const struct vh_target *target, enum vh_boost_kind boost, gpointer data);
+typedef void (*VhTrialsBoostFunc)(const struct vh_target *target, enum vh_boost_kind boost,
+                                  gpointer data);
 void vh_trials_boosts(VhTrials *trials, VhTrialsBoostFunc func, gpointer data);
 /* How the last attempt went: `problem` "" for well. A boost that cannot be is not measured. */
 void vh_trials_tell(VhTrials *trials, pid_t thread, enum vh_trials_what what, const char *problem);

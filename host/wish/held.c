@@ -55,7 +55,8 @@ void vh_memory_free(VhMemory *memory)
 }
 
 /* The item, made if there is room; NULL: there is none. */
-static struct item *get(VhMemory *memory, const struct vh_rule *rule, const struct vh_mask *mask, enum state state)
+static struct item *get(VhMemory *memory, const struct vh_rule *rule, const struct vh_mask *mask,
+                        enum state state)
 {
     struct item probe = {.rule = rule, .mask = *mask, .state = state};
     struct item *item = g_hash_table_lookup(memory->items, &probe);
@@ -87,7 +88,8 @@ void vh_memory_begin(VhMemory *memory)
         ((struct item *)key)->asked = false;
 }
 
-bool vh_memory_wish(VhMemory *memory, const struct vh_rule *rule, const struct vh_mask *mask, gint64 now)
+bool vh_memory_wish(VhMemory *memory, const struct vh_rule *rule, const struct vh_mask *mask,
+                    gint64 now)
 {
     struct item *item = get(memory, rule, mask, ACTIVE);
 
@@ -129,7 +131,8 @@ gint64 vh_memory_end(VhMemory *memory, gint64 now, VhHeldFunc held, gpointer dat
     return next;
 }
 
-bool vh_memory_event(VhMemory *memory, const struct vh_rule *rule, const struct vh_mask *mask, gint64 now)
+bool vh_memory_event(VhMemory *memory, const struct vh_rule *rule, const struct vh_mask *mask,
+                     gint64 now)
 {
     struct item *item = get(memory, rule, mask, NEW);
 

@@ -51,15 +51,17 @@ static bool same_figure(double a, double b)
 
 bool vh_ram_wish_equal(const struct vh_ram_wish *a, const struct vh_ram_wish *b)
 {
-    return a->rule == b->rule && a->asked == b->asked && a->room == b->room && same_figure(a->stall, b->stall);
+    return a->rule == b->rule && a->asked == b->asked && a->room == b->room &&
+           same_figure(a->stall, b->stall);
 }
 
 bool vh_wish_equal(const struct vh_wish *a, const struct vh_wish *b)
 {
     bool figures = same_figure(a->figure, b->figure);
 
-    return a->kind == b->kind && a->group == b->group && a->guest_cpu == b->guest_cpu && a->rule == b->rule &&
-           a->over_limit == b->over_limit && a->tried == b->tried && a->boost == b->boost && figures;
+    return a->kind == b->kind && a->group == b->group && a->guest_cpu == b->guest_cpu &&
+           a->rule == b->rule && a->over_limit == b->over_limit && a->tried == b->tried &&
+           a->boost == b->boost && figures;
 }
 
 char *vh_wish_text(const struct vh_wish *wish)
@@ -70,13 +72,15 @@ char *vh_wish_text(const struct vh_wish *wish)
     switch (wish->kind) {
     case VH_WISH_ANCHOR:
         if (!wish->tasks)
-            return g_strdup_printf("guest CPU %d is held pinned for a while%s", wish->guest_cpu, rule);
-        return g_strdup_printf("%u hint%s guest CPU %d%s", wish->tasks, wish->tasks == 1 ? " pins" : "s pin",
-                               wish->guest_cpu, rule);
+            return g_strdup_printf("guest CPU %d is held pinned for a while%s", wish->guest_cpu,
+                                   rule);
+        return g_strdup_printf("%u hint%s guest CPU %d%s", wish->tasks,
+                               wish->tasks == 1 ? " pins" : "s pin", wish->guest_cpu, rule);
     case VH_WISH_GROUP:
         return g_strdup_printf("in group %u%s%s", wish->group, rule, limit);
     default:
-        return wish->over_limit ? g_strdup("not pinned, as max-pins is reached") : g_strdup("no hint asks for it");
+        return wish->over_limit ? g_strdup("not pinned, as max-pins is reached")
+                                : g_strdup("no hint asks for it");
     }
 }
 
@@ -147,7 +151,8 @@ static struct bound_kind *compile(VhRules *rules, const struct vh_kind *kind)
         if (vh_rule_bind(rule, kind, &bound->rules[bound->count], &error) == 0)
             bound->count++;
         else if (!rules->misfit)
-            rules->misfit = g_strdup_printf("the rule %s does not fit: %s", rule->name, error->message);
+            rules->misfit =
+                g_strdup_printf("the rule %s does not fit: %s", rule->name, error->message);
     }
     return g_realloc(bound, sizeof(*bound) + bound->count * sizeof(bound->rules[0]));
 }
@@ -169,7 +174,8 @@ static const struct bound_kind *bound_of(VhRules *rules, const struct vh_kind *k
     return bound;
 }
 
-/* The guest CPUs that a record asks an action for, by a rule whose condition holds. Without a target: none. */
+/* The guest CPUs that a record asks an action for, by a rule whose condition holds. Without a
+ * target: none. */
 static enum vh_verdict read_target(const struct vh_bound_rule *bound, const uint8_t *record,
                                    const struct vh_cpu_map *map, struct vh_mask *mask)
 {
@@ -189,16 +195,17 @@ static enum vh_verdict read_target(const struct vh_bound_rule *bound, const uint
         vh_fieldref_mask(&bound->target, record, mask->words, VH_MASK_WORDS);
     }
     verdict = vh_mask_judge(mask, map);
-    if (verdict == VH_VERDICT_OK && bound->rule->action == VH_ACTION_PIN && vh_mask_weight(mask) > 1)
+    if (verdict == VH_VERDICT_OK && bound->rule->action == VH_ACTION_PIN &&
+        vh_mask_weight(mask) > 1)
         return VH_VERDICT_SEVERAL;
     return verdict;
 }
 
 /* ---- one hint ---- */
 
-enum vh_verdict vh_rules_see(VhRules *rules, const struct vh_kind *kind, const uint8_t *record, bool news,
-                             const struct vh_cpu_map *map, gint64 now, bool *event, VhRuleLogFunc log,
-                             gpointer data)
+enum vh_verdict vh_rules_see(VhRules *rules, const struct vh_kind *kind, const uint8_t *record,
+                             bool news, const struct vh_cpu_map *map, gint64 now, bool *event,
+                             VhRuleLogFunc log, gpointer data)
 {
     const struct bound_kind *bound = bound_of(rules, kind);
     enum vh_verdict worst = VH_VERDICT_OTHER;
@@ -253,13 +260,15 @@ static void collect(VhRules *rules, const VhFacts *facts, struct vh_wish_round *
 
         for (unsigned i = 0; i < bound->count; i++) {
             const struct vh_bound_rule *rule = &bound->rules[i];
-            /* A boost ends with its fact, at the latest; its hold and cooldown are its trial's business. */
-            bool remembers =
-                (rule->rule->hold_us || rule->rule->cooldown_us) && rule->rule->action != VH_ACTION_BOOST;
+            /* A boost ends with its fact, at the latest; its hold and cooldown are its trial's
+             * business. */
+            bool remembers = (rule->rule->hold_us || rule->rule->cooldown_us) &&
+                             rule->rule->action != VH_ACTION_BOOST;
             double figure = NAN;
             struct vh_mask mask;
 
-            round->strength = rule->has_strength ? vh_fieldref_number(&rule->strength, fact->record) : 0;
+            round->strength =
+                rule->has_strength ? vh_fieldref_number(&rule->strength, fact->record) : 0;
             if (rule->rule->action == VH_ACTION_MEMORY)
                 vh_wish_round_note_room(round, rule, fact->record);
             if (rule->rule->action == VH_ACTION_LOG || !vh_tests_hold(&rule->tests, fact->record) ||
@@ -273,10 +282,11 @@ static void collect(VhRules *rules, const VhFacts *facts, struct vh_wish_round *
     }
 }
 
-gint64 vh_rules_wishes(VhRules *rules, const VhFacts *facts, const struct vh_cpu_map *map, gint64 now,
-                       struct vh_wish *wishes, unsigned count)
+gint64 vh_rules_wishes(VhRules *rules, const VhFacts *facts, const struct vh_cpu_map *map,
+                       gint64 now, struct vh_wish *wishes, unsigned count)
 {
-    struct vh_wish_round round = {.wishes = wishes, .count = count, .map = map, .ram = {.stall = NAN, .room = -1}};
+    struct vh_wish_round round = {
+        .wishes = wishes, .count = count, .map = map, .ram = {.stall = NAN, .room = -1}};
     gint64 next = -1;
 
     for (unsigned i = 0; i < count; i++)
@@ -288,7 +298,8 @@ gint64 vh_rules_wishes(VhRules *rules, const VhFacts *facts, const struct vh_cpu
     round.held = true;
     round.strength = 0;
     next = vh_memory_end(rules->memory, now, add_held, &round);
-    vh_wish_round_end(&round, rules->policy ? rules->policy->max_pins : VH_GUEST_PINS_MAX, &rules->anchored);
+    vh_wish_round_end(&round, rules->policy ? rules->policy->max_pins : VH_GUEST_PINS_MAX,
+                      &rules->anchored);
     rules->ram = round.ram;
     return next;
 }
@@ -322,8 +333,8 @@ gint64 vh_rules_admit(VhRules *rules, unsigned hints, gint64 now)
 
 /* ---- what is behind a wish ---- */
 
-void vh_rules_behind(VhRules *rules, const VhFacts *facts, const struct vh_cpu_map *map, unsigned vcpu,
-                     VhBehindFunc func, gpointer data)
+void vh_rules_behind(VhRules *rules, const VhFacts *facts, const struct vh_cpu_map *map,
+                     unsigned vcpu, VhBehindFunc func, gpointer data)
 {
     int cpu = vh_cpu_map_find(map, vcpu);
     VhFactsIter iter;
@@ -338,7 +349,8 @@ void vh_rules_behind(VhRules *rules, const VhFacts *facts, const struct vh_cpu_m
             struct vh_mask mask;
 
             if (rule->rule->action != VH_ACTION_LOG && vh_tests_hold(&rule->tests, fact->record) &&
-                read_target(rule, fact->record, map, &mask) == VH_VERDICT_OK && vh_mask_has(&mask, (unsigned)cpu))
+                read_target(rule, fact->record, map, &mask) == VH_VERDICT_OK &&
+                vh_mask_has(&mask, (unsigned)cpu))
                 func(rule->rule, fact, data);
         }
     }

@@ -10,7 +10,8 @@ enum vh_verdict vh_mask_judge(const struct vh_mask *mask, const struct vh_cpu_ma
 {
     enum vh_verdict verdict = VH_VERDICT_EMPTY;
 
-    for (unsigned cpu = vh_mask_next(mask, 0); cpu < VH_CPUS_MAX; cpu = vh_mask_next(mask, cpu + 1)) {
+    for (unsigned cpu = vh_mask_next(mask, 0); cpu < VH_CPUS_MAX;
+         cpu = vh_mask_next(mask, cpu + 1)) {
         if (!map->cpus[cpu].known)
             return VH_VERDICT_BEYOND;
         /* A CPU that is not plugged in has no vCPU: tasks may still be allowed on it. */
@@ -59,8 +60,9 @@ static struct vh_wish *wish_of(const struct vh_wish_round *round, unsigned cpu)
 {
     int vcpu = round->map->cpus[cpu].vcpu;
 
-    return vcpu >= 0 && (unsigned)vcpu < round->count && round->map->cpus[cpu].online ? &round->wishes[vcpu]
-                                                                                      : NULL;
+    return vcpu >= 0 && (unsigned)vcpu < round->count && round->map->cpus[cpu].online
+               ? &round->wishes[vcpu]
+               : NULL;
 }
 
 /* The lower name, so that it does not depend on the order of facts. */
@@ -81,7 +83,8 @@ static void add_boost(struct vh_wish *wish, const struct vh_rule *rule, double f
 }
 
 /* Guest CPUs become vCPUs here: those that are not there are nobody's neighbours. */
-static void add_near(struct vh_wish_round *round, const struct vh_rule *rule, const struct vh_mask *mask)
+static void add_near(struct vh_wish_round *round, const struct vh_rule *rule,
+                     const struct vh_mask *mask)
 {
     struct vh_near near = {.strength = round->strength, .by = rule};
 
@@ -101,7 +104,8 @@ static void add_memory(struct vh_ram_wish *ram, const struct vh_rule *rule, doub
         ram->stall = figure;
 }
 
-void vh_wish_round_note_room(struct vh_wish_round *round, const struct vh_bound_rule *bound, const uint8_t *record)
+void vh_wish_round_note_room(struct vh_wish_round *round, const struct vh_bound_rule *bound,
+                             const uint8_t *record)
 {
     struct vh_ram_wish *ram = &round->ram;
     gint64 room = -1;
@@ -109,13 +113,14 @@ void vh_wish_round_note_room(struct vh_wish_round *round, const struct vh_bound_
     if (!ram->rule)
         ram->rule = bound->rule;
     if (bound->has_room)
-        room = (gint64)(MIN(vh_fieldref_number(&bound->room, record), (uint64_t)G_MAXINT64 >> 20) << 20);
+        room = (gint64)(MIN(vh_fieldref_number(&bound->room, record), (uint64_t)G_MAXINT64 >> 20)
+                        << 20);
     if (room >= 0 && (ram->room < 0 || room < ram->room))
         ram->room = room;
 }
 
-void vh_wish_round_add(struct vh_wish_round *round, const struct vh_rule *rule, const struct vh_mask *mask,
-                       double figure)
+void vh_wish_round_add(struct vh_wish_round *round, const struct vh_rule *rule,
+                       const struct vh_mask *mask, double figure)
 {
     unsigned cpu = vh_mask_next(mask, 0);
     struct vh_wish *wish = NULL;
@@ -160,7 +165,8 @@ static int by_lowest_cpu(gconstpointer a, gconstpointer b)
            (int)vh_mask_next(&((const struct vh_wish_group *)b)->mask, 0);
 }
 
-/* Groups' numbers follow their lowest CPU, so that they do not depend on the order of facts either. */
+/* Groups' numbers follow their lowest CPU, so that they do not depend on the order of facts either.
+ */
 static void apply_groups(struct vh_wish_round *round)
 {
     qsort(round->groups, round->group_count, sizeof(round->groups[0]), by_lowest_cpu);
@@ -188,7 +194,8 @@ static void apply_floats(struct vh_wish_round *round)
     if (!round->float_all && !vh_mask_weight(&round->floats))
         return;
     for (unsigned cpu = 0; cpu < VH_CPUS_MAX; cpu++) {
-        struct vh_wish *wish = round->float_all || vh_mask_has(&round->floats, cpu) ? wish_of(round, cpu) : NULL;
+        struct vh_wish *wish =
+            round->float_all || vh_mask_has(&round->floats, cpu) ? wish_of(round, cpu) : NULL;
 
         if (!wish)
             continue;
@@ -206,7 +213,8 @@ static void apply_limit(struct vh_wish_round *round, unsigned left, struct vh_ma
 
     for (int before = 1; before >= 0; before--) {
         for (unsigned i = 0; i < round->count && left; i++) {
-            if (round->wishes[i].kind != VH_WISH_ANCHOR || vh_mask_has(anchored, i) != (before == 1))
+            if (round->wishes[i].kind != VH_WISH_ANCHOR ||
+                vh_mask_has(anchored, i) != (before == 1))
                 continue;
             vh_mask_add(&granted, i);
             left--;

@@ -67,11 +67,11 @@ struct vh_wish_round {
 };
 
 /* A rule asks for its action upon `mask`. `figure`: NAN for none. */
-void vh_wish_round_add(struct vh_wish_round *round, const struct vh_rule *rule, const struct vh_mask *mask,
-                       double figure);
+void vh_wish_round_add(struct vh_wish_round *round, const struct vh_rule *rule,
+                       const struct vh_mask *mask, double figure);
 /* A fact that a memory rule is about, whether its condition holds or not. */
 void vh_wish_round_note_room(struct vh_wish_round *round, const struct vh_bound_rule *bound,
                              const uint8_t *record);
-/* All is added: fills the wishes. Of anchors, `most` are granted: those in `anchored` (vCPUs by their position;
- * then what is granted now), then those of the lowest vCPUs. */
+/* All is added: fills the wishes. Of anchors, `most` are granted: those in `anchored` (vCPUs by
+ * their position; then what is granted now), then those of the lowest vCPUs. */
 void vh_wish_round_end(struct vh_wish_round *round, unsigned most, struct vh_mask *anchored);

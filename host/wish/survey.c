@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Turns vCPUs' wishes into sets of anchors and groups, and the sets that threads are held to into places.
+// Turns vCPUs' wishes into sets of anchors and groups, and the sets that threads are held to into
+// places.
 #include "wish/survey.h"
 
 #include <string.h>
@@ -55,7 +56,8 @@ void vh_survey_free(VhSurvey *survey)
     g_free(survey);
 }
 
-void vh_survey_begin(VhSurvey *survey, const struct vh_topology *topology, const struct vh_cpuset *reserved)
+void vh_survey_begin(VhSurvey *survey, const struct vh_topology *topology,
+                     const struct vh_cpuset *reserved)
 {
     survey->reserved = reserved;
     survey->load = NULL;
@@ -71,8 +73,8 @@ void vh_survey_begin(VhSurvey *survey, const struct vh_topology *topology, const
     g_clear_pointer(&survey->plan, vh_plan_free);
 }
 
-static void add_vcpu(VhSurvey *survey, const struct share *share, struct vh_vcpuset *anchors, unsigned vcpu,
-                     const struct vh_wish *wish, const struct vh_cpuset *now)
+static void add_vcpu(VhSurvey *survey, const struct share *share, struct vh_vcpuset *anchors,
+                     unsigned vcpu, const struct vh_wish *wish, const struct vh_cpuset *now)
 {
     struct vh_placed placed = {.level = VH_LEVEL_NONE, .cpu = -1, .set = -1};
 
@@ -87,11 +89,13 @@ static void add_vcpu(VhSurvey *survey, const struct share *share, struct vh_vcpu
         return;
     if (share->groups + wish->group > survey->groups->len)
         g_array_set_size(survey->groups, share->groups + wish->group);
-    vh_vcpuset_add(&g_array_index(survey->groups, struct vh_vcpuset, share->groups + wish->group - 1), vcpu);
+    vh_vcpuset_add(
+        &g_array_index(survey->groups, struct vh_vcpuset, share->groups + wish->group - 1), vcpu);
 }
 
 /* Makes groups of what is to be near; a vCPU that nothing else places is placed with its. */
-static void add_nears(VhSurvey *survey, const struct share *share, const struct vh_survey_guest *guest)
+static void add_nears(VhSurvey *survey, const struct share *share,
+                      const struct vh_survey_guest *guest)
 {
     g_autofree struct vh_near *nears = g_memdup2(guest->nears, guest->near_count * sizeof(*nears));
     unsigned room = vh_near_room(survey->topology, &guest->options->pool, survey->reserved);
@@ -170,9 +174,11 @@ const struct vh_plan *vh_survey_plan(VhSurvey *survey)
         guests[g].anchors = &g_array_index(survey->anchors, struct vh_vcpuset, g);
         /* An array without elements has no data to point into. */
         if (survey->groups->len)
-            guests[g].groups = (const struct vh_vcpuset *)(gconstpointer)survey->groups->data + share->groups;
+            guests[g].groups =
+                (const struct vh_vcpuset *)(gconstpointer)survey->groups->data + share->groups;
         if (survey->now->len)
-            guests[g].current = (const struct vh_placed *)(gconstpointer)survey->now->data + share->vcpus;
+            guests[g].current =
+                (const struct vh_placed *)(gconstpointer)survey->now->data + share->vcpus;
     }
     survey->input = (struct vh_placement_input){.topology = survey->topology,
                                                 .reserved = survey->reserved,

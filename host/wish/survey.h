@@ -12,7 +12,7 @@ struct vh_survey_guest {
     const struct vh_placement_options *options;
     const struct vh_cpuset *memory_nodes; /* NULL: not known */
     const struct vh_wish *wishes;         /* one for each vCPU; copied */
-    const struct vh_cpuset *const *now;   /* what each vCPU is held to by us, NULL: nothing; copied */
+    const struct vh_cpuset *const *now; /* what each vCPU is held to by us, NULL: nothing; copied */
     unsigned vcpus, iothreads, vhosts;
     const struct vh_near *nears; /* `by` is the rule (struct vh_rule); copied */
     unsigned near_count;
@@ -22,15 +22,17 @@ struct vh_survey_guest {
 VhSurvey *vh_survey_new(void);
 void vh_survey_free(VhSurvey *survey);
 
-/* Forgets all guests and the plan. `reserved` (CPUs for the host alone; NULL: none) and `topology` are borrowed,
- * and so is all of a guest that is not said to be copied, until the next begin. */
-void vh_survey_begin(VhSurvey *survey, const struct vh_topology *topology, const struct vh_cpuset *reserved);
+/* Forgets all guests and the plan. `reserved` (CPUs for the host alone; NULL: none) and `topology`
+ * are borrowed, and so is all of a guest that is not said to be copied, until the next begin. */
+void vh_survey_begin(VhSurvey *survey, const struct vh_topology *topology,
+                     const struct vh_cpuset *reserved);
 /* The first guest is 0, oldest first. */
 void vh_survey_add(VhSurvey *survey, const struct vh_survey_guest *guest);
-/* A vCPU that a former daemon has left held to `now`, of that guest; -1: of one that is not among them. It is
- * planned around if that is one CPU, and otherwise of no account. */
+/* A vCPU that a former daemon has left held to `now`, of that guest; -1: of one that is not among
+ * them. It is planned around if that is one CPU, and otherwise of no account. */
 void vh_survey_left(VhSurvey *survey, int guest, const struct vh_cpuset *now);
-/* Does a vCPU wish to be anchored that is not yet? Only then it matters how busy which host CPU is. */
+/* Does a vCPU wish to be anchored that is not yet? Only then it matters how busy which host CPU is.
+ */
 bool vh_survey_seeks(const VhSurvey *survey);
 /* That, as vh_placement_input's; borrowed until the next begin. */
 void vh_survey_set_load(VhSurvey *survey, const uint16_t *load);
@@ -40,8 +42,8 @@ const struct vh_plan *vh_survey_plan(VhSurvey *survey);
 /* Borrowed until the next begin. */
 const struct vh_wish *vh_survey_wish(const VhSurvey *survey, unsigned guest, unsigned vcpu);
 
-/* What is wished for a thread (a vCPU, or another by vh_placement_emulator() and so on) and what the plan says to
- * that, for people. g_free() it. */
+/* What is wished for a thread (a vCPU, or another by vh_placement_emulator() and so on) and what
+ * the plan says to that, for people. g_free() it. */
 char *vh_survey_reason(const VhSurvey *survey, unsigned guest, unsigned thread);
 /* What the plan could not do, for people: `index` below the plan's problem_count. g_free() it. */
 char *vh_survey_problem(const VhSurvey *survey, unsigned index);

@@ -2,8 +2,8 @@
 /* Load for the host: processes that compute and never sleep, and what they get done.
  *
  * usage: hogs COUNT
- * For each line on standard input, prints the rounds that all of them have done so far, and CLOCK_MONOTONIC in ns;
- * ends with its input. */
+ * For each line on standard input, prints the rounds that all of them have done so far, and
+ * CLOCK_MONOTONIC in ns; ends with its input. */
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -35,8 +35,8 @@ static void compute(struct counter *counter)
 int main(int argc, char **argv)
 {
     int count = argc == 2 ? atoi(argv[1]) : -1;
-    struct counter *counters =
-        mmap(NULL, HOGS_MAX * sizeof(*counters), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct counter *counters = mmap(NULL, HOGS_MAX * sizeof(*counters), PROT_READ | PROT_WRITE,
+                                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
     if (count < 0 || count > HOGS_MAX || counters == MAP_FAILED) {
         fprintf(stderr, "usage: hogs COUNT\n");

@@ -3,11 +3,12 @@
  *
  * usage: latency SOCKET TID ROUNDS
  *
- * SOCKET is the bench port's UNIX socket, TID the host thread of the vCPU that the guest's pulse binds its task
- * to. One round: an echo there and back; then 'p' until TID's mask has changed; then 'u' until it has changed
- * back. This process polls, so it keeps to the last CPU and the daemon's pool must leave that one out.
- * Each round prints one line of integers, ns: echo, pin, float, then for the pin, in the guest's clock, woken,
- * before, after, and in the host's clock when it was sent and seen, and when the echo was sent and came back. */
+ * SOCKET is the bench port's UNIX socket, TID the host thread of the vCPU that the guest's pulse
+ * binds its task to. One round: an echo there and back; then 'p' until TID's mask has changed; then
+ * 'u' until it has changed back. This process polls, so it keeps to the last CPU and the daemon's
+ * pool must leave that one out. Each round prints one line of integers, ns: echo, pin, float, then
+ * for the pin, in the guest's clock, woken, before, after, and in the host's clock when it was sent
+ * and seen, and when the echo was sent and came back. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -127,10 +128,10 @@ static void one_round(int s, pid_t tid)
     mask = mask_of(tid);
     float_sent = send_byte(s, 'u');
     float_seen = wait_change(tid, &mask);
-    printf("%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
-           " %" PRIu64 " %" PRIu64 "\n",
-           echo_back - echo_sent, pin_seen - pin_sent, float_seen - float_sent, times[0], times[1], times[2],
-           pin_sent, pin_seen, echo_sent, echo_back);
+    printf("%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
+           " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
+           echo_back - echo_sent, pin_seen - pin_sent, float_seen - float_sent, times[0], times[1],
+           times[2], pin_sent, pin_seen, echo_sent, echo_back);
 }
 
 int main(int argc, char **argv)

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Times a plan per event on a large synthetic host, beside the plain planner that a first version would be.
+/* Times a plan per event on a large synthetic host, beside the plain planner that a first version
+ * would be.
  *
  * usage: placement GUESTS EVENTS
  *
- * A host of 8 nodes, 32 L3s, 256 cores, 512 CPUs; guests of 8 vCPUs, half of them with their node's CPUs for a
- * pool, one with a dedicated pool; 2 of 8 vCPUs anchored, 3 others in a group; emulators, IOThreads and vhost
- * workers placed. An event is an anchor that comes or goes, a group that changes, a guest that stops or starts, or
- * a CPU that goes or comes. The plain planner knows anchors alone and finds the CPU with the least contended core
- * by walking over all placed vCPUs for each CPU; once it keeps what is placed, as ours does, and every
- * SCRATCH_EVERYth event once more from scratch. Prints one line per event, ns of CPU time: ours, plain, plain from
- * scratch (0: not done). The first line is the plan of all guests at once. */
+ * A host of 8 nodes, 32 L3s, 256 cores, 512 CPUs; guests of 8 vCPUs, half of them with their node's
+ * CPUs for a pool, one with a dedicated pool; 2 of 8 vCPUs anchored, 3 others in a group;
+ * emulators, IOThreads and vhost workers placed. An event is an anchor that comes or goes, a group
+ * that changes, a guest that stops or starts, or a CPU that goes or comes. The plain planner knows
+ * anchors alone and finds the CPU with the least contended core by walking over all placed vCPUs
+ * for each CPU; once it keeps what is placed, as ours does, and every SCRATCH_EVERYth event once
+ * more from scratch. Prints one line per event, ns of CPU time: ours, plain, plain from scratch (0:
+ * not done). The first line is the plan of all guests at once. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
@@ -100,7 +102,8 @@ static void set_up(struct world *world, unsigned count)
 
 /* ---- the plain planner ---- */
 
-static unsigned walk_over_placed(const struct world *world, const int *cpus, unsigned done, unsigned cpu)
+static unsigned walk_over_placed(const struct world *world, const int *cpus, unsigned done,
+                                 unsigned cpu)
 {
     unsigned contention = 0;
 
@@ -117,7 +120,8 @@ static int find_plainly(const struct world *world, const int *cpus, const struct
     int chosen = -1;
 
     for (unsigned cpu = 0; cpu < world->topology->cpu_count && best; cpu++) {
-        if (!world->topology->cpus[cpu].online || (!vh_cpuset_empty(pool) && !vh_cpuset_has(pool, cpu)))
+        if (!world->topology->cpus[cpu].online ||
+            (!vh_cpuset_empty(pool) && !vh_cpuset_has(pool, cpu)))
             continue;
         unsigned contention = walk_over_placed(world, cpus, world->count * VCPUS, cpu);
         if (contention < best) {
@@ -134,8 +138,8 @@ static void plan_plainly(const struct world *world, bool keep, int *cpus)
     for (unsigned i = 0; i < world->count * VCPUS; i++) {
         const struct guest *guest = &world->guests[i / VCPUS];
         int now = guest->plain[i % VCPUS];
-        bool stays =
-            keep && vh_vcpuset_has(&guest->anchors, i % VCPUS) && now >= 0 && world->topology->cpus[now].online;
+        bool stays = keep && vh_vcpuset_has(&guest->anchors, i % VCPUS) && now >= 0 &&
+                     world->topology->cpus[now].online;
 
         cpus[i] = stays ? now : -1;
     }
@@ -209,7 +213,8 @@ static void measure(struct world *world, bool scratch)
     uint64_t end = now_ns();
     if (scratch)
         plan_plainly(world, false, unused);
-    printf("%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", middle - begin, end - middle, scratch ? now_ns() - end : 0);
+    printf("%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", middle - begin, end - middle,
+           scratch ? now_ns() - end : 0);
     for (unsigned g = 0; g < world->count; g++)
         for (unsigned v = 0; v < VCPUS; v++) {
             world->guests[g].now[v] = *vh_plan_thread(plan, g, v);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Runs vhintctl's main() again and again in one process: what a test asks some thousand times is answered for a
- * tenth of what it takes to start a program.
+/* Runs vhintctl's main() again and again in one process: what a test asks some thousand times is
+ * answered for a tenth of what it takes to start a program.
  *
- * stdin: for each run words quoted as for a shell, and a zero byte: where stdout goes, where stderr goes, the
- * arguments.
- * stdout: a line for each run: its exit status. Ends with its stdin. */
+ * stdin: for each run words quoted as for a shell, and a zero byte: where stdout goes, where stderr
+ * goes, the arguments. stdout: a line for each run: its exit status. Ends with its stdin. */
 #include <fcntl.h>
 #include <glib.h>
 #include <stdbool.h>

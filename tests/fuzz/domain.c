@@ -14,7 +14,8 @@ static void check(bool held)
 
 static void check_list(const char *list)
 {
-    check(!list || (*list && strspn(list, "0123456789,-^") == strlen(list) && strlen(list) <= VH_DOMAIN_TEXT_MAX));
+    check(!list || (*list && strspn(list, "0123456789,-^") == strlen(list) &&
+                    strlen(list) <= VH_DOMAIN_TEXT_MAX));
 }
 
 static void check_pins(const GArray *pins)

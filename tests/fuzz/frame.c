@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Fuzzes the decoder and the payload readers.
  *
- * The first byte chooses: even, the rest is a stream for the decoder, in pieces whose sizes the input gives; odd,
- * the rest is one payload for the reader of a type, which a CRC would keep a fuzzer from reaching. Whatever the
- * decoder accepts must encode back and decode to the same. */
+ * The first byte chooses: even, the rest is a stream for the decoder, in pieces whose sizes the
+ * input gives; odd, the rest is one payload for the reader of a type, which a CRC would keep a
+ * fuzzer from reaching. Whatever the decoder accepts must encode back and decode to the same. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -124,8 +124,8 @@ static void check_round_trip(const struct vh_frame *frame)
     struct vh_decoder decoder;
     struct vh_frame again;
     const uint8_t *at = wire;
-    long size =
-        vh_frame_encode(wire, sizeof(wire), (enum vh_type)frame->type, frame->version, frame->id, &part, 1);
+    long size = vh_frame_encode(wire, sizeof(wire), (enum vh_type)frame->type, frame->version,
+                                frame->id, &part, 1);
     size_t len;
 
     if (size <= 0 || memchr(wire, 0, (size_t)size) != wire + size - 1)
@@ -171,7 +171,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     } else {
         /* Its own allocation of the exact size, so that one byte too far is seen. */
         uint8_t *payload = malloc(len - 2 ? len - 2 : 1);
-        struct vh_frame frame = {.type = bytes[1], .version = 1, .len = (uint32_t)(len - 2), .data = payload};
+        struct vh_frame frame = {
+            .type = bytes[1], .version = 1, .len = (uint32_t)(len - 2), .data = payload};
 
         memcpy(payload, bytes + 2, len - 2);
         read_payload(&frame);

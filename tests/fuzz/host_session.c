@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The host's side of a session against any peer: host/channel/session.c.
  *
- * The input is a script: raw bytes as they might arrive, frames that decode (so that the fuzzer need not find
- * CRCs) with any payload, a queue that fills and drains, requests, restarts. Checked: nothing is sent beyond the
- * room there is, nothing of a session is told outside of it, every request is answered exactly once. */
+ * The input is a script: raw bytes as they might arrive, frames that decode (so that the fuzzer
+ * need not find CRCs) with any payload, a queue that fills and drains, requests, restarts. Checked:
+ * nothing is sent beyond the room there is, nothing of a session is told outside of it, every
+ * request is answered exactly once. */
 #include <glib.h>
 #include <string.h>
 
@@ -118,8 +119,8 @@ static const struct vh_session_funcs funcs = {.room = on_room,
                                               .snapshot = on_batch,
                                               .complaint = on_complaint};
 
-static void on_answer(G_GNUC_UNUSED const struct vh_answer *answer, const char *text, const char *log,
-                      gpointer data)
+static void on_answer(G_GNUC_UNUSED const struct vh_answer *answer, const char *text,
+                      const char *log, gpointer data)
 {
     struct peer *peer = data;
 
@@ -128,8 +129,8 @@ static void on_answer(G_GNUC_UNUSED const struct vh_answer *answer, const char *
     g_assert(peer->answered <= peer->asked);
 }
 
-static void say(struct peer *peer, enum vh_type type, uint8_t version, uint32_t id, const void *payload,
-                size_t len)
+static void say(struct peer *peer, enum vh_type type, uint8_t version, uint32_t id,
+                const void *payload, size_t len)
 {
     static uint8_t out[VH_FRAME_ENCODED(VH_PAYLOAD_MAX)];
     struct iovec part = {(void *)payload, len};

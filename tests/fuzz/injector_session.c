@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The injector's side of the channel under any bytes.
  *
- * The input is a list of steps, each a byte that says what, and its operands: raw bytes; a frame around a payload
- * from the input (a CRC would keep a fuzzer from making one); reading what waits; losing the host; a hint.
- * Whatever comes out must be well-formed, stay within its bounds and within the credit. */
+ * The input is a list of steps, each a byte that says what, and its operands: raw bytes; a frame
+ * around a payload from the input (a CRC would keep a fuzzer from making one); reading what waits;
+ * losing the host; a hint. Whatever comes out must be well-formed, stay within its bounds and
+ * within the credit. */
 #include <errno.h>
 #include <sodium/crypto_hash_sha256.h>
 #include <stdlib.h>
@@ -194,7 +195,8 @@ static void hint(struct fuzz *fuzz)
         vh_session_hints(&fuzz->session, &batch, record, sizeof(record));
 }
 
-static void frame_step(struct fuzz *fuzz, uint8_t type, uint8_t id, const uint8_t *bytes, size_t len)
+static void frame_step(struct fuzz *fuzz, uint8_t type, uint8_t id, const uint8_t *bytes,
+                       size_t len)
 {
     static uint8_t wire[VH_FRAME_ENCODED(PAYLOAD_MAX + 64)];
     struct iovec part = {.iov_base = (void *)bytes, .iov_len = len};

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Fuzzes the policy files: their text, conditions, and the rules on a record.
  *
- * The input is a file in policy.d; what comes after a NUL byte is a hint's record. Whatever the parser takes must
- * show, for several guests, and must rule on any record without reading outside of it. */
+ * The input is a file in policy.d; what comes after a NUL byte is a hint's record. Whatever the
+ * parser takes must show, for several guests, and must rule on any record without reading outside
+ * of it. */
 #include <string.h>
 
 #include "lib/fake-object.h"
@@ -57,8 +58,8 @@ static void rule_on(VhPolicy *policy, const struct vh_guest_id *id, const uint8_
     vh_rules_set(rules, guest);
     vh_facts_take(facts, 1, &stranger->kinds[0], &hint, record);
     for (gint64 now = 0; now < 3; now++) {
-        vh_rules_see(rules, &stranger->kinds[0], record, true, &map, now * G_USEC_PER_SEC, &event, on_log,
-                     &logged);
+        vh_rules_see(rules, &stranger->kinds[0], record, true, &map, now * G_USEC_PER_SEC, &event,
+                     on_log, &logged);
         vh_rules_wishes(rules, facts, &map, now * G_USEC_PER_SEC, wishes, 4);
         g_free(vh_wish_text(&wishes[0]));
     }
@@ -80,13 +81,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct vh_cpuset cpus = {{0xffff}};
-    const struct vh_policy_world world = {.cpus = &cpus, .read_object = read_object, .list_objects = list_objects};
+    const struct vh_policy_world world = {
+        .cpus = &cpus, .read_object = read_object, .list_objects = list_objects};
     g_autofree char *copy = g_strndup((const char *)data, size);
     gsize len = strlen(copy);
     struct vh_policy_text text = {"fuzz", copy, len, size % 2 == 0};
     g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(VhPolicy) policy = vh_policy_parse(&text, 1, &world, problems);
-    g_autofree uint8_t *record = g_malloc0(RECORD); /* on the heap, where a read beyond it is noticed */
+    g_autofree uint8_t *record =
+        g_malloc0(RECORD); /* on the heap, where a read beyond it is noticed */
     const struct vh_hint hint = {.size = RECORD, .kind = 7, .key_size = size % 3 ? 4 : 0};
 
     g_assert_true((policy != NULL) == (problems->len == 0));
@@ -96,6 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memcpy(record, data + len + 1, MIN(size - len - 1, RECORD));
     memcpy(record, &hint, sizeof(hint));
     rule_on(policy, &(struct vh_guest_id){.name = "web-1"}, record);
-    rule_on(policy, &(struct vh_guest_id){"db", "5c2b3f0e-7a11-4d6e-9d3c-0c1f7f6f8a10", "batch"}, record);
+    rule_on(policy, &(struct vh_guest_id){"db", "5c2b3f0e-7a11-4d6e-9d3c-0c1f7f6f8a10", "batch"},
+            record);
     return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Fuzzes recordings: their lines, and what a forecast makes of them by a policy with rules for both fake programs.
- * Whatever the reader takes must be planned for without reading outside of a record. */
+/* Fuzzes recordings: their lines, and what a forecast makes of them by a policy with rules for both
+ * fake programs. Whatever the reader takes must be planned for without reading outside of a record.
+ */
 #include "forecast/recording.h"
 
 #include <string.h>

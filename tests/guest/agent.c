@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Runs shell commands in a test guest for the host, over port org.vhint.test; tests/e2e/vhtest.py is the other
- * end.
+/* Runs shell commands in a test guest for the host, over port org.vhint.test; tests/e2e/vhtest.py
+ * is the other end.
  *
- * Both ways a message is a header (little-endian) and `len` bytes. The host sends RUN with a number of its choice
- * and a command for `sh -c`; the answers repeat the number: STARTED says the process id, DONE its exit status (128
- * + n after signal n) and what it wrote to stdout and stderr. Any number of commands run side by side. A RUN with
- * an empty command makes the agent return, and the guest powers off. */
+ * Both ways a message is a header (little-endian) and `len` bytes. The host sends RUN with a number
+ * of its choice and a command for `sh -c`; the answers repeat the number: STARTED says the process
+ * id, DONE its exit status (128
+ * + n after signal n) and what it wrote to stdout and stderr. Any number of commands run side by
+ * side. A RUN with an empty command makes the agent return, and the guest powers off. */
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -54,7 +55,8 @@ static void send_bytes(int port, const void *data, size_t len)
     }
 }
 
-static void answer(int port, uint32_t type, uint32_t id, int32_t value, const char *data, size_t len)
+static void answer(int port, uint32_t type, uint32_t id, int32_t value, const char *data,
+                   size_t len)
 {
     struct header header = {.type = type, .id = id, .value = value, .len = (uint32_t)len};
 
@@ -135,7 +137,8 @@ static void reap(int port)
             if (command->pid != pid)
                 continue;
             collect(command);
-            answer(port, DONE, command->id, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
+            answer(port, DONE, command->id,
+                   WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
                    command->output, command->len);
             if (command->out >= 0)
                 close(command->out);
@@ -207,7 +210,8 @@ int main(void)
         polls[0] = (struct pollfd){.fd = port, .events = POLLIN};
         polls[1] = (struct pollfd){.fd = children, .events = POLLIN};
         for (int i = 0; i < COMMANDS_MAX; i++)
-            polls[i + 2] = (struct pollfd){.fd = commands[i].pid ? commands[i].out : -1, .events = POLLIN};
+            polls[i + 2] =
+                (struct pollfd){.fd = commands[i].pid ? commands[i].out : -1, .events = POLLIN};
         if (poll(polls, COMMANDS_MAX + 2, -1) < 0)
             continue;
         for (int i = 0; i < COMMANDS_MAX; i++)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* blank: has the kernel clear most of the memory that is free. What it once held would be saved with the guest. */
+/* blank: has the kernel clear most of the memory that is free. What it once held would be saved
+ * with the guest. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -18,8 +19,8 @@ static bool is_plenty(void)
 int main(void)
 {
     while (is_plenty()) {
-        if (mmap(NULL, STEP, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0) ==
-            MAP_FAILED) {
+        if (mmap(NULL, STEP, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1,
+                 0) == MAP_FAILED) {
             perror("blank");
             return 1;
         }

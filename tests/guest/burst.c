@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Changes its own mask as fast as it can, ends with a chosen one, and stays.
  *
- * usage: burst CALLS CPU; of the calls but the last each changes the mask, and most leave it the CPU where it
- * runs, since moving takes longer than all the rest: to CPU 0, to 0 and 1, to 0 and so on, then the same with
- * CPU 1. The last binds to CPU (-1: to all). */
+ * usage: burst CALLS CPU; of the calls but the last each changes the mask, and most leave it the
+ * CPU where it runs, since moving takes longer than all the rest: to CPU 0, to 0 and 1, to 0 and so
+ * on, then the same with CPU 1. The last binds to CPU (-1: to all). */
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>

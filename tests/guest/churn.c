@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Makes tasks change their masks by every road at once, then holds still so that hints and /proc can be compared.
+/* Makes tasks change their masks by every road at once, then holds still so that hints and /proc
+ * can be compared.
  *
  * usage: churn WORKERS SECONDS [SEED]
  *
- * Each worker is a process with a companion thread. At random they set their own and each other's masks (with good
- * and bad arguments), fork, start short threads, call exec from a thread that is not the leader (also in vain),
- * and exit, to be started again. After SECONDS, or SIGUSR1, "holding N" is printed and the N workers do nothing
- * until churn gets SIGTERM, which ends them all. */
+ * Each worker is a process with a companion thread. At random they set their own and each other's
+ * masks (with good and bad arguments), fork, start short threads, call exec from a thread that is
+ * not the leader (also in vain), and exit, to be started again. After SECONDS, or SIGUSR1, "holding
+ * N" is printed and the N workers do nothing until churn gets SIGTERM, which ends them all. */
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
@@ -173,7 +174,8 @@ static _Noreturn void work(unsigned int seed)
     set_mask(0, &seed);
     while (!atomic_load(&shared->stop))
         act(&seed);
-    pause_ms(100); /* for the short threads; one of them may still exec, and the worker comes here again */
+    pause_ms(100); /* for the short threads; one of them may still exec, and the worker comes here
+                      again */
     atomic_fetch_add(&self->holding, 1);
     for (;;)
         pause();
@@ -201,8 +203,8 @@ static bool start_worker(int number, unsigned int *seed)
     return pid > 0;
 }
 
-/* Starts again the workers that ended; the number of them. On a slow machine as many may end meanwhile: hence
- * `end`. */
+/* Starts again the workers that ended; the number of them. On a slow machine as many may end
+ * meanwhile: hence `end`. */
 static int reap(time_t end, unsigned int *seed)
 {
     int started = 0;
@@ -276,8 +278,8 @@ static int churn(int workers, int seconds, unsigned int seed)
     }
     pause_ms(300);
     printf(holding ? "holding %d" : "of %d workers some do not end", workers);
-    printf("; stopped after %ld s, %ld s more to hold; %d workers started again\n", (long)(stopped - begin),
-           (long)(time(NULL) - stopped), started);
+    printf("; stopped after %ld s, %ld s more to hold; %d workers started again\n",
+           (long)(stopped - begin), (long)(time(NULL) - stopped), started);
     fflush(stdout);
     sigwait(&set, &got);
     for (int i = 0; i < workers; i++) {
@@ -299,7 +301,8 @@ int main(int argc, char **argv)
         atomic_store(&shared->worker[slot].holding, 0);
         work((unsigned int)strtoul(argv[2], NULL, 10));
     }
-    if (argc < 3 || argc > 4 || atoi(argv[1]) < 1 || atoi(argv[1]) > WORKERS_MAX || atoi(argv[2]) < 1) {
+    if (argc < 3 || argc > 4 || atoi(argv[1]) < 1 || atoi(argv[1]) > WORKERS_MAX ||
+        atoi(argv[2]) < 1) {
         fprintf(stderr, "usage: churn WORKERS SECONDS [SEED]; 1 to %d workers\n", WORKERS_MAX);
         return 2;
     }
@@ -308,5 +311,6 @@ int main(int argc, char **argv)
         perror("churn");
         return 1;
     }
-    return churn(atoi(argv[1]), atoi(argv[2]), argc == 4 ? (unsigned int)strtoul(argv[3], NULL, 10) : 1);
+    return churn(atoi(argv[1]), atoi(argv[2]),
+                 argc == 4 ? (unsigned int)strtoul(argv[3], NULL, 10) : 1);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The pin actuator against a real cpuset of cgroups v2, which the test's host may not have: this runs in a guest.
+/* The pin actuator against a real cpuset of cgroups v2, which the test's host may not have: this
+ * runs in a guest.
  *
- * usage: cpuset; needs root and two CPUs. Prints what each step gives, one line each; 0 when all is as it should
- * be. */
+ * usage: cpuset; needs root and two CPUs. Prints what each step gives, one line each; 0 when all is
+ * as it should be. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -58,7 +59,8 @@ static void pin(VhSaved *saved, pid_t thread, unsigned cpu, const char *what, co
     vh_cpuset_add(&setting.cpus, cpu);
     if (hold)
         result = vh_actuator_pin.apply(hold, &setting, &error);
-    right = text ? g_error_matches(error, VH_ERROR, VH_ERROR_REFUSED) && strstr(error->message, text) != NULL
+    right = text ? g_error_matches(error, VH_ERROR, VH_ERROR_REFUSED) &&
+                       strstr(error->message, text) != NULL
                  : result == 0;
     printf("%s: %s: %s\n", right ? "right" : "WRONG", what, error ? error->message : "pinned");
     failures += !right;
@@ -94,7 +96,8 @@ int main(void)
     pin(saved, child, 1, "once it is widened", NULL);
     put(ROOT "/outer/cgroup.subtree_control", "+cpuset");
     put(ROOT "/outer/inner/cpuset.cpus", "1");
-    pin(saved, child, 0, "outside its own group", "its control group /outer/inner allows host CPUs 1 only, not 0");
+    pin(saved, child, 0, "outside its own group",
+        "its control group /outer/inner allows host CPUs 1 only, not 0");
     pin(saved, child, 1, "inside its own group", NULL);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);

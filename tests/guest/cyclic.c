@@ -2,9 +2,9 @@
 /* Sleeps until one moment after another and tells how late it woke up; or spins.
  *
  * usage: cyclic CPU fifo:PRIORITY|nice:VALUE INTERVAL_US MS
- * Bound to CPU. After MS, prints one line of ns for each wake-up. MS 0: goes on for ever and prints nothing;
- * INTERVAL_US 0: spins for ever. A moment that has passed while it was late is left out: the next sleep is
- * INTERVAL_US from the wake-up. */
+ * Bound to CPU. After MS, prints one line of ns for each wake-up. MS 0: goes on for ever and prints
+ * nothing; INTERVAL_US 0: spins for ever. A moment that has passed while it was late is left out:
+ * the next sleep is INTERVAL_US from the wake-up. */
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -56,8 +56,10 @@ int main(int argc, char **argv)
     CPU_SET((size_t)atoi(argc > 1 ? argv[1] : "0"), &cpus);
     if (interval < 0 || interval >= NS || !late || sched_setaffinity(0, sizeof(cpus), &cpus) ||
         set_priority(argv[2])) {
-        fprintf(stderr, "cyclic: wrong arguments, or not allowed; usage: cyclic CPU fifo:PRIORITY|nice:VALUE "
-                        "INTERVAL_US MS\n");
+        fprintf(
+            stderr,
+            "cyclic: wrong arguments, or not allowed; usage: cyclic CPU fifo:PRIORITY|nice:VALUE "
+            "INTERVAL_US MS\n");
         return 2;
     }
     mlockall(MCL_CURRENT | MCL_FUTURE);

@@ -2,10 +2,10 @@
 /* What one event costs in this guest.
  *
  * usage: eventcost EVENT COUNT
- * EVENT is mask (a thread's mask changes), switch (two threads of one CPU wake each other: one switch and one
- * wake-up), wake (two threads of two CPUs do), fork (a process is made, ends and is waited for), fault (a page is
- * touched for the first time) or swapin (a page is touched that has been swapped out).
- * Prints the ns of one, of the quietest of BATCHES times COUNT. */
+ * EVENT is mask (a thread's mask changes), switch (two threads of one CPU wake each other: one
+ * switch and one wake-up), wake (two threads of two CPUs do), fork (a process is made, ends and is
+ * waited for), fault (a page is touched for the first time) or swapin (a page is touched that has
+ * been swapped out). Prints the ns of one, of the quietest of BATCHES times COUNT. */
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -123,7 +123,8 @@ static void read_all(const char *pages, size_t size)
         (void)((const volatile char *)pages)[i];
 }
 
-/* A page that had to be written first stays in memory; one that is only read again after that is let go of. */
+/* A page that had to be written first stays in memory; one that is only read again after that is
+ * let go of. */
 static void swap_out(long count)
 {
     size_t size = (size_t)count * PAGE;
@@ -162,8 +163,9 @@ static const struct {
     void (*run)(long count);
     void (*prepare)(long count); /* is not timed; NULL: there is nothing to do */
     size_t answerer;
-} events[] = {{"mask", masks, NULL, 0}, {"switch", switches, NULL, 0}, {"wake", switches, NULL, 1},
-              {"fork", forks, NULL, 0}, {"fault", faults, NULL, 0},    {"swapin", swap_in, swap_out, 0}};
+} events[] = {{"mask", masks, NULL, 0},    {"switch", switches, NULL, 0},
+              {"wake", switches, NULL, 1}, {"fork", forks, NULL, 0},
+              {"fault", faults, NULL, 0},  {"swapin", swap_in, swap_out, 0}};
 
 int main(int argc, char **argv)
 {
@@ -172,7 +174,8 @@ int main(int argc, char **argv)
     pthread_t thread;
     size_t event = 0;
 
-    while (argc == 3 && event < sizeof(events) / sizeof(events[0]) && strcmp(events[event].name, argv[1]) != 0)
+    while (argc == 3 && event < sizeof(events) / sizeof(events[0]) &&
+           strcmp(events[event].name, argv[1]) != 0)
         event++;
     if (argc != 3 || event == sizeof(events) / sizeof(events[0]) || count < 2) {
         fprintf(stderr, "usage: eventcost mask|switch|wake|fork|fault|swapin COUNT\n");

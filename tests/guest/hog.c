@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* hog MIB: takes that much memory and writes to every page of it, over and over, until it is killed. */
+/* hog MIB: takes that much memory and writes to every page of it, over and over, until it is
+ * killed. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>

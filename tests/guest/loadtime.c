@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The baseline of the injection benchmark: opens, loads and attaches a BPF object with libbpf alone, as often as
- * asked.
+/* The baseline of the injection benchmark: opens, loads and attaches a BPF object with libbpf
+ * alone, as often as asked.
  *
  * usage: vhint-loadtime OBJECT ROUNDS; prints one line of ns for each round. */
 #include <stdint.h>
@@ -24,7 +24,8 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* A variant is the program NAME___VARIANT; only the first of each NAME is loaded, as the injector does. */
+/* A variant is the program NAME___VARIANT; only the first of each NAME is loaded, as the injector
+ * does. */
 static void choose_variants(struct bpf_object *object)
 {
     struct bpf_program *program;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Opens a virtio-serial port by its name, for the programs that run in test guests (no udev there). */
+/* Opens a virtio-serial port by its name, for the programs that run in test guests (no udev there).
+ */
 #pragma once
 
 #include <dirent.h>
@@ -8,7 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The port's descriptor (blocking, close-on-exec) or -errno; -ENODEV when there is no port of that name. */
+/* The port's descriptor (blocking, close-on-exec) or -errno; -ENODEV when there is no port of that
+ * name. */
 static inline int port_open(const char *name)
 {
     DIR *ports = opendir("/sys/class/virtio-ports");

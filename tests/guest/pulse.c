@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The guest's side of the latency benchmark: answers single bytes on the virtio port org.vhint.bench.
+/* The guest's side of the latency benchmark: answers single bytes on the virtio port
+ * org.vhint.bench.
  *
  *  e  echoes the byte
  *  p  binds a parked task to one CPU (the one given as argument); no reply
  *  u  lets it run on all CPUs again; no reply
- *  t  replies three CLOCK_MONOTONIC readings in ns, little-endian u64: when the last p or u woke this process,
- * when its call began, when it had returned
+ *  t  replies three CLOCK_MONOTONIC readings in ns, little-endian u64: when the last p or u woke
+ * this process, when its call began, when it had returned
  *
- * The bound task sleeps for ever, so the call moves nobody and is as cheap as the kernel makes it. */
+ * The bound task sleeps for ever, so the call moves nobody and is as cheap as the kernel makes it.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>

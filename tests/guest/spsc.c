@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Two threads, each of which binds itself to a CPU, hand numbers over through a lock-free queue, as fast as they
- * can.
+/* Two threads, each of which binds itself to a CPU, hand numbers over through a lock-free queue, as
+ * fast as they can.
  *
  * usage: spsc CPU CPU WARM_MS RUN_MS
- * Prints how many numbers went through in RUN_MS, after WARM_MS, and how many ns that took by the guest's clock.
- * Neither thread ever sleeps: when the one's CPU is taken away, the other waits for it. */
+ * Prints how many numbers went through in RUN_MS, after WARM_MS, and how many ns that took by the
+ * guest's clock. Neither thread ever sleeps: when the one's CPU is taken away, the other waits for
+ * it. */
 #include <pthread.h>
 #include <sched.h>
 #include <stdalign.h>
@@ -18,8 +19,8 @@
 #define SLOTS 1024u
 #define LINE 64
 
-/* One producer, one consumer. Each keeps what it last saw of the other's index, so that a line changes hands only
- * when the queue looks full or empty. */
+/* One producer, one consumer. Each keeps what it last saw of the other's index, so that a line
+ * changes hands only when the queue looks full or empty. */
 static struct {
     alignas(LINE) _Atomic uint64_t written; /* by the producer */
     uint64_t seen_read;
@@ -106,7 +107,8 @@ int main(int argc, char **argv)
     }
     cpus[0] = atoi(argv[1]);
     cpus[1] = atoi(argv[2]);
-    if (pthread_create(&threads[0], NULL, produce, NULL) || pthread_create(&threads[1], NULL, consume, NULL))
+    if (pthread_create(&threads[0], NULL, produce, NULL) ||
+        pthread_create(&threads[1], NULL, consume, NULL))
         return 1;
     sleep_ms(atol(argv[3]));
     items = atomic_load(&queue.read);

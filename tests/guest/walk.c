@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Prints what /proc says of user tasks whose mask lacks a CPU: one line "TID MASK" each, sorted by thread id, the
- * mask in hexadecimal. Kernel threads, zombies and dead tasks are left out. */
+/* Prints what /proc says of user tasks whose mask lacks a CPU: one line "TID MASK" each, sorted by
+ * thread id, the mask in hexadecimal. Kernel threads, zombies and dead tasks are left out. */
 #include <ctype.h>
 #include <dirent.h>
 #include <stdbool.h>
@@ -45,7 +45,8 @@ static bool is_kernel_thread(const char *directory)
     text[fread(text, 1, sizeof(text) - 1, file)] = 0;
     fclose(file);
     name_end = strrchr(text, ')');
-    return !name_end || sscanf(name_end + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) != 1 || (flags & PF_KTHREAD);
+    return !name_end || sscanf(name_end + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) != 1 ||
+           (flags & PF_KTHREAD);
 }
 
 /* "ff,ffffffff" without commas and leading zeros. */
@@ -124,8 +125,8 @@ int main(void)
             struct task task = {.tid = atoi(thread->d_name)};
 
             snprintf(directory, sizeof(directory), "%s/%s", path, thread->d_name);
-            if (task.tid == 0 || is_kernel_thread(directory) || !read_status(directory, task.mask) ||
-                is_full(task.mask, cpus))
+            if (task.tid == 0 || is_kernel_thread(directory) ||
+                !read_status(directory, task.mask) || is_full(task.mask, cpus))
                 continue;
             tasks = realloc(tasks, (count + 1) * sizeof(*tasks));
             if (!tasks)

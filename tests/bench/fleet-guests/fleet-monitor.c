@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Stands in for QEMU's monitor: knows the commands that vhintd gives, in the form json-glib gives them. */
+/* Stands in for QEMU's monitor: knows the commands that vhintd gives, in the form json-glib gives
+ * them. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,10 +19,11 @@ static char *cpus_of(const struct fleet_guest *guest)
     GString *text = g_string_new("[");
 
     for (unsigned i = 0; i < guest->vcpus; i++)
-        g_string_append_printf(text,
-                               "%s{\"cpu-index\":%u,\"qom-path\":\"/machine/unattached/device[%u]\","
-                               "\"thread-id\":%d,\"target\":\"x86_64\"}",
-                               i ? "," : "", i, i, guest->threads[i]);
+        g_string_append_printf(
+            text,
+            "%s{\"cpu-index\":%u,\"qom-path\":\"/machine/unattached/device[%u]\","
+            "\"thread-id\":%d,\"target\":\"x86_64\"}",
+            i ? "," : "", i, i, guest->threads[i]);
     g_string_append_c(text, ']');
     return g_string_free(text, FALSE);
 }
@@ -33,7 +35,8 @@ static char *property_of(const char *command)
 
     if (!device)
         return g_strdup("\"" VH_PORT_NAME "\"");
-    return g_strdup_printf("%" G_GUINT64_FORMAT, 2 * g_ascii_strtoull(device + strlen("device["), NULL, 10) + 2);
+    return g_strdup_printf("%" G_GUINT64_FORMAT,
+                           2 * g_ascii_strtoull(device + strlen("device["), NULL, 10) + 2);
 }
 
 static void answer(const struct fleet_guest *guest, const char *command)
@@ -59,7 +62,8 @@ static void answer(const struct fleet_guest *guest, const char *command)
     reply(guest, id, result);
 }
 
-/* The bytes of the first whole object in `text`; 0: none yet. No string in a command has a brace. */
+/* The bytes of the first whole object in `text`; 0: none yet. No string in a command has a brace.
+ */
 static size_t object_end(const char *text)
 {
     int depth = 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Stands in for QEMU's processes: each has idle threads, named as QEMU names vCPUs', and does nothing. */
+/* Stands in for QEMU's processes: each has idle threads, named as QEMU names vCPUs', and does
+ * nothing. */
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>

@@ -12,10 +12,12 @@
 #include "fleet.h"
 
 enum road { MONITOR_LISTENING, CHANNEL_LISTENING, MONITOR, CHANNEL };
-static const char greeting[] = "{\"QMP\":{\"version\":{\"qemu\":{\"micro\":0,\"minor\":2,\"major\":7},"
-                               "\"package\":\"\"},\"capabilities\":[]}}\r\n";
+static const char greeting[] =
+    "{\"QMP\":{\"version\":{\"qemu\":{\"micro\":0,\"minor\":2,\"major\":7},"
+    "\"package\":\"\"},\"capabilities\":[]}}\r\n";
 
-static void watch(const struct fleet *fleet, unsigned guest, enum road road, int fd, uint32_t events)
+static void watch(const struct fleet *fleet, unsigned guest, enum road road, int fd,
+                  uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.u64 = (uint64_t)guest << 2 | road};
 
@@ -28,7 +30,8 @@ void fleet_want_output(const struct fleet *fleet, const struct fleet_guest *gues
 {
     if (guest->channel >= 0)
         watch(fleet, guest->number, CHANNEL, guest->channel,
-              guest->output->len || (guest->flooding && guest->credit > 0) ? EPOLLIN | EPOLLOUT : EPOLLIN);
+              guest->output->len || (guest->flooding && guest->credit > 0) ? EPOLLIN | EPOLLOUT
+                                                                           : EPOLLIN);
 }
 
 static int listen_on(const char *directory, unsigned number, const char *name)
@@ -98,12 +101,14 @@ void fleet_flush(struct fleet_guest *guest)
 
     if (!guest->output->len || guest->channel < 0)
         return;
-    done = send(guest->channel, guest->output->data, guest->output->len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    done =
+        send(guest->channel, guest->output->data, guest->output->len, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (done > 0)
         g_byte_array_remove_range(guest->output, 0, (guint)done);
 }
 
-static void on_ready(struct fleet *fleet, struct fleet_guest *guest, enum road road, uint32_t events)
+static void on_ready(struct fleet *fleet, struct fleet_guest *guest, enum road road,
+                     uint32_t events)
 {
     static uint8_t input[FLEET_TURN];
     int fd = road == MONITOR ? guest->monitor : guest->channel;

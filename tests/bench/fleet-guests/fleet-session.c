@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Stands in for an injector: the guest's side of protocol/PROTOCOL.md, with one program whose hints are made up.
+/* Stands in for an injector: the guest's side of protocol/PROTOCOL.md, with one program whose hints
+ * are made up.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "fleet.h"
 
-static void send_frame(struct fleet_guest *guest, enum vh_type type, uint32_t id, const struct iovec *parts,
-                       int count)
+static void send_frame(struct fleet_guest *guest, enum vh_type type, uint32_t id,
+                       const struct iovec *parts, int count)
 {
     size_t len = 0;
     guint before = guest->output->len;
@@ -23,7 +24,8 @@ static void send_frame(struct fleet_guest *guest, enum vh_type type, uint32_t id
     g_byte_array_set_size(guest->output, before + (guint)done);
 }
 
-static void send_one(struct fleet_guest *guest, enum vh_type type, uint32_t id, const void *payload, size_t len)
+static void send_one(struct fleet_guest *guest, enum vh_type type, uint32_t id, const void *payload,
+                     size_t len)
 {
     struct iovec part = {(void *)payload, len};
 
@@ -128,8 +130,8 @@ static void take_chunk(struct fleet *fleet, struct fleet_guest *guest, const str
         return;
     }
     guest->has_program = true;
-    guest->program =
-        (struct vh_program){.id = FLEET_PROGRAM_ID, .flags = VH_PROGRAM_HINTS | VH_PROGRAM_STATE, .attached = 1};
+    guest->program = (struct vh_program){
+        .id = FLEET_PROGRAM_ID, .flags = VH_PROGRAM_HINTS | VH_PROGRAM_STATE, .attached = 1};
     memcpy(guest->program.name, guest->load.name, sizeof(guest->program.name));
     memcpy(guest->program.digest, digest, sizeof(digest));
     fleet->loads++;
@@ -139,11 +141,12 @@ static void take_chunk(struct fleet *fleet, struct fleet_guest *guest, const str
 
 static void fill(struct fleet_hint *hint, uint32_t pid, int cpu)
 {
-    *hint = (struct fleet_hint){.h = {.size = sizeof(*hint), .kind = 1, .key_size = sizeof(hint->pid)},
-                                .pid = pid,
-                                .tgid = pid,
-                                .cpus = 1,
-                                .comm = "worker"};
+    *hint =
+        (struct fleet_hint){.h = {.size = sizeof(*hint), .kind = 1, .key_size = sizeof(hint->pid)},
+                            .pid = pid,
+                            .tgid = pid,
+                            .cpus = 1,
+                            .comm = "worker"};
     if (cpu >= 0)
         hint->mask[0] = (uint64_t)1 << cpu;
     else
@@ -193,7 +196,8 @@ static void take(struct fleet *fleet, struct fleet_guest *guest, const struct vh
     }
 }
 
-void fleet_session_input(struct fleet *fleet, struct fleet_guest *guest, const uint8_t *bytes, size_t len)
+void fleet_session_input(struct fleet *fleet, struct fleet_guest *guest, const uint8_t *bytes,
+                         size_t len)
 {
     struct vh_frame frame;
 
@@ -220,7 +224,8 @@ long fleet_encode_batch(struct fleet_guest *guest, unsigned count, uint8_t *out,
 
     /* Every task changes its CPU each time it is spoken of. */
     for (unsigned i = 0; i < count; i++, guest->swing++)
-        fill(&hints[i], 2000 + guest->swing % FLEET_KEYS, (int)(guest->swing / FLEET_KEYS % guest->vcpus));
+        fill(&hints[i], 2000 + guest->swing % FLEET_KEYS,
+             (int)(guest->swing / FLEET_KEYS % guest->vcpus));
     guest->seq += count;
     return vh_frame_encode(out, size, VH_HINTS, VH_WIRE_MAX, 0, parts, 2);
 }

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The fleet benchmark's guests: does what the lines on its standard input say, and answers each with one line.
+/* The fleet benchmark's guests: does what the lines on its standard input say, and answers each
+ * with one line.
  *
  * usage: fleet-guests DIRECTORY COUNT [VCPUS]
  *
  * Sockets are DIRECTORY/N.qmp and DIRECTORY/N.channel. Times are in ns. Commands:
  *   threads           every vCPU's thread
- *   adopted N         waits until guests 0 to N - 1 were asked for their state and have vCPU 0 pinned; when
- *   floating          waits until no vCPU 0 is pinned
- *   decide FIRST N M  M times, guests FIRST to FIRST + N - 1 in turn: binds a task to guest CPU 1, then to
- *                     none; the time from each hint's write to the changed mask
- *   stream N GUESTS   sends N hints in full frames, waits until they are read; the time
- *   floor N           decodes N hints in full frames, on this thread alone; CPU time
- *   poll              looks at every vCPU thread's statistics once; CPU time
- *   flood N           guests 0 to N - 1 send as much as their credit allows; 0: none does
- *   loads             how often a program was sent */
+ *   adopted N         waits until guests 0 to N - 1 were asked for their state and have vCPU 0
+ * pinned; when floating          waits until no vCPU 0 is pinned decide FIRST N M  M times, guests
+ * FIRST to FIRST + N - 1 in turn: binds a task to guest CPU 1, then to none; the time from each
+ * hint's write to the changed mask stream N GUESTS   sends N hints in full frames, waits until they
+ * are read; the time floor N           decodes N hints in full frames, on this thread alone; CPU
+ * time poll              looks at every vCPU thread's statistics once; CPU time flood N guests 0 to
+ * N - 1 send as much as their credit allows; 0: none does loads             how often a program was
+ * sent */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -198,7 +198,8 @@ static void do_floor(unsigned hints)
         struct vh_hint hint;
         uint64_t begin = cpu_time();
 
-        if (vh_decoder_feed(&decoder, &at, &left, &frame) != 1 || vh_msg_batch(&frame, &batch, &records) < 0)
+        if (vh_decoder_feed(&decoder, &at, &left, &frame) != 1 ||
+            vh_msg_batch(&frame, &batch, &records) < 0)
             fleet_die("a frame");
         while (vh_records_next(&records, &hint))
             seen++;

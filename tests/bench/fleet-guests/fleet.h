@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A fleet of simulated guests: each has a process of its own whose idle threads are its vCPUs, a monitor that says
- * so, and an injector that speaks the real protocol (protocol/PROTOCOL.md) and keeps its rules of credit.
+/* A fleet of simulated guests: each has a process of its own whose idle threads are its vCPUs, a
+ * monitor that says so, and an injector that speaks the real protocol (protocol/PROTOCOL.md) and
+ * keeps its rules of credit.
  *
- * One thread serves all sockets; whoever else touches a guest holds the fleet's lock. Errors end the program. */
+ * One thread serves all sockets; whoever else touches a guest holds the fleet's lock. Errors end
+ * the program. */
 #pragma once
 
 #include <glib.h>
@@ -15,9 +17,10 @@
 
 #define FLEET_VCPUS 2 /* of each guest, unless told otherwise */
 #define FLEET_VCPUS_MAX 128u
-#define FLEET_FACTS 4      /* tasks that a quiet guest has bound to its CPU 0 */
-#define FLEET_KEYS 64u     /* tasks that hints speak of */
-#define FLEET_BATCH 448u   /* hints in a frame: an odd number of rounds, so that each ends elsewhere */
+#define FLEET_FACTS 4  /* tasks that a quiet guest has bound to its CPU 0 */
+#define FLEET_KEYS 64u /* tasks that hints speak of */
+#define FLEET_BATCH \
+    448u /* hints in a frame: an odd number of rounds, so that each ends elsewhere */
 #define FLEET_TURN 65536u  /* bytes read at once */
 #define FLEET_PROGRAM_ID 7 /* of the one program that a guest holds */
 
@@ -71,7 +74,8 @@ uint64_t fleet_now(void);
 /* Host CPUs that the thread may use. */
 int fleet_cpus(pid_t thread);
 
-/* fleet-process.c: one process for each guest, which dies with this one. Before anything else is begun. */
+/* fleet-process.c: one process for each guest, which dies with this one. Before anything else is
+ * begun. */
 void fleet_fork(struct fleet *fleet);
 
 /* fleet-monitor.c: answers what it has read. */
@@ -79,10 +83,13 @@ void fleet_monitor_input(struct fleet_guest *guest, const char *text, size_t len
 
 /* fleet-session.c */
 void fleet_session_begin(struct fleet_guest *guest);
-void fleet_session_input(struct fleet *fleet, struct fleet_guest *guest, const uint8_t *bytes, size_t len);
-/* A task of number `key` (0 to FLEET_KEYS - 1) is bound to guest CPU `cpu`; -1: to none any longer. */
+void fleet_session_input(struct fleet *fleet, struct fleet_guest *guest, const uint8_t *bytes,
+                         size_t len);
+/* A task of number `key` (0 to FLEET_KEYS - 1) is bound to guest CPU `cpu`; -1: to none any longer.
+ */
 void fleet_hint(struct fleet_guest *guest, unsigned key, int cpu);
-/* Sends a frame of `count` hints, each of which changes a fact. False: no credit, or the socket is full. */
+/* Sends a frame of `count` hints, each of which changes a fact. False: no credit, or the socket is
+ * full. */
 bool fleet_batch(struct fleet_guest *guest, unsigned count);
 /* Encodes such a frame; the bytes. */
 long fleet_encode_batch(struct fleet_guest *guest, unsigned count, uint8_t *out, size_t size);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A program that never sees an end: it has a fact of each task begun since. With CONFIRMS its walk confirms those
- * that live; the tunable `rubbish` has it write what is no key. */
+/* A program that never sees an end: it has a fact of each task begun since. With CONFIRMS its walk
+ * confirms those that live; the tunable `rubbish` has it write what is no key. */
 #include "vhint.bpf.h"
 
 #include <bpf/bpf_core_read.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Hostile: whenever a task called "dd" makes a system call, its CPU is urgent, and with `contradicts` it is not so
- * at the next one. */
+/* Hostile: whenever a task called "dd" makes a system call, its CPU is urgent, and with
+ * `contradicts` it is not so at the next one. */
 #include "vhint.bpf.h"
 
 struct quarrel {

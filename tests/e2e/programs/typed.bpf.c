@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* One hint with a field of every sort at each exec of the command "true"; the daemon has never seen its struct. */
+/* One hint with a field of every sort at each exec of the command "true"; the daemon has never seen
+ * its struct. */
 #include "vhint.bpf.h"
 
 enum colour { RED = 1, GREEN = 2 };
@@ -35,8 +36,12 @@ const volatile char word[8] = "hello";
 SEC("raw_tp/sched_process_exec")
 int on_exec(void *ctx)
 {
-    struct sorts s = {
-        .minus = minus, .large = 1ull << 63, .known = GREEN, .unknown = 9, .bytes = {1, -2, 3}, .yes = true};
+    struct sorts s = {.minus = minus,
+                      .large = 1ull << 63,
+                      .known = GREEN,
+                      .unknown = 9,
+                      .bytes = {1, -2, 3},
+                      .yes = true};
     char comm[16] = {};
 
     bpf_get_current_comm(comm, sizeof(comm));

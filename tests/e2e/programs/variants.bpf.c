@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Variants: of `first` the second has a hook, of `second` the first; of `fourth` both have one, and the second of
- * them stands in a section that began before the first's; with NONE, of `third` none has. The counters tell which
- * ran, through hints that are events. */
+/* Variants: of `first` the second has a hook, of `second` the first; of `fourth` both have one, and
+ * the second of them stands in a section that began before the first's; with NONE, of `third` none
+ * has. The counters tell which ran, through hints that are events. */
 #include "vhint.bpf.h"
 
 #include <bpf/bpf_tracing.h>
@@ -28,8 +28,8 @@ static __always_inline int tell(__u32 variant)
 {
     struct ran ran = {.variant = variant};
 
-    ran.tunable =
-        small + (flag ? 1000 : 0) + colour * 10000 + (word[0] == 'y' ? 1000000 : 0) + (__u32)-negative * 10000000;
+    ran.tunable = small + (flag ? 1000 : 0) + colour * 10000 + (word[0] == 'y' ? 1000000 : 0) +
+                  (__u32)-negative * 10000000;
     vh_stamp(&ran.h, 1, sizeof(ran), 0, 0);
     vh_emit(&hints, &ran, sizeof(ran));
     return 0;

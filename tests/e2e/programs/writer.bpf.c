@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A fact of a kind that vhint's own programs do not have: which CPU "writes", and how busily. The command "true"
- * sets it for the CPU that it is run on, the command "false" takes it back. */
+/* A fact of a kind that vhint's own programs do not have: which CPU "writes", and how busily. The
+ * command "true" sets it for the CPU that it is run on, the command "false" takes it back. */
 #include "vhint.bpf.h"
 
 enum phase { IDLE = 0, WRITING = 1 };

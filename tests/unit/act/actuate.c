@@ -19,7 +19,8 @@ static void test_pin_and_float(struct pinning *f, G_GNUC_UNUSED gconstpointer da
     g_assert_null(vh_actuate_setting(actuate, f->stage.victim.tid));
     g_assert_cmpuint(pinning_round(f, actuate, &f->first, "hint"), ==, 0);
     assert_cpus(f->stage.victim.tid, &f->first);
-    g_assert_true(vh_cpuset_equal(&vh_actuate_setting(actuate, f->stage.victim.tid)->cpus, &f->first));
+    g_assert_true(
+        vh_cpuset_equal(&vh_actuate_setting(actuate, f->stage.victim.tid)->cpus, &f->first));
     vh_actuate_describe(actuate, f->stage.victim.tid, &former, &problem);
     g_assert_cmpstr(former, ==, floating);
     g_assert_cmpstr(problem, ==, "");
@@ -50,12 +51,13 @@ static void test_left_out_is_restored(struct pinning *f, G_GNUC_UNUSED gconstpoi
     vh_actuate_free(actuate, "end");
 }
 
-/* While its maker still sets masks: what that changes is done again, and what goes back is what it is known to
- * set. */
+/* While its maker still sets masks: what that changes is done again, and what goes back is what it
+ * is known to set. */
 static void test_young_thread(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
 {
     VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
-    struct vh_target target = {.guest = "guest", .vcpu = VH_TARGET_EMULATOR, .thread = f->stage.victim.tid};
+    struct vh_target target = {
+        .guest = "guest", .vcpu = VH_TARGET_EMULATOR, .thread = f->stage.victim.tid};
     union vh_setting setting = {.cpus = f->first};
     struct vh_cpuset usual = f->floating;
     struct vh_cpuset inherited;
@@ -73,8 +75,9 @@ static void test_young_thread(struct pinning *f, G_GNUC_UNUSED gconstpointer dat
         vh_actuate_end(actuate, "QEMU comes up", NULL);
         assert_cpus(f->stage.victim.tid, &f->first);
         g_assert_false(vh_actuate_check(actuate, "guest"));
-        g_assert_cmpint(
-            sched_setaffinity(f->stage.victim.tid, sizeof(usual), (const cpu_set_t *)(const void *)&usual), ==, 0);
+        g_assert_cmpint(sched_setaffinity(f->stage.victim.tid, sizeof(usual),
+                                          (const cpu_set_t *)(const void *)&usual),
+                        ==, 0);
         g_assert_false(vh_actuate_check(actuate, "another guest"));
         g_assert_true(vh_actuate_check(actuate, "guest"));
         target.vcpu = 2; /* it has its name by now */
@@ -87,7 +90,8 @@ static void test_young_thread(struct pinning *f, G_GNUC_UNUSED gconstpointer dat
     assert_cpus(f->stage.victim.tid, &usual);
 }
 
-/* Its maker carries out late what it was told of a pin that is over: that is no mask of the thread's own. */
+/* Its maker carries out late what it was told of a pin that is over: that is no mask of the
+ * thread's own. */
 static void test_late_echo(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
 {
     VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
@@ -96,7 +100,8 @@ static void test_late_echo(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
 
     pinning_round(f, actuate, &f->first, "hint");
     pinning_round(f, actuate, NULL, "exit");
-    g_assert_cmpint(sched_setaffinity(target.thread, sizeof(f->first), (const cpu_set_t *)(const void *)&f->first),
+    g_assert_cmpint(sched_setaffinity(target.thread, sizeof(f->first),
+                                      (const cpu_set_t *)(const void *)&f->first),
                     ==, 0);
     vh_actuate_begin(actuate, pinning_reason, NULL);
     vh_actuate_want(actuate, &target, 0, 2, &setting);
@@ -105,7 +110,8 @@ static void test_late_echo(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
     pinning_round(f, actuate, NULL, "exit");
     assert_cpus(target.thread, &f->floating);
     /* Once the maker has nothing to do any more it is somebody's word again. */
-    g_assert_cmpint(sched_setaffinity(target.thread, sizeof(f->first), (const cpu_set_t *)(const void *)&f->first),
+    g_assert_cmpint(sched_setaffinity(target.thread, sizeof(f->first),
+                                      (const cpu_set_t *)(const void *)&f->first),
                     ==, 0);
     pinning_round(f, actuate, &f->first, "hint");
     pinning_round(f, actuate, NULL, "exit");
@@ -132,7 +138,8 @@ static void test_thread_gone(struct pinning *f, G_GNUC_UNUSED gconstpointer data
 static void test_inherited(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
 {
     VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
-    struct vh_target maker = {.guest = "guest", .vcpu = VH_TARGET_EMULATOR, .thread = f->stage.victim.tid};
+    struct vh_target maker = {
+        .guest = "guest", .vcpu = VH_TARGET_EMULATOR, .thread = f->stage.victim.tid};
     struct vh_target made = {.guest = "guest", .vcpu = VH_TARGET_EMULATOR, .thread = 0};
     struct vh_target other = {.guest = "other", .vcpu = VH_TARGET_EMULATOR, .thread = 0};
     struct victim threads[2] = {0};
@@ -140,7 +147,8 @@ static void test_inherited(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
 
     for (int i = 0; i < 2; i++) {
         victim_start(&threads[i]);
-        g_assert_cmpint(sched_setaffinity(threads[i].tid, sizeof(f->first), (const cpu_set_t *)(void *)&f->first),
+        g_assert_cmpint(sched_setaffinity(threads[i].tid, sizeof(f->first),
+                                          (const cpu_set_t *)(void *)&f->first),
                         ==, 0);
     }
     made.thread = threads[0].tid;
@@ -167,7 +175,8 @@ static void test_inherited(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
 static void test_helper_gone(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
 {
     VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
-    struct vh_target target = {.guest = "guest", .vcpu = VH_TARGET_IOTHREAD, .thread = f->stage.victim.tid};
+    struct vh_target target = {
+        .guest = "guest", .vcpu = VH_TARGET_IOTHREAD, .thread = f->stage.victim.tid};
     union vh_setting first = {.cpus = f->first};
     union vh_setting floating = {.cpus = f->floating};
     g_autofree char *former = NULL;
@@ -224,7 +233,8 @@ static void test_drift(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
     }
     actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
     pinning_round(f, actuate, &f->first, "hint");
-    g_assert_cmpint(sched_setaffinity(f->stage.victim.tid, sizeof(f->floating), (void *)&f->floating), ==, 0);
+    g_assert_cmpint(
+        sched_setaffinity(f->stage.victim.tid, sizeof(f->floating), (void *)&f->floating), ==, 0);
     vh_actuate_forgive(actuate);
     pinning_round(f, actuate, &f->first, "the host's CPUs have changed");
     assert_cpus(f->stage.victim.tid, &f->first);
@@ -232,7 +242,8 @@ static void test_drift(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
     assert_cpus(f->stage.victim.tid, &f->floating);
 }
 
-/* The mask that is put back is the one from just before the pin, not from when the vCPU was first seen. */
+/* The mask that is put back is the one from just before the pin, not from when the vCPU was first
+ * seen. */
 static void test_changed_in_between(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
 {
     VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
@@ -252,7 +263,8 @@ static void test_changed_in_between(struct pinning *f, G_GNUC_UNUSED gconstpoint
     vh_actuate_free(actuate, "end");
 }
 
-#define ADD(name, func) g_test_add("/actuate/" name, struct pinning, NULL, pinning_begin, func, pinning_end)
+#define ADD(name, func) \
+    g_test_add("/actuate/" name, struct pinning, NULL, pinning_begin, func, pinning_end)
 
 int main(int argc, char **argv)
 {

@@ -55,7 +55,8 @@ static void test_adopted(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
     assert_cpus(f->stage.victim.tid, &f->first);
     g_assert_null(vh_actuate_setting(actuate, f->stage.victim.tid));
     vh_actuate_take_over(actuate, &target);
-    g_assert_true(vh_cpuset_equal(&vh_actuate_setting(actuate, f->stage.victim.tid)->cpus, &f->first));
+    g_assert_true(
+        vh_cpuset_equal(&vh_actuate_setting(actuate, f->stage.victim.tid)->cpus, &f->first));
     pinning_round(f, actuate, &f->first, "wanted still");
     vh_actuate_adopted(actuate);
     assert_cpus(f->stage.victim.tid, &f->first);
@@ -120,10 +121,12 @@ static void test_not_adopted_alone_but_theirs(struct pinning *f, G_GNUC_UNUSED g
     not_adopted(f, true, true);
 }
 
-/* What a changed thread makes after the daemon's death, which is nowhere saved; a mask of its own is nobody's. */
+/* What a changed thread makes after the daemon's death, which is nowhere saved; a mask of its own
+ * is nobody's. */
 static void test_crash_and_orphans(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
 {
-    struct vh_target target = {.guest = "guest", .vcpu = VH_TARGET_EMULATOR, .thread = f->stage.victim.tid};
+    struct vh_target target = {
+        .guest = "guest", .vcpu = VH_TARGET_EMULATOR, .thread = f->stage.victim.tid};
     VhHold *hold = vh_actuator_pin.probe(f->stage.saved, &target, NULL);
     union vh_setting first = {.cpus = f->first};
     struct vh_cpuset others = f->floating;
@@ -141,8 +144,9 @@ static void test_crash_and_orphans(struct pinning *f, G_GNUC_UNUSED gconstpointe
         const struct vh_cpuset *cpus = i ? &others : &f->first;
 
         victim_start(&threads[i]);
-        g_assert_cmpint(sched_setaffinity(threads[i].tid, sizeof(*cpus), (const cpu_set_t *)(const void *)cpus),
-                        ==, 0);
+        g_assert_cmpint(
+            sched_setaffinity(threads[i].tid, sizeof(*cpus), (const cpu_set_t *)(const void *)cpus),
+            ==, 0);
     }
     actuate = vh_actuate_new(f->stage.saved, f->stage.journal,
                              &vh_actuator_pin); /* as the next daemon: the slot is still there */
@@ -174,7 +178,8 @@ static void test_crash_and_reuse(struct pinning *f, G_GNUC_UNUSED gconstpointer 
     vh_actuator_pin.forget(hold);
 }
 
-/* Of a version whose file had room for fewer: what is in it counts, and there is room for more now. */
+/* Of a version whose file had room for fewer: what is in it counts, and there is room for more now.
+ */
 static void test_file_of_a_former_version(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
 {
     const guint32 count = VH_SAVED_MAX_FORMER;

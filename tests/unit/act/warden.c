@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* host/act/warden.c, with a vhintd of the test's own in one process and a busy thread in another. */
+/* host/act/warden.c, with a vhintd of the test's own in one process and a busy thread in another.
+ */
 #include "act/warden.h"
 
 #include <errno.h>
@@ -26,8 +27,8 @@ struct fixture {
     bool allowed;
 };
 
-static pid_t start(void (*run)(const struct fixture *f, enum vh_boost_kind kind), const struct fixture *f,
-                   enum vh_boost_kind kind)
+static pid_t start(void (*run)(const struct fixture *f, enum vh_boost_kind kind),
+                   const struct fixture *f, enum vh_boost_kind kind)
 {
     pid_t process = fork();
 
@@ -45,7 +46,8 @@ static void spin(G_GNUC_UNUSED const struct fixture *f, G_GNUC_UNUSED enum vh_bo
         ;
 }
 
-static char *reason_of(G_GNUC_UNUSED unsigned guest, G_GNUC_UNUSED unsigned vcpu, G_GNUC_UNUSED gpointer data)
+static char *reason_of(G_GNUC_UNUSED unsigned guest, G_GNUC_UNUSED unsigned vcpu,
+                       G_GNUC_UNUSED gpointer data)
 {
     return g_strdup("asked for");
 }
@@ -85,8 +87,8 @@ static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     if (f->allowed)
         g_assert_cmpint(sched_setscheduler(f->busy, SCHED_OTHER, &param), ==, 0);
     else
-        g_test_skip(
-            "no real-time threads here: run as root, with sched_rt_runtime_us and real-time cgroups allowing");
+        g_test_skip("no real-time threads here: run as root, with sched_rt_runtime_us and "
+                    "real-time cgroups allowing");
 }
 
 static void end(pid_t *process)
@@ -121,7 +123,8 @@ static void wait_rr(const struct fixture *f, bool rr)
     }
 }
 
-/* A thread of another process that never sleeps: its time is known, its budget holds, each period anew. */
+/* A thread of another process that never sleeps: its time is known, its budget holds, each period
+ * anew. */
 static void test_budget(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     uint64_t boosted = 0;
@@ -186,7 +189,8 @@ static void test_owner_killed_nice(struct fixture *f, G_GNUC_UNUSED gconstpointe
     assert_put_back(f);
 }
 
-/* vhintd itself stays able to run beside what it boosts, and is an ordinary thread when there is nothing. */
+/* vhintd itself stays able to run beside what it boosts, and is an ordinary thread when there is
+ * nothing. */
 static void test_owner_is_raised(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     gint64 until = g_get_monotonic_time() + DEADLINE_US;

@@ -33,8 +33,9 @@ static void test_written_otherwise(void)
 
 static void test_refused(void)
 {
-    static const char *const lists[] = {"a",    "1-",  "-1",    "2-1",  "1,",     ",1",
-                                        "1,,2", "1 2", "1-2-3", "4096", "0-4096", "99999999999999999999"};
+    static const char *const lists[] = {"a",     "1-",   "-1",     "2-1",
+                                        "1,",    ",1",   "1,,2",   "1 2",
+                                        "1-2-3", "4096", "0-4096", "99999999999999999999"};
 
     for (guint i = 0; i < G_N_ELEMENTS(lists); i++) {
         struct vh_cpuset set = {{42}};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* host/channel/port.c, io/link.c and io/pathwatch.c: bytes both ways, fair turns, and sockets that come and go. */
+/* host/channel/port.c, io/link.c and io/pathwatch.c: bytes both ways, fair turns, and sockets that
+ * come and go. */
 #include "channel/port.h"
 
 #include <errno.h>
@@ -46,7 +47,8 @@ static void on_closed(gpointer data)
     vh_port_free(g_steal_pointer(&end->port));
 }
 
-static const struct vh_port_funcs funcs = {.received = on_received, .writable = on_writable, .closed = on_closed};
+static const struct vh_port_funcs funcs = {
+    .received = on_received, .writable = on_writable, .closed = on_closed};
 
 static void open_end(struct end *end)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* host/channel/session.c against a peer made of protocol/ alone: handshake, requests, gaps, credit, and every kind
- * of end.
+/* host/channel/session.c against a peer made of protocol/ alone: handshake, requests, gaps, credit,
+ * and every kind of end.
  */
 #include "channel/session.h"
 
@@ -160,12 +160,13 @@ static void assert_sent(struct fixture *f, const char *expected)
     g_assert_cmpstr(got->str, ==, expected);
 }
 
-static void say(struct fixture *f, enum vh_type type, uint32_t id, const void *a, size_t a_len, const void *b,
-                size_t b_len)
+static void say(struct fixture *f, enum vh_type type, uint32_t id, const void *a, size_t a_len,
+                const void *b, size_t b_len)
 {
     struct iovec parts[] = {{(void *)a, a_len}, {(void *)b, b_len}};
     g_autofree uint8_t *out = g_malloc(VH_FRAME_ENCODED(a_len + b_len));
-    long len = vh_frame_encode(out, VH_FRAME_ENCODED(a_len + b_len), type, type == VH_HELLO ? 0 : 1, id, parts, 2);
+    long len = vh_frame_encode(out, VH_FRAME_ENCODED(a_len + b_len), type, type == VH_HELLO ? 0 : 1,
+                               id, parts, 2);
 
     g_assert_cmpint(len, >, 0);
     vh_session_receive(f->session, out, (size_t)len);
@@ -196,16 +197,20 @@ static void say_cpus(struct fixture *f)
 static void say_programs(struct fixture *f, uint32_t id, uint64_t seq, uint64_t lost)
 {
     struct vh_programs head = {.count = 1};
-    struct vh_program program = {
-        .id = id, .flags = VH_PROGRAM_HINTS | VH_PROGRAM_STATE, .name = "p", .seq = seq, .lost = lost};
+    struct vh_program program = {.id = id,
+                                 .flags = VH_PROGRAM_HINTS | VH_PROGRAM_STATE,
+                                 .name = "p",
+                                 .seq = seq,
+                                 .lost = lost};
 
     say(f, VH_PROGRAMS, 0, &head, sizeof(head), &program, sizeof(program));
 }
 
-static void say_batch(struct fixture *f, enum vh_type type, uint32_t count, uint64_t seq, uint64_t lost,
-                      uint32_t flags)
+static void say_batch(struct fixture *f, enum vh_type type, uint32_t count, uint64_t seq,
+                      uint64_t lost, uint32_t flags)
 {
-    struct vh_batch batch = {.program = 3, .count = count, .seq = seq, .lost = lost, .flags = flags};
+    struct vh_batch batch = {
+        .program = 3, .count = count, .seq = seq, .lost = lost, .flags = flags};
     struct {
         struct vh_hint h;
         uint32_t key;
@@ -214,7 +219,8 @@ static void say_batch(struct fixture *f, enum vh_type type, uint32_t count, uint
 
     for (uint32_t i = 0; i < count; i++)
         records[i].h = (struct vh_hint){.size = 28, .kind = 1, .key_size = 4};
-    say(f, type, type == VH_SNAPSHOT ? f->last_id : 0, &batch, sizeof(batch), records, count * sizeof(records[0]));
+    say(f, type, type == VH_SNAPSHOT ? f->last_id : 0, &batch, sizeof(batch), records,
+        count * sizeof(records[0]));
 }
 
 static void say_answer(struct fixture *f, uint32_t id, uint32_t error, const char *text)
@@ -341,7 +347,8 @@ static void test_gaps(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     say_batch(f, VH_HINTS, 1, 15, 4, 0); /* lost grew, but the snapshot to come will have it */
     assert_sent(f, "");
     say_batch(f, VH_SNAPSHOT, 1, 16, 4, VH_SNAPSHOT_FIRST);
-    say_batch(f, VH_SNAPSHOT, 1, 16, 5, VH_SNAPSHOT_LAST); /* lost meanwhile: that one may be missing */
+    say_batch(f, VH_SNAPSHOT, 1, 16, 5,
+              VH_SNAPSHOT_LAST); /* lost meanwhile: that one may be missing */
     assert_sent(f, "");
     say_answer(f, f->last_id, 0, "");
     assert_sent(f, "RESYNC ");
@@ -417,7 +424,8 @@ struct answered {
     char *text;
 };
 
-static void on_answer(const struct vh_answer *answer, const char *text, const char *log, gpointer data)
+static void on_answer(const struct vh_answer *answer, const char *text, const char *log,
+                      gpointer data)
 {
     struct answered *answered = data;
 
@@ -515,7 +523,8 @@ static void test_forget(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     assert_sent(f, "LOAD CHUNK ");
 }
 
-/* A guest that talks and never reads: nothing piles up, and what is owed goes out once there is room. */
+/* A guest that talks and never reads: nothing piles up, and what is owed goes out once there is
+ * room. */
 static void test_no_room(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     come_up(f);

@@ -75,7 +75,8 @@ static void test_whole(void)
 
 #define GUEST "[guest g]\nqmp=/q\nchannel=/c\n"
 #define LONG \
-    "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" \
+    "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" \
+    "aaaaaaaaaaaaaaa" \
     "aaaaaaa"
 
 static const struct {
@@ -94,7 +95,8 @@ static const struct {
     {"[daemon]\ninjector=i\n", ":2: [daemon] injector: \"i\" is not an absolute path"},
     {"[guest a/b]\nqmp=/q\nchannel=/c\n", ":1: [guest a/b]: a guest's name has"},
     {"[libvirt]\nurl=qemu:///system\n", ":2: [libvirt] url: unknown key; did you mean \"uri\"?"},
-    {"[libvirt]\nuri=xen:///system\n", ":2: [libvirt] uri: \"xen:///system\" is not libvirt's QEMU"},
+    {"[libvirt]\nuri=xen:///system\n",
+     ":2: [libvirt] uri: \"xen:///system\" is not libvirt's QEMU"},
     {"nonsense\n", ":1: \"nonsense\" is neither a section"},
 };
 
@@ -121,14 +123,16 @@ static void test_no_file(void)
 static void test_libvirt(void)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(VhConfig) config = load("[daemon]\nrun-dir=/tmp/run\n[libvirt]\n"
-                                      "[guest web-*]\nprograms=affinity\npool=0\n[guest profile:batch]\n",
-                                      &error);
+    g_autoptr(VhConfig) config =
+        load("[daemon]\nrun-dir=/tmp/run\n[libvirt]\n"
+             "[guest web-*]\nprograms=affinity\npool=0\n[guest profile:batch]\n",
+             &error);
     static const struct {
         const char *text, *pattern;
     } cases[] = {
         {"[libvirt]\nuri=qemu+ssh://far/system\n", "*:2: [libvirt] uri: *far*qemu:///system*"},
-        {"[libvirt]\nurl=qemu:///system\n", "*:2: [libvirt] url: unknown key; did you mean \"uri\"?*"},
+        {"[libvirt]\nurl=qemu:///system\n",
+         "*:2: [libvirt] url: unknown key; did you mean \"uri\"?*"},
         {"[libvirt]\nhook=hook\n", "*:2: [libvirt] hook: *not an absolute path*"},
     };
 

@@ -73,19 +73,19 @@ static GDBusConnection *dial(struct fixture *f, GError **error)
     g_autofree char *escaped = g_dbus_address_escape_value(f->path);
     g_autofree char *address = g_strdup_printf("unix:path=%s", escaped);
     g_autoptr(GAsyncResult) result = NULL;
-    g_dbus_connection_new_for_address(address, G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT, NULL, NULL,
-                                      keep_result, &result);
+    g_dbus_connection_new_for_address(address, G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT, NULL,
+                                      NULL, keep_result, &result);
     wait_for(&result);
     return g_dbus_connection_new_for_address_finish(result, error);
 }
 
-static GVariant *call(GDBusConnection *connection, const char *method, GVariant *parameters, GUnixFDList **fds,
-                      GError **error)
+static GVariant *call(GDBusConnection *connection, const char *method, GVariant *parameters,
+                      GUnixFDList **fds, GError **error)
 {
     g_autoptr(GAsyncResult) result = NULL;
-    g_dbus_connection_call_with_unix_fd_list(connection, NULL, VH_CONTROL_OBJECT, "org.vhint.Manager1", method,
-                                             parameters, NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, keep_result,
-                                             &result);
+    g_dbus_connection_call_with_unix_fd_list(
+        connection, NULL, VH_CONTROL_OBJECT, "org.vhint.Manager1", method, parameters, NULL,
+        G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, keep_result, &result);
     wait_for(&result);
     return g_dbus_connection_call_with_unix_fd_list_finish(connection, fds, result, error);
 }
@@ -93,11 +93,12 @@ static GVariant *call(GDBusConnection *connection, const char *method, GVariant 
 static GVariant *inject_parameters(const char *guest, const void *object, gsize size)
 {
     return g_variant_new("(ss@aya{ss}b)", guest, "",
-                         g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, object, size, 1), NULL, FALSE);
+                         g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, object, size, 1), NULL,
+                         FALSE);
 }
 
-static void assert_fails(GDBusConnection *connection, const char *method, GVariant *parameters, int code,
-                         const char *part)
+static void assert_fails(GDBusConnection *connection, const char *method, GVariant *parameters,
+                         int code, const char *part)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(GVariant) answer = call(connection, method, parameters, NULL, &error);
@@ -125,14 +126,18 @@ static void test_calls(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
             call(connection, good[i].method, g_variant_new("(s)", good[i].guest), NULL, &error);
         g_assert_no_error(error);
         g_assert_cmpstr(g_variant_get_type_string(answer), ==, good[i].type);
-        assert_fails(connection, good[i].method, g_variant_new("(s)", "ghost"), VH_ERROR_NO_SUCH_GUEST, "ghost");
+        assert_fails(connection, good[i].method, g_variant_new("(s)", "ghost"),
+                     VH_ERROR_NO_SUCH_GUEST, "ghost");
     }
     g_autoptr(GVariant) guests = call(connection, "ListGuests", NULL, NULL, &error);
     g_assert_no_error(error);
     g_assert_cmpstr(g_variant_get_type_string(guests), ==, "(aa{sv})");
-    assert_fails(connection, "Watch", g_variant_new("(s)", "ghost"), VH_ERROR_NO_SUCH_GUEST, "ghost");
-    assert_fails(connection, "Eject", g_variant_new("(ss)", "web", "x"), VH_ERROR_NO_SUCH_PROGRAM, "'x'");
-    g_autoptr(GVariant) ejected = call(connection, "Eject", g_variant_new("(ss)", "web", "made"), NULL, &error);
+    assert_fails(connection, "Watch", g_variant_new("(s)", "ghost"), VH_ERROR_NO_SUCH_GUEST,
+                 "ghost");
+    assert_fails(connection, "Eject", g_variant_new("(ss)", "web", "x"), VH_ERROR_NO_SUCH_PROGRAM,
+                 "'x'");
+    g_autoptr(GVariant) ejected =
+        call(connection, "Eject", g_variant_new("(ss)", "web", "made"), NULL, &error);
     g_assert_no_error(error);
 }
 
@@ -141,10 +146,12 @@ static void test_inject(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_autoptr(GError) error = NULL;
     g_autoptr(GDBusConnection) connection = dial(f, &error);
     g_assert_no_error(error);
-    assert_fails(connection, "Inject", inject_parameters("web", "BROKEN", 6), VH_ERROR_INVALID_OBJECT,
-                 "not an ELF");
-    assert_fails(connection, "Inject", inject_parameters("web", "EXISTS", 6), VH_ERROR_EXISTS, "--replace");
-    assert_fails(connection, "Inject", inject_parameters("web", "DISK", 4), VH_ERROR_FAILED, "no space left");
+    assert_fails(connection, "Inject", inject_parameters("web", "BROKEN", 6),
+                 VH_ERROR_INVALID_OBJECT, "not an ELF");
+    assert_fails(connection, "Inject", inject_parameters("web", "EXISTS", 6), VH_ERROR_EXISTS,
+                 "--replace");
+    assert_fails(connection, "Inject", inject_parameters("web", "DISK", 4), VH_ERROR_FAILED,
+                 "no space left");
     assert_fails(connection, "Inject", inject_parameters("web", "REFUSE", 6), VH_ERROR_REFUSED,
                  "\nverifier log:\n0: (85) call 1\n");
 
@@ -154,14 +161,15 @@ static void test_inject(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_no_error(error);
     g_assert_cmpstr(g_variant_get_type_string(answer), ==, "(a{sv})");
     g_assert_cmpuint(fake_manager_last_size(f->manager), ==, VH_OBJECT_MAX);
-    assert_fails(connection, "Inject", inject_parameters("web", big, VH_OBJECT_MAX + 1), VH_ERROR_INVALID_OBJECT,
-                 "16777217");
+    assert_fails(connection, "Inject", inject_parameters("web", big, VH_OBJECT_MAX + 1),
+                 VH_ERROR_INVALID_OBJECT, "16777217");
 
     /* A message that cannot be an inject at all ends the connection; the next client is served. */
     g_autofree char *huge = g_malloc0(VH_CONTROL_MESSAGE_MAX + 1);
     g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*the limit is*cut off");
     g_autoptr(GVariant) none =
-        call(connection, "Inject", inject_parameters("web", huge, VH_CONTROL_MESSAGE_MAX + 1), NULL, &error);
+        call(connection, "Inject", inject_parameters("web", huge, VH_CONTROL_MESSAGE_MAX + 1), NULL,
+             &error);
     g_test_assert_expected_messages();
     g_assert_error(error, G_IO_ERROR, G_IO_ERROR_CLOSED);
     g_clear_error(&error);
@@ -178,11 +186,11 @@ static void test_inject_waits(struct fixture *f, G_GNUC_UNUSED gconstpointer dat
     g_assert_no_error(error);
     g_autoptr(GAsyncResult) result = NULL, lost = NULL;
     g_dbus_connection_call(one, NULL, VH_CONTROL_OBJECT, "org.vhint.Manager1", "Inject",
-                           inject_parameters("web", "WAIT", 4), NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL,
-                           keep_result, &result);
+                           inject_parameters("web", "WAIT", 4), NULL, G_DBUS_CALL_FLAGS_NONE, -1,
+                           NULL, keep_result, &result);
     g_dbus_connection_call(two, NULL, VH_CONTROL_OBJECT, "org.vhint.Manager1", "Inject",
-                           inject_parameters("web", "WAIT", 4), NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL,
-                           keep_result, &lost);
+                           inject_parameters("web", "WAIT", 4), NULL, G_DBUS_CALL_FLAGS_NONE, -1,
+                           NULL, keep_result, &lost);
     while (fake_manager_waiting(f->manager) < 2)
         g_main_context_iteration(NULL, TRUE);
     g_autoptr(GVariant) guests = call(one, "ListGuests", NULL, NULL, &error);
@@ -202,7 +210,8 @@ static int open_watch(GDBusConnection *connection, const char *guest)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(GUnixFDList) fds = NULL;
-    g_autoptr(GVariant) answer = call(connection, "Watch", g_variant_new("(s)", guest), &fds, &error);
+    g_autoptr(GVariant) answer =
+        call(connection, "Watch", g_variant_new("(s)", guest), &fds, &error);
     g_assert_no_error(error);
     gint32 index = -1;
     g_variant_get(answer, "(h)", &index);
@@ -341,8 +350,8 @@ static void test_external_only(struct fixture *f, G_GNUC_UNUSED gconstpointer da
     close(fd);
 }
 
-/* Starts a process of user 65534 with `group` as a supplementary one that connects to `path` and waits until the
- * other side has answered or closed; returns its pid. */
+/* Starts a process of user 65534 with `group` as a supplementary one that connects to `path` and
+ * waits until the other side has answered or closed; returns its pid. */
 static pid_t stranger(const char *path, gid_t group)
 {
     pid_t pid = fork();
@@ -423,8 +432,9 @@ static void test_place(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_autoptr(GError) error = NULL;
     struct stat st;
     g_assert_cmpint(g_stat(f->path, &st), ==, 0);
-    g_assert_cmpint(st.st_mode & 07777, ==,
-                    geteuid() == 0 && vh_peer_group_lookup(VH_PEER_GROUP) != VH_PEER_NO_GROUP ? 0660 : 0600);
+    g_assert_cmpint(
+        st.st_mode & 07777, ==,
+        geteuid() == 0 && vh_peer_group_lookup(VH_PEER_GROUP) != VH_PEER_NO_GROUP ? 0660 : 0600);
 
     g_assert_null(vh_control_new(f->manager, f->path, &error));
     g_assert_error(error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE);

@@ -52,8 +52,8 @@ static void test_lines(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_cmpstr(line, ==, "{}\n");
 }
 
-/* Reads all there is, letting the loop refill the pipe; checks that the numbers in the lines grow by one, but for
- * gaps that {"dropped":N} tells. Returns the number after the last. */
+/* Reads all there is, letting the loop refill the pipe; checks that the numbers in the lines grow
+ * by one, but for gaps that {"dropped":N} tells. Returns the number after the last. */
 static unsigned read_numbers(struct fixture *f, unsigned next, unsigned *dropped)
 {
     fcntl(f->fd, F_SETFL, O_NONBLOCK);

@@ -68,7 +68,8 @@ static GSubprocess *start(struct fixture *f, const char *const *args)
         g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE);
     g_subprocess_launcher_setenv(launcher, "VHINT_SOCKET", f->path, TRUE);
     g_subprocess_launcher_setenv(launcher, "LC_ALL", "C.UTF-8", TRUE);
-    GSubprocess *process = g_subprocess_launcher_spawnv(launcher, (const char *const *)argv->pdata, &error);
+    GSubprocess *process =
+        g_subprocess_launcher_spawnv(launcher, (const char *const *)argv->pdata, &error);
     g_assert_no_error(error);
     return process;
 }
@@ -122,9 +123,10 @@ static void test_people(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_cmpint(f->code, ==, 0);
     assert_has(f->out, "vhintd " VH_VERSION " at ");
     assert_has(f->out, "web: connected, kernel 6.1\\x1b[2Jé, programs 1");
-    assert_has(f->out, "VCPU  GUEST CPU  APIC ID  THREAD  HOST CPUS  FORMER  STATE     REASON\n"
-                       "0     0          0        4711    1          0-1     pinned    task 812 (nginx)\n"
-                       "1     -          -        -       -          -       floating  -\n");
+    assert_has(f->out,
+               "VCPU  GUEST CPU  APIC ID  THREAD  HOST CPUS  FORMER  STATE     REASON\n"
+               "0     0          0        4711    1          0-1     pinned    task 812 (nginx)\n"
+               "1     -          -        -       -          -       floating  -\n");
     g_assert_null(strchr(f->out, '\033'));
 
     RUN(f, "status", "web");
@@ -140,24 +142,26 @@ static void test_people(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     RUN(f, "why", "web");
     g_assert_cmpint(f->code, ==, 0);
     assert_has(f->out, "vCPU 1: pin to CPUs 5: applied, for 1 h 2 min (since ");
-    assert_has(f->out, ")\n"
-                       "  hint     web affinity/affinity pid=812 comm=\"x \\u001b\"\n"
-                       "           and 3 more\n"
-                       "  rule     affinity-pin (00-affinity.conf:5): on affinity when cpus == 1 do pin mask\n"
-                       "  why      4 hints pin guest CPU 1 (rule affinity-pin); CPU 5 of NUMA node 0\n"
-                       "  limits   pool 2-5 (10-web.conf:3), max-pins 512 (default)\n"
-                       "  before   0-7\n\n"
-                       "vCPU 2: boost by nice: kept, not in force\n"
-                       "  rule     urgent\n"
-                       "  why      the rule says by nice\n"
-                       "  trial    kept: it waits less than before; waits 65.2% -> 2.8%\n"
-                       "           taken back 1 time\n");
+    assert_has(
+        f->out,
+        ")\n"
+        "  hint     web affinity/affinity pid=812 comm=\"x \\u001b\"\n"
+        "           and 3 more\n"
+        "  rule     affinity-pin (00-affinity.conf:5): on affinity when cpus == 1 do pin mask\n"
+        "  why      4 hints pin guest CPU 1 (rule affinity-pin); CPU 5 of NUMA node 0\n"
+        "  limits   pool 2-5 (10-web.conf:3), max-pins 512 (default)\n"
+        "  before   0-7\n\n"
+        "vCPU 2: boost by nice: kept, not in force\n"
+        "  rule     urgent\n"
+        "  why      the rule says by nice\n"
+        "  trial    kept: it waits less than before; waits 65.2% -> 2.8%\n"
+        "           taken back 1 time\n");
     g_assert_null(strchr(f->out, '\033'));
     RUN(f, "hints", "web");
     g_assert_cmpstr(f->out, ==, "web affinity/affinity pid=812 mask=[4,0] in.a=1 comm=\"x y\"\n");
     RUN(f, "status");
-    assert_has(f->out,
-               "no good; what they said before is in force:\n  10-web.conf:3: [guest web] pol: unknown key\\x1b");
+    assert_has(f->out, "no good; what they said before is in force:\n  10-web.conf:3: [guest web] "
+                       "pol: unknown key\\x1b");
     RUN(f, "policy", "show", "web");
     g_assert_cmpint(f->code, ==, 0);
     assert_has(f->out, "10-web.conf:3: [guest web] pol: unknown key");
@@ -171,7 +175,8 @@ static void test_people(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     RUN(f, "bootstrap", "web");
     g_assert_cmpstr(f->out, ==,
                     "web: vhint-injector 0.1 answers, kernel 6.1\\x1b[2J; it is in "
-                    "/run/vhint-injector/vhint-injector, until the guest's next boot, and systemd restarts it\n");
+                    "/run/vhint-injector/vhint-injector, until the guest's next boot, and systemd "
+                    "restarts it\n");
     RUN(f, "handover");
     g_assert_nonnull(strstr(f->out, "within 60 seconds"));
     RUN(f, "eject", "web", "made");
@@ -271,7 +276,8 @@ static char *make_file(struct fixture *f, const char *content, gssize len)
 
 static void test_inject(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    RUN(f, "inject", "web", f->object, "--name", "fallback", "--set", "a=1", "--set", "b=x=y", "--replace");
+    RUN(f, "inject", "web", f->object, "--name", "fallback", "--set", "a=1", "--set", "b=x=y",
+        "--replace");
     g_assert_cmpstr(f->err, ==, "");
     g_assert_cmpstr(f->out, ==, "injected made 2 into web: 3 BPF programs attached\n");
     g_assert_cmpstr(fake_manager_last_call(f->manager), ==,
@@ -284,8 +290,8 @@ static void test_inject(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     RUN(f, "inject", "web", refused);
     g_assert_cmpint(f->code, ==, 1);
     g_assert_cmpstr(f->out, ==, "");
-    assert_has(f->err,
-               "other.bpf.o: the kernel refused hook\uFFFD\nverifier log:\n0: (85) call 1\n\tR1\\x1b[31m bad\n");
+    assert_has(f->err, "other.bpf.o: the kernel refused hook\uFFFD\nverifier log:\n0: (85) call "
+                       "1\n\tR1\\x1b[31m bad\n");
     RUN(f, "--json", "inject", "web", refused);
     g_assert_cmpint(f->code, ==, 1);
     g_autoptr(JsonNode) root = parse(f);
@@ -368,9 +374,10 @@ static void test_usage(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 static void test_not_found(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     static const char *const cases[][4] = {
-        {"status", "ghost"},   {"programs", "ghost"},   {"hints", "ghost"},    {"policy", "show", "ghost"},
-        {"why", "ghost"},      {"watch", "ghost"},      {"release", "ghost"},  {"resume", "ghost"},
-        {"eject", "web", "x"}, {"eject", "ghost", "x"}, {"bootstrap", "ghost"}};
+        {"status", "ghost"},         {"programs", "ghost"}, {"hints", "ghost"},
+        {"policy", "show", "ghost"}, {"why", "ghost"},      {"watch", "ghost"},
+        {"release", "ghost"},        {"resume", "ghost"},   {"eject", "web", "x"},
+        {"eject", "ghost", "x"},     {"bootstrap", "ghost"}};
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
         run(f, cases[i]);
         g_assert_cmpint(f->code, ==, 4);
@@ -383,9 +390,10 @@ static void test_unreachable(struct fixture *f, G_GNUC_UNUSED gconstpointer data
 {
     RUN(f, "--socket", "/nowhere/control", "guests");
     g_assert_cmpint(f->code, ==, 3);
-    g_assert_cmpstr(f->err, ==,
-                    "vhintctl: cannot reach vhintd at /nowhere/control: no such file: is vhintd running? "
-                    "(systemctl start vhintd, or --socket PATH)\n");
+    g_assert_cmpstr(
+        f->err, ==,
+        "vhintctl: cannot reach vhintd at /nowhere/control: no such file: is vhintd running? "
+        "(systemctl start vhintd, or --socket PATH)\n");
     RUN(f, "--socket", f->object, "guests");
     g_assert_cmpint(f->code, ==, 3);
     assert_has(f->err, "nobody listens there");
@@ -417,10 +425,12 @@ static void test_unreachable(struct fixture *f, G_GNUC_UNUSED gconstpointer data
 }
 
 #define HINT \
-    "{\"guest\":\"web\",\"program\":\"p\",\"kind\":\"k\",\"cpu\":0,\"ktime\":1,\"fields\":{\"n\":7,\"e\":" \
+    "{\"guest\":\"web\",\"program\":\"p\",\"kind\":\"k\",\"cpu\":0,\"ktime\":1,\"fields\":{\"n\":" \
+    "7,\"e\":" \
     "\"RED\"}}"
 #define GONE \
-    "{\"guest\":\"web\",\"program\":\"p\",\"kind\":\"k\",\"gone\":true,\"cpu\":0,\"ktime\":1,\"fields\":{\"n\":" \
+    "{\"guest\":\"web\",\"program\":\"p\",\"kind\":\"k\",\"gone\":true,\"cpu\":0,\"ktime\":1," \
+    "\"fields\":{\"n\":" \
     "7}}"
 
 static GSubprocess *start_watch(struct fixture *f, const char *const *args)
@@ -440,8 +450,9 @@ static void test_watch(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     fake_manager_hint(f->manager, GONE);
     finish(f, people);
     g_assert_cmpint(f->code, ==, 0);
-    g_assert_cmpstr(f->out, ==,
-                    "web p/k n=7 e=RED\n(3 hints dropped here: this reader was too slow)\nweb p/k gone n=7\n");
+    g_assert_cmpstr(
+        f->out, ==,
+        "web p/k n=7 e=RED\n(3 hints dropped here: this reader was too slow)\nweb p/k gone n=7\n");
     while (fake_manager_watches(f->manager) > 0)
         g_main_context_iteration(NULL, TRUE);
 
@@ -459,8 +470,8 @@ static void test_watch(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     fake_manager_hint(f->manager, HINT);
     char first[64] = "";
     g_autoptr(GAsyncResult) result = NULL;
-    g_input_stream_read_async(g_subprocess_get_stdout_pipe(cut), first, sizeof(first) - 1, 0, NULL, keep_result,
-                              &result);
+    g_input_stream_read_async(g_subprocess_get_stdout_pipe(cut), first, sizeof(first) - 1, 0, NULL,
+                              keep_result, &result);
     while (result == NULL)
         g_main_context_iteration(NULL, TRUE);
     g_assert_cmpstr(first, ==, "web p/k n=7 e=RED\n"); /* at once, though stdout is a pipe */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* host/daemon/confine.c: what is forbidden fails with EPERM, in all threads; what the daemon does still works. */
+/* host/daemon/confine.c: what is forbidden fails with EPERM, in all threads; what the daemon does
+ * still works. */
 #include "daemon/confine.h"
 
 #include <errno.h>
@@ -28,7 +29,8 @@ static gpointer wait_then_try(gpointer data)
     return from_another_thread(NULL);
 }
 
-/* In a process of its own: there is no way back. Exits with the number of the first check that fails. */
+/* In a process of its own: there is no way back. Exits with the number of the first check that
+ * fails. */
 static void confined(void)
 {
     GMutex mutex;
@@ -56,7 +58,8 @@ static void confined(void)
     CHECK(socket(AF_NETLINK, SOCK_RAW, 0) >= 0);
     CHECK(socket(AF_INET, SOCK_STREAM, 0) >= 0);
     CHECK(g_thread_join(g_thread_new("works", nothing, &mutex)) == &mutex);
-    CHECK(sched_getaffinity(0, sizeof(mask), &mask) == 0 && sched_setaffinity(0, sizeof(mask), &mask) == 0);
+    CHECK(sched_getaffinity(0, sizeof(mask), &mask) == 0 &&
+          sched_setaffinity(0, sizeof(mask), &mask) == 0);
     _exit(0);
 }
 

@@ -132,7 +132,8 @@ static void test_rr(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     if (refused) {
         assert_problem(f, actuate, refused);
     } else {
-        g_assert_cmpint(sched_getscheduler(f->stage.victim.tid) & ~SCHED_RESET_ON_FORK, ==, SCHED_RR);
+        g_assert_cmpint(sched_getscheduler(f->stage.victim.tid) & ~SCHED_RESET_ON_FORK, ==,
+                        SCHED_RR);
         /* From one kind to another. */
         round_with(f, actuate, VH_BOOST_NICE);
         g_assert_cmpint(sched_getscheduler(f->stage.victim.tid), ==, SCHED_OTHER);
@@ -173,7 +174,8 @@ static void test_uclamp(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     vh_actuate_free(actuate, "end");
 }
 
-/* A daemon that dies leaves its file; the next one puts priorities back, and leaves masks to the other actuator.
+/* A daemon that dies leaves its file; the next one puts priorities back, and leaves masks to the
+ * other actuator.
  */
 static void test_crash(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
@@ -244,7 +246,8 @@ static void test_thread_gone(struct fixture *f, G_GNUC_UNUSED gconstpointer data
 
 /* ---- weights, on files that look like the kernel's ---- */
 
-static void write_at(const struct fixture *f, const char *path, const char *format, ...) G_GNUC_PRINTF(3, 4);
+static void write_at(const struct fixture *f, const char *path, const char *format, ...)
+    G_GNUC_PRINTF(3, 4);
 static void write_at(const struct fixture *f, const char *path, const char *format, ...)
 {
     g_autofree char *text = NULL;
@@ -328,7 +331,8 @@ static void test_weight_moved(struct fixture *f, G_GNUC_UNUSED gconstpointer dat
     g_assert_cmpint(vh_weight_read(shares, &weight), ==, 0);
     g_assert_cmpuint(weight, ==, 1024 * VH_BOOST_WEIGHT_FACTOR);
     g_assert_cmpint(vh_weight_write(tasks_b, (uint64_t)f->stage.victim.tid), ==, 0);
-    /* Noticed after a while, put back where it was changed, and done anew where the thread is now. */
+    /* Noticed after a while, put back where it was changed, and done anew where the thread is now.
+     */
     g_usleep(VH_ACTUATE_LEFT_US);
     round_with(f, actuate, VH_BOOST_WEIGHT);
     g_assert_cmpint(vh_weight_read(shares, &weight), ==, 0);

@@ -7,7 +7,8 @@
 #define MIB ((guint64)1 << 20)
 #define S ((gint64)G_USEC_PER_SEC)
 
-static const struct vh_growth_limits limits = {.max = 512 * MIB, .step = 128 * MIB, .linger = VH_GROWTH_LINGER_US};
+static const struct vh_growth_limits limits = {
+    .max = 512 * MIB, .step = 128 * MIB, .linger = VH_GROWTH_LINGER_US};
 
 struct fixture {
     struct vh_growth growth;
@@ -143,7 +144,8 @@ static void test_room(void)
     expect(&f, VH_GROWTH_OFF, 0);
 }
 
-/* Steps back that bring the pressure back come ever later; a guest cannot make memory swing at will. */
+/* Steps back that bring the pressure back come ever later; a guest cannot make memory swing at
+ * will. */
 static void test_relapses(void)
 {
     struct fixture f = begin();

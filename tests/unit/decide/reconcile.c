@@ -5,7 +5,8 @@
 #include <glib.h>
 #include <string.h>
 
-/* Programs are written "name:digest", a busy one with a '!' before. Steps: "+name" load, "=name" replace, "-name".
+/* Programs are written "name:digest", a busy one with a '!' before. Steps: "+name" load, "=name"
+ * replace, "-name".
  */
 static const struct {
     const char *wanted, *running, *steps;
@@ -39,7 +40,8 @@ static void check(const char *wanted_text, const char *running_text, const char 
 
         *digest = 0;
         digests[wanted_count][0] = (uint8_t)digest[1];
-        wanted[wanted_count] = (struct vh_wanted){word + (*word == '!'), digests[wanted_count], *word == '!'};
+        wanted[wanted_count] =
+            (struct vh_wanted){word + (*word == '!'), digests[wanted_count], *word == '!'};
     }
     for (; running_words[running_count]; running_count++) {
         char *digest = strchr(running_words[running_count], ':');
@@ -48,7 +50,8 @@ static void check(const char *wanted_text, const char *running_text, const char 
         running[running_count].digest[0] = (uint8_t)digest[1];
         g_strlcpy(running[running_count].name, running_words[running_count], VH_NAME_SIZE);
     }
-    for (uint32_t i = 0, count = vh_reconcile(wanted, wanted_count, running, running_count, steps); i < count; i++)
+    for (uint32_t i = 0, count = vh_reconcile(wanted, wanted_count, running, running_count, steps);
+         i < count; i++)
         g_string_append_printf(got, "%s%c%s", i ? " " : "", "+=-"[steps[i].kind],
                                steps[i].kind == VH_STEP_UNLOAD ? running[steps[i].index].name
                                                                : wanted[steps[i].index].name);

@@ -9,7 +9,8 @@
 #define STEP VH_TRIAL_SAMPLE_US
 #define LOSS VH_TRIAL_LOSS
 
-/* Wait shares in permille, recorded on a host of two CPUs, one look every 50 ms; -1: there was none. */
+/* Wait shares in permille, recorded on a host of two CPUs, one look every 50 ms; -1: there was
+ * none. */
 typedef const int record[COUNT];
 
 /* Two vCPUs under four busy tasks, floating, then at nice -15. */
@@ -32,10 +33,11 @@ static void fill(struct vh_trial_series *series, record wait, record neighbours,
 {
     series->count = COUNT;
     for (unsigned i = 0; i < COUNT; i++)
-        series->samples[i] = (struct vh_trial_sample){.wait = wait[i] < 0 ? NAN : wait[i] / 1000.0,
-                                                      .neighbours = neighbours ? neighbours[i] / 1000.0 : NAN,
-                                                      .load = load,
-                                                      .figure = NAN};
+        series->samples[i] =
+            (struct vh_trial_sample){.wait = wait[i] < 0 ? NAN : wait[i] / 1000.0,
+                                     .neighbours = neighbours ? neighbours[i] / 1000.0 : NAN,
+                                     .load = load,
+                                     .figure = NAN};
 }
 
 static struct vh_trial_result judge(record before, record after)
@@ -48,7 +50,8 @@ static struct vh_trial_result judge(record before, record after)
     return vh_trial_judge(&a, &b, LOSS);
 }
 
-static void assert_verdict(struct vh_trial_result result, enum vh_trial_verdict verdict, const char *reason)
+static void assert_verdict(struct vh_trial_result result, enum vh_trial_verdict verdict,
+                           const char *reason)
 {
     g_assert_cmpstr(vh_trial_verdict_text(result.verdict), ==, vh_trial_verdict_text(verdict));
     g_assert_nonnull(strstr(result.reason, reason));
@@ -75,8 +78,8 @@ static void test_noise(void)
     assert_verdict(judge(noisy, noisy_too), VH_TRIAL_INCONCLUSIVE, "chance");
     assert_verdict(judge(noisy_too, noisy), VH_TRIAL_INCONCLUSIVE, "chance");
     /* A wild sample or two do not hide a clear win. */
-    assert_verdict(judge(contended, (record){31, 990, 44, 27, 160, 19, 38, 22, 985, 41, 30, 18}), VH_TRIAL_KEPT,
-                   "less");
+    assert_verdict(judge(contended, (record){31, 990, 44, 27, 160, 19, 38, 22, 985, 41, 30, 18}),
+                   VH_TRIAL_KEPT, "less");
 }
 
 static void test_drift(void)
@@ -173,8 +176,8 @@ static void test_guest_figure_worse(void)
     assert_verdict(vh_trial_judge(&before, &after, LOSS), VH_TRIAL_REVERTED, "guest's own");
 }
 
-/* Who takes CPU time makes more of the others runnable: that is no reason to doubt what was gained. Anything that
- * more, or less, load may explain is one. */
+/* Who takes CPU time makes more of the others runnable: that is no reason to doubt what was gained.
+ * Anything that more, or less, load may explain is one. */
 static void test_load_changes(void)
 {
     static const struct {
@@ -267,7 +270,8 @@ static void test_kept(void)
     g_assert_true(vh_trial_in_force(&trial));
     g_assert_true(play(&trial, boosted, &now));
     g_assert_cmpint(trial.state, ==, VH_TRIAL_PROVEN);
-    /* Asked for without end: it ends by its hold, rests, and comes again; then it has to prove itself anew. */
+    /* Asked for without end: it ends by its hold, rests, and comes again; then it has to prove
+     * itself anew. */
     while (now < VH_TRIAL_TRUST_US + 2 * G_USEC_PER_SEC) {
         gint64 since = trial.force;
 
@@ -357,7 +361,8 @@ static void test_watched(void)
         now = vh_trial_next(&trial);
         vh_trial_watch(&trial, NAN, now);
         g_assert_false(vh_trial_tick(&trial, now));
-        g_assert_cmpint(vh_trial_next(&trial) - now, ==, VH_TRIAL_WATCH_US << MIN(i, VH_TRIAL_WATCH_MAX));
+        g_assert_cmpint(vh_trial_next(&trial) - now, ==,
+                        VH_TRIAL_WATCH_US << MIN(i, VH_TRIAL_WATCH_MAX));
     }
     now = vh_trial_next(&trial);
     vh_trial_watch(&trial, 0.4, now);
@@ -385,7 +390,8 @@ static void test_off(void)
     g_assert_cmpint(trial.state, ==, VH_TRIAL_OPEN);
 }
 
-/* Contradictory hints at full speed: what is not asked for long enough to be measured never comes. */
+/* Contradictory hints at full speed: what is not asked for long enough to be measured never comes.
+ */
 static void test_flapping(void)
 {
     struct vh_trial_options off = boost;
@@ -428,7 +434,8 @@ static void test_bursts(void)
         vh_trial_want(&trial, &boost, now);
         if (trial.state == VH_TRIAL_PROVEN)
             break;
-        sample.wait = (trial.state == VH_TRIAL_BASELINE ? contended : boosted)[bursts % COUNT] / 1000.0;
+        sample.wait =
+            (trial.state == VH_TRIAL_BASELINE ? contended : boosted)[bursts % COUNT] / 1000.0;
         now += 20000;
         vh_trial_take(&trial, &sample, now);
         vh_trial_drop(&trial, now);

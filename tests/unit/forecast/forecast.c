@@ -21,11 +21,12 @@ static void begin(struct world *world, const char *host, const char *text)
 
     world->topology = vh_topology_synthetic(host, &error);
     g_assert_no_error(error);
-    g_autoptr(VhPolicy) policy = vh_policy_parse(texts, 1,
-                                                 &(struct vh_policy_world){.cpus = &world->topology->online,
-                                                                           .read_object = fake_object_read,
-                                                                           .list_objects = fake_object_list},
-                                                 problems);
+    g_autoptr(VhPolicy) policy =
+        vh_policy_parse(texts, 1,
+                        &(struct vh_policy_world){.cpus = &world->topology->online,
+                                                  .read_object = fake_object_read,
+                                                  .list_objects = fake_object_list},
+                        problems);
     if (!policy)
         g_error("%s", (const char *)g_ptr_array_index(problems, 0));
     world->forecast = vh_forecast_new(policy, world->topology);
@@ -37,9 +38,10 @@ static void end(struct world *world)
     vh_topology_free(world->topology);
 }
 
-/* A guest whose guest CPU N is vCPU `vcpus` - 1 - N. `held` is what vCPU 0 is held to; NULL: nothing. */
-static void tell_title(struct world *world, const char *name, const char *title, unsigned vcpus, const char *held,
-                       const char *boot_id)
+/* A guest whose guest CPU N is vCPU `vcpus` - 1 - N. `held` is what vCPU 0 is held to; NULL:
+ * nothing. */
+static void tell_title(struct world *world, const char *name, const char *title, unsigned vcpus,
+                       const char *held, const char *boot_id)
 {
     struct vh_forecast_guest *guest = vh_forecast_guest_new(name);
 
@@ -58,13 +60,14 @@ static void tell_title(struct world *world, const char *name, const char *title,
     vh_forecast_guest_free(guest);
 }
 
-static void tell(struct world *world, const char *name, unsigned vcpus, const char *held, const char *boot_id)
+static void tell(struct world *world, const char *name, unsigned vcpus, const char *held,
+                 const char *boot_id)
 {
     tell_title(world, name, name, vcpus, held, boot_id);
 }
 
-static int say(struct world *world, const char *guest, const char *program, const char *kind, bool gone,
-               const char *fields, gint64 now, GError **error)
+static int say(struct world *world, const char *guest, const char *program, const char *kind,
+               bool gone, const char *fields, gint64 now, GError **error)
 {
     g_autoptr(JsonNode) root = json_from_string(fields, NULL);
 
@@ -78,8 +81,8 @@ static int say(struct world *world, const char *guest, const char *program, cons
                             now, error);
 }
 
-static void hint(struct world *world, const char *guest, const char *kind, bool gone, const char *fields,
-                 gint64 now)
+static void hint(struct world *world, const char *guest, const char *kind, bool gone,
+                 const char *fields, gint64 now)
 {
     g_autoptr(GError) error = NULL;
 
@@ -184,7 +187,8 @@ static void test_hold(void)
     end(&world);
 }
 
-/* One hint a second: the next waits, and is acted upon when it is due, with what has come meanwhile. */
+/* One hint a second: the next waits, and is acted upon when it is due, with what has come
+ * meanwhile. */
 static void test_max_hints(void)
 {
     struct world world;
@@ -202,7 +206,8 @@ static void test_max_hints(void)
     end(&world);
 }
 
-static void add_thread(struct vh_forecast_guest *guest, bool vhost, const char *name, const char *held)
+static void add_thread(struct vh_forecast_guest *guest, bool vhost, const char *name,
+                       const char *held)
 {
     struct vh_forecast_thread thread = {.vhost = vhost};
 
@@ -211,7 +216,8 @@ static void add_thread(struct vh_forecast_guest *guest, bool vhost, const char *
     vh_forecast_guest_add_thread(guest, &thread);
 }
 
-/* IOThreads and vhost workers, in whichever order they are told; those that nobody places are not shown. */
+/* IOThreads and vhost workers, in whichever order they are told; those that nobody places are not
+ * shown. */
 static void test_threads(void)
 {
     struct world world;
@@ -230,7 +236,8 @@ static void test_threads(void)
         add_thread(guest, false, "io2", NULL);
         vh_forecast_tell(world.forecast, guest);
         expect(&world, 0,
-               with ? "web/0:- web/emulator:-* web/IOThread io1:2 web/IOThread io2:2* web/vhost worker vhost-1:3* "
+               with ? "web/0:- web/emulator:-* web/IOThread io1:2 web/IOThread io2:2* web/vhost "
+                      "worker vhost-1:3* "
                       "web/vhost worker vhost-1:3"
                     : "web/0:- web/emulator:-* web/IOThread io1:-* web/vhost worker vhost-1:-*");
         vh_forecast_guest_free(guest);
@@ -249,7 +256,8 @@ static void test_problems(void)
     vh_forecast_plan(world.forecast, 0);
     const GPtrArray *problems = vh_forecast_problems(world.forecast);
     g_assert_cmpuint(problems->len, ==, 1);
-    g_assert_nonnull(strstr(g_ptr_array_index(problems, 0), "enlarge the pool or allow overcommit"));
+    g_assert_nonnull(
+        strstr(g_ptr_array_index(problems, 0), "enlarge the pool or allow overcommit"));
     end(&world);
 }
 
@@ -261,7 +269,8 @@ static void test_refused(void)
     } rows[] = {
         {"db", "affinity", "affinity", "{}", "guest \"db\" has not been told of", -1},
         {"web", "elsewhere", "affinity", "{}", NULL, 0},
-        {"web", "affinity", "stranger", "{}", "program affinity (1) has no kind of hint \"stranger\"", -1},
+        {"web", "affinity", "stranger", "{}",
+         "program affinity (1) has no kind of hint \"stranger\"", -1},
         {"web", "affinity", "affinity", "{\"pig\":1}",
          "hint affinity of affinity: field \"pig\" is none that its kind has", -1},
     };
@@ -272,9 +281,9 @@ static void test_refused(void)
     for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autoptr(GError) error = NULL;
 
-        g_assert_cmpint(
-            say(&world, rows[i].guest, rows[i].program, rows[i].kind, false, rows[i].fields, 0, &error), ==,
-            rows[i].result);
+        g_assert_cmpint(say(&world, rows[i].guest, rows[i].program, rows[i].kind, false,
+                            rows[i].fields, 0, &error),
+                        ==, rows[i].result);
         g_assert_cmpstr(error ? error->message : NULL, ==, rows[i].message);
     }
     end(&world);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Recordings: what is written is read again, and every way to write them wrong is told with its line. */
+/* Recordings: what is written is read again, and every way to write them wrong is told with its
+ * line. */
 #include "forecast/recording.h"
 
 #include <string.h>
@@ -8,7 +9,8 @@
 
 #define HEAD "{\"vhint-recording\":1}\n"
 #define HINT \
-    "{\"t\":2.5,\"hint\":{\"guest\":\"web\",\"program\":\"affinity\",\"kind\":\"affinity\",\"gone\":false," \
+    "{\"t\":2.5,\"hint\":{\"guest\":\"web\",\"program\":\"affinity\",\"kind\":\"affinity\"," \
+    "\"gone\":false," \
     "\"key\":4," \
     "\"fields\":{\"pid\":7}}}\n"
 
@@ -45,12 +47,13 @@ static void test_written(void)
     guest->nodes.words[0] = 2;
     lines[0] = vh_recording_guest(1000001, guest);
     lines[1] = vh_recording_facts(1000001, "we\"b", 1);
-    lines[2] = vh_recording_hint(1500000, "{\"guest\":\"we\\\"b\",\"program\":\"p\",\"kind\":\"k\",\"gone\":true,"
-                                          "\"key\":4,\"cpu\":0,\"fields\":{}}");
+    lines[2] = vh_recording_hint(
+        1500000, "{\"guest\":\"we\\\"b\",\"program\":\"p\",\"kind\":\"k\",\"gone\":true,"
+                 "\"key\":4,\"cpu\":0,\"fields\":{}}");
     lines[3] = vh_recording_hint(2000000, "{\"dropped\":12}");
     lines[4] = vh_recording_gone(60000000, "we\"b");
-    g_autofree char *text =
-        g_strjoin("\n", head, lines[0], lines[1], lines[2], lines[3], lines[4], "{\"t\":61,\"cut", NULL);
+    g_autofree char *text = g_strjoin("\n", head, lines[0], lines[1], lines[2], lines[3], lines[4],
+                                      "{\"t\":61,\"cut", NULL);
     events = read_text(text);
     for (int i = 0; i < 5; i++)
         g_free(g_steal_pointer(&lines[i]));
@@ -70,7 +73,8 @@ static void test_written(void)
     const struct vh_forecast_thread *threads =
         (const struct vh_forecast_thread *)(void *)event->guest->threads->data;
     g_assert_cmpstr(threads[0].name, ==, "io1");
-    g_assert_true(!threads[0].vhost && threads[0].held && vh_cpuset_equal(&threads[0].held_to, &iothread.held_to));
+    g_assert_true(!threads[0].vhost && threads[0].held &&
+                  vh_cpuset_equal(&threads[0].held_to, &iothread.held_to));
     g_assert_cmpstr(threads[1].name, ==, "vhost-7");
     g_assert_true(threads[1].vhost && !threads[1].held);
     g_assert_true(event->guest->emulator_held && event->guest->emulator_to.words[0] == 8);
@@ -94,7 +98,8 @@ static void test_written(void)
 /* Time never goes back, whatever the file says. */
 static void test_order(void)
 {
-    g_autoptr(GPtrArray) events = read_text(HEAD HINT "{\"t\":1,\"dropped\":1}\n{\"t\":2.75,\"gone\":\"web\"}\n");
+    g_autoptr(GPtrArray) events =
+        read_text(HEAD HINT "{\"t\":1,\"dropped\":1}\n{\"t\":2.75,\"gone\":\"web\"}\n");
 
     g_assert_cmpuint(events->len, ==, 3);
     g_assert_cmpint(((struct vh_event *)g_ptr_array_index(events, 1))->us, ==, 2500000);
@@ -116,23 +121,32 @@ static void test_refused(void)
         {HEAD HINT "{\"t\":3,\n", "x.rec:3: is no JSON: "},
         {HEAD "{\"t\":1,\"x\":\"\xff\"}\n", "x.rec:2: is not UTF-8"},
         {HEAD "{\"hint\":{}}\n", "x.rec:2: needs \"t\", the seconds since the recording began"},
-        {HEAD "{\"t\":-1,\"gone\":\"a\"}\n", "x.rec:2: needs \"t\", the seconds since the recording began"},
-        {HEAD "{\"t\":\"1\",\"gone\":\"a\"}\n", "x.rec:2: needs \"t\", the seconds since the recording began"},
-        {HEAD "{\"t\":1}\n", "x.rec:2: is neither \"guest\", \"hint\", \"facts\", \"gone\" nor \"dropped\""},
+        {HEAD "{\"t\":-1,\"gone\":\"a\"}\n",
+         "x.rec:2: needs \"t\", the seconds since the recording began"},
+        {HEAD "{\"t\":\"1\",\"gone\":\"a\"}\n",
+         "x.rec:2: needs \"t\", the seconds since the recording began"},
+        {HEAD "{\"t\":1}\n",
+         "x.rec:2: is neither \"guest\", \"hint\", \"facts\", \"gone\" nor \"dropped\""},
         {HEAD "{\"t\":1,\"hint\":{\"guest\":\"a\",\"program\":\"p\",\"kind\":\"k\",\"key\":4}}\n",
          "x.rec:2: a hint needs \"guest\", \"program\", \"kind\", and \"fields\", an object"},
-        {HEAD "{\"t\":1,\"hint\":{\"guest\":\"a\",\"program\":\"p\",\"kind\":\"k\",\"fields\":{}}}\n",
+        {HEAD
+         "{\"t\":1,\"hint\":{\"guest\":\"a\",\"program\":\"p\",\"kind\":\"k\",\"fields\":{}}}\n",
          "x.rec:2: a hint needs \"key\", the bytes of its key (0 to "},
         {HEAD "{\"t\":1,\"guest\":{\"vcpus\":[]}}\n", "x.rec:2: a guest needs a \"name\""},
-        {HEAD "{\"t\":1,\"guest\":{\"name\":\"a\"}}\n", "x.rec:2: a guest needs \"vcpus\", an array"},
+        {HEAD "{\"t\":1,\"guest\":{\"name\":\"a\"}}\n",
+         "x.rec:2: a guest needs \"vcpus\", an array"},
         {HEAD "{\"t\":1,\"guest\":{\"name\":\"a\",\"vcpus\":[{\"index\":0,\"guest_cpu\":512}]}}\n",
          "x.rec:2: vCPU 0 of guest \"a\": needs \"index\" and \"guest_cpu\" (-1 to 511)"},
-        {HEAD "{\"t\":1,\"guest\":{\"name\":\"a\",\"vcpus\":[],\"threads\":[{\"role\":\"cook\"}]}}\n",
+        {HEAD
+         "{\"t\":1,\"guest\":{\"name\":\"a\",\"vcpus\":[],\"threads\":[{\"role\":\"cook\"}]}}\n",
          "x.rec:2: thread 0 of guest \"a\": \"role\" is \"emulator\", \"iothread\" or \"vhost\""},
-        {HEAD "{\"t\":1,\"guest\":{\"name\":\"a\",\"vcpus\":[7]}}\n", "x.rec:2: vCPU 0 of guest \"a\": needs"},
-        {HEAD "{\"t\":1,\"guest\":{\"name\":\"a\",\"vcpus\":[{\"index\":0,\"guest_cpu\":0,\"held_to\":\"z\"}]}}\n",
+        {HEAD "{\"t\":1,\"guest\":{\"name\":\"a\",\"vcpus\":[7]}}\n",
+         "x.rec:2: vCPU 0 of guest \"a\": needs"},
+        {HEAD "{\"t\":1,\"guest\":{\"name\":\"a\",\"vcpus\":[{\"index\":0,\"guest_cpu\":0,\"held_"
+              "to\":\"z\"}]}}\n",
          "x.rec:2: \"held_to\": "},
-        {HEAD "{\"t\":1,\"facts\":\"a\"}\n", "x.rec:2: \"facts\" needs \"count\", how many hints follow for it"},
+        {HEAD "{\"t\":1,\"facts\":\"a\"}\n",
+         "x.rec:2: \"facts\" needs \"count\", how many hints follow for it"},
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {

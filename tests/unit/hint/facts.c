@@ -17,9 +17,10 @@ static const struct vh_kind other_kind = {.number = 2, .name = "o", .size = size
 
 static struct record record_of(uint32_t key, uint32_t value, uint16_t flags)
 {
-    return (struct record){.h = {.size = sizeof(struct record), .kind = 1, .key_size = 4, .flags = flags},
-                           .key = key,
-                           .value = value};
+    return (struct record){
+        .h = {.size = sizeof(struct record), .kind = 1, .key_size = 4, .flags = flags},
+        .key = key,
+        .value = value};
 }
 
 static int take(VhFacts *facts, uint32_t program, const struct vh_kind *of, struct record record)

@@ -78,10 +78,13 @@ static void test_all_fields(void)
     json = json_of(kind, &rich, 12);
     g_assert_cmpstr(
         json, ==,
-        "{\"guest\":\"web\",\"program\":\"rich\",\"kind\":\"rich\",\"gone\":false,\"key\":4,\"cpu\":3,\"ktime\":"
+        "{\"guest\":\"web\",\"program\":\"rich\",\"kind\":\"rich\",\"gone\":false,\"key\":4,"
+        "\"cpu\":3,\"ktime\":"
         "99,"
-        "\"seq\":12,\"fields\":{\"key\":4000000000,\"negative\":-5,\"colour\":\"GREEN\",\"alias\":6,"
-        "\"yes\":true,\"bytes\":[1,2,255],\"name\":\"a\\\"b\\\\c\\n\\u0001\",\"inner\":{\"x\":-2,\"tag\":"
+        "\"seq\":12,\"fields\":{\"key\":4000000000,\"negative\":-5,\"colour\":\"GREEN\",\"alias\":"
+        "6,"
+        "\"yes\":true,\"bytes\":[1,2,255],\"name\":\"a\\\"b\\\\c\\n\\u0001\",\"inner\":{\"x\":-2,"
+        "\"tag\":"
         "\"abcd\"},\"many\":[{\"x\":1,\"tag\":\"x\"},{\"x\":2,\"tag\":\"\"}],\"low\":5,\"high\":-3,"
         "\"either\":65538,\"or_else\":2,\"pointer\":\"0xffff888000000000\",\"mask\":[1,0,0,0,0,0,0,"
         "18446744073709551615],\"big\":-9223372036854775808}}");
@@ -173,7 +176,8 @@ static void test_encode_refused(void)
         {"{\"mask\":\"seven\"}", "field \"mask\" is no text"},
         {"{\"inner\":7}", "field \"inner\" is no object"},
         {"{\"pointer\":\"7\"}", "field \"pointer\" is not written as \"0x...\""},
-        {"{\"pointer\":\"0x12345678901234567\"}", "field \"pointer\" is too long, or no hexadecimal number"},
+        {"{\"pointer\":\"0x12345678901234567\"}",
+         "field \"pointer\" is too long, or no hexadecimal number"},
         {"{\"pointer\":null}", "field \"pointer\" is not written as \"0x...\""},
         {"{\"big\":null}", "field \"big\" is no whole number"},
     };
@@ -186,13 +190,14 @@ static void test_encode_refused(void)
         g_autoptr(JsonNode) root = NULL;
 
         g_test_message("%s", rows[i].fields);
-        g_assert_null(
-            vh_hint_encode(kind, &(struct vh_encoded){.key_size = 4}, fields_of(rows[i].fields, &root), &error));
+        g_assert_null(vh_hint_encode(kind, &(struct vh_encoded){.key_size = 4},
+                                     fields_of(rows[i].fields, &root), &error));
         g_assert_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT);
         g_assert_cmpstr(error->message, ==, rows[i].message);
     }
     g_autoptr(GError) error = NULL;
-    g_assert_null(vh_hint_encode(kind, &(struct vh_encoded){.key_size = 4000}, fields_of("{}", &empty), &error));
+    g_assert_null(vh_hint_encode(kind, &(struct vh_encoded){.key_size = 4000},
+                                 fields_of("{}", &empty), &error));
     g_assert_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT);
 }
 

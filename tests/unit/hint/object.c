@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* host/hint/object.c and hint/btf.c: good objects are read, and every bad one is refused with a reason. */
+/* host/hint/object.c and hint/btf.c: good objects are read, and every bad one is refused with a
+ * reason. */
 #include "hint/object.h"
 
 #include <bpf/libbpf.h>
@@ -104,7 +105,8 @@ static void test_truncated(void)
     }
 }
 
-/* Any bytes changed: it is read, or refused with an error; nothing else. Fixed seed, so that a failure repeats. */
+/* Any bytes changed: it is read, or refused with an error; nothing else. Fixed seed, so that a
+ * failure repeats. */
 static void test_damaged(void)
 {
     g_autoptr(GBytes) bytes = test_object_bytes("rich");
@@ -119,7 +121,8 @@ static void test_damaged(void)
         g_autoptr(VhObject) object = NULL;
 
         for (int i = 0; i < 4; i++)
-            copy[g_rand_int_range(random, 0, (gint32)size)] = (guint8)g_rand_int_range(random, 0, 256);
+            copy[g_rand_int_range(random, 0, (gint32)size)] =
+                (guint8)g_rand_int_range(random, 0, 256);
         damaged = g_bytes_new_take(copy, size);
         object = vh_object_read(damaged, "x", &error);
         g_assert_true((object == NULL) == (error != NULL));

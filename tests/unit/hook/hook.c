@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vhint-libvirt-hook as libvirtd runs it: whatever is wrong, it ends with 0 and in time; what is right arrives. */
+/* vhint-libvirt-hook as libvirtd runs it: whatever is wrong, it ends with 0 and in time; what is
+ * right arrives. */
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
@@ -13,9 +14,9 @@
 
 #include "hook/port.h"
 
-/* The hook's own deadline, and what a machine takes to start a process. One with more to do than it has cores
- * takes any time, and may leave the hook none to speak: so a call is made up to TRIES times, and must be good
- * once. */
+/* The hook's own deadline, and what a machine takes to start a process. One with more to do than it
+ * has cores takes any time, and may leave the hook none to speak: so a call is made up to TRIES
+ * times, and must be good once. */
 #ifdef __SANITIZE_ADDRESS__ /* which looks for leaks at the end */
 #define START_MS 2000
 #define ROUNDS 2
@@ -85,14 +86,16 @@ static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_clear_pointer(&f->xml, g_bytes_unref);
 }
 
-/* Under sanitizers the hook is searched for leaks when it ends, which takes longer than all else that it does. */
+/* Under sanitizers the hook is searched for leaks when it ends, which takes longer than all else
+ * that it does. */
 static bool search_leaks = true;
 
 /* Starts the hook with `in` as its stdin. */
 static pid_t start_at(const char *path, int in, const char *guest)
 {
     g_autofree char *variable = g_strconcat("VHINT_HOOK_SOCKET=", path, NULL);
-    char *const environment[] = {variable, search_leaks ? NULL : "ASAN_OPTIONS=detect_leaks=0", NULL};
+    char *const environment[] = {variable, search_leaks ? NULL : "ASAN_OPTIONS=detect_leaks=0",
+                                 NULL};
     pid_t pid = fork();
     g_assert_cmpint(pid, >=, 0);
     if (pid == 0) {
@@ -282,7 +285,8 @@ static int listening_socket(const char *path, int backlog)
     return fd;
 }
 
-/* Accepts nothing: the first connections and some bytes fit into the kernel's queues, then nothing does. */
+/* Accepts nothing: the first connections and some bytes fit into the kernel's queues, then nothing
+ * does. */
 static void test_hung(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     int in = file_of(VH_HOOK_XML_MAX, 'x');
@@ -344,7 +348,8 @@ static void test_nonsense(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_cmpuint(f->calls, ==, 0);
 }
 
-/* Connections that say nothing are let go after their time, and do not keep others out for longer. */
+/* Connections that say nothing are let go after their time, and do not keep others out for longer.
+ */
 static void test_silent_callers(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     int fds[VH_HOOK_CALLS_MAX + 8];

@@ -19,8 +19,12 @@ static void files_new(struct files *files)
 
 static void files_free(struct files *files)
 {
-    static const char *const paths[] = {
-        "devices/system/cpu/possible", "devices/system/cpu", "devices/system", "devices", "cpuinfo", ""};
+    static const char *const paths[] = {"devices/system/cpu/possible",
+                                        "devices/system/cpu",
+                                        "devices/system",
+                                        "devices",
+                                        "cpuinfo",
+                                        ""};
 
     for (size_t i = 0; i < G_N_ELEMENTS(paths); i++) {
         g_autofree char *full = g_build_filename(files->top, paths[i], NULL);
@@ -66,7 +70,8 @@ static void test_map(void)
     g_assert_cmpuint(cpus[2].flags, ==, VH_CPU_ONLINE);
 
     /* 2 goes, 1 comes: 2 keeps the id it was seen with */
-    scratch_write(files.top, "cpuinfo", "processor\t: 0\napicid\t\t: 0\n\nprocessor\t: 1\napicid\t\t: 2\n");
+    scratch_write(files.top, "cpuinfo",
+                  "processor\t: 0\napicid\t\t: 0\n\nprocessor\t: 1\napicid\t\t: 2\n");
     g_assert_cmpint(read_map(&files, &map), ==, 0);
     g_assert_cmpuint(vh_cpus_list(&map, cpus), ==, 4);
     g_assert_cmpuint(cpus[1].apic_id, ==, 2);
@@ -86,7 +91,8 @@ static void test_bounds(void)
     g_assert_cmpint(read_map(&files, &map), ==, -EBADMSG);
     g_assert_cmpuint(map.possible, ==, 0);
     scratch_write(files.top, "devices/system/cpu/possible", "0-8191\n");
-    scratch_write(files.top, "cpuinfo", "processor : 600\napicid : 3\nprocessor : 511\napicid : 7\n");
+    scratch_write(files.top, "cpuinfo",
+                  "processor : 600\napicid : 3\nprocessor : 511\napicid : 7\n");
     g_assert_cmpint(read_map(&files, &map), ==, 0);
     g_assert_cmpuint(map.possible, ==, VH_CPUS_MAX);
     g_assert_cmpuint(map.apic_id[511], ==, 7);

@@ -54,7 +54,8 @@ static void test_resync(void)
     fake_free(fake);
 }
 
-/* More than the way out and the credit hold: it goes on as both come back, and no hint slips in between. */
+/* More than the way out and the credit hold: it goes on as both come back, and no hint slips in
+ * between. */
 static void test_snapshot_waits(void)
 {
     struct fake *fake = fake_up(100000);

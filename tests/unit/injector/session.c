@@ -24,7 +24,8 @@ static void test_wrong_version(void)
     struct fake *fake = fake_up(1000);
 
     fake_hello(fake, HOST + 1, GUEST, 9, 1000);
-    fake_expect_hello(fake, HOST + 1); /* knows the host's session, so that the two do not greet for ever */
+    fake_expect_hello(
+        fake, HOST + 1); /* knows the host's session, so that the two do not greet for ever */
     fake_expect_nothing(fake);
     fake_request(fake, VH_LIST, 1, NULL, 0);
     fake_expect_nothing(fake);
@@ -129,7 +130,8 @@ static void test_hints_and_credit(void)
     fake_free(fake);
 }
 
-/* A host that asks without reading: what is asked beyond the bound waits, nothing is answered twice or lost. */
+/* A host that asks without reading: what is asked beyond the bound waits, nothing is answered twice
+ * or lost. */
 static void test_answers_not_read(void)
 {
     struct fake *fake = fake_up(1000);

@@ -24,8 +24,8 @@ struct world {
     guint walk_error_at; /* the walk ends with -EIO when it comes to this number; 0: never */
     size_t excess;       /* bytes written beside the keys */
     int take_out_error;
-    /* Called before the walk looks at `number`, and (number TASKS) between the last look at a fact and its
-     * removal. */
+    /* Called before the walk looks at `number`, and (number TASKS) between the last look at a fact
+     * and its removal. */
     void (*meanwhile)(struct world *world, uint32_t number);
     GRand *random;
 };
@@ -54,7 +54,8 @@ static int on_read(void *context, struct vh_table *table)
         if (!world->facts[i].mask)
             continue;
         memcpy(table->keys + table->count * sizeof(i), &i, sizeof(i));
-        memcpy(table->values + table->count * sizeof(struct value), &world->facts[i], sizeof(struct value));
+        memcpy(table->values + table->count * sizeof(struct value), &world->facts[i],
+               sizeof(struct value));
         table->count++;
     }
     return 0;
@@ -220,8 +221,8 @@ static void test_written_right_before_the_removal(void)
     assert_true_state(&world); /* by the second walk */
 }
 
-/* Anything may happen at any time. What happened before the sweep may have been missed, what happens during it is
- * shown. */
+/* Anything may happen at any time. What happened before the sweep may have been missed, what
+ * happens during it is shown. */
 static void happen(struct world *world, uint32_t number)
 {
     (void)number;
@@ -239,7 +240,8 @@ static void test_random(void)
         for (guint i = 0; i < 200; i++) {
             uint32_t number = (uint32_t)g_rand_int_range(random, 1, TASKS);
 
-            world.tasks[number] = g_rand_boolean(random) ? (uint32_t)g_rand_int_range(random, 1, 4) : 0;
+            world.tasks[number] =
+                g_rand_boolean(random) ? (uint32_t)g_rand_int_range(random, 1, 4) : 0;
             if (g_rand_int_range(random, 0, 4))
                 evaluate(&world, number);
         }
@@ -260,7 +262,8 @@ int main(int argc, char **argv)
     g_test_add_func("/sweep/walk-that-writes-rubbish", test_walk_that_writes_rubbish);
     g_test_add_func("/sweep/removal-that-fails", test_removal_that_fails);
     g_test_add_func("/sweep/number-used-again", test_number_used_again);
-    g_test_add_func("/sweep/written-right-before-the-removal", test_written_right_before_the_removal);
+    g_test_add_func("/sweep/written-right-before-the-removal",
+                    test_written_right_before_the_removal);
     g_test_add_func("/sweep/random", test_random);
     return g_test_run();
 }

@@ -49,7 +49,8 @@ static void test_load_refused(void)
 
     fake->load_error = -EACCES;
     fake_load(fake, 1, "a", 0);
-    g_assert_cmpint(vh_msg_answer(&fake_expect(fake, VH_ANSWER, 1)->frame, &answer, &text, &log), ==, 0);
+    g_assert_cmpint(vh_msg_answer(&fake_expect(fake, VH_ANSWER, 1)->frame, &answer, &text, &log),
+                    ==, 0);
     g_assert_cmpuint(answer.error, ==, EACCES);
     g_assert_cmpmem(text, answer.text_len, "refused", 7);
     g_assert_cmpuint(answer.log_len, ==, VH_LOG_MAX);

@@ -30,9 +30,9 @@ static void test_names(void)
 
 static void test_others(void)
 {
-    static const char *const names[] = {"",           "vcpupin",         "vcpupin-1",    "vcpupin4096",
-                                        "vcpupin1x",  "emulatorpi",      "emulatorpin0", "iothreadpin",
-                                        "vcpusched0", "cputune.vcpupin0"};
+    static const char *const names[] = {
+        "",           "vcpupin",      "vcpupin-1",   "vcpupin4096", "vcpupin1x",
+        "emulatorpi", "emulatorpin0", "iothreadpin", "vcpusched0",  "cputune.vcpupin0"};
     struct vh_seat seat;
 
     for (gsize i = 0; i < G_N_ELEMENTS(names); i++)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The journal and everything that can go wrong with its file: full and slow disks, truncation, rotation, clocks.
+/* The journal and everything that can go wrong with its file: full and slow disks, truncation,
+ * rotation, clocks.
  */
 #include "io/journal.h"
 
@@ -96,7 +97,8 @@ static bool ends_with(const char *path, const char *what)
 {
     g_autoptr(GPtrArray) lines = lines_of(path);
 
-    return lines->len && g_str_equal(json_object_get_string_member(line(lines, lines->len - 1), "what"), what);
+    return lines->len &&
+           g_str_equal(json_object_get_string_member(line(lines, lines->len - 1), "what"), what);
 }
 
 static void wait_end(const char *path, const char *what)
@@ -140,7 +142,8 @@ static void test_order_by_clock(struct fixture *f, gconstpointer data)
     for (guint i = 0; i < 3; i++) {
         double monotonic = json_object_get_double_member(line(lines, i), "monotonic");
 
-        g_assert_cmpfloat_with_epsilon(json_object_get_double_member(line(lines, i), "time"), times[i], 1e-9);
+        g_assert_cmpfloat_with_epsilon(json_object_get_double_member(line(lines, i), "time"),
+                                       times[i], 1e-9);
         g_assert_cmpfloat(monotonic, >=, last);
         last = monotonic;
     }
@@ -155,7 +158,8 @@ static void limit_size(rlim_t size)
     g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &limit), ==, 0);
 }
 
-/* No room in the middle of a line: it leaves no trace but in the count, which is told though nothing more happens.
+/* No room in the middle of a line: it leaves no trace but in the count, which is told though
+ * nothing more happens.
  */
 static void test_full(struct fixture *f, gconstpointer data)
 {
@@ -219,7 +223,8 @@ static guint64 tellings(const char *text, guint64 *lost)
     return MAX(count, 1);
 }
 
-/* A disk that stands still: a pipe that nobody reads. Who has something to say does not wait for it. */
+/* A disk that stands still: a pipe that nobody reads. Who has something to say does not wait for
+ * it. */
 static void test_slow(struct fixture *f, gconstpointer data)
 {
     int fd = -1;
@@ -318,7 +323,8 @@ static void test_hung(struct fixture *f, gconstpointer data)
     begin(f);
     for (int i = 0; i < 5000; i++)
         step(f, "pin");
-    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*the disk does not answer: * lines are not written*");
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING,
+                          "*the disk does not answer: * lines are not written*");
     vh_journal_free(g_steal_pointer(&f->journal));
     g_test_assert_expected_messages();
     g_assert_cmpint(g_get_monotonic_time() - begun, <, 60 * G_USEC_PER_SEC);

@@ -31,7 +31,8 @@ static int on_load(void *context, const struct vh_transfer *transfer, struct vh_
         if (strcmp(fake->programs[i].name, transfer->load.name) == 0)
             fake->programs[i] = fake->programs[--fake->count];
     }
-    fake->programs[fake->count] = (struct vh_program){.id = ++fake->last_id, .flags = VH_PROGRAM_STATE};
+    fake->programs[fake->count] =
+        (struct vh_program){.id = ++fake->last_id, .flags = VH_PROGRAM_STATE};
     memcpy(fake->programs[fake->count].name, transfer->load.name, VH_NAME_SIZE);
     reply->program = fake->programs[fake->count++].id;
     return 0;
@@ -130,8 +131,8 @@ void fake_feed(struct fake *fake, const uint8_t *bytes, size_t len, size_t piece
     }
 }
 
-void fake_send(struct fake *fake, enum vh_type type, uint8_t version, uint32_t id, const void *payload, size_t len,
-               size_t piece)
+void fake_send(struct fake *fake, enum vh_type type, uint8_t version, uint32_t id,
+               const void *payload, size_t len, size_t piece)
 {
     g_autofree uint8_t *wire = g_malloc(VH_FRAME_ENCODED(len));
     struct iovec part = {.iov_base = (void *)payload, .iov_len = len};
@@ -141,7 +142,8 @@ void fake_send(struct fake *fake, enum vh_type type, uint8_t version, uint32_t i
     fake_feed(fake, wire, (size_t)size, piece);
 }
 
-void fake_request(struct fake *fake, enum vh_type type, uint32_t id, const void *payload, size_t len)
+void fake_request(struct fake *fake, enum vh_type type, uint32_t id, const void *payload,
+                  size_t len)
 {
     fake_send(fake, type, 1, id, payload, len, SIZE_MAX);
 }
@@ -197,7 +199,8 @@ const char *fake_expect_answer(struct fake *fake, uint32_t id, int error)
     return text;
 }
 
-void fake_hello(struct fake *fake, uint64_t session, uint64_t peer, uint16_t version, uint32_t credit)
+void fake_hello(struct fake *fake, uint64_t session, uint64_t peer, uint16_t version,
+                uint32_t credit)
 {
     struct vh_hello h = {
         .magic = VH_HELLO_MAGIC,

@@ -38,25 +38,31 @@ struct fake *fake_new(void);
 void fake_free(struct fake *fake);
 /* Gives the session bytes in pieces of `piece`, reading nothing back. */
 void fake_feed(struct fake *fake, const uint8_t *bytes, size_t len, size_t piece);
-void fake_send(struct fake *fake, enum vh_type type, uint8_t version, uint32_t id, const void *payload, size_t len,
-               size_t piece);
-void fake_request(struct fake *fake, enum vh_type type, uint32_t id, const void *payload, size_t len);
-/* Takes the next frame of what the session wants written; false when there is none. The payload is copied. */
+void fake_send(struct fake *fake, enum vh_type type, uint8_t version, uint32_t id,
+               const void *payload, size_t len, size_t piece);
+void fake_request(struct fake *fake, enum vh_type type, uint32_t id, const void *payload,
+                  size_t len);
+/* Takes the next frame of what the session wants written; false when there is none. The payload is
+ * copied. */
 bool fake_next(struct fake *fake, struct got *got);
 /* The next frame, of this type and id; valid until the next expectation. */
 struct got *fake_expect(struct fake *fake, enum vh_type type, uint32_t id);
 void fake_expect_nothing(struct fake *fake);
 /* Expects an ANSWER with this error; returns the text, valid until the next expectation. */
 const char *fake_expect_answer(struct fake *fake, uint32_t id, int error);
-void fake_hello(struct fake *fake, uint64_t session, uint64_t peer, uint16_t version, uint32_t credit);
+void fake_hello(struct fake *fake, uint64_t session, uint64_t peer, uint16_t version,
+                uint32_t credit);
 void fake_expect_hello(struct fake *fake, uint64_t peer);
 /* The answer to a host's first HELLO: the injector's own, and what it has. */
 void fake_expect_greeting(struct fake *fake, uint64_t host);
-/* One that has greeted, and been greeted by, a host which gives this credit; nothing is left to read. */
+/* One that has greeted, and been greeted by, a host which gives this credit; nothing is left to
+ * read. */
 struct fake *fake_up(uint32_t credit);
 struct vh_load fake_load_of(const char *name, const uint8_t *object, uint32_t size, uint16_t flags);
-void fake_chunk(struct fake *fake, uint32_t id, uint32_t offset, const uint8_t *bytes, uint32_t len);
-/* Loads fake_bytes under this name in two chunks, the first with the LOAD; consumes nothing of what comes back. */
+void fake_chunk(struct fake *fake, uint32_t id, uint32_t offset, const uint8_t *bytes,
+                uint32_t len);
+/* Loads fake_bytes under this name in two chunks, the first with the LOAD; consumes nothing of what
+ * comes back. */
 void fake_load_first(struct fake *fake, uint32_t id, const char *name, uint16_t flags);
 void fake_load_rest(struct fake *fake, uint32_t id);
 /* Both. */

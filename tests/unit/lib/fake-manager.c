@@ -40,14 +40,17 @@ static bool known(const char *guest, GError **error)
 {
     if (g_str_equal(guest, "web"))
         return true;
-    g_set_error(error, VH_ERROR, VH_ERROR_NO_SUCH_GUEST, "there is no guest '%s': see vhintctl guests", guest);
+    g_set_error(error, VH_ERROR, VH_ERROR_NO_SUCH_GUEST,
+                "there is no guest '%s': see vhintctl guests", guest);
     return false;
 }
 
 /* The release is what a hostile guest would say: it would clear the screen. */
 #define GUEST \
-    "'name': <'web'>, 'uuid': <''>, 'connected': <true>, 'boot_id': <''>, 'release': <'6.1\\u001b[2Jé'>, " \
-    "'injector': <'vhint-injector 0.1'>, 'programs': <uint32 1>, 'vcpus': <uint32 2>, 'facts': <uint32 1>, " \
+    "'name': <'web'>, 'uuid': <''>, 'connected': <true>, 'boot_id': <''>, 'release': " \
+    "<'6.1\\u001b[2Jé'>, " \
+    "'injector': <'vhint-injector 0.1'>, 'programs': <uint32 1>, 'vcpus': <uint32 2>, 'facts': " \
+    "<uint32 1>, " \
     "'hints': <uint64 12>, 'lost': <uint64 0>, 'held': <false>, 'problem': <''>"
 
 GVariant *vh_manager_guests(G_GNUC_UNUSED VhManager *manager)
@@ -61,9 +64,12 @@ GVariant *vh_manager_guest(G_GNUC_UNUSED VhManager *manager, const char *guest, 
         return NULL;
     return g_variant_new_parsed(
         "@a{sv} {" GUEST ", 'vcpu': <@aa{sv} ["
-        "{'index': <uint32 0>, 'guest_cpu': <int32 0>, 'apic_id': <int32 0>, 'thread': <uint32 4711>, "
-        "'host_cpus': <'1'>, 'former': <'0-1'>, 'state': <'pinned'>, 'reason': <'task 812 (nginx)'>}, "
-        "{'index': <uint32 1>, 'guest_cpu': <int32 -1>, 'apic_id': <int32 -1>, 'thread': <uint32 0>, "
+        "{'index': <uint32 0>, 'guest_cpu': <int32 0>, 'apic_id': <int32 0>, 'thread': <uint32 "
+        "4711>, "
+        "'host_cpus': <'1'>, 'former': <'0-1'>, 'state': <'pinned'>, 'reason': <'task 812 "
+        "(nginx)'>}, "
+        "{'index': <uint32 1>, 'guest_cpu': <int32 -1>, 'apic_id': <int32 -1>, 'thread': <uint32 "
+        "0>, "
         "'host_cpus': <''>, 'former': <''>, 'state': <'floating'>, 'reason': <''>}]>}");
 }
 
@@ -71,8 +77,9 @@ GVariant *vh_manager_programs(G_GNUC_UNUSED VhManager *manager, const char *gues
 {
     if (!known(guest, error))
         return NULL;
-    return g_variant_new_parsed("@aa{sv} [{'name': <'affinity'>, 'version': <'1.0'>, 'state': <'running'>, "
-                                "'digest': <'0123456789abcdef'>, 'attached': <uint32 5>, 'hints': <uint64 12>}]");
+    return g_variant_new_parsed(
+        "@aa{sv} [{'name': <'affinity'>, 'version': <'1.0'>, 'state': <'running'>, "
+        "'digest': <'0123456789abcdef'>, 'attached': <uint32 5>, 'hints': <uint64 12>}]");
 }
 
 GVariant *vh_manager_explain(G_GNUC_UNUSED VhManager *manager, const char *guest, GError **error)
@@ -80,15 +87,21 @@ GVariant *vh_manager_explain(G_GNUC_UNUSED VhManager *manager, const char *guest
     if (!known(guest, error))
         return NULL;
     return g_variant_new_parsed(
-        "@aa{sv} [{'vcpu': <uint32 1>, 'action': <'pin'>, 'rule': <'affinity-pin'>, 'state': <'applied'>, "
-        "'rule_from': <'00-affinity.conf:5'>, 'rule_text': <'on affinity when cpus == 1 do pin mask'>, "
+        "@aa{sv} [{'vcpu': <uint32 1>, 'action': <'pin'>, 'rule': <'affinity-pin'>, 'state': "
+        "<'applied'>, "
+        "'rule_from': <'00-affinity.conf:5'>, 'rule_text': <'on affinity when cpus == 1 do pin "
+        "mask'>, "
         "'in_force': <true>, 'host_cpus': <'5'>, 'former': <'0-7'>, 'age': <3725.5>, "
         "'why': <'4 hints pin guest CPU 1 (rule affinity-pin); CPU 5 of NUMA node 0'>, "
         "'limits': <'pool 2-5 (10-web.conf:3), max-pins 512 (default)'>, 'verdict': <''>, "
-        "'hints': <['{\"guest\":\"web\",\"program\":\"affinity\",\"kind\":\"affinity\",\"fields\":{\"pid\":812,"
+        "'hints': "
+        "<['{\"guest\":\"web\",\"program\":\"affinity\",\"kind\":\"affinity\",\"fields\":{\"pid\":"
+        "812,"
         "\"comm\":\"x \\\\u001b\"}}']>, 'hint_count': <uint32 4>}, "
-        "{'vcpu': <uint32 2>, 'reverts': <uint32 1>, 'action': <'boost by nice'>, 'rule': <'urgent'>, "
-        "'state': <'kept'>, 'why': <'the rule says by nice'>, 'verdict': <'kept'>, 'reason': <'it waits less than "
+        "{'vcpu': <uint32 2>, 'reverts': <uint32 1>, 'action': <'boost by nice'>, 'rule': "
+        "<'urgent'>, "
+        "'state': <'kept'>, 'why': <'the rule says by nice'>, 'verdict': <'kept'>, 'reason': <'it "
+        "waits less than "
         "before'>, "
         "'numbers': <'waits 65.2% -> 2.8%'>, 'before': <0.625>, 'problem': <''>}]");
 }
@@ -97,30 +110,34 @@ GVariant *vh_manager_policy(G_GNUC_UNUSED VhManager *manager, const char *guest,
 {
     if (*guest && !known(guest, error))
         return NULL;
-    return g_variant_new_parsed("@a{sv} {'problems': <['10-web.conf:3: [guest web] pol: unknown key\\u001b[2J']>, "
-                                "'lines': <[('pool', '2-5', '/etc/vhint/policy.d/10-web.conf', @u 3), "
-                                "('smt', 'avoid', '', @u 0)]>}");
+    return g_variant_new_parsed(
+        "@a{sv} {'problems': <['10-web.conf:3: [guest web] pol: unknown key\\u001b[2J']>, "
+        "'lines': <[('pool', '2-5', '/etc/vhint/policy.d/10-web.conf', @u 3), "
+        "('smt', 'avoid', '', @u 0)]>}");
 }
 
 char **vh_manager_hints(G_GNUC_UNUSED VhManager *manager, const char *guest, GError **error)
 {
     if (!known(guest, error))
         return NULL;
-    return g_strsplit("{\"guest\":\"web\",\"program\":\"affinity\",\"kind\":\"affinity\",\"cpu\":1,\"ktime\":5,"
-                      "\"fields\":{\"pid\":812,\"mask\":[4,0],\"in\":{\"a\":1},\"comm\":\"x y\"}}",
-                      "\n", -1);
+    return g_strsplit(
+        "{\"guest\":\"web\",\"program\":\"affinity\",\"kind\":\"affinity\",\"cpu\":1,\"ktime\":5,"
+        "\"fields\":{\"pid\":812,\"mask\":[4,0],\"in\":{\"a\":1},\"comm\":\"x y\"}}",
+        "\n", -1);
 }
 
 static void answer(GTask *task)
 {
-    g_task_return_pointer(task,
-                          g_variant_ref_sink(g_variant_new_parsed(
-                              "@a{sv} {'name': <'made'>, 'version': <'2'>, 'attached': <uint32 3>}")),
-                          (GDestroyNotify)g_variant_unref);
+    g_task_return_pointer(
+        task,
+        g_variant_ref_sink(g_variant_new_parsed(
+            "@a{sv} {'name': <'made'>, 'version': <'2'>, 'attached': <uint32 3>}")),
+        (GDestroyNotify)g_variant_unref);
 }
 
-void vh_manager_inject(VhManager *manager, const char *guest, const char *name, GBytes *object, GVariant *tunables,
-                       bool replace, GCancellable *cancellable, GAsyncReadyCallback callback, gpointer data)
+void vh_manager_inject(VhManager *manager, const char *guest, const char *name, GBytes *object,
+                       GVariant *tunables, bool replace, GCancellable *cancellable,
+                       GAsyncReadyCallback callback, gpointer data)
 {
     g_autoptr(GTask) task = g_task_new(NULL, cancellable, callback, data);
     g_autofree char *set = tunables ? g_variant_print(tunables, FALSE) : g_strdup("");
@@ -135,12 +152,14 @@ void vh_manager_inject(VhManager *manager, const char *guest, const char *name, 
     if (!known(guest, &error))
         g_task_return_error(task, error);
     else if (g_str_has_prefix(head, "REFUSE"))
-        g_task_return_new_error(task, VH_ERROR, VH_ERROR_REFUSED,
-                                "the kernel refused hook\xff\nverifier log:\n0: (85) call 1\n\tR1\x1b[31m bad\n");
+        g_task_return_new_error(
+            task, VH_ERROR, VH_ERROR_REFUSED,
+            "the kernel refused hook\xff\nverifier log:\n0: (85) call 1\n\tR1\x1b[31m bad\n");
     else if (g_str_has_prefix(head, "BROKEN"))
         g_task_return_new_error(task, VH_ERROR, VH_ERROR_INVALID_OBJECT, "not an ELF file");
     else if (g_str_has_prefix(head, "EXISTS"))
-        g_task_return_new_error(task, VH_ERROR, VH_ERROR_EXISTS, "'made' runs already: use --replace");
+        g_task_return_new_error(task, VH_ERROR, VH_ERROR_EXISTS,
+                                "'made' runs already: use --replace");
     else if (g_str_has_prefix(head, "DISK"))
         g_task_return_new_error(task, G_FILE_ERROR, G_FILE_ERROR_NOSPC, "no space left");
     else if (g_str_has_prefix(head, "WAIT"))
@@ -149,13 +168,14 @@ void vh_manager_inject(VhManager *manager, const char *guest, const char *name, 
         answer(task);
 }
 
-GVariant *vh_manager_inject_finish(G_GNUC_UNUSED VhManager *manager, GAsyncResult *result, GError **error)
+GVariant *vh_manager_inject_finish(G_GNUC_UNUSED VhManager *manager, GAsyncResult *result,
+                                   GError **error)
 {
     return g_task_propagate_pointer(G_TASK(result), error);
 }
 
-void vh_manager_eject(VhManager *manager, const char *guest, const char *program, GCancellable *cancellable,
-                      GAsyncReadyCallback callback, gpointer data)
+void vh_manager_eject(VhManager *manager, const char *guest, const char *program,
+                      GCancellable *cancellable, GAsyncReadyCallback callback, gpointer data)
 {
     g_autoptr(GTask) task = g_task_new(NULL, cancellable, callback, data);
     GError *error = NULL;
@@ -164,8 +184,8 @@ void vh_manager_eject(VhManager *manager, const char *guest, const char *program
     if (!known(guest, &error))
         g_task_return_error(task, error);
     else if (!g_str_equal(program, "made"))
-        g_task_return_new_error(task, VH_ERROR, VH_ERROR_NO_SUCH_PROGRAM, "there is no program '%s' in '%s'",
-                                program, guest);
+        g_task_return_new_error(task, VH_ERROR, VH_ERROR_NO_SUCH_PROGRAM,
+                                "there is no program '%s' in '%s'", program, guest);
     else
         g_task_return_int(task, 0);
 }
@@ -185,8 +205,8 @@ int vh_manager_resume(G_GNUC_UNUSED VhManager *manager, const char *guest, GErro
     return known(guest, error) ? 0 : -1;
 }
 
-void vh_manager_bootstrap(G_GNUC_UNUSED VhManager *manager, const char *guest, GCancellable *cancellable,
-                          GAsyncReadyCallback callback, gpointer data)
+void vh_manager_bootstrap(G_GNUC_UNUSED VhManager *manager, const char *guest,
+                          GCancellable *cancellable, GAsyncReadyCallback callback, gpointer data)
 {
     g_autoptr(GTask) task = g_task_new(NULL, cancellable, callback, data);
     GError *error = NULL;
@@ -197,12 +217,14 @@ void vh_manager_bootstrap(G_GNUC_UNUSED VhManager *manager, const char *guest, G
         g_task_return_pointer(
             task,
             g_variant_new_parsed(
-                "@a{sv} {'already': <false>, 'path': <'/run/vhint-injector/vhint-injector'>, 'how': <'systemd'>, "
+                "@a{sv} {'already': <false>, 'path': <'/run/vhint-injector/vhint-injector'>, "
+                "'how': <'systemd'>, "
                 "'injector': <'vhint-injector 0.1'>, 'release': <'6.1\\u001b[2J'>}"),
             (GDestroyNotify)g_variant_unref);
 }
 
-GVariant *vh_manager_bootstrap_finish(G_GNUC_UNUSED VhManager *manager, GAsyncResult *result, GError **error)
+GVariant *vh_manager_bootstrap_finish(G_GNUC_UNUSED VhManager *manager, GAsyncResult *result,
+                                      GError **error)
 {
     return g_task_propagate_pointer(G_TASK(result), error);
 }
@@ -212,7 +234,8 @@ guint vh_manager_hand_over(G_GNUC_UNUSED VhManager *manager, G_GNUC_UNUSED const
     return VH_HANDOVER_SECONDS;
 }
 
-guint vh_manager_watch(VhManager *manager, const char *guest, VhWatchFunc func, gpointer data, GError **error)
+guint vh_manager_watch(VhManager *manager, const char *guest, VhWatchFunc func, gpointer data,
+                       GError **error)
 {
     if (guest[0] != '\0' && !known(guest, error))
         return 0;

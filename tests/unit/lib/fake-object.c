@@ -113,7 +113,8 @@ VhObject *fake_object_stranger(void)
     FIELD(btf, where, struct fake_stranger, where);
     g_assert_cmpint(btf__add_field(btf, "low", u32, (int)bits * 8, 3), ==, 0);
     g_assert_cmpint(btf__add_field(btf, "high", u32, (int)bits * 8 + 3, 5), ==, 0);
-    g_assert_cmpint(btf__add_field(btf, NULL, either, offsetof(struct fake_stranger, extra) * 8, 0), ==, 0);
+    g_assert_cmpint(btf__add_field(btf, NULL, either, offsetof(struct fake_stranger, extra) * 8, 0),
+                    ==, 0);
     FIELD(btf, cores, struct fake_stranger, cores);
     FIELD(btf, name, struct fake_stranger, name);
     FIELD(btf, real, struct fake_stranger, ratio);

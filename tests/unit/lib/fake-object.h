@@ -37,8 +37,8 @@ struct fake_stranger {
     float ratio;
 };
 
-/* Kinds "affinity" (1) of the program "affinity", and "stranger" (7) of the program "stranger", which also has the
- * variable "threshold". The caller's; vh_object_unref them. */
+/* Kinds "affinity" (1) of the program "affinity", and "stranger" (7) of the program "stranger",
+ * which also has the variable "threshold". The caller's; vh_object_unref them. */
 VhObject *fake_object_affinity(void);
 VhObject *fake_object_stranger(void);
 

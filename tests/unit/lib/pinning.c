@@ -33,7 +33,8 @@ char *pinning_reason(unsigned guest, unsigned vcpu, gpointer data)
     return g_strdup_printf("asked for by %u/%u", guest, vcpu);
 }
 
-guint pinning_round(struct pinning *f, VhActuate *actuate, const struct vh_cpuset *cpus, const char *why)
+guint pinning_round(struct pinning *f, VhActuate *actuate, const struct vh_cpuset *cpus,
+                    const char *why)
 {
     struct vh_target target = {.guest = "guest", .vcpu = 2, .thread = f->stage.victim.tid};
     union vh_setting setting;

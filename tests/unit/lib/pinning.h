@@ -20,6 +20,7 @@ void assert_cpus(pid_t thread, const struct vh_cpuset *expected);
 /* A VhActuateReason. */
 char *pinning_reason(unsigned guest, unsigned vcpu, gpointer data);
 
-/* One round with the victim alone, which is pinned to `cpus`; NULL: it floats. Returns how many actions were
- * undone. */
-guint pinning_round(struct pinning *f, VhActuate *actuate, const struct vh_cpuset *cpus, const char *why);
+/* One round with the victim alone, which is pinned to `cpus`; NULL: it floats. Returns how many
+ * actions were undone. */
+guint pinning_round(struct pinning *f, VhActuate *actuate, const struct vh_cpuset *cpus,
+                    const char *why);

@@ -89,7 +89,8 @@ static void wait_looks(struct fixture *f, guint count)
 static void test_found_once_it_is_itself(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     turn(10);
-    put_process(f, "77", "11111111-2222-3333-4444-555555555555"); /* not its own yet, or not at all */
+    put_process(f, "77",
+                "11111111-2222-3333-4444-555555555555"); /* not its own yet, or not at all */
     put(f, "guest.pid", "77\n", -1);
     turn(20);
     g_assert_cmpuint(f->looks, ==, 0);

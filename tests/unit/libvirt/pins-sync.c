@@ -2,8 +2,8 @@
 /* The record of our pins as a domain's metadata has it, from another host or from a stranger. */
 #include "libvirt/pins-sync.h"
 
-static void on_pin(struct vh_seat seat, const struct vh_cpuset *former, const struct vh_cpuset *ours,
-                   gpointer data)
+static void on_pin(struct vh_seat seat, const struct vh_cpuset *former,
+                   const struct vh_cpuset *ours, gpointer data)
 {
     g_autofree char *name = vh_seat_pin_name(seat);
     g_autofree char *former_text = former ? vh_cpuset_format(former) : g_strdup("any");
@@ -22,7 +22,9 @@ static void test_metadata(void)
         {"vcpupin0 0-3 1;emulatorpin * 2;iothreadpin2 1,3 0",
          "vcpupin0 0-3 1|emulatorpin any 2|iothreadpin2 1,3 0|"},
         {";;vcpupin1 * 1;", "vcpupin1 any 1|"},
-        {"vcpupin0;vcpupin0 *;vcpupin0 * *;vcpupin0 * x;pin0 * 1;vcpupin0 x 1;vcpupin99999999999 * 1", ""},
+        {"vcpupin0;vcpupin0 *;vcpupin0 * *;vcpupin0 * x;pin0 * 1;vcpupin0 x 1;vcpupin99999999999 * "
+         "1",
+         ""},
         {"vcpupin0 * 1 2", ""},
     };
 

@@ -45,7 +45,8 @@ static void test_refused(void)
     vh_virt_told_free(told);
 }
 
-/* What libvirtd did before it went is not announced again; what waits for the next connection will be. */
+/* What libvirtd did before it went is not announced again; what waits for the next connection will
+ * be. */
 static void test_connection(void)
 {
     VhVirtTold *told = vh_virt_told_new();

@@ -22,8 +22,8 @@ void xmlInitParser(void)
     real();
 }
 
-xmlTextReaderPtr xmlReaderForMemory(const char *buffer, int size, const char *url, const char *encoding,
-                                    int options)
+xmlTextReaderPtr xmlReaderForMemory(const char *buffer, int size, const char *url,
+                                    const char *encoding, int options)
 {
     xmlTextReaderPtr (*real)(const char *, int, const char *, const char *, int) = NULL;
 
@@ -58,7 +58,8 @@ static void test_live(void)
     g_assert_cmpuint(domain->iothreads, ==, 1);
     g_assert_true(domain->virtio_serial);
     g_assert_cmpint(domain->channel, ==, VH_DOMAIN_CHANNEL_CONNECTED);
-    g_assert_cmpstr(domain->channel_path, ==, "/var/lib/libvirt/qemu/channel/target/domain-1-t1/org.vhint.0");
+    g_assert_cmpstr(domain->channel_path, ==,
+                    "/var/lib/libvirt/qemu/channel/target/domain-1-t1/org.vhint.0");
     g_assert_null(domain->cpus);
     g_assert_null(domain->emulator);
     g_assert_cmpuint(domain->vcpu_pins->len, ==, 0);
@@ -104,11 +105,11 @@ static void test_least(void)
 static void test_notes(void)
 {
     g_autofree char *long_text = g_strnfill(VH_DOMAIN_NOTE_MAX, 'A');
-    g_autofree char *text =
-        g_strdup_printf("<domain><name>a</name>" UUID "<metadata>"
-                        "<v:pins xmlns:v='" VH_DOMAIN_PINS_NAMESPACE "'>vcpupin0 * 1;vcpupin1 0-3 2</v:pins>"
-                        "<w:wishes xmlns:w='" VH_DOMAIN_WISHES_NAMESPACE "'>%s</w:wishes></metadata></domain>",
-                        long_text);
+    g_autofree char *text = g_strdup_printf(
+        "<domain><name>a</name>" UUID "<metadata>"
+        "<v:pins xmlns:v='" VH_DOMAIN_PINS_NAMESPACE "'>vcpupin0 * 1;vcpupin1 0-3 2</v:pins>"
+        "<w:wishes xmlns:w='" VH_DOMAIN_WISHES_NAMESPACE "'>%s</w:wishes></metadata></domain>",
+        long_text);
     GError *error = NULL;
     g_autoptr(VhDomain) domain = vh_domain_parse(text, strlen(text), &error);
     g_assert_no_error(error);
@@ -126,8 +127,8 @@ static void test_channels(void)
         {"<channel type='unix'><source mode='bind' path='/s'/><target type='virtio' "
          "name='org.vhint.0'/></channel>",
          VH_DOMAIN_CHANNEL_INACTIVE, "/s"},
-        {"<channel type='unix'><target type='virtio' name='org.vhint.0'/></channel>", VH_DOMAIN_CHANNEL_INACTIVE,
-         NULL},
+        {"<channel type='unix'><target type='virtio' name='org.vhint.0'/></channel>",
+         VH_DOMAIN_CHANNEL_INACTIVE, NULL},
         {"<channel type='unix'><source mode='bind' path='/s'/>"
          "<target type='virtio' name='org.vhint.0' state='disconnected'/></channel>",
          VH_DOMAIN_CHANNEL_DISCONNECTED, "/s"},
@@ -143,8 +144,8 @@ static void test_channels(void)
     };
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
         GError *error = NULL;
-        g_autofree char *text =
-            g_strdup_printf("<domain><name>a</name>" UUID "<devices>%s</devices></domain>", cases[i].channel);
+        g_autofree char *text = g_strdup_printf(
+            "<domain><name>a</name>" UUID "<devices>%s</devices></domain>", cases[i].channel);
         g_autoptr(VhDomain) domain = vh_domain_parse(text, strlen(text), &error);
         g_assert_no_error(error);
         g_assert_cmpint(domain->channel, ==, cases[i].state);
@@ -186,7 +187,8 @@ static void test_refused(void)
         {DOMAIN("<vcpu cpuset='0;reboot'>1</vcpu>"), "*not a list*"},
         {DOMAIN("<metadata><p:profile xmlns:p='urn:vhint:domain:1'>../x</p:profile></metadata>"),
          "*profile*../x*"},
-        {"<!DOCTYPE domain [<!ENTITY a 'aaaa'><!ENTITY b '&a;&a;'>]><domain><name>&b;</name></domain>",
+        {"<!DOCTYPE domain [<!ENTITY a 'aaaa'><!ENTITY b "
+         "'&a;&a;'>]><domain><name>&b;</name></domain>",
          "*entity*"},
         {"<!DOCTYPE domain SYSTEM 'http://localhost/x'><domain/>", "*document type*"},
         {DOMAIN("<x>&undefined;</x>"), "*"},
@@ -203,7 +205,8 @@ static void test_limits(void)
     g_autoptr(GString) wide = g_string_new("<domain>");
     g_autofree char *long_name = g_strnfill(VH_DOMAIN_TEXT_MAX + 1, 'n');
     g_autofree char *named = g_strdup_printf("<domain><name>%s</name></domain>", long_name);
-    g_autofree char *attributed = g_strdup_printf("<domain><vcpu cpuset='%s'>1</vcpu></domain>", long_name);
+    g_autofree char *attributed =
+        g_strdup_printf("<domain><vcpu cpuset='%s'>1</vcpu></domain>", long_name);
     g_autofree char *huge = g_strnfill(VH_DOMAIN_XML_MAX + 1, ' ');
     gint64 begin = g_get_monotonic_time();
 

@@ -41,7 +41,8 @@ static bool say(struct fixture *f, const char *text)
     /* A process's first netlink socket has its number. */
     const struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_pid = (unsigned)getpid()};
 
-    if (sendto(f->fd, text, strlen(text) + 1, 0, (const struct sockaddr *)&address, sizeof(address)) >= 0)
+    if (sendto(f->fd, text, strlen(text) + 1, 0, (const struct sockaddr *)&address,
+               sizeof(address)) >= 0)
         return true;
     g_test_skip("only root may say something in the kernel's place");
     return false;
@@ -66,8 +67,8 @@ static void test_cpus(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 
 static void test_others_wake_nobody(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    static const char *const texts[] = {"add@/devices/virtual/net/tap0", "change@/devices/system/cpu/cpu1", "on",
-                                        ""};
+    static const char *const texts[] = {"add@/devices/virtual/net/tap0",
+                                        "change@/devices/system/cpu/cpu1", "on", ""};
 
     while (g_main_context_iteration(NULL, FALSE))
         ;
@@ -82,6 +83,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add("/hotplug/cpus", struct fixture, NULL, set_up, test_cpus, tear_down);
-    g_test_add("/hotplug/others-wake-nobody", struct fixture, NULL, set_up, test_others_wake_nobody, tear_down);
+    g_test_add("/hotplug/others-wake-nobody", struct fixture, NULL, set_up, test_others_wake_nobody,
+               tear_down);
     return g_test_run();
 }

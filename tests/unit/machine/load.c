@@ -15,9 +15,11 @@ static void test_shares(void)
     g_autoptr(VhLoad) load = NULL;
     const uint16_t *permille = NULL;
 
-    put("cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 100 0 0 100 0 0 0 0 50 0\ncpu1 0 0 0 100 0 0 0 0 0 0\nintr 1 2 3\n");
+    put("cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 100 0 0 100 0 0 0 0 50 0\ncpu1 0 0 0 100 0 0 0 0 0 0\nintr "
+        "1 2 3\n");
     load = vh_load_new(path);
-    put("cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 110 10 10 110 0 10 10 10 50 0\ncpu1 0 0 0 150 50 0 0 0 0 0\n"
+    put("cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 110 10 10 110 0 10 10 10 50 0\ncpu1 0 0 0 150 50 0 0 0 0 "
+        "0\n"
         "cpu3 7 0 0 0 0 0 0 0 0 0\nintr 1 2 3\n");
     permille = vh_load_read(load, 4, 1000000);
     g_assert_nonnull(permille);

@@ -38,7 +38,8 @@ static void test_own_thread(void)
     struct vh_run before;
     struct vh_run after;
     clock_t end =
-        clock() + CLOCKS_PER_SEC / 50; /* of CPU time: the host may take a machine's CPU away meanwhile */
+        clock() +
+        CLOCKS_PER_SEC / 50; /* of CPU time: the host may take a machine's CPU away meanwhile */
 
     if (vh_sample_missing("/proc")) {
         g_test_skip(vh_sample_missing("/proc"));
@@ -94,7 +95,8 @@ static void test_busiest(void)
     found = vh_sample_busiest("/proc", 50000);
     g_assert_cmpuint(found->len, <=, VH_SAMPLE_BUSIEST_MAX);
     for (guint i = 0; i < found->len && !seen; i++) {
-        g_autofree char *path = g_strdup_printf("/proc/self/task/%d", g_array_index(found, pid_t, i));
+        g_autofree char *path =
+            g_strdup_printf("/proc/self/task/%d", g_array_index(found, pid_t, i));
 
         seen = g_file_test(path, G_FILE_TEST_EXISTS);
     }

@@ -170,7 +170,8 @@ static void test_without(void)
     g_assert_cmpuint(none->cpu_count, ==, 0);
 }
 
-/* Threads of one core under two L3s, as some virtual machines are told: nonsense, but it must hold together. */
+/* Threads of one core under two L3s, as some virtual machines are told: nonsense, but it must hold
+ * together. */
 static void test_nonsense(void)
 {
     g_autoptr(VhTopology) topology = synthetic("core:2 l3:2 pu:1");
@@ -196,7 +197,8 @@ static void test_machine(void)
     g_assert_cmpint(vh_cpuset_parse(&online, text, &error), ==, 0);
     g_assert_no_error(error);
     g_assert_true(vh_cpuset_equal(&online, &topology->online));
-    for (int cpu = vh_cpuset_next(&online, 0); cpu >= 0; cpu = vh_cpuset_next(&online, (unsigned)cpu + 1)) {
+    for (int cpu = vh_cpuset_next(&online, 0); cpu >= 0;
+         cpu = vh_cpuset_next(&online, (unsigned)cpu + 1)) {
         g_autofree char *path =
             g_strdup_printf("/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
         g_autofree char *list = NULL;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Pictures of made-up hosts: what the text says, and that the SVG is one, up to large hosts and hostile names. */
+/* Pictures of made-up hosts: what the text says, and that the SVG is one, up to large hosts and
+ * hostile names. */
 #include "map/map.h"
 
 #include <libxml/parser.h>
@@ -32,12 +33,14 @@ static void add(VhMap *map, int vcpu, const char *list, const char *why)
     struct vh_cpuset set = cpus(list ? list : "");
 
     vh_map_add_thread(
-        map, &(struct vh_map_thread){.vcpu = vcpu, .role = "emulator", .cpus = list ? &set : NULL, .why = why});
+        map, &(struct vh_map_thread){
+                 .vcpu = vcpu, .role = "emulator", .cpus = list ? &set : NULL, .why = why});
 }
 
 static xmlDoc *parse(const char *svg)
 {
-    xmlDoc *doc = xmlReadMemory(svg, (int)strlen(svg), "map.svg", NULL, XML_PARSE_NONET | XML_PARSE_NOERROR);
+    xmlDoc *doc =
+        xmlReadMemory(svg, (int)strlen(svg), "map.svg", NULL, XML_PARSE_NONET | XML_PARSE_NOERROR);
 
     g_assert_nonnull(doc);
     g_assert_cmpstr((const char *)xmlDocGetRootElement(doc)->name, ==, "svg");
@@ -49,7 +52,8 @@ static int count(xmlDoc *doc, const char *path)
 {
     xmlXPathContext *context = xmlXPathNewContext(doc);
 
-    xmlXPathRegisterNs(context, (const xmlChar *)"s", (const xmlChar *)"http://www.w3.org/2000/svg");
+    xmlXPathRegisterNs(context, (const xmlChar *)"s",
+                       (const xmlChar *)"http://www.w3.org/2000/svg");
     xmlXPathObject *found = xmlXPathEvalExpression((const xmlChar *)path, context);
     g_assert_nonnull(found);
     int result = found->nodesetval ? found->nodesetval->nodeNr : 0;
@@ -93,7 +97,8 @@ static void test_text(void)
                     "  emulator on 0: policy\n"
                     "\ndb: 1 vCPU: 1 on a CPU of its own\n"
                     "  vCPU 0 on 1: overcommit\n");
-    g_assert_true(g_str_has_prefix(text, "host: 8 CPUs, 4 cores, 2 L3 caches, 1 NUMA node, 2 sockets\n"));
+    g_assert_true(
+        g_str_has_prefix(text, "host: 8 CPUs, 4 cores, 2 L3 caches, 1 NUMA node, 2 sockets\n"));
     g_autofree char *narrow = vh_map_text(map, 20);
     g_assert_nonnull(strstr(narrow, "    [ 4 ~ | 5 ~]\n    [ 6 . | 7 x]\n"));
 }
@@ -109,7 +114,8 @@ static void test_svg(void)
     g_assert_cmpint(count(doc, "//s:rect[@class='core']"), ==, 4);
     g_assert_cmpint(count(doc, "//s:g/s:title"), ==, 8);
     g_assert_cmpint(count(doc, "//s:g/s:rect[@class='reserved']"), ==, 1);
-    g_assert_cmpint(count(doc, "//s:g/s:rect[@class='s0']"), ==, 2); /* the stripes on CPUs 4 and 5 */
+    g_assert_cmpint(count(doc, "//s:g/s:rect[@class='s0']"), ==,
+                    2); /* the stripes on CPUs 4 and 5 */
     g_assert_cmpint(count(doc, "//s:g/s:text[.='web/0']"), ==, 1);
     g_assert_cmpint(count(doc, "//s:g/s:text[.='+1']"), ==, 1);
     g_assert_cmpint(count(doc, "//s:script"), ==, 0);
@@ -147,7 +153,8 @@ static void test_large(void)
     g_autoptr(VhMap) map = vh_map_new(topology, "<large> & \"wide\"");
 
     for (unsigned guest = 0; guest < 40; guest++) {
-        g_autofree char *name = g_strdup_printf("g%u<&\"'\x01\x1b[2J\xff\xef\xbf\xbe→日本語日本語日本語", guest);
+        g_autofree char *name =
+            g_strdup_printf("g%u<&\"'\x01\x1b[2J\xff\xef\xbf\xbe→日本語日本語日本語", guest);
 
         vh_map_add_guest(map, name);
         for (unsigned vcpu = 0; vcpu < 7; vcpu++) {
@@ -174,18 +181,21 @@ static void test_large(void)
 static void test_odd(void)
 {
     static const char *const hosts[] = {"pu:1", "package:1 node:4 l3:1 core:3 pu:1",
-                                        "package:1 l3:1 node:2 core:2 pu:1", "node:8 l3:4 core:8 pu:2"};
+                                        "package:1 l3:1 node:2 core:2 pu:1",
+                                        "node:8 l3:4 core:8 pu:2"};
 
     for (unsigned i = 0; i < G_N_ELEMENTS(hosts); i++) {
         g_autoptr(VhTopology) whole = synthetic(hosts[i]);
         struct vh_cpuset gone = cpus("1");
-        g_autoptr(VhTopology) topology = whole->cpu_count > 1 ? vh_topology_without(whole, &gone) : NULL;
+        g_autoptr(VhTopology) topology =
+            whole->cpu_count > 1 ? vh_topology_without(whole, &gone) : NULL;
         g_autoptr(VhMap) map = vh_map_new(topology ? topology : whole, hosts[i]);
         g_autofree char *svg = vh_map_svg(map);
         g_autofree char *text = vh_map_text(map, 1);
         xmlDoc *doc = parse(svg);
 
-        g_assert_cmpint(count(doc, "//s:g/s:title"), ==, (int)whole->cpu_count - (topology ? 1 : 0));
+        g_assert_cmpint(count(doc, "//s:g/s:title"), ==,
+                        (int)whole->cpu_count - (topology ? 1 : 0));
         g_assert_nonnull(strstr(text, "socket 0\n"));
         xmlFreeDoc(doc);
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* host/metrics/figures.c and base/loopback.c: the text that Prometheus reads, and whom it may be shown to. */
+/* host/metrics/figures.c and base/loopback.c: the text that Prometheus reads, and whom it may be
+ * shown to. */
 #include "metrics/figures.h"
 
 #include <string.h>
@@ -8,21 +9,24 @@
 
 static void test_text(void)
 {
-    g_autofree struct vh_figures *figures = g_malloc0(sizeof(*figures) + 2 * sizeof(figures->each[0]));
+    g_autofree struct vh_figures *figures =
+        g_malloc0(sizeof(*figures) + 2 * sizeof(figures->each[0]));
     g_autofree char *text = NULL;
 
     figures->guests = 3;
     figures->connected = 2;
     figures->round_us = 12000034;
     figures->count = 2;
-    figures->each[0] = (struct vh_guest_figures){.name = "web", .connected = true, .hints = G_MAXUINT64};
+    figures->each[0] =
+        (struct vh_guest_figures){.name = "web", .connected = true, .hints = G_MAXUINT64};
     figures->each[1] = (struct vh_guest_figures){.name = "a\"b\\c\nd", .pinned = 4};
     text = vh_figures_text(figures);
     g_assert_nonnull(strstr(text, "# TYPE vhint_guests gauge\nvhint_guests 3\n"));
     g_assert_nonnull(strstr(text, "\nvhint_guests_connected 2\n"));
     g_assert_nonnull(strstr(text, "\nvhint_rounds_seconds_total 12.000034\n"));
     g_assert_nonnull(strstr(text, "\nvhint_guest_connected{guest=\"web\"} 1\n"));
-    g_assert_nonnull(strstr(text, "\nvhint_guest_hints_total{guest=\"web\"} 18446744073709551615\n"));
+    g_assert_nonnull(
+        strstr(text, "\nvhint_guest_hints_total{guest=\"web\"} 18446744073709551615\n"));
     g_assert_nonnull(strstr(text, "\nvhint_guest_vcpus_pinned{guest=\"a\\\"b\\\\c\\nd\"} 4\n"));
     g_assert_true(g_str_has_suffix(text, "\n"));
 }

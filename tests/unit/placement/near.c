@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* host/placement/near.c, and by wish/survey.c and the placement the way from pairs of vCPUs to a plan, on made-up
- * hosts. */
+/* host/placement/near.c, and by wish/survey.c and the placement the way from pairs of vCPUs to a
+ * plan, on made-up hosts. */
 #include "placement/near.h"
 
 #include <string.h>
@@ -9,7 +9,8 @@
 
 #define VCPUS 12
 
-static const struct vh_rule tried = {.name = (char *)"close", .action = VH_ACTION_NEAR, .trial = true};
+static const struct vh_rule tried = {
+    .name = (char *)"close", .action = VH_ACTION_NEAR, .trial = true};
 static const struct vh_rule untried = {.name = (char *)"closer", .action = VH_ACTION_NEAR};
 
 static struct vh_near pair(unsigned a, unsigned b, uint64_t strength)
@@ -35,7 +36,8 @@ static void test_join(void)
     g_assert_cmpuint(vh_near_join(nears, 0, 8), ==, 0);
 }
 
-/* The strongest go together, whatever order they come in; a tie that would make too many of them is left out. */
+/* The strongest go together, whatever order they come in; a tie that would make too many of them is
+ * left out. */
 static void test_room(void)
 {
     for (unsigned order = 0; order < 3; order++) {
@@ -155,7 +157,8 @@ static void test_pairs_under_l3s(void)
     end(&f);
 }
 
-/* A chain of nine over L3s of four CPUs: what is strong stays together, and nobody is spread over a node for it.
+/* A chain of nine over L3s of four CPUs: what is strong stays together, and nobody is spread over a
+ * node for it.
  */
 static void test_chain(void)
 {
@@ -210,7 +213,8 @@ static void test_siblings(void)
 
     f.options.smt = VH_SMT_PAIR;
     for (unsigned v = 0; v < 4; v++)
-        f.wishes[v] = (struct vh_wish){.kind = VH_WISH_ANCHOR, .tasks = 1, .guest_cpu = (int)v, .rule = "pin"};
+        f.wishes[v] = (struct vh_wish){
+            .kind = VH_WISH_ANCHOR, .tasks = 1, .guest_cpu = (int)v, .rule = "pin"};
     plan(&f, nears, 2);
     for (unsigned v = 0; v < 2; v++) {
         int a = vh_cpuset_next(set_of(&f, v), 0);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The rules of placement/placement.h over random topologies, guests and events, checked by plain loops over the
- * plan.
+/* The rules of placement/placement.h over random topologies, guests and events, checked by plain
+ * loops over the plan.
  *
- * The seeds are fixed; VH_SEED=NUMBER runs that one alone. A failure's message is preceded by its seed and event.
+ * The seeds are fixed; VH_SEED=NUMBER runs that one alone. A failure's message is preceded by its
+ * seed and event.
  */
 #include "placement/placement.h"
 
@@ -134,7 +135,8 @@ static void hotplug(struct world *world)
     world->topology = vh_topology_without(world->whole, &world->offline);
 }
 
-/* vhintd starts anew, and some of its guests say at once what holds; or another one speaks at last. */
+/* vhintd starts anew, and some of its guests say at once what holds; or another one speaks at last.
+ */
 static void restart(struct world *world)
 {
     struct guest *guest = &world->guests[up_to(world, GUESTS)];
@@ -188,8 +190,8 @@ static void leave(const struct world *world, struct view *view, unsigned g)
         if (cpu < 0)
             continue;
         if (!vh_cpuset_has(&world->topology->online, (unsigned)cpu)) {
-            guest->now[v] =
-                (struct vh_placed){.cpu = -1, .set = -1}; /* the kernel has widened its mask for good */
+            guest->now[v] = (struct vh_placed){
+                .cpu = -1, .set = -1}; /* the kernel has widened its mask for good */
             continue;
         }
         view->left[view->in.left_count++] = (struct vh_placement_left){.cpu = cpu, .guest = (int)g};
@@ -227,7 +229,8 @@ static void look(struct world *world, struct view *view)
                                                       .current_count = guest->vcpus};
         if (guest->silent)
             leave(world, view, g);
-        view->pool[g] = vh_cpuset_empty(&guest->options.pool) ? world->topology->online : guest->options.pool;
+        view->pool[g] =
+            vh_cpuset_empty(&guest->options.pool) ? world->topology->online : guest->options.pool;
         if (guest->options.dedicated) {
             struct vh_cpuset both = view->dedicated;
 
@@ -250,7 +253,8 @@ static void look(struct world *world, struct view *view)
 }
 
 /* Rule 1, and that nobody else's thread may run in a dedicated pool. */
-static void check_sets(const struct world *world, const struct view *view, const struct vh_plan *plan)
+static void check_sets(const struct world *world, const struct view *view,
+                       const struct vh_plan *plan)
 {
     struct vh_cpuset dedicated_online = view->dedicated;
 
@@ -270,21 +274,25 @@ static void check_sets(const struct world *world, const struct view *view, const
 
             if (!set) {
                 g_assert_cmpint(placed->level, ==, VH_LEVEL_NONE);
-                g_assert_true(placed->reason == VH_REASON_OVERLAP || placed->reason == VH_REASON_NO_CPU ||
+                g_assert_true(placed->reason == VH_REASON_OVERLAP ||
+                              placed->reason == VH_REASON_NO_CPU ||
                               vh_cpuset_empty(&dedicated_online) ||
                               vh_cpuset_equal(&view->usable[g], &world->topology->online));
                 continue;
             }
             g_assert_false(vh_cpuset_empty(set));
             g_assert_false(view->refused[g]);
-            g_assert_true(vh_cpuset_within(set, placed->reason == VH_REASON_SET ? &allowed : &view->usable[g]));
+            g_assert_true(vh_cpuset_within(
+                set, placed->reason == VH_REASON_SET ? &allowed : &view->usable[g]));
             if (options->off_anchors && placed->reason == VH_REASON_OFF_ANCHORS)
                 for (unsigned v = 0; v < view->guests[g].vcpus; v++) {
-                    int cpu =
-                        vh_plan_thread(plan, g, v)->level == VH_LEVEL_CPU ? vh_plan_thread(plan, g, v)->cpu : -1;
+                    int cpu = vh_plan_thread(plan, g, v)->level == VH_LEVEL_CPU
+                                  ? vh_plan_thread(plan, g, v)->cpu
+                                  : -1;
                     unsigned count = 0;
                     const uint16_t *siblings =
-                        cpu < 0 ? NULL : vh_topology_siblings(world->topology, (unsigned)cpu, &count);
+                        cpu < 0 ? NULL
+                                : vh_topology_siblings(world->topology, (unsigned)cpu, &count);
 
                     for (unsigned i = 0; i < count; i++)
                         g_assert_false(vh_cpuset_has(set, siblings[i]));
@@ -311,7 +319,8 @@ static void count_anchors(const struct world *world, struct view *view, const st
 }
 
 /* Rule 4; and nobody floats who need not. */
-static void check_anchors(const struct world *world, const struct view *view, const struct vh_plan *plan)
+static void check_anchors(const struct world *world, const struct view *view,
+                          const struct vh_plan *plan)
 {
     for (unsigned cpu = 0; cpu < world->whole->cpu_count; cpu++)
         g_assert_true(view->strict[cpu] == 0 || view->anchors[cpu] == 1);
@@ -333,8 +342,11 @@ static void check_anchors(const struct world *world, const struct view *view, co
                 continue;
             }
             g_assert_true(placed->reason == VH_REASON_FULL || vh_cpuset_empty(usable));
-            for (int cpu = vh_cpuset_next(usable, 0); cpu >= 0; cpu = vh_cpuset_next(usable, (unsigned)cpu + 1))
-                g_assert_cmpuint(view->from[g]->options.overcommit ? view->strict[cpu] : view->anchors[cpu], >, 0);
+            for (int cpu = vh_cpuset_next(usable, 0); cpu >= 0;
+                 cpu = vh_cpuset_next(usable, (unsigned)cpu + 1))
+                g_assert_cmpuint(view->from[g]->options.overcommit ? view->strict[cpu]
+                                                                   : view->anchors[cpu],
+                                 >, 0);
         }
 }
 
@@ -342,15 +354,18 @@ static bool core_is_free_for(const struct world *world, const struct view *view,
 {
     const struct vh_cpuset *usable = &view->usable[g];
 
-    for (int cpu = vh_cpuset_next(usable, 0); cpu >= 0; cpu = vh_cpuset_next(usable, (unsigned)cpu + 1))
+    for (int cpu = vh_cpuset_next(usable, 0); cpu >= 0;
+         cpu = vh_cpuset_next(usable, (unsigned)cpu + 1))
         if (!view->core_anchors[world->topology->cpus[cpu].core])
             return true;
     return false;
 }
 
-/* No two anchors share a core while a free one exists: of those that were placed on a core now and avoid siblings,
- * at most the first, and that only on a core where no anchor had stayed, may have had the choice. */
-static void check_cores(const struct world *world, const struct view *view, const struct vh_plan *plan)
+/* No two anchors share a core while a free one exists: of those that were placed on a core now and
+ * avoid siblings, at most the first, and that only on a core where no anchor had stayed, may have
+ * had the choice. */
+static void check_cores(const struct world *world, const struct view *view,
+                        const struct vh_plan *plan)
 {
     g_autofree unsigned *stayed = g_new0(unsigned, world->topology->core_count + 1);
     g_autofree unsigned *choosy = g_new0(unsigned, world->topology->core_count + 1);
@@ -358,7 +373,8 @@ static void check_cores(const struct world *world, const struct view *view, cons
     for (unsigned i = 0; i < view->in.left_count; i++)
         stayed[world->topology->cpus[view->left[i].cpu].core]++;
     for (unsigned g = 0; g < plan->guest_count; g++) {
-        bool choice = view->from[g]->options.smt == VH_SMT_AVOID && core_is_free_for(world, view, g);
+        bool choice =
+            view->from[g]->options.smt == VH_SMT_AVOID && core_is_free_for(world, view, g);
 
         for (unsigned v = 0; v < view->guests[g].vcpus; v++) {
             const struct vh_placed *placed = vh_plan_thread(plan, g, v);
@@ -377,7 +393,8 @@ static void check_cores(const struct world *world, const struct view *view, cons
 }
 
 /* Rule 2, and that groups stay. */
-static void check_moves(const struct world *world, const struct view *view, const struct vh_plan *plan)
+static void check_moves(const struct world *world, const struct view *view,
+                        const struct vh_plan *plan)
 {
     unsigned moved = 0;
 
@@ -395,14 +412,17 @@ static void check_moves(const struct world *world, const struct view *view, cons
             if (before->level == VH_LEVEL_CPU && vh_vcpuset_has(&guest->anchors, v)) {
                 bool allowed = vh_cpuset_has(&view->usable[g], (unsigned)before->cpu);
 
-                g_assert_true(!allowed || (placed->level == VH_LEVEL_CPU && placed->cpu == before->cpu));
+                g_assert_true(!allowed ||
+                              (placed->level == VH_LEVEL_CPU && placed->cpu == before->cpu));
                 moved += !allowed;
             }
             if (same && before->level != VH_LEVEL_CPU && before->level != VH_LEVEL_NONE &&
-                before->reason != VH_REASON_FULL && placed->level != VH_LEVEL_CPU && before->cpu >= 0 &&
+                before->reason != VH_REASON_FULL && placed->level != VH_LEVEL_CPU &&
+                before->cpu >= 0 &&
                 vh_cpuset_has(&world->topology->online, (unsigned)before->cpu)) {
                 g_assert_cmpint(placed->level, ==, before->level);
-                g_assert_cmpint(world->topology->cpus[placed->cpu].l3, ==, world->topology->cpus[before->cpu].l3);
+                g_assert_cmpint(world->topology->cpus[placed->cpu].l3, ==,
+                                world->topology->cpus[before->cpu].l3);
             }
         }
     }
@@ -413,7 +433,8 @@ static void assert_same(const struct vh_plan *a, const struct vh_plan *b)
 {
     g_assert_cmpmem(a->threads, a->thread_count * sizeof(*a->threads), b->threads,
                     b->thread_count * sizeof(*b->threads));
-    g_assert_cmpmem(a->sets, a->set_count * sizeof(*a->sets), b->sets, b->set_count * sizeof(*b->sets));
+    g_assert_cmpmem(a->sets, a->set_count * sizeof(*a->sets), b->sets,
+                    b->set_count * sizeof(*b->sets));
     g_assert_cmpmem(a->problems, a->problem_count * sizeof(*a->problems), b->problems,
                     b->problem_count * sizeof(*b->problems));
 }
@@ -463,8 +484,9 @@ static void start_world(struct world *world, guint32 seed)
 
     memset(world, 0, sizeof(*world));
     world->random = g_rand_new_with_seed(seed);
-    g_autofree char *description = g_strdup_printf("node:%u l3:%u core:%u pu:%u", 1 + up_to(world, 3),
-                                                   1 + up_to(world, 3), 1 + up_to(world, 5), 1 + up_to(world, 3));
+    g_autofree char *description =
+        g_strdup_printf("node:%u l3:%u core:%u pu:%u", 1 + up_to(world, 3), 1 + up_to(world, 3),
+                        1 + up_to(world, 5), 1 + up_to(world, 3));
     world->whole = vh_topology_synthetic(description, &error);
     g_assert_no_error(error);
     world->topology = vh_topology_without(world->whole, &world->offline);
@@ -492,8 +514,8 @@ static void run_events(guint32 seed)
     end_world(world);
 }
 
-/* Guests that share one pool with overcommit, and only come: at every step no CPU has two anchors more than
- * another. */
+/* Guests that share one pool with overcommit, and only come: at every step no CPU has two anchors
+ * more than another. */
 static void run_fair(guint32 seed)
 {
     g_autofree struct world *world = g_new(struct world, 1);

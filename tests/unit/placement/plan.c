@@ -30,9 +30,9 @@ struct row {
     const char *left; /* CPUs with an anchor that a former daemon has left, of guest `left_of` */
     int left_of;
     struct guest guests[GUESTS];
-    const char
-        *plan[GUESTS]; /* each thread's CPUs and reason; "-" for CPUs: left alone; "-" alone: no reason either */
-    const char *problems; /* reasons with guest and thread */
+    const char *plan[GUESTS]; /* each thread's CPUs and reason; "-" for CPUs: left alone; "-" alone:
+                                 no reason either */
+    const char *problems;     /* reasons with guest and thread */
     unsigned moved;
 };
 
@@ -65,84 +65,97 @@ static const struct row rows[] = {
      .plan = {"0:anchor 4:anchor -", "8:anchor 12:anchor -"}},
     {"cores are spread over before siblings are used", "core:2 pu:2", .guests = {{4, "0-2"}},
      .plan = {"0:anchor-core 2:anchor 1:anchor-core - -"}},
-    {"where it must share a core, with its own guest", "core:2 pu:2", .guests = {{1, "0"}, {2, "0-1"}},
-     .plan = {"0:anchor -", "2:anchor-core 3:anchor-core -"}},
-    {"pairs fill a core", SMALL, .guests = {{4, "0-3", .smt = VH_SMT_PAIR}, {1, "0", .smt = VH_SMT_PAIR}},
+    {"where it must share a core, with its own guest", "core:2 pu:2",
+     .guests = {{1, "0"}, {2, "0-1"}}, .plan = {"0:anchor -", "2:anchor-core 3:anchor-core -"}},
+    {"pairs fill a core", SMALL,
+     .guests = {{4, "0-3", .smt = VH_SMT_PAIR}, {1, "0", .smt = VH_SMT_PAIR}},
      .plan = {"0:anchor-core 1:anchor-core 4:anchor-core 5:anchor-core -", "8:anchor -"}},
     {"pairs keep to themselves while a core is free", "core:2 pu:2",
      .guests = {{1, "0", .smt = VH_SMT_PAIR}, {2, "0-1", .smt = VH_SMT_PAIR}},
      .plan = {"0:anchor -", "2:anchor-core 3:anchor-core -"}},
-    {"ignored siblings are CPUs like others", "l3:1 core:4 pu:2", .guests = {{2, "0-1", .smt = VH_SMT_IGNORE}},
-     .plan = {"0:anchor-core 1:anchor-core -"}},
+    {"ignored siblings are CPUs like others", "l3:1 core:4 pu:2",
+     .guests = {{2, "0-1", .smt = VH_SMT_IGNORE}}, .plan = {"0:anchor-core 1:anchor-core -"}},
     {"but not those of an anchor that is guarded", "l3:1 core:2 pu:2",
      .guests = {{1, "0"}, {1, "0", .smt = VH_SMT_IGNORE}}, .plan = {"0:anchor -", "2:anchor -"}},
     {"near the memory", SMALL, .guests = {{1, "0", .memory = "1"}, {1, "0", .memory = "0"}},
      .plan = {"8:anchor -", "0:anchor -"}},
-    {"near the memory until the L3s there are half full", SMALL, .guests = {{4, "0-3", .memory = "1"}},
-     .plan = {"8:anchor 12:anchor 0:anchor 4:anchor -"}},
+    {"near the memory until the L3s there are half full", SMALL,
+     .guests = {{4, "0-3", .memory = "1"}}, .plan = {"8:anchor 12:anchor 0:anchor 4:anchor -"}},
     {"a busy core is left to others, an idle one near the memory is better", SMALL, .busy = "8-9",
      .guests = {{1, "0", .memory = "1"}}, .plan = {"10:anchor -"}},
-    {"a guest's anchors are close to each other while half of the L3's cores are free", "l3:2 core:6 pu:1",
-     .guests = {{1, "0"}, {4, "0-3"}}, .plan = {"0:anchor -", "6:anchor 7:anchor 8:anchor 1:anchor -"}},
-    {"of equal ones the least loaded", FLAT, .busy = "0,1,3", .guests = {{1, "0"}}, .plan = {"2:anchor -"}},
-    {"only in the pool", SMALL, .guests = {{3, "0-2", .pool = "5-6"}}, .plan = {"5:anchor 6:anchor -:full -"},
-     .problems = "full 0/2"},
+    {"a guest's anchors are close to each other while half of the L3's cores are free",
+     "l3:2 core:6 pu:1", .guests = {{1, "0"}, {4, "0-3"}},
+     .plan = {"0:anchor -", "6:anchor 7:anchor 8:anchor 1:anchor -"}},
+    {"of equal ones the least loaded", FLAT, .busy = "0,1,3", .guests = {{1, "0"}},
+     .plan = {"2:anchor -"}},
+    {"only in the pool", SMALL, .guests = {{3, "0-2", .pool = "5-6"}},
+     .plan = {"5:anchor 6:anchor -:full -"}, .problems = "full 0/2"},
     {"the anchor beyond the pool floats in the pool", FLAT,
-     .guests = {{3, "0-2", .pool = "2-3", .floating = VH_FLOAT_POOL}}, .plan = {"2:anchor 3:anchor 2-3:full -"},
-     .problems = "full 0/2"},
-    {"reserved and offline CPUs are not used", FLAT, .offline = "1", .reserved = "0,3", .guests = {{3, "0-2"}},
-     .plan = {"2:anchor -:full -:full -"}, .problems = "full 0/1 full 0/2"},
-    {"no CPU at all", FLAT, .reserved = "0-3", .guests = {{2, "0"}, {1}}, .plan = {"-:no-cpu -:no-cpu -", "- -"},
-     .problems = "no-cpu 0/-1"},
+     .guests = {{3, "0-2", .pool = "2-3", .floating = VH_FLOAT_POOL}},
+     .plan = {"2:anchor 3:anchor 2-3:full -"}, .problems = "full 0/2"},
+    {"reserved and offline CPUs are not used", FLAT, .offline = "1", .reserved = "0,3",
+     .guests = {{3, "0-2"}}, .plan = {"2:anchor -:full -:full -"}, .problems = "full 0/1 full 0/2"},
+    {"no CPU at all", FLAT, .reserved = "0-3", .guests = {{2, "0"}, {1}},
+     .plan = {"-:no-cpu -:no-cpu -", "- -"}, .problems = "no-cpu 0/-1"},
     {"a host without CPUs", FLAT, .offline = "0-3", .busy = "",
-     .guests = {{2, "0", .groups = {"0-1"}, .now = {ON(0)}, .emulator = VH_WHERE_SET, .emulator_cpus = "1"}},
+     .guests = {{2, "0", .groups = {"0-1"}, .now = {ON(0)}, .emulator = VH_WHERE_SET,
+                 .emulator_cpus = "1"}},
      .plan = {"-:no-cpu -:no-cpu -:no-cpu"}, .problems = "no-cpu 0/-1 no-cpu 0/2", .moved = 1},
     {"a pool that is offline", FLAT, .offline = "2-3",
-     .guests = {{1, "0", .pool = "2-3", .now = {ON(2)}, .emulator = VH_WHERE_POOL}}, .plan = {"-:no-cpu -:no-cpu"},
-     .problems = "no-cpu 0/-1", .moved = 1},
-    {"the guest with less choice comes first", FLAT, .guests = {{2, "0-1"}, {2, "0-1", .pool = "0-1"}},
+     .guests = {{1, "0", .pool = "2-3", .now = {ON(2)}, .emulator = VH_WHERE_POOL}},
+     .plan = {"-:no-cpu -:no-cpu"}, .problems = "no-cpu 0/-1", .moved = 1},
+    {"the guest with less choice comes first", FLAT,
+     .guests = {{2, "0-1"}, {2, "0-1", .pool = "0-1"}},
      .plan = {"2:anchor 3:anchor -", "0:anchor 1:anchor -"}},
 
     {"what is placed stays, even where it would not go now", SMALL,
-     .guests = {{3, "0-2", .now = {ON(9), ON(8), ON(3)}}}, .plan = {"9:anchor-core 8:anchor-core 3:anchor -"}},
-    {"an anchor that goes moves nobody", "core:2 pu:2", .guests = {{3, "1-2", .now = {ON(0), ON(1), ON(2)}}},
-     .plan = {"- 1:anchor 2:anchor -"}},
+     .guests = {{3, "0-2", .now = {ON(9), ON(8), ON(3)}}},
+     .plan = {"9:anchor-core 8:anchor-core 3:anchor -"}},
+    {"an anchor that goes moves nobody", "core:2 pu:2",
+     .guests = {{3, "1-2", .now = {ON(0), ON(1), ON(2)}}}, .plan = {"- 1:anchor 2:anchor -"}},
     {"a CPU that goes offline moves its anchor only", FLAT, .offline = "1",
-     .guests = {{3, "0-2", .now = {ON(0), ON(1), ON(2)}}}, .plan = {"0:anchor 3:anchor 2:anchor -"}, .moved = 1},
+     .guests = {{3, "0-2", .now = {ON(0), ON(1), ON(2)}}}, .plan = {"0:anchor 3:anchor 2:anchor -"},
+     .moved = 1},
     {"the pool shrinks", FLAT, .guests = {{2, "0-1", .pool = "2-3", .now = {ON(1), ON(2)}}},
      .plan = {"3:anchor 2:anchor -"}, .moved = 1},
     {"overcommit withdrawn: the first stays", FLAT, .guests = {{2, "0-1", .now = {ON(1), ON(1)}}},
      .plan = {"1:anchor 0:anchor -"}, .moved = 1},
-    {"a CPU number from nowhere", FLAT, .guests = {{1, "0", .now = {ON(4095)}}, {1, "0", .now = {ON(-7)}}},
+    {"a CPU number from nowhere", FLAT,
+     .guests = {{1, "0", .now = {ON(4095)}}, {1, "0", .now = {ON(-7)}}},
      .plan = {"0:anchor -", "1:anchor -"}, .moved = 1},
 
     {"overcommit is even", FLAT, .guests = {{7, "0-6", .pool = "1-3", .overcommit = true}},
-     .plan = {"1:anchor-cpu 2:anchor-cpu 3:anchor-cpu 1:anchor-cpu 2:anchor-cpu 3:anchor-cpu 1:anchor-cpu -"}},
+     .plan = {"1:anchor-cpu 2:anchor-cpu 3:anchor-cpu 1:anchor-cpu 2:anchor-cpu 3:anchor-cpu "
+              "1:anchor-cpu -"}},
     {"nobody shares a CPU with an anchor of a guest without overcommit", FLAT,
      .guests = {{1, "0", .pool = "0-1"}, {3, "0-2", .pool = "0-1", .overcommit = true}},
      .plan = {"0:anchor -", "1:anchor-cpu 1:anchor-cpu 1:anchor-cpu -"}},
     {"and such a guest shares with nobody", FLAT,
-     .guests = {{2, "0-1", .pool = "0-1", .overcommit = true, .now = {ON(0), ON(1)}}, {1, "0", .pool = "0-1"}},
+     .guests = {{2, "0-1", .pool = "0-1", .overcommit = true, .now = {ON(0), ON(1)}},
+                {1, "0", .pool = "0-1"}},
      .plan = {"0:anchor 1:anchor -", "-:full -"}, .problems = "full 1/0"},
 
     {"what is left is an anchor of its guest, to whom nothing is given", FLAT, .left = "0-1",
-     .guests = {{2}, {3, "0-2"}}, .plan = {"- - -", "2:anchor 3:anchor -:full -"}, .problems = "full 1/2"},
+     .guests = {{2}, {3, "0-2"}}, .plan = {"- - -", "2:anchor 3:anchor -:full -"},
+     .problems = "full 1/2"},
     {"and new anchors go where there is most room beside it", "core:2 pu:2", .left = "0",
      .guests = {{1}, {1, "0"}}, .plan = {"- -", "2:anchor -"}},
     {"it is wherever it is, also where its guest may not be", FLAT, .reserved = "3", .left = "2-3",
      .guests = {{1, .pool = "0"}, {2, "0-1", .pool = "2-3", .dedicated = true}},
      .plan = {"0:pool 0:pool", "2:full 2:full 2:pool"}, .problems = "full 1/0 full 1/1"},
-    {"but on a CPU that is offline it is not", FLAT, .offline = "1", .left = "1", .guests = {{1}, {1, "0"}},
-     .plan = {"- -", "0:anchor -"}},
+    {"but on a CPU that is offline it is not", FLAT, .offline = "1", .left = "1",
+     .guests = {{1}, {1, "0"}}, .plan = {"- -", "0:anchor -"}},
     {"it moves nobody who is placed", FLAT, .left = "1", .left_of = -1,
      .guests = {{2, "0-1", .pool = "1-2", .now = {ON(1)}}}, .plan = {"1:anchor-cpu 2:anchor -"}},
     {"it is shared by overcommit of both", FLAT, .left = "0-1",
      .guests = {{1, .pool = "0-1", .overcommit = true},
                 {3, "0-2", .pool = "0-1", .overcommit = true},
                 {1, "0", .pool = "0-1"}},
-     .plan = {"- -", "0:anchor-cpu 1:anchor-cpu 0:anchor-cpu -", "-:full -"}, .problems = "full 2/0"},
+     .plan = {"- -", "0:anchor-cpu 1:anchor-cpu 0:anchor-cpu -", "-:full -"},
+     .problems = "full 2/0"},
     {"and of nobody with a guest that is not known", FLAT, .left = "0-1", .left_of = -1,
-     .guests = {{1, "0", .pool = "0-1", .overcommit = true}}, .plan = {"-:full -"}, .problems = "full 0/0"},
+     .guests = {{1, "0", .pool = "0-1", .overcommit = true}}, .plan = {"-:full -"},
+     .problems = "full 0/0"},
     {"a dedicated pool keeps to its guest while that keeps silent", FLAT, .left = "2",
      .guests = {{1, .pool = "2-3", .dedicated = true}, {3, "0-2"}},
      .plan = {"2-3:pool 2-3:pool", "0:anchor 1:anchor 0-1:full 0-1:pool"}, .problems = "full 1/2"},
@@ -150,8 +163,8 @@ static const struct row rows[] = {
     {"a dedicated pool is left by the others", FLAT,
      .guests = {{2, "0-1", .now = {ON(0), ON(2)}}, {2, "0", .pool = "2-3", .dedicated = true}},
      .plan = {"0:anchor 1:anchor 0-1:pool", "2:anchor 2-3:pool 2-3:pool"}, .moved = 1},
-    {"what floats keeps to a dedicated pool", FLAT, .guests = {{2, .pool = "2-3", .dedicated = true}},
-     .plan = {"2-3:pool 2-3:pool 2-3:pool"}},
+    {"what floats keeps to a dedicated pool", FLAT,
+     .guests = {{2, .pool = "2-3", .dedicated = true}}, .plan = {"2-3:pool 2-3:pool 2-3:pool"}},
     {"a shared pool that is all in a dedicated one", FLAT,
      .guests = {{1, "0", .pool = "2", .now = {ON(2)}}, {1, .pool = "2-3", .dedicated = true}},
      .plan = {"-:no-cpu -:no-cpu", "2-3:pool 2-3:pool"}, .problems = "no-cpu 0/-1", .moved = 1},
@@ -162,7 +175,9 @@ static const struct row rows[] = {
      .plan = {"0:anchor 0-1:pool", "-:overlap -:overlap", "2:anchor 2-3:pool"},
      .problems = "overlap 1/-1 with 0 in 1", .moved = 1},
     {"an overlap with two", FLAT,
-     .guests = {{1, .pool = "0", .dedicated = true}, {1, .pool = "3", .dedicated = true}, {1, .dedicated = true}},
+     .guests = {{1, .pool = "0", .dedicated = true},
+                {1, .pool = "3", .dedicated = true},
+                {1, .dedicated = true}},
      .plan = {"0:pool 0:pool", "3:pool 3:pool", "-:overlap -:overlap"},
      .problems = "overlap 2/-1 with 0 in 0 overlap 2/-1 with 1 in 3"},
 
@@ -170,50 +185,63 @@ static const struct row rows[] = {
      .plan = {"- 0-3:group-l3 0-3:group-l3 0-3:group-l3 -"}},
     {"two groups get two", SMALL, .guests = {{4, .groups = {"0-1", "2-3"}}},
      .plan = {"0-3:group-l3 0-3:group-l3 4-7:group-l3 4-7:group-l3 -"}},
-    {"a group too large for an L3 gets a node", SMALL, .guests = {{6, .groups = {"0-4"}, .memory = "1"}},
-     .plan = {"8-15:group-node 8-15:group-node 8-15:group-node 8-15:group-node 8-15:group-node - -"}},
+    {"a group too large for an L3 gets a node", SMALL,
+     .guests = {{6, .groups = {"0-4"}, .memory = "1"}},
+     .plan =
+         {"8-15:group-node 8-15:group-node 8-15:group-node 8-15:group-node 8-15:group-node - -"}},
     {"a group too large for a node floats", SMALL, .guests = {{10, .groups = {"0-8"}}},
-     .plan = {"-:group-spread -:group-spread -:group-spread -:group-spread -:group-spread -:group-spread "
+     .plan = {"-:group-spread -:group-spread -:group-spread -:group-spread -:group-spread "
+              "-:group-spread "
               "-:group-spread -:group-spread -:group-spread - -"},
      .problems = "group-spread 0/0"},
-    {"a pool of one L3 leaves a group nothing to decide", SMALL, .guests = {{2, .groups = {"0-1"}, .pool = "4-6"}},
-     .plan = {"-:group-whole -:group-whole -"}},
-    {"a group goes where its anchors are", SMALL, .guests = {{3, "0", .groups = {"0-2"}, .now = {ON(12)}}},
+    {"a pool of one L3 leaves a group nothing to decide", SMALL,
+     .guests = {{2, .groups = {"0-1"}, .pool = "4-6"}}, .plan = {"-:group-whole -:group-whole -"}},
+    {"a group goes where its anchors are", SMALL,
+     .guests = {{3, "0", .groups = {"0-2"}, .now = {ON(12)}}},
      .plan = {"12:anchor 12-15:group-l3 12-15:group-l3 -"}},
     {"anchors go where their group is", SMALL,
      .guests = {{3, "0", .groups = {"0-2"}, .now = {NOWHERE, UNDER_L3(12), UNDER_L3(12)}}},
      .plan = {"12:anchor 12-15:group-l3 12-15:group-l3 -"}},
-    {"anchors of a group are close, if not on one core", SMALL, .guests = {{3, "0-2", .groups = {"0-2"}}},
-     .plan = {"0:anchor 2:anchor 4:anchor -"}},
-    {"a group stays", SMALL, .guests = {{2, .groups = {"0-1"}, .now = {ON_NODE(8), ON_NODE(8)}, .memory = "0"}},
+    {"anchors of a group are close, if not on one core", SMALL,
+     .guests = {{3, "0-2", .groups = {"0-2"}}}, .plan = {"0:anchor 2:anchor 4:anchor -"}},
+    {"a group stays", SMALL,
+     .guests = {{2, .groups = {"0-1"}, .now = {ON_NODE(8), ON_NODE(8)}, .memory = "0"}},
      .plan = {"8-15:group-node 8-15:group-node -"}},
     {"a group that does not fit any more moves", SMALL,
      .guests = {{6, .groups = {"0-5"}, .now = {UNDER_L3(12), UNDER_L3(12)}}},
-     .plan = {"0-7:group-node 0-7:group-node 0-7:group-node 0-7:group-node 0-7:group-node 0-7:group-node -"}},
-    {"groups that share a vCPU are close to each other", SMALL, .guests = {{4, .groups = {"0-1", "1-2"}}},
+     .plan = {"0-7:group-node 0-7:group-node 0-7:group-node 0-7:group-node 0-7:group-node "
+              "0-7:group-node -"}},
+    {"groups that share a vCPU are close to each other", SMALL,
+     .guests = {{4, .groups = {"0-1", "1-2"}}},
      .plan = {"0-3:group-l3 0-3:group-l3 0-3:group-l3 - -"}},
-    {"a group that names vCPUs which are not there", SMALL, .guests = {{2, .groups = {"0,7,500", "200"}}},
-     .plan = {"0-3:group-l3 - -"}},
+    {"a group that names vCPUs which are not there", SMALL,
+     .guests = {{2, .groups = {"0,7,500", "200"}}}, .plan = {"0-3:group-l3 - -"}},
 
-    {"unpinned vCPUs off the anchored cores", "core:2 pu:2", .guests = {{3, "0", .off_anchors = true}},
+    {"unpinned vCPUs off the anchored cores", "core:2 pu:2",
+     .guests = {{3, "0", .off_anchors = true}},
      .plan = {"0:anchor 2-3:off-anchors 2-3:off-anchors -"}},
-    {"no anchors to keep off", "core:2 pu:2", .guests = {{3, .off_anchors = true}}, .plan = {"- - - -"}},
+    {"no anchors to keep off", "core:2 pu:2", .guests = {{3, .off_anchors = true}},
+     .plan = {"- - - -"}},
     {"nowhere to keep off to", "core:2 pu:2",
      .guests = {{3, "0-1", .off_anchors = true, .emulator = VH_WHERE_OFF_ANCHORS}},
      .plan = {"0:anchor 2:anchor 0-3:crowded 0-3:crowded"}, .problems = "crowded 0/-1"},
     {"off the anchors beside the memory", SMALL,
      .guests = {{3, "0", .off_anchors = true, .floating = VH_FLOAT_NODE, .memory = "1"}},
      .plan = {"8:anchor 10-15:off-anchors 10-15:off-anchors -"}},
-    {"beside the memory", SMALL, .guests = {{2, .floating = VH_FLOAT_NODE, .memory = "1", .pool = "4-11"}},
+    {"beside the memory", SMALL,
+     .guests = {{2, .floating = VH_FLOAT_NODE, .memory = "1", .pool = "4-11"}},
      .plan = {"8-11:node 8-11:node -"}},
     {"no CPU of the pool beside the memory", SMALL,
-     .guests = {{1, .floating = VH_FLOAT_NODE, .memory = "1", .pool = "0-3"}}, .plan = {"0-3:pool -"}},
+     .guests = {{1, .floating = VH_FLOAT_NODE, .memory = "1", .pool = "0-3"}},
+     .plan = {"0-3:pool -"}},
     {"emulator, IOThreads and vhost workers", FLAT,
-     .guests = {{2, "0", .pool = "0-2", .emulator = VH_WHERE_SET, .emulator_cpus = "3", .iothreads = 2,
-                 .iothread = VH_WHERE_OFF_ANCHORS, .vhosts = 1, .vhost = VH_WHERE_POOL}},
+     .guests = {{2, "0", .pool = "0-2", .emulator = VH_WHERE_SET, .emulator_cpus = "3",
+                 .iothreads = 2, .iothread = VH_WHERE_OFF_ANCHORS, .vhosts = 1,
+                 .vhost = VH_WHERE_POOL}},
      .plan = {"0:anchor - 3:set 1-2:off-anchors 1-2:off-anchors 0-2:pool"}},
     {"a set that nobody may use", FLAT, .reserved = "3",
-     .guests = {{1, .emulator = VH_WHERE_SET, .emulator_cpus = "2-3"}, {1, .pool = "2", .dedicated = true}},
+     .guests = {{1, .emulator = VH_WHERE_SET, .emulator_cpus = "2-3"},
+                {1, .pool = "2", .dedicated = true}},
      .plan = {"0-1:pool -:no-cpu", "2:pool 2:pool"}, .problems = "no-cpu 0/1"},
 };
 
@@ -247,7 +275,8 @@ struct input {
     char names[GUESTS][2];
 };
 
-static struct vh_placement_guest make_guest(struct input *input, unsigned g, const struct guest *from)
+static struct vh_placement_guest make_guest(struct input *input, unsigned g,
+                                            const struct guest *from)
 {
     struct vh_placement_options *options = &input->options[g];
     unsigned groups = 0;
@@ -296,8 +325,10 @@ static struct input *make_input(const struct row *row, const struct vh_topology 
                                             .load = row->busy ? input->load : NULL,
                                             .guests = input->guests,
                                             .left = input->left};
-    for (int cpu = vh_cpuset_next(&left, 0); cpu >= 0; cpu = vh_cpuset_next(&left, (unsigned)cpu + 1))
-        input->left[input->in.left_count++] = (struct vh_placement_left){.cpu = cpu, .guest = row->left_of};
+    for (int cpu = vh_cpuset_next(&left, 0); cpu >= 0;
+         cpu = vh_cpuset_next(&left, (unsigned)cpu + 1))
+        input->left[input->in.left_count++] =
+            (struct vh_placement_left){.cpu = cpu, .guest = row->left_of};
     while (input->in.guest_count < GUESTS && row->guests[input->in.guest_count].vcpus) {
         unsigned g = input->in.guest_count++;
 
@@ -340,8 +371,8 @@ static char *show_problems(const struct vh_plan *plan)
     for (unsigned i = 0; i < plan->problem_count; i++) {
         const struct vh_problem *problem = &plan->problems[i];
 
-        g_string_append_printf(out, "%s%s %u/%d", i ? " " : "", vh_reason_name(problem->reason), problem->guest,
-                               problem->thread);
+        g_string_append_printf(out, "%s%s %u/%d", i ? " " : "", vh_reason_name(problem->reason),
+                               problem->guest, problem->thread);
         if (problem->other >= 0) {
             g_autofree char *list = vh_cpuset_format(&plan->sets[problem->set]);
 
@@ -355,7 +386,8 @@ static void assert_same(const struct vh_plan *a, const struct vh_plan *b)
 {
     g_assert_cmpmem(a->threads, a->thread_count * sizeof(*a->threads), b->threads,
                     b->thread_count * sizeof(*b->threads));
-    g_assert_cmpmem(a->sets, a->set_count * sizeof(*a->sets), b->sets, b->set_count * sizeof(*b->sets));
+    g_assert_cmpmem(a->sets, a->set_count * sizeof(*a->sets), b->sets,
+                    b->set_count * sizeof(*b->sets));
     g_assert_cmpmem(a->problems, a->problem_count * sizeof(*a->problems), b->problems,
                     b->problem_count * sizeof(*b->problems));
 }
@@ -391,22 +423,26 @@ static void test_row(gconstpointer data)
 /* Messages name the thing, the limit and the remedy. */
 static void test_texts(void)
 {
-    static const struct row row = {.topology = FLAT,
-                                   .guests = {{2, "0-1", .pool = "0", .iothreads = 1, .iothread = VH_WHERE_SET,
-                                               .vhosts = 1, .vhost = VH_WHERE_SET},
-                                              {1, .pool = "2-3", .dedicated = true},
-                                              {1, .pool = "3", .dedicated = true}}};
-    static const char *const problems[] = {
-        "guest \"c\" is left alone: its dedicated pool overlaps that of guest \"b\" in CPUs 3; give each a pool "
-        "of its "
-        "own",
-        "guest \"a\" vCPU 1 floats: every usable CPU of its pool (0) has an anchor; enlarge the pool or allow "
-        "overcommit",
-        "guest \"a\" IOThread 0 is left alone: no CPU that the policy names for it is online, unreserved and "
-        "outside "
-        "other guests' dedicated pools; name others",
-        "guest \"a\" vhost worker 0 is left alone: no CPU that the policy names for it is online, unreserved and "
-        "outside other guests' dedicated pools; name others"};
+    static const struct row row = {
+        .topology = FLAT,
+        .guests = {{2, "0-1", .pool = "0", .iothreads = 1, .iothread = VH_WHERE_SET, .vhosts = 1,
+                    .vhost = VH_WHERE_SET},
+                   {1, .pool = "2-3", .dedicated = true},
+                   {1, .pool = "3", .dedicated = true}}};
+    static const char *const problems[] = {"guest \"c\" is left alone: its dedicated pool overlaps "
+                                           "that of guest \"b\" in CPUs 3; give each a pool "
+                                           "of its "
+                                           "own",
+                                           "guest \"a\" vCPU 1 floats: every usable CPU of its "
+                                           "pool (0) has an anchor; enlarge the pool or allow "
+                                           "overcommit",
+                                           "guest \"a\" IOThread 0 is left alone: no CPU that the "
+                                           "policy names for it is online, unreserved and "
+                                           "outside "
+                                           "other guests' dedicated pools; name others",
+                                           "guest \"a\" vhost worker 0 is left alone: no CPU that "
+                                           "the policy names for it is online, unreserved and "
+                                           "outside other guests' dedicated pools; name others"};
     g_autoptr(VhTopology) topology = make_topology(&row);
     g_autofree struct input *input = make_input(&row, topology);
     g_autoptr(VhPlan) plan = vh_placement_plan(&input->in);

@@ -156,12 +156,13 @@ static void test_all_keys(void)
 /* Key by key, the most specific section that has the key; of equals the later. */
 static void test_boost(void)
 {
-    g_autoptr(VhPolicy) policy = good("", "[rule a]\non = affinity\ndo = boost mask\n"
-                                          "[rule b]\non = affinity\ndo = boost mask rr\ntrial = off\nhold = 2s\n"
-                                          "cooldown = 500ms\nmax-loss = 20%\nfigure = pid\n"
-                                          "[rule c]\non = affinity\ndo = pin mask\n"
-                                          "[rule d]\non = affinity\ndo = pin mask\ntrial = on\n"
-                                          "[host]\nboost-budget = 40%\nboost-period = 20ms\ntrial-window = 2s\n");
+    g_autoptr(VhPolicy) policy =
+        good("", "[rule a]\non = affinity\ndo = boost mask\n"
+                 "[rule b]\non = affinity\ndo = boost mask rr\ntrial = off\nhold = 2s\n"
+                 "cooldown = 500ms\nmax-loss = 20%\nfigure = pid\n"
+                 "[rule c]\non = affinity\ndo = pin mask\n"
+                 "[rule d]\non = affinity\ndo = pin mask\ntrial = on\n"
+                 "[host]\nboost-budget = 40%\nboost-period = 20ms\ntrial-window = 2s\n");
     const struct vh_rule *a = g_ptr_array_index(policy->rules, 0);
     const struct vh_rule *b = g_ptr_array_index(policy->rules, 1);
 
@@ -185,19 +186,21 @@ static void test_boost(void)
 
 static void test_specificity(void)
 {
-    g_autoptr(VhPolicy) policy = good("[guest web-1]\nmax-pins = 1\nqmp=/a\nchannel=/b\n",
-                                      "[guest *]\nmax-pins = 9\nsmt = ignore\n"
-                                      "[guest web-*]\nmax-pins = 8\nfloating = pool\n"
-                                      "[guest w*]\nmax-pins = 7\nfloating = node\n"
-                                      "[guest *-1]\noff-anchors = yes\n"
-                                      "[guest profile:db]\nmax-pins = 6\n"
-                                      "[guest 6F1DE4D1-0000-4000-8000-0242ac120002]\nmax-pins = 5\n");
+    g_autoptr(VhPolicy) policy =
+        good("[guest web-1]\nmax-pins = 1\nqmp=/a\nchannel=/b\n",
+             "[guest *]\nmax-pins = 9\nsmt = ignore\n"
+             "[guest web-*]\nmax-pins = 8\nfloating = pool\n"
+             "[guest w*]\nmax-pins = 7\nfloating = node\n"
+             "[guest *-1]\noff-anchors = yes\n"
+             "[guest profile:db]\nmax-pins = 6\n"
+             "[guest 6F1DE4D1-0000-4000-8000-0242ac120002]\nmax-pins = 5\n");
     g_autoptr(VhGuestPolicy) web1 = for_name(policy, "web-1");
     g_autoptr(VhGuestPolicy) web2 = for_name(policy, "web-2");
     g_autoptr(VhGuestPolicy) other = for_name(policy, "other");
-    g_autoptr(VhGuestPolicy) db = vh_policy_for(policy, &(struct vh_guest_id){.name = "web-3", .profile = "db"});
-    g_autoptr(VhGuestPolicy) uuid =
-        vh_policy_for(policy, &(struct vh_guest_id){"web-3", "6f1de4d1-0000-4000-8000-0242ac120002", "db"});
+    g_autoptr(VhGuestPolicy) db =
+        vh_policy_for(policy, &(struct vh_guest_id){.name = "web-3", .profile = "db"});
+    g_autoptr(VhGuestPolicy) uuid = vh_policy_for(
+        policy, &(struct vh_guest_id){"web-3", "6f1de4d1-0000-4000-8000-0242ac120002", "db"});
 
     g_assert_cmpuint(web1->max_pins, ==, 1);
     g_assert_cmpint(web1->placement.floating, ==, VH_FLOAT_POOL);
@@ -213,8 +216,9 @@ static void test_specificity(void)
 /* A later file changes single keys of an earlier file's section. */
 static void test_merge(void)
 {
-    g_autoptr(VhPolicy) policy = good("[guest a]\nmax-pins=1\nsmt=pair\n[rule r]\non=affinity\ndo=pin mask\n",
-                                      "[guest a]\nmax-pins = 2\n[rule r]\nhold = 1s\n");
+    g_autoptr(VhPolicy) policy =
+        good("[guest a]\nmax-pins=1\nsmt=pair\n[rule r]\non=affinity\ndo=pin mask\n",
+             "[guest a]\nmax-pins = 2\n[rule r]\nhold = 1s\n");
     g_autoptr(VhGuestPolicy) guest = for_name(policy, "a");
     const struct vh_rule *rule = g_ptr_array_index(guest->rules, 0);
 
@@ -227,7 +231,8 @@ static void test_merge(void)
 
 static void test_observe_only(void)
 {
-    g_autoptr(VhPolicy) policy = good("", "[guest *]\nactions = none\n[rule r]\non=affinity\ndo=pin mask\n");
+    g_autoptr(VhPolicy) policy =
+        good("", "[guest *]\nactions = none\n[rule r]\non=affinity\ndo=pin mask\n");
     g_autoptr(VhGuestPolicy) guest = for_name(policy, "a");
 
     g_assert_cmpuint(guest->rules->len, ==, 0);
@@ -248,7 +253,8 @@ static void test_problems(void)
         {"[guest a]\npool\n", "10.conf:2: ", "neither a section, KEY = VALUE nor a comment"},
         {"[guest a]\n= 1\n", "10.conf:2: ", "neither a section"},
         {"\n[guest a\n", "10.conf:2: ", "is no section"},
-        {"[guest a]\nsmt = pair\nsmt = avoid\n", "10.conf:3: [guest a] smt", "twice (first in line 2)"},
+        {"[guest a]\nsmt = pair\nsmt = avoid\n", "10.conf:3: [guest a] smt",
+         "twice (first in line 2)"},
         {"[guest a]\n[guest b]\n[guest a]\n", "10.conf:3: [guest a]", "twice (first in line 1)"},
         {"[guest a]\nsmt = \xff\n", "10.conf:2: ", "not UTF-8"},
         {"[gest a]\n", "10.conf:1: [gest a]", "did you mean [guest NAME]?"},
@@ -260,19 +266,27 @@ static void test_problems(void)
         {"[host]\nboost-budget = 95%\n", "10.conf:2: [host] boost-budget: ", "not from 10% to 80%"},
         {"[host]\nboost-budget = much\n", "10.conf:2: [host] boost-budget: ", "no share"},
         {"[host]\nboost-period = 1ms\n", "10.conf:2: [host] boost-period: ", "not from 10ms to 1s"},
-        {"[host]\ntrial-window = 1m\n", "10.conf:2: [host] trial-window: ", "not from 200ms to 10s"},
-        {"[host]\ntrial-windw = 1s\n", "10.conf:2: [host] trial-windw: ", "did you mean \"trial-window\"?"},
+        {"[host]\ntrial-window = 1m\n",
+         "10.conf:2: [host] trial-window: ", "not from 200ms to 10s"},
+        {"[host]\ntrial-windw = 1s\n",
+         "10.conf:2: [host] trial-windw: ", "did you mean \"trial-window\"?"},
         {"[guest a]\npool = 8\n", "10.conf:2: [guest a] pool: ", "CPU 8 is not on this host (0-7)"},
         {"[guest a]\npool = 4-2\n", "10.conf:2: [guest a] pool: ", ""},
         {"[guest a]\npool =\n", "10.conf:2: [guest a] pool: ", "names no CPU"},
-        {"[guest a]\nemulator = 0,9\n", "10.conf:2: [guest a] emulator: ", "CPU 9 is not on this host"},
-        {"[guest a]\nemulator = pol\n", "10.conf:2: [guest a] emulator: ", "none of free, pool, off-anchors"},
-        {"[guest a]\nsharing = dedicatd\n", "10.conf:2: [guest a] sharing: ", "did you mean \"dedicated\"?"},
+        {"[guest a]\nemulator = 0,9\n",
+         "10.conf:2: [guest a] emulator: ", "CPU 9 is not on this host"},
+        {"[guest a]\nemulator = pol\n",
+         "10.conf:2: [guest a] emulator: ", "none of free, pool, off-anchors"},
+        {"[guest a]\nsharing = dedicatd\n",
+         "10.conf:2: [guest a] sharing: ", "did you mean \"dedicated\"?"},
         {"[guest a]\nsharing = dedicated\n", "10.conf:2: [guest a] sharing: ", "add pool = CPUS"},
         {"[guest a]\nsmt = par\n", "10.conf:2: [guest a] smt: ", "did you mean \"pair\"?"},
-        {"[guest a]\nfloating = pol\n", "10.conf:2: [guest a] floating: ", "did you mean \"pool\"?"},
-        {"[guest a]\novercommit = maybe\n", "10.conf:2: [guest a] overcommit: ", "neither yes nor no"},
-        {"[guest a]\nactions = pin, flot\n", "10.conf:2: [guest a] actions: ", "did you mean \"float\"?"},
+        {"[guest a]\nfloating = pol\n",
+         "10.conf:2: [guest a] floating: ", "did you mean \"pool\"?"},
+        {"[guest a]\novercommit = maybe\n",
+         "10.conf:2: [guest a] overcommit: ", "neither yes nor no"},
+        {"[guest a]\nactions = pin, flot\n",
+         "10.conf:2: [guest a] actions: ", "did you mean \"float\"?"},
         {"[guest a]\nactions = none, pin\n", "10.conf:2: [guest a] actions: ", "stands alone"},
         {"[guest a]\nactions =\n", "10.conf:2: [guest a] actions: ", "write none"},
         {"[guest a]\nmax-pins = 513\n", "10.conf:2: [guest a] max-pins: ", "from 0 to 512"},
@@ -283,7 +297,8 @@ static void test_problems(void)
         {"[guest a]\nmemory-max = 99999999T\n", "10.conf:2: [guest a] memory-max: ", "is not from"},
         {"[guest a]\nmemory-min = much\n", "10.conf:2: [guest a] memory-min: ", "write 512M"},
         {"[guest a]\nmemory-step = 1M\n", "10.conf:2: [guest a] memory-step: ", "from 4M"},
-        {"[guest a]\nmemory-min = 2G\nmemory-max = 1G\n", "10.conf:2: [guest a] memory-min: ", "memory-max"},
+        {"[guest a]\nmemory-min = 2G\nmemory-max = 1G\n",
+         "10.conf:2: [guest a] memory-min: ", "memory-max"},
         {"[guest a]\nprograms = afinity\n", "10.conf:2: [guest a] programs: ", "no such file"},
         {"[guest a]\nprograms = x/y.bpf.o\n", "10.conf:2: [guest a] programs: ", "absolute path"},
         {"[guest a]\nrules = s\n" RULE, "10.conf:2: [guest a] rules: ", "did you mean \"r\"?"},
@@ -296,7 +311,8 @@ static void test_problems(void)
          "10.conf:3: [guest c] pool: ", "CPU 1-3 are dedicated to [guest b] already"},
         {"[guest web-*]\nsharing=dedicated\npool=1-3\n[guest web-1]\npool=2\n",
          "10.conf:5: [guest web-1] pool: ", "dedicated to [guest web-*] already"},
-        {"[host]\nreserve = 0-3\n[guest a]\npool = 2-3\n", "10.conf:4: [guest a] pool: ", "reserve has all"},
+        {"[host]\nreserve = 0-3\n[guest a]\npool = 2-3\n",
+         "10.conf:4: [guest a] pool: ", "reserve has all"},
         {"[host]\nreserve = 0-7\n", "10.conf:2: [host] reserve: ", "no CPU is left"},
         {"[host]\nreserved = 0\n", "10.conf:2: [host] reserved: ", "did you mean \"reserve\"?"},
         {"[program p]\npath = x\n", "10.conf:2: [program p] path: ", "not an absolute path"},
@@ -304,7 +320,8 @@ static void test_problems(void)
         {"[program p]\npth = /x\n", "10.conf:2: [program p] pth: ", "did you mean \"path\"?"},
         {"[rule r]\ndo = pin mask\n", "10.conf:1: [rule r]: ", "\"on\" is missing"},
         {"[rule r]\non = affinity\n", "10.conf:1: [rule r]: ", "\"do\" is missing"},
-        {"[rule r]\non = afinity\ndo = pin mask\n", "10.conf:2: [rule r] on: ", "did you mean \"affinity\"?"},
+        {"[rule r]\non = afinity\ndo = pin mask\n",
+         "10.conf:2: [rule r] on: ", "did you mean \"affinity\"?"},
         {RULE "wen = cpus == 1\n", "10.conf:4: [rule r] wen: ", "did you mean \"when\"?"},
         {RULE "when = cpsu == 1\n", "10.conf:4: [rule r] when: ", "did you mean \"cpus\"?"},
         {RULE "when = cpus == x\n", "10.conf:4: [rule r] when: ", "is a number"},
@@ -314,35 +331,52 @@ static void test_problems(void)
         {RULE "hold = 25h\n", "10.conf:4: [rule r] hold: ", "longer than 24h"},
         {RULE "cooldown = soon\n", "10.conf:4: [rule r] cooldown: ", "no duration"},
         {RULE "enabled = 2\n", "10.conf:4: [rule r] enabled: ", "neither yes nor no"},
-        {"[rule r]\non = affinity\ndo = pni mask\n", "10.conf:3: [rule r] do: ", "did you mean \"pin\"?"},
+        {"[rule r]\non = affinity\ndo = pni mask\n",
+         "10.conf:3: [rule r] do: ", "did you mean \"pin\"?"},
         {"[rule r]\non = affinity\ndo = pin\n", "10.conf:3: [rule r] do: ", "pin what?"},
         {"[rule r]\non = affinity\ndo = log\n", "10.conf:3: [rule r] do: ", "log what?"},
-        {"[rule r]\non = affinity\ndo = pin mask pid\n", "10.conf:3: [rule r] do: ", "takes one field"},
-        {"[rule r]\non = affinity\ndo = pin msk\n", "10.conf:3: [rule r] do: ", "did you mean \"mask\"?"},
+        {"[rule r]\non = affinity\ndo = pin mask pid\n",
+         "10.conf:3: [rule r] do: ", "takes one field"},
+        {"[rule r]\non = affinity\ndo = pin msk\n",
+         "10.conf:3: [rule r] do: ", "did you mean \"mask\"?"},
         {"[rule r]\non = affinity\ndo = pin comm\n", "10.conf:3: [rule r] do: ", "names no CPUs"},
-        {"[rule r]\non = affinity\ndo = log task {pdi}\n", "10.conf:3: [rule r] do: ", "did you mean \"pid\"?"},
+        {"[rule r]\non = affinity\ndo = log task {pdi}\n",
+         "10.conf:3: [rule r] do: ", "did you mean \"pid\"?"},
         {"[rule r]\non = affinity\ndo = boost\n", "10.conf:3: [rule r] do: ", "boost what?"},
-        {"[rule r]\non = affinity\ndo = boost mask nise\n", "10.conf:3: [rule r] do: ", "did you mean \"nice\"?"},
-        {"[rule r]\non = affinity\ndo = boost msk rr\n", "10.conf:3: [rule r] do: ", "did you mean \"mask\"?"},
-        {"[rule r]\non = affinity\ndo = boost mask\nhold = 0\n", "10.conf:4: [rule r] hold: ", "at most 60s"},
-        {"[rule r]\non = affinity\ndo = boost mask\nhold = 2m\n", "10.conf:4: [rule r] hold: ", "at most 60s"},
-        {"[rule r]\non = affinity\ndo = boost mask\ncooldown = 0\n", "10.conf:4: [rule r] cooldown: ", "100ms"},
-        {"[rule r]\non = affinity\ndo = boost mask\nmax-loss = 101%\n", "10.conf:4: [rule r] max-loss: ", "100%"},
+        {"[rule r]\non = affinity\ndo = boost mask nise\n",
+         "10.conf:3: [rule r] do: ", "did you mean \"nice\"?"},
+        {"[rule r]\non = affinity\ndo = boost msk rr\n",
+         "10.conf:3: [rule r] do: ", "did you mean \"mask\"?"},
+        {"[rule r]\non = affinity\ndo = boost mask\nhold = 0\n",
+         "10.conf:4: [rule r] hold: ", "at most 60s"},
+        {"[rule r]\non = affinity\ndo = boost mask\nhold = 2m\n",
+         "10.conf:4: [rule r] hold: ", "at most 60s"},
+        {"[rule r]\non = affinity\ndo = boost mask\ncooldown = 0\n",
+         "10.conf:4: [rule r] cooldown: ", "100ms"},
+        {"[rule r]\non = affinity\ndo = boost mask\nmax-loss = 101%\n",
+         "10.conf:4: [rule r] max-loss: ", "100%"},
         {"[rule r]\non = affinity\ndo = boost mask\nfigure = comm\n",
          "10.conf:4: [rule r] figure: ", "no integer"},
-        {"[rule r]\non = affinity\ndo = boost mask\nfigure = pdi\n", "10.conf:4: [rule r] figure: ", "\"pid\"?"},
+        {"[rule r]\non = affinity\ndo = boost mask\nfigure = pdi\n",
+         "10.conf:4: [rule r] figure: ", "\"pid\"?"},
         {"[rule r]\non = affinity\ndo = boost mask\ntrial = perhaps\n",
          "10.conf:4: [rule r] trial: ", "neither yes"},
         {RULE "figure = pid\n", "10.conf:4: [rule r] figure: ", "only boost and memory"},
         {"[rule r]\non = affinity\ndo = near\n", "10.conf:3: [rule r] do: ", "near what?"},
         {"[rule r]\non = affinity\ndo = near comm\n", "10.conf:3: [rule r] do: ", "names no CPUs"},
-        {"[rule r]\non = affinity\ndo = near mask comm\n", "10.conf:3: [rule r] do: ", "no integer"},
-        {"[rule r]\non = affinity\ndo = near mask pid cpus\n", "10.conf:3: [rule r] do: ", "one field or two"},
+        {"[rule r]\non = affinity\ndo = near mask comm\n",
+         "10.conf:3: [rule r] do: ", "no integer"},
+        {"[rule r]\non = affinity\ndo = near mask pid cpus\n",
+         "10.conf:3: [rule r] do: ", "one field or two"},
         {"[rule r]\non = affinity\ndo = memory comm\n", "10.conf:3: [rule r] do: ", "no integer"},
-        {"[rule r]\non = affinity\ndo = memory pid tgid\n", "10.conf:3: [rule r] do: ", "takes one field"},
-        {"[rule r]\non = affinity\ndo = memory\nmax-loss = 10%\n", "10.conf:4: [rule r] max-loss: ", "only pin"},
-        {"[rule r]\non = affinity\ndo = log x\ntrial = no\n", "10.conf:4: [rule r] trial: ", "only pin, group"},
-        {"[rule r]\non = affinity\ndo = log task {pid\n", "10.conf:3: [rule r] do: ", "has no \"}\""},
+        {"[rule r]\non = affinity\ndo = memory pid tgid\n",
+         "10.conf:3: [rule r] do: ", "takes one field"},
+        {"[rule r]\non = affinity\ndo = memory\nmax-loss = 10%\n",
+         "10.conf:4: [rule r] max-loss: ", "only pin"},
+        {"[rule r]\non = affinity\ndo = log x\ntrial = no\n",
+         "10.conf:4: [rule r] trial: ", "only pin, group"},
+        {"[rule r]\non = affinity\ndo = log task {pid\n",
+         "10.conf:3: [rule r] do: ", "has no \"}\""},
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -360,7 +394,8 @@ static void test_all_problems(void)
 {
     g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
 
-    g_assert_null(parse("[guest a]\nsmt = x\n", "[guest a]\npool = 99\n[rule r]\non = x\ndo = float\n", problems));
+    g_assert_null(parse("[guest a]\nsmt = x\n",
+                        "[guest a]\npool = 99\n[rule r]\non = x\ndo = float\n", problems));
     g_assert_cmpuint(problems->len, ==, 3);
 }
 

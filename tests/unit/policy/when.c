@@ -163,7 +163,8 @@ static void test_refused(void)
         {"worker == -1", "never -1"},
         {"worker == 4294967296", "from 0 to 4294967295"},
         {"low == 8", "3 bits"},
-        {"a==1&&a==1&&a==1&&a==1&&a==1&&a==1&&a==1&&a==1&&a==1&&a==1&&a==1&&a==1&&a==1&&a==1&&a==1&&a==1&&a==1",
+        {"a==1&&a==1&&a==1&&a==1&&a==1&&a==1&&a==1&&a==1&&a==1&&a==1&&a==1&&a==1&&a==1&&a==1&&a==1&"
+         "&a==1&&a==1",
          "at most 16 comparisons"},
     };
 
@@ -176,7 +177,8 @@ static void test_refused(void)
             g_error("\"%s\" is taken", cases[i].text);
         g_assert_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT);
         if (!strstr(error->message, cases[i].words))
-            g_error("\"%s\": \"%s\" does not say \"%s\"", cases[i].text, error->message, cases[i].words);
+            g_error("\"%s\": \"%s\" does not say \"%s\"", cases[i].text, error->message,
+                    cases[i].words);
     }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* host/programs/programs.c, programs/calls.c and programs/kept.c: a guest's programs as wanted, over a session
- * with a fake peer.
+/* host/programs/programs.c, programs/calls.c and programs/kept.c: a guest's programs as wanted,
+ * over a session with a fake peer.
  */
 #include "programs/programs.h"
 
@@ -80,7 +80,8 @@ static void on_injected(gpointer data)
     ((struct fixture *)data)->injected++;
 }
 
-static const struct vh_programs_funcs programs_funcs = {.gone = on_gone, .step = on_step, .injected = on_injected};
+static const struct vh_programs_funcs programs_funcs = {
+    .gone = on_gone, .step = on_step, .injected = on_injected};
 
 static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
@@ -116,12 +117,13 @@ static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_free(f->directory);
 }
 
-static void say(struct fixture *f, enum vh_type type, uint32_t id, const void *a, size_t a_len, const void *b,
-                size_t b_len)
+static void say(struct fixture *f, enum vh_type type, uint32_t id, const void *a, size_t a_len,
+                const void *b, size_t b_len)
 {
     struct iovec parts[] = {{(void *)a, a_len}, {(void *)b, b_len}};
     g_autofree uint8_t *out = g_malloc(VH_FRAME_ENCODED(a_len + b_len));
-    long len = vh_frame_encode(out, VH_FRAME_ENCODED(a_len + b_len), type, type == VH_HELLO ? 0 : 1, id, parts, 2);
+    long len = vh_frame_encode(out, VH_FRAME_ENCODED(a_len + b_len), type, type == VH_HELLO ? 0 : 1,
+                               id, parts, 2);
 
     vh_session_receive(f->session, out, (size_t)len);
 }
@@ -140,7 +142,8 @@ static void boot(struct fixture *f, uint8_t boot_id)
     say(f, VH_HELLO, 0, &hello, sizeof(hello), NULL, 0);
 }
 
-/* The guest runs `name` with the digest of `object` (NULL: another) as `id`; id 0: it runs nothing. */
+/* The guest runs `name` with the digest of `object` (NULL: another) as `id`; id 0: it runs nothing.
+ */
 static void report(struct fixture *f, uint32_t id, const char *name, const VhObject *object)
 {
     struct vh_programs head = {.count = id ? 1 : 0};
@@ -180,7 +183,8 @@ static void assert_sent(struct fixture *f, const char *expected)
         f->last_id = frame.id;
         g_string_append(got, vh_type_name(frame.type));
         if (frame.type == VH_LOAD && vh_msg_load(&frame, &load, &tunables) == 0)
-            g_string_append_printf(got, "(%s%s%s)", load.name, load.flags & VH_LOAD_REPLACE ? ",replace" : "",
+            g_string_append_printf(got, "(%s%s%s)", load.name,
+                                   load.flags & VH_LOAD_REPLACE ? ",replace" : "",
                                    load.tunables_len ? ",tuned" : "");
         g_string_append_c(got, ' ');
     }
@@ -207,7 +211,8 @@ static void wait_for_result(struct fixture *f)
 
 static void inject(struct fixture *f, const char *object, bool replace)
 {
-    vh_programs_inject(f->programs, test_object(object), g_bytes_new_static("a=1", 4), replace, new_task(f));
+    vh_programs_inject(f->programs, test_object(object), g_bytes_new_static("a=1", 4), replace,
+                       new_task(f));
 }
 
 static void assert_injected(struct fixture *f, const char *name)
@@ -236,7 +241,8 @@ static void assert_refused(struct fixture *f, enum vh_error_code code, const cha
 static void want(struct fixture *f, const char *tunables)
 {
     g_autoptr(VhObject) object = test_object("plain");
-    g_autoptr(GBytes) bytes = g_bytes_new(tunables, tunables && *tunables ? strlen(tunables) + 1 : 0);
+    g_autoptr(GBytes) bytes =
+        g_bytes_new(tunables, tunables && *tunables ? strlen(tunables) + 1 : 0);
 
     vh_programs_want(f->programs, &(struct vh_program_wish){object, bytes}, tunables ? 1 : 0);
 }
@@ -436,7 +442,8 @@ static void test_inject_refused(struct fixture *f, G_GNUC_UNUSED gconstpointer d
     g_assert_error(error, VH_ERROR, VH_ERROR_NO_SUCH_PROGRAM);
 }
 
-/* The guest comes from another host, with what runs in it there; here it had something else once. */
+/* The guest comes from another host, with what runs in it there; here it had something else once.
+ */
 static void test_arrival(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     g_autoptr(VhTravel) travel = vh_travel_new("there");

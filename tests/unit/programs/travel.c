@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* host/programs/travel.c: what goes with a guest arrives as it was, and nothing else is taken for it. */
+/* host/programs/travel.c: what goes with a guest arrives as it was, and nothing else is taken for
+ * it. */
 #include "programs/travel.h"
 
 #include <gio/gio.h>
@@ -51,8 +52,8 @@ static void test_there(void)
     g_assert_cmpuint(program->object->kind_count, ==, object->kind_count);
     g_assert_cmpuint((gsize)g_bytes_get_data(program->object->bytes, NULL) % 8, ==,
                      0); /* its reader relies on that */
-    g_assert_cmpmem(g_bytes_get_data(program->tunables, NULL), g_bytes_get_size(program->tunables), tunables,
-                    sizeof(tunables));
+    g_assert_cmpmem(g_bytes_get_data(program->tunables, NULL), g_bytes_get_size(program->tunables),
+                    tunables, sizeof(tunables));
     program = g_ptr_array_index(travel->programs, 1);
     g_assert_cmpstr(program->object->name, ==, "fallback");
     g_assert_cmpuint(g_bytes_get_size(program->tunables), ==, 0);
@@ -112,15 +113,16 @@ static void test_strangers(void)
 /* A text that unpacks to far more than it is. */
 static void test_bomb(void)
 {
-    g_autoptr(GConverter) converter = G_CONVERTER(g_zlib_compressor_new(G_ZLIB_COMPRESSOR_FORMAT_ZLIB, 9));
+    g_autoptr(GConverter) converter =
+        G_CONVERTER(g_zlib_compressor_new(G_ZLIB_COMPRESSOR_FORMAT_ZLIB, 9));
     gsize len = 8 * (gsize)VH_TRAVEL_MAX, done = 0, used = 0;
     g_autofree guint8 *zeros = g_malloc0(len);
     g_autofree guint8 *packed = g_malloc(len);
     g_autofree char *text = NULL;
 
-    g_assert_cmpint(
-        g_converter_convert(converter, zeros, len, packed, len, G_CONVERTER_INPUT_AT_END, &used, &done, NULL), ==,
-        G_CONVERTER_FINISHED);
+    g_assert_cmpint(g_converter_convert(converter, zeros, len, packed, len,
+                                        G_CONVERTER_INPUT_AT_END, &used, &done, NULL),
+                    ==, G_CONVERTER_FINISHED);
     text = g_base64_encode(packed, done);
     g_assert_cmpuint(strlen(text), <, VH_TRAVEL_TEXT_MAX);
     assert_refused(text);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* protocol/frame.c: the document's vectors, every split, and finding the next frame after any damage. */
+/* protocol/frame.c: the document's vectors, every split, and finding the next frame after any
+ * damage. */
 #include <errno.h>
 #include <glib.h>
 #include <string.h>
@@ -32,7 +33,8 @@ static void receive(Receiver *r, const uint8_t *bytes, size_t len)
     g_assert_cmpuint(len, ==, 0);
 }
 
-static GByteArray *encoded(enum vh_type type, uint8_t version, uint32_t id, const void *payload, size_t len)
+static GByteArray *encoded(enum vh_type type, uint8_t version, uint32_t id, const void *payload,
+                           size_t len)
 {
     GByteArray *out = g_byte_array_sized_new(VH_FRAME_ENCODED(len));
     struct iovec part = {.iov_base = (void *)payload, .iov_len = len};
@@ -51,7 +53,8 @@ static GByteArray *unhex(const char *hex)
 
     for (; *hex; hex++) {
         if (g_ascii_isxdigit(hex[0])) {
-            uint8_t byte = (uint8_t)(g_ascii_xdigit_value(hex[0]) * 16 + g_ascii_xdigit_value(hex[1]));
+            uint8_t byte =
+                (uint8_t)(g_ascii_xdigit_value(hex[0]) * 16 + g_ascii_xdigit_value(hex[1]));
 
             g_byte_array_append(out, &byte, 1);
             hex++;
@@ -74,7 +77,8 @@ static void test_vectors(void)
     guint seen = 0;
 
     g_assert_true(g_file_get_contents(VECTORS, &doc, NULL, &error));
-    for (g_regex_match(regex, doc, 0, &match); g_match_info_matches(match); g_match_info_next(match, NULL)) {
+    for (g_regex_match(regex, doc, 0, &match); g_match_info_matches(match);
+         g_match_info_next(match, NULL)) {
         g_autofree char *type = g_match_info_fetch(match, 1);
         g_autofree char *version = g_match_info_fetch(match, 2);
         g_autofree char *id = g_match_info_fetch(match, 3);
@@ -82,8 +86,8 @@ static void test_vectors(void)
         g_autofree char *encoded_hex = g_match_info_fetch(match, 5);
         g_autoptr(GByteArray) payload = unhex(payload_hex);
         g_autoptr(GByteArray) wire = unhex(encoded_hex);
-        g_autoptr(GByteArray) ours = encoded((enum vh_type)atoi(type), (uint8_t)atoi(version), (uint32_t)atol(id),
-                                             payload->data, payload->len);
+        g_autoptr(GByteArray) ours = encoded((enum vh_type)atoi(type), (uint8_t)atoi(version),
+                                             (uint32_t)atol(id), payload->data, payload->len);
         Receiver r;
 
         g_assert_cmpmem(ours->data, ours->len, wire->data, wire->len);

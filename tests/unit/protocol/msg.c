@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* protocol/msg.c: what is well-formed is read, and each rule of wire.h that can be broken is refused. */
+/* protocol/msg.c: what is well-formed is read, and each rule of wire.h that can be broken is
+ * refused. */
 #include <errno.h>
 #include <glib.h>
 #include <string.h>
@@ -8,7 +9,8 @@
 
 static struct vh_frame frame_of(enum vh_type type, const void *payload, size_t len)
 {
-    return (struct vh_frame){.type = (uint8_t)type, .version = 1, .data = payload, .len = (uint32_t)len};
+    return (struct vh_frame){
+        .type = (uint8_t)type, .version = 1, .data = payload, .len = (uint32_t)len};
 }
 
 static struct vh_hello good_hello(void)
@@ -157,7 +159,8 @@ static int read_programs(const struct vh_program *programs, uint32_t count)
     struct vh_programs head = {.count = count};
     struct vh_program got[VH_PROGRAMS_MAX];
     uint32_t n = 0;
-    struct vh_frame frame = frame_of(VH_PROGRAMS, payload, sizeof(head) + count * sizeof(programs[0]));
+    struct vh_frame frame =
+        frame_of(VH_PROGRAMS, payload, sizeof(head) + count * sizeof(programs[0]));
 
     memcpy(payload, &head, sizeof(head));
     memcpy(payload + sizeof(head), programs, count * sizeof(programs[0]));
@@ -166,7 +169,8 @@ static int read_programs(const struct vh_program *programs, uint32_t count)
 
 static void test_programs(void)
 {
-    struct vh_program programs[] = {{.id = 1, .name = "a", .flags = VH_PROGRAM_HINTS}, {.id = 2, .name = "b"}};
+    struct vh_program programs[] = {{.id = 1, .name = "a", .flags = VH_PROGRAM_HINTS},
+                                    {.id = 2, .name = "b"}};
 
     g_assert_cmpint(read_programs(programs, 2), ==, 0);
     programs[1].id = 1;

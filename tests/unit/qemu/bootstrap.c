@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* host/qemu/bootstrap.c over a made-up guest agent: what is sent, and what is said when the guest does not play
- * along.
+/* host/qemu/bootstrap.c over a made-up guest agent: what is sent, and what is said when the guest
+ * does not play along.
  */
 #include "qemu/bootstrap.h"
 
@@ -43,13 +43,15 @@ static char *refusal(const char *why)
 
 static char *info(const struct guest *guest)
 {
-    static const char *const names[] = {"guest-exec",       "guest-exec-status", "guest-file-open",
-                                        "guest-file-write", "guest-file-flush",  "guest-file-close"};
-    g_autoptr(GString) text = g_string_new("{\"return\": {\"version\": \"7.2\", \"supported_commands\": [");
+    static const char *const names[] = {"guest-exec",       "guest-exec-status",
+                                        "guest-file-open",  "guest-file-write",
+                                        "guest-file-flush", "guest-file-close"};
+    g_autoptr(GString) text =
+        g_string_new("{\"return\": {\"version\": \"7.2\", \"supported_commands\": [");
 
     for (guint i = 0; i < G_N_ELEMENTS(names); i++)
-        g_string_append_printf(text, "%s{\"name\": \"%s\", \"enabled\": %s}", i ? ", " : "", names[i],
-                               g_strcmp0(guest->blocked, names[i]) ? "true" : "false");
+        g_string_append_printf(text, "%s{\"name\": \"%s\", \"enabled\": %s}", i ? ", " : "",
+                               names[i], g_strcmp0(guest->blocked, names[i]) ? "true" : "false");
     g_string_append(text, "]}}");
     return g_string_free(g_steal_pointer(&text), FALSE);
 }
@@ -58,7 +60,8 @@ static char *info(const struct guest *guest)
 static void run_script(struct guest *guest, JsonArray *arguments)
 {
     const char *script = json_array_get_string_element(arguments, 1);
-    g_autofree char *digest = g_compute_checksum_for_data(G_CHECKSUM_SHA256, guest->file->data, guest->file->len);
+    g_autofree char *digest =
+        g_compute_checksum_for_data(G_CHECKSUM_SHA256, guest->file->data, guest->file->len);
 
     g_clear_pointer(&guest->script_output, g_free);
     guest->script_status = 0;
@@ -68,7 +71,8 @@ static void run_script(struct guest *guest, JsonArray *arguments)
     } else if (strstr(script, "sha256sum")) {
         guest->script_status = !g_str_equal(json_array_get_string_element(arguments, 4), digest);
         guest->script_output =
-            g_strdup(guest->script_status ? "what arrived is something else, of 1 bytes\n" : "started systemd\n");
+            g_strdup(guest->script_status ? "what arrived is something else, of 1 bytes\n"
+                                          : "started systemd\n");
     } else if (strstr(script, "rm -f")) {
         g_string_append(guest->log, "(removed) ");
         guest->script_output = g_strdup("");
@@ -79,20 +83,23 @@ static void run_script(struct guest *guest, JsonArray *arguments)
 
 static char *status(struct guest *guest)
 {
-    g_autofree char *output = g_base64_encode((const guchar *)guest->script_output, strlen(guest->script_output));
+    g_autofree char *output =
+        g_base64_encode((const guchar *)guest->script_output, strlen(guest->script_output));
 
     if (guest->running) {
         guest->running--;
         return g_strdup("{\"return\": {\"exited\": false}}");
     }
-    return g_strdup_printf("{\"return\": {\"exited\": true, \"exitcode\": %d, \"out-data\": \"%s\"}}",
-                           guest->script_status, output);
+    return g_strdup_printf(
+        "{\"return\": {\"exited\": true, \"exitcode\": %d, \"out-data\": \"%s\"}}",
+        guest->script_status, output);
 }
 
 static char *write_file(struct guest *guest, JsonObject *arguments)
 {
     gsize len = 0;
-    g_autofree guchar *bytes = g_base64_decode(json_object_get_string_member(arguments, "buf-b64"), &len);
+    g_autofree guchar *bytes =
+        g_base64_decode(json_object_get_string_member(arguments, "buf-b64"), &len);
 
     g_assert_cmpint(json_object_get_int_member(arguments, "handle"), ==, 1000);
     g_assert_cmpuint(len, <=, VH_QGA_CHUNK);
@@ -112,8 +119,9 @@ static char *answer(const struct vh_qga *agent, const char *command, int seconds
     g_autoptr(JsonNode) node = json_from_string(command, NULL);
     JsonObject *object = json_node_get_object(node);
     const char *name = json_object_get_string_member(object, "execute");
-    JsonObject *arguments =
-        json_object_has_member(object, "arguments") ? json_object_get_object_member(object, "arguments") : NULL;
+    JsonObject *arguments = json_object_has_member(object, "arguments")
+                                ? json_object_get_object_member(object, "arguments")
+                                : NULL;
 
     g_assert_cmpint(seconds, >, 0);
     g_assert_cmpint(seconds, <=, VH_QGA_SECONDS);
@@ -134,10 +142,12 @@ static char *answer(const struct vh_qga *agent, const char *command, int seconds
     if (g_str_equal(name, "guest-exec-status"))
         return status(guest);
     if (g_str_equal(name, "guest-file-open")) {
-        g_assert_cmpstr(json_object_get_string_member(arguments, "path"), ==, "/run/vhint-injector/new");
+        g_assert_cmpstr(json_object_get_string_member(arguments, "path"), ==,
+                        "/run/vhint-injector/new");
         return result_int(1000);
     }
-    return g_str_equal(name, "guest-file-write") ? write_file(guest, arguments) : g_strdup("{\"return\": {}}");
+    return g_str_equal(name, "guest-file-write") ? write_file(guest, arguments)
+                                                 : g_strdup("{\"return\": {}}");
 }
 
 /* ---- what is brought in ---- */
@@ -146,10 +156,11 @@ static char *answer(const struct vh_qga *agent, const char *command, int seconds
 static GBytes *program(gsize size, guint16 machine)
 {
     guint8 *bytes = g_malloc0(size);
-    const Elf64_Ehdr header = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB},
-                               .e_type = ET_EXEC,
-                               .e_machine = machine,
-                               .e_phentsize = sizeof(Elf64_Phdr)};
+    const Elf64_Ehdr header = {
+        .e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB},
+        .e_type = ET_EXEC,
+        .e_machine = machine,
+        .e_phentsize = sizeof(Elf64_Phdr)};
 
     for (gsize i = 0; i < size; i++)
         bytes[i] = (guint8)(i * 7 + i / 256);
@@ -157,7 +168,8 @@ static GBytes *program(gsize size, guint16 machine)
     return g_bytes_new_take(bytes, size);
 }
 
-static int push(struct guest *guest, GBytes *injector, struct vh_bootstrap *bootstrap, GError **error)
+static int push(struct guest *guest, GBytes *injector, struct vh_bootstrap *bootstrap,
+                GError **error)
 {
     g_autoptr(GCancellable) cancellable = g_cancellable_new();
     struct vh_qga agent = {.call = answer, .road = guest, .cancellable = cancellable};
@@ -194,16 +206,18 @@ static void test_all_goes_well(void)
     g_assert_cmpstr(bootstrap.how, ==, "systemd");
     arrived = g_bytes_new(guest.file->data, guest.file->len);
     g_assert_true(g_bytes_equal(arrived, injector));
-    g_assert_cmpstr(guest.log->str, ==,
-                    "info exec exec-status exec-status exec-status file-open file-write file-write file-write "
-                    "file-flush file-close exec exec-status ");
+    g_assert_cmpstr(
+        guest.log->str, ==,
+        "info exec exec-status exec-status exec-status file-open file-write file-write file-write "
+        "file-flush file-close exec exec-status ");
     vh_bootstrap_clear(&bootstrap);
     clear(&guest);
 }
 
 static void test_one_runs_already(void)
 {
-    struct guest guest = {.look = "machine x86_64\nport yes\nrunning 12\nplace /run/vhint-injector\n"};
+    struct guest guest = {.look =
+                              "machine x86_64\nport yes\nrunning 12\nplace /run/vhint-injector\n"};
     struct vh_bootstrap bootstrap = {0};
     g_autoptr(GBytes) injector = program(1000, EM_X86_64);
     g_autoptr(GError) error = NULL;
@@ -225,18 +239,35 @@ static void test_refusals(void)
         const char *text;
         bool removed;
     } cases[] = {
-        {{.blocked = "guest-exec"}, EM_X86_64, VH_ERROR_REFUSED, "does not allow guest-exec: allow it", false},
-        {{.blocked = "guest-file-write"}, EM_X86_64, VH_ERROR_REFUSED, "does not allow guest-file-write:", false},
+        {{.blocked = "guest-exec"},
+         EM_X86_64,
+         VH_ERROR_REFUSED,
+         "does not allow guest-exec: allow it",
+         false},
+        {{.blocked = "guest-file-write"},
+         EM_X86_64,
+         VH_ERROR_REFUSED,
+         "does not allow guest-file-write:",
+         false},
         {{.deaf = true}, EM_X86_64, VH_ERROR_TIMED_OUT, "is qemu-guest-agent installed", false},
-        {{.garbage = "x"}, EM_X86_64, VH_ERROR_REFUSED, "its answer is none that an agent gives", false},
+        {{.garbage = "x"},
+         EM_X86_64,
+         VH_ERROR_REFUSED,
+         "its answer is none that an agent gives",
+         false},
         {{.garbage = "{\"return\": []}"}, EM_X86_64, VH_ERROR_REFUSED, "with no object", false},
-        {{.garbage = "{\"return\": {\"supported_commands\": [1, {\"name\": 2}, {\"name\": \"guest-exec\", "
-                     "\"enabled\": \"yes\"}]}}"},
+        {{.garbage =
+              "{\"return\": {\"supported_commands\": [1, {\"name\": 2}, {\"name\": \"guest-exec\", "
+              "\"enabled\": \"yes\"}]}}"},
          EM_X86_64,
          VH_ERROR_REFUSED,
          "does not allow guest-exec,",
          false},
-        {{.garbage = "{\"error\": {\"desc\": 5}}"}, EM_X86_64, VH_ERROR_REFUSED, "does not say why", false},
+        {{.garbage = "{\"error\": {\"desc\": 5}}"},
+         EM_X86_64,
+         VH_ERROR_REFUSED,
+         "does not say why",
+         false},
         {{.disk = VH_QGA_CHUNK}, EM_X86_64, VH_ERROR_REFUSED, "No space left on device", true},
         {{.liar = true}, EM_X86_64, VH_ERROR_REFUSED, "says that it has written", true},
         {{.corrupt = true}, EM_X86_64, VH_ERROR_REFUSED, "something else, of 1 bytes", false},
@@ -245,7 +276,11 @@ static void test_refusals(void)
          VH_ERROR_NOT_CONNECTED,
          "no port org.vhint.0: vhintctl enable",
          false},
-        {{.look = "machine x86_64\nport yes\n"}, EM_X86_64, VH_ERROR_REFUSED, "no directory for", false},
+        {{.look = "machine x86_64\nport yes\n"},
+         EM_X86_64,
+         VH_ERROR_REFUSED,
+         "no directory for",
+         false},
         {{.look = "machine x86_64\nport yes\nplace /home/mallory\n"},
          EM_X86_64,
          VH_ERROR_REFUSED,
@@ -257,7 +292,11 @@ static void test_refusals(void)
          "the guest is riscv64, the injector here is for x86_64",
          false},
         {{.look = ""}, EM_X86_64, VH_ERROR_REFUSED, "the guest is of an unknown machine", false},
-        {{0}, EM_AARCH64, VH_ERROR_REFUSED, "the guest is x86_64, the injector here is for aarch64", false},
+        {{0},
+         EM_AARCH64,
+         VH_ERROR_REFUSED,
+         "the guest is x86_64, the injector here is for aarch64",
+         false},
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* host/qemu/qga-socket.c: finds its place in what was said before, and puts up with agents that are none. */
+/* host/qemu/qga-socket.c: finds its place in what was said before, and puts up with agents that are
+ * none. */
 #include <gio/gunixsocketaddress.h>
 #include <stdbool.h>
 #include <string.h>
@@ -8,7 +9,8 @@
 #include "lib/scratch.h"
 #include "qemu/qga.h"
 
-/* QEMU's end: says `before`, then a good answer to the greeting, then `after`, once more for each command. */
+/* QEMU's end: says `before`, then a good answer to the greeting, then `after`, once more for each
+ * command. */
 struct server {
     GSocket *listener;
     const char *before;
@@ -102,8 +104,8 @@ static void check(struct server *server, const char *expected, int code, const c
     GThread *thread = NULL;
 
     if (server) {
-        server->listener =
-            g_socket_new(G_SOCKET_FAMILY_UNIX, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT, NULL);
+        server->listener = g_socket_new(G_SOCKET_FAMILY_UNIX, G_SOCKET_TYPE_STREAM,
+                                        G_SOCKET_PROTOCOL_DEFAULT, NULL);
         g_assert_true(g_socket_bind(server->listener, address, FALSE, NULL));
         g_assert_true(g_socket_listen(server->listener, NULL));
         thread = g_thread_new("server", serve, server);
@@ -132,9 +134,11 @@ static void test_answers(void)
 /* Lines for others, half ones, and answers to others' greetings. */
 static void test_stale(void)
 {
-    check(&(struct server){.before = "ne\": 1}\n{\"return\": 5}\n\xff{\"return\": 77}\n\xff\xffjunk\n{\"re",
-                           .after = "{\"return\": {\"a\": 1}}\r\n"},
-          "{\"a\":1}", 0, NULL);
+    check(
+        &(struct server){.before =
+                             "ne\": 1}\n{\"return\": 5}\n\xff{\"return\": 77}\n\xff\xffjunk\n{\"re",
+                         .after = "{\"return\": {\"a\": 1}}\r\n"},
+        "{\"a\":1}", 0, NULL);
 }
 
 static void test_refuses(void)
@@ -145,7 +149,8 @@ static void test_refuses(void)
 
 static void test_hangs_up(void)
 {
-    check(&(struct server){.before = ""}, NULL, VH_ERROR_NOT_CONNECTED, "QEMU closed the connection");
+    check(&(struct server){.before = ""}, NULL, VH_ERROR_NOT_CONNECTED,
+          "QEMU closed the connection");
 }
 
 static void test_floods(void)

@@ -40,7 +40,8 @@ static void on_closed(const char *why, gpointer data)
     vh_qmp_free(g_steal_pointer(&f->qmp));
 }
 
-static const struct vh_qmp_funcs funcs = {.ready = on_ready, .event = on_event, .closed = on_closed};
+static const struct vh_qmp_funcs funcs = {
+    .ready = on_ready, .event = on_event, .closed = on_closed};
 
 static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
@@ -112,7 +113,8 @@ static void test_handshake_and_commands(struct fixture *f, G_GNUC_UNUSED gconstp
     g_assert_cmpstr(heard(f), ==, "{\"execute\":\"query-name\",\"id\":1}");
     json_object_set_string_member(arguments, "path", "/x");
     vh_qmp_command(f->qmp, "qom-list", arguments, on_reply, replies);
-    g_assert_cmpstr(heard(f), ==, "{\"execute\":\"qom-list\",\"arguments\":{\"path\":\"/x\"},\"id\":3}");
+    g_assert_cmpstr(heard(f), ==,
+                    "{\"execute\":\"qom-list\",\"arguments\":{\"path\":\"/x\"},\"id\":3}");
     say(f, "{\"error\": {\"class\": \"GenericError\", \"desc\": \"not there\"}, \"id\": 3}\n");
     say(f, "{\"return\": {}, \"id\": 1}\n{\"return\": {}, \"id\": 99}\n");
     g_assert_cmpstr(replies->str, ==, "not there result ");
@@ -121,7 +123,8 @@ static void test_handshake_and_commands(struct fixture *f, G_GNUC_UNUSED gconstp
 static void test_events(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     hands_shaken(f);
-    say(f, "{\"timestamp\": {}, \"event\": \"VSERPORT_CHANGE\", \"data\": {\"open\": true}}\r\n{\"event\": \"RES");
+    say(f, "{\"timestamp\": {}, \"event\": \"VSERPORT_CHANGE\", \"data\": {\"open\": "
+           "true}}\r\n{\"event\": \"RES");
     say(f, "ET\"}\r\n");
     g_assert_cmpstr(f->log->str, ==, "ready VSERPORT_CHANGE+ RESET ");
 }
@@ -201,7 +204,8 @@ static void on_vcpus(GArray *vcpus, pid_t process, const char *error, gpointer d
     for (guint i = 0; vcpus && i < vcpus->len; i++) {
         const struct vh_vcpu *vcpu = &g_array_index(vcpus, struct vh_vcpu, i);
 
-        g_string_append_printf(log, "%u:%s:%d ", vcpu->index, vcpu->thread > 0 ? "t" : "-", (int)vcpu->apic_id);
+        g_string_append_printf(log, "%u:%s:%d ", vcpu->index, vcpu->thread > 0 ? "t" : "-",
+                               (int)vcpu->apic_id);
     }
     if (vcpus)
         g_array_unref(vcpus);
@@ -212,7 +216,8 @@ static void test_vcpus(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_autoptr(GString) got = g_string_new(NULL);
     pid_t thread = (pid_t)syscall(SYS_gettid);
     g_autofree char *cpus = g_strdup_printf(
-        "{\"return\": [{\"cpu-index\": 0, \"qom-path\": \"/a\", \"thread-id\": %d}, {\"cpu-index\": 1, "
+        "{\"return\": [{\"cpu-index\": 0, \"qom-path\": \"/a\", \"thread-id\": %d}, "
+        "{\"cpu-index\": 1, "
         "\"qom-path\": \"/b\", \"thread-id\": %d}, 7, {\"cpu-index\": 2}], \"id\": 2}\n",
         thread, thread);
 
@@ -220,9 +225,10 @@ static void test_vcpus(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     vh_vcpus_query(f->qmp, on_vcpus, got);
     g_assert_cmpstr(heard(f), ==, "{\"execute\":\"query-cpus-fast\",\"id\":2}");
     say(f, cpus);
-    g_assert_nonnull(strstr(heard(f),
-                            "{\"execute\":\"qom-get\",\"arguments\":{\"path\":\"/a\",\"property\":\"apic-id\"}"
-                            ",\"id\":3}{\"execute\":\"qom-get\""));
+    g_assert_nonnull(
+        strstr(heard(f),
+               "{\"execute\":\"qom-get\",\"arguments\":{\"path\":\"/a\",\"property\":\"apic-id\"}"
+               ",\"id\":3}{\"execute\":\"qom-get\""));
     say(f, "{\"return\": 8, \"id\": 4}\n{\"error\": {}, \"id\": 3}\n");
     g_assert_cmpstr(got->str, ==, "0:t:-1 1:t:8 ");
 }
@@ -230,10 +236,11 @@ static void test_vcpus(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 static void test_vcpus_of_strangers(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     g_autoptr(GString) got = g_string_new(NULL);
-    g_autofree char *cpus = g_strdup_printf("{\"return\": [{\"cpu-index\": 0, \"qom-path\": \"/a\", "
-                                            "\"thread-id\": %d}, {\"cpu-index\": 1, \"qom-path\": "
-                                            "\"/b\", \"thread-id\": 1}], \"id\": 2}\n",
-                                            getpid());
+    g_autofree char *cpus =
+        g_strdup_printf("{\"return\": [{\"cpu-index\": 0, \"qom-path\": \"/a\", "
+                        "\"thread-id\": %d}, {\"cpu-index\": 1, \"qom-path\": "
+                        "\"/b\", \"thread-id\": 1}], \"id\": 2}\n",
+                        getpid());
 
     hands_shaken(f);
     vh_vcpus_query(f->qmp, on_vcpus, got);

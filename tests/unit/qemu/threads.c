@@ -49,10 +49,11 @@ static void test_list(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
         pid_t thread;
         enum vh_thread_kind kind;
         unsigned number;
-    } expected[] = {{55, VH_THREAD_VHOST, 0},     {100, VH_THREAD_EMULATOR, 0}, {103, VH_THREAD_IOTHREAD, 2},
-                    {104, VH_THREAD_EMULATOR, 0}, {105, VH_THREAD_VCPU, 0},     {106, VH_THREAD_VHOST, 0},
-                    {107, VH_THREAD_VCPU, 11},    {108, VH_THREAD_EMULATOR, 0}, {109, VH_THREAD_EMULATOR, 0},
-                    {110, VH_THREAD_EMULATOR, 0}};
+    } expected[] = {{55, VH_THREAD_VHOST, 0},     {100, VH_THREAD_EMULATOR, 0},
+                    {103, VH_THREAD_IOTHREAD, 2}, {104, VH_THREAD_EMULATOR, 0},
+                    {105, VH_THREAD_VCPU, 0},     {106, VH_THREAD_VHOST, 0},
+                    {107, VH_THREAD_VCPU, 11},    {108, VH_THREAD_EMULATOR, 0},
+                    {109, VH_THREAD_EMULATOR, 0}, {110, VH_THREAD_EMULATOR, 0}};
     g_autoptr(GArray) threads = NULL;
     for (gsize i = 0; i < G_N_ELEMENTS(files); i++)
         put(f, files[i].path, files[i].comm, -1);
@@ -64,7 +65,8 @@ static void test_list(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     for (guint i = 0; i < threads->len; i++) {
         const struct vh_thread *thread = &g_array_index(threads, struct vh_thread, i);
         g_assert_cmpint(thread->thread, ==, expected[i].thread);
-        g_assert_cmpstr(vh_thread_kind_text(thread->kind), ==, vh_thread_kind_text(expected[i].kind));
+        g_assert_cmpstr(vh_thread_kind_text(thread->kind), ==,
+                        vh_thread_kind_text(expected[i].kind));
         g_assert_cmpuint(thread->number, ==, expected[i].number);
         g_assert_cmpint(thread->kernel, ==, thread->thread == 55);
     }
@@ -75,7 +77,8 @@ static char *numbers(const GArray *threads)
     GString *text = g_string_new(NULL);
     for (guint i = 0; i < threads->len; i++) {
         const struct vh_thread *thread = &g_array_index(threads, struct vh_thread, i);
-        g_string_append_printf(text, "%d:%s:%s ", thread->thread, vh_thread_kind_text(thread->kind), thread->name);
+        g_string_append_printf(text, "%d:%s:%s ", thread->thread, vh_thread_kind_text(thread->kind),
+                               thread->name);
     }
     return g_string_free(text, FALSE);
 }

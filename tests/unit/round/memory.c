@@ -60,9 +60,11 @@ static char *answer(struct fixture *f, const char *command, JsonObject *argument
             ", \"max-size\": 104857600, \"block-size\": 2097152}}]",
             f->requested);
     if (g_str_equal(command, "query-memory-size-summary"))
-        return g_strdup_printf("{\"base-memory\": %" G_GUINT64_FORMAT "}", (f->virtio_mem ? 64 : 1024) * MIB);
+        return g_strdup_printf("{\"base-memory\": %" G_GUINT64_FORMAT "}",
+                               (f->virtio_mem ? 64 : 1024) * MIB);
     if (g_str_equal(command, "qom-set")) {
-        g_assert_cmpstr(json_object_get_string_member(arguments, "path"), ==, "/machine/peripheral/vm0");
+        g_assert_cmpstr(json_object_get_string_member(arguments, "path"), ==,
+                        "/machine/peripheral/vm0");
         f->requested = (guint64)json_object_get_int_member(arguments, "value");
         return g_strdup("{}");
     }
@@ -274,7 +276,8 @@ static void test_left_by_the_dead(struct fixture *f, G_GNUC_UNUSED gconstpointer
     g_assert_cmpuint(f->size, ==, 300 * MIB);
     round_with(f, actuate, 0);
     g_assert_cmpuint(f->size, ==, 256 * MIB);
-    /* Where it was sent it is as good as there: a balloon on its way must not become the former value. */
+    /* Where it was sent it is as good as there: a balloon on its way must not become the former
+     * value. */
     f->size = 280 * MIB;
     know(f);
     g_assert_cmpuint(vh_ram_device_state(f->device).has, ==, 256 * MIB);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* host/trials/trials.c in real time, on threads of the test's own and a /proc that the test writes. */
+/* host/trials/trials.c in real time, on threads of the test's own and a /proc that the test writes.
+ */
 #include "trials/trials.h"
 
 #include <glib/gstdio.h>
@@ -40,18 +41,21 @@ struct fixture {
 static void write_run(struct fixture *f)
 {
     g_autofree char *path = g_strdup_printf("%d/schedstat", f->victim.tid);
-    g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " 1\n", f->ran, f->waited);
+    g_autofree char *text =
+        g_strdup_printf("%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " 1\n", f->ran, f->waited);
 
     scratch_write(f->directory, path, text);
 }
 
-/* Another process's thread, which waits a quarter of the time; the other one waits three quarters. */
+/* Another process's thread, which waits a quarter of the time; the other one waits three quarters.
+ */
 static void write_hog(struct fixture *f)
 {
     /* No longer than the 5 ms are, or it is not believed. */
     guint64 ran = f->ticks * (guint64)(f->other ? 1000000 : 6000000);
     guint64 waited = f->ticks * (guint64)(f->other ? 3000000 : 2000000);
-    g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " 1\n", ran, waited);
+    g_autofree char *text =
+        g_strdup_printf("%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " 1\n", ran, waited);
 
     scratch_write(f->directory, f->other ? OTHER_HOG "/schedstat" : HOG "/schedstat", text);
 }
@@ -71,7 +75,8 @@ static gboolean on_write(gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
-static void on_each(G_GNUC_UNUSED const struct vh_target *target, enum vh_boost_kind boost, gpointer data)
+static void on_each(G_GNUC_UNUSED const struct vh_target *target, enum vh_boost_kind boost,
+                    gpointer data)
 {
     struct fixture *f = data;
 
@@ -105,12 +110,14 @@ static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     f->trials = vh_trials_new(f->directory, f->journal, &funcs, f);
     victim_start(&f->victim);
     f->target = (struct vh_target){.guest = "guest", .vcpu = 2, .thread = f->victim.tid};
-    f->ask = (struct vh_trials_ask){
-        .what = VH_TRIALS_BOOST,
-        .boost = VH_BOOST_NICE,
-        .rule = "urgent",
-        .options = {.on = true, .hold_us = 10 * G_USEC_PER_SEC, .rest_us = G_USEC_PER_SEC, .loss = VH_TRIAL_LOSS},
-        .figure = NAN};
+    f->ask = (struct vh_trials_ask){.what = VH_TRIALS_BOOST,
+                                    .boost = VH_BOOST_NICE,
+                                    .rule = "urgent",
+                                    .options = {.on = true,
+                                                .hold_us = 10 * G_USEC_PER_SEC,
+                                                .rest_us = G_USEC_PER_SEC,
+                                                .loss = VH_TRIAL_LOSS},
+                                    .figure = NAN};
     f->ran = f->waited = 1000;
     scratch_write(f->directory, "loadavg", "0.00 0.01 0.05 4/402 1234\n");
     scratch_write(f->directory, "self/schedstat", "17 0 1\n");
@@ -191,8 +198,9 @@ static void test_kept(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     reason = vh_trials_reason(f->trials, f->victim.tid, VH_TRIALS_BOOST);
     g_assert_nonnull(strstr(reason, "urgent"));
     journal = read_journal(f);
-    g_assert_nonnull(
-        strstr(journal, "\"what\":\"trial boost vCPU 2\",\"why\":\"kept: it waits less than before; waits 6"));
+    g_assert_nonnull(strstr(
+        journal,
+        "\"what\":\"trial boost vCPU 2\",\"why\":\"kept: it waits less than before; waits 6"));
     g_assert_nonnull(strstr(journal, "\"before\":\"0.6"));
     /* What asked for it is gone: so is the boost, at once. */
     round_with(f, false);
@@ -254,7 +262,8 @@ static void test_interrupted(struct fixture *f, G_GNUC_UNUSED gconstpointer data
     g_assert_false(round_with(f, true));
 }
 
-/* What is measured while the guest stands still or is being migrated is void, and no verdict comes of it. */
+/* What is measured while the guest stands still or is being migrated is void, and no verdict comes
+ * of it. */
 static void test_unsteady(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     g_autofree char *reason = NULL;
@@ -282,7 +291,8 @@ static void test_failed(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     f->wait_off = 0.6;
     round_with(f, true);
     g_assert_true(wait_for(f, "state", "trial", 10));
-    vh_trials_tell(f->trials, f->victim.tid, VH_TRIALS_BOOST, "real-time threads are not throttled");
+    vh_trials_tell(f->trials, f->victim.tid, VH_TRIALS_BOOST,
+                   "real-time threads are not throttled");
     g_assert_true(wait_for(f, "verdict", "inconclusive", 1));
     g_assert_true(wait_for(f, "problem", "real-time threads are not throttled", 1));
     g_assert_true(wait_for(f, "state", "barred", 1));
@@ -299,7 +309,8 @@ static void test_auto(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 
         g_assert_true(round_with(f, true));
         g_assert_cmpint(f->kind, ==, VH_BOOST_RR);
-        vh_trials_tell(f->trials, f->victim.tid, VH_TRIALS_BOOST, "real-time threads are not throttled");
+        vh_trials_tell(f->trials, f->victim.tid, VH_TRIALS_BOOST,
+                       "real-time threads are not throttled");
         while (f->kind != VH_BOOST_NICE) {
             g_assert_cmpint(g_get_monotonic_time(), <, until);
             g_main_context_iteration(NULL, TRUE);
@@ -323,7 +334,8 @@ static gpointer spin(gpointer data)
     return NULL;
 }
 
-/* Asked for without end, by a thread that takes all it can get: it stays within its budget, and ends. */
+/* Asked for without end, by a thread that takes all it can get: it stays within its budget, and
+ * ends. */
 static void test_boost_for_ever(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     gint spinning = 0;
@@ -359,8 +371,8 @@ static void test_boost_for_ever(struct fixture *f, G_GNUC_UNUSED gconstpointer d
         was = f->boosted;
         last = now;
     }
-    /* Each hold of 0.6 s has a rest of 0.2 s, two of which are over. What passes on a busy machine until the end
-     * of a hold is seen here counts for the hold. */
+    /* Each hold of 0.6 s has a rest of 0.2 s, two of which are over. What passes on a busy machine
+     * until the end of a hold is seen here counts for the hold. */
     g_assert_cmpint(last - start - boosted, >=, 200000);
     g_atomic_int_set(&spinning, 0);
     g_thread_join(thread);
@@ -390,7 +402,8 @@ static void test_thread_reused(struct fixture *f, G_GNUC_UNUSED gconstpointer da
     g_assert_true(wait_for(f, "verdict", "reverted", 10));
     f->target.guest = "other";
     round_with(f, true);
-    g_assert_cmpuint(g_variant_n_children(g_variant_ref_sink(vh_trials_describe(f->trials, "guest"))), ==, 0);
+    g_assert_cmpuint(
+        g_variant_n_children(g_variant_ref_sink(vh_trials_describe(f->trials, "guest"))), ==, 0);
     f->target.guest = "guest";
 }
 
@@ -458,8 +471,8 @@ static GArray *wait_for_numbers(const struct fixture *f, const char *key, unsign
     return numbers;
 }
 
-/* Hundreds of trials at once: each has its samples, of itself and of the neighbours, but /proc is searched once,
- * and a neighbour is looked at once for all. */
+/* Hundreds of trials at once: each has its samples, of itself and of the neighbours, but /proc is
+ * searched once, and a neighbour is looked at once for all. */
 static void test_many(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     g_autofree char *hog = g_strdup_printf("%s/%s", f->directory, HOG);

@@ -29,7 +29,8 @@ struct fixture {
 
 static VhGuestPolicy *parse(const char *text, VhPolicy **policy)
 {
-    const struct vh_policy_world world = {.read_object = fake_object_read, .list_objects = fake_object_list};
+    const struct vh_policy_world world = {.read_object = fake_object_read,
+                                          .list_objects = fake_object_list};
     const struct vh_policy_text texts[] = {{"default", defaults, sizeof(defaults) - 1, false},
                                            {"test", text, strlen(text), false}};
     g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
@@ -79,8 +80,8 @@ static void on_log(const struct vh_rule *rule, const char *text, gpointer data)
     g_string_append_printf(f->log, "%s: %s\n", rule->name, text);
 }
 
-static enum vh_verdict take(struct fixture *f, VhObject *object, const struct vh_hint *hint, const void *record,
-                            bool *event)
+static enum vh_verdict take(struct fixture *f, VhObject *object, const struct vh_hint *hint,
+                            const void *record, bool *event)
 {
     const struct vh_kind *kind = &object->kinds[0];
     int result = vh_facts_take(f->facts, 1, kind, hint, record);
@@ -197,7 +198,8 @@ static void test_groups(void)
 static void test_verdicts(void)
 {
     struct fixture *f = begin("");
-    struct fake_affinity lies = {.h = fake_hint(sizeof(lies), 1, 4), .pid = 5, .cpus = 1, .mask = {0x7}};
+    struct fake_affinity lies = {
+        .h = fake_hint(sizeof(lies), 1, 4), .pid = 5, .cpus = 1, .mask = {0x7}};
     struct fake_affinity empty = {.h = fake_hint(sizeof(empty), 1, 4), .pid = 6, .cpus = 1};
 
     g_assert_cmpint(task(f, 10, 1 << 9), ==, VH_VERDICT_BEYOND);
@@ -213,10 +215,13 @@ static void test_verdicts(void)
 
 /* ---- a kind that vhint does not know ---- */
 
-static enum vh_verdict stranger(struct fixture *f, guint32 worker, int home, enum fake_phase phase, bool *event)
+static enum vh_verdict stranger(struct fixture *f, guint32 worker, int home, enum fake_phase phase,
+                                bool *event)
 {
-    struct fake_stranger record = {
-        .h = fake_hint(sizeof(record), 7, event ? 0 : 4), .worker = worker, .home = home, .phase = phase};
+    struct fake_stranger record = {.h = fake_hint(sizeof(record), 7, event ? 0 : 4),
+                                   .worker = worker,
+                                   .home = home,
+                                   .phase = phase};
 
     strcpy(record.name, "db");
     record.cores[0] = 0x5;
@@ -225,8 +230,8 @@ static enum vh_verdict stranger(struct fixture *f, guint32 worker, int home, enu
 
 static void test_stranger_pins(void)
 {
-    struct fixture *f =
-        begin("[rule hot]\non = stranger\nwhen = phase == FAKE_HOT && name == \"db\"\ndo = pin home\n");
+    struct fixture *f = begin(
+        "[rule hot]\non = stranger\nwhen = phase == FAKE_HOT && name == \"db\"\ndo = pin home\n");
 
     g_assert_cmpint(stranger(f, 1, 3, FAKE_HOT, NULL), ==, VH_VERDICT_OK);
     g_assert_cmpint(stranger(f, 2, 1, FAKE_WARM, NULL), ==, VH_VERDICT_OTHER);
@@ -252,7 +257,8 @@ static void test_stranger_groups(void)
     end(f);
 }
 
-/* An object of the same kind name that the rule does not fit: said once, and nothing else happens. */
+/* An object of the same kind name that the rule does not fit: said once, and nothing else happens.
+ */
 static void test_misfit(void)
 {
     struct fixture *f = begin("[rule r]\non = stranger\nwhen = where.node == 1\ndo = pin home\n");
@@ -272,8 +278,9 @@ static void test_misfit(void)
 
 static void test_float(void)
 {
-    struct fixture *f = begin("[rule some]\non = stranger\nwhen = phase == FAKE_COLD\ndo = float home\n"
-                              "[rule all]\non = stranger\nwhen = phase == FAKE_HOT\ndo = float\n");
+    struct fixture *f =
+        begin("[rule some]\non = stranger\nwhen = phase == FAKE_COLD\ndo = float home\n"
+              "[rule all]\non = stranger\nwhen = phase == FAKE_HOT\ndo = float\n");
 
     task(f, 1, 1 << 0);
     task(f, 2, 1 << 1);
@@ -380,11 +387,13 @@ static void test_event(void)
     end(f);
 }
 
-/* A boost ends with its fact: its hold is no longer than that. Several CPUs may be boosted by one. */
+/* A boost ends with its fact: its hold is no longer than that. Several CPUs may be boosted by one.
+ */
 static void test_boost(void)
 {
-    struct fixture *f = begin("[rule urgent]\non = affinity\ndo = boost mask rr\nhold = 9s\nfigure = pid\n"
-                              "[rule affinity-pin]\ntrial = on\n");
+    struct fixture *f =
+        begin("[rule urgent]\non = affinity\ndo = boost mask rr\nhold = 9s\nfigure = pid\n"
+              "[rule affinity-pin]\ntrial = on\n");
 
     task(f, 10, 1 << 1);
     task(f, 11, 1 << 1 | 1 << 2);
@@ -435,7 +444,8 @@ static void test_reload(void)
     end(f);
 }
 
-/* A guest that makes up ever new sets of CPUs is remembered up to a limit, and never granted a cooldown's skip. */
+/* A guest that makes up ever new sets of CPUs is remembered up to a limit, and never granted a
+ * cooldown's skip. */
 static void test_memory_is_bounded(void)
 {
     struct fixture *f = begin("[rule affinity-group]\ncooldown = 1h\n");
@@ -502,9 +512,10 @@ static void test_actions(void)
 
 static void test_memory(void)
 {
-    struct fixture *f = begin("[guest *]\nmemory-max = 2G\nmemory-min = 512m\nmemory-step = 64M\n"
-                              "[rule more]\non = affinity\nwhen = cpus == 1\ndo = memory pid\nfigure = pid\n"
-                              "hold = 1s\n");
+    struct fixture *f =
+        begin("[guest *]\nmemory-max = 2G\nmemory-min = 512m\nmemory-step = 64M\n"
+              "[rule more]\non = affinity\nwhen = cpus == 1\ndo = memory pid\nfigure = pid\n"
+              "hold = 1s\n");
     const struct vh_ram_wish *ram = vh_rules_ram(f->rules);
 
     g_assert_cmpuint(f->guest->memory.max, ==, (guint64)2 << 30);

@@ -42,8 +42,8 @@ static void tear_down(struct fixture *f, gconstpointer data)
 }
 
 /* `held`: for each vCPU the CPUs it is held to, NULL for none. */
-static void add(struct fixture *f, const char *name, const struct vh_wish *wishes, const char *const *held,
-                unsigned vcpus)
+static void add(struct fixture *f, const char *name, const struct vh_wish *wishes,
+                const char *const *held, unsigned vcpus)
 {
     struct vh_cpuset sets[8] = {{{0}}};
     const struct vh_cpuset *now[8] = {NULL};
@@ -53,12 +53,14 @@ static void add(struct fixture *f, const char *name, const struct vh_wish *wishe
             g_assert_cmpint(vh_cpuset_parse(&sets[v], held[v], NULL), ==, 0);
             now[v] = &sets[v];
         }
-    vh_survey_add(f->survey,
-                  &(struct vh_survey_guest){
-                      .name = name, .options = &f->options, .wishes = wishes, .now = now, .vcpus = vcpus});
+    vh_survey_add(
+        f->survey,
+        &(struct vh_survey_guest){
+            .name = name, .options = &f->options, .wishes = wishes, .now = now, .vcpus = vcpus});
 }
 
-static void expect(const struct fixture *f, unsigned guest, unsigned vcpu, const char *cpus, const char *reason)
+static void expect(const struct fixture *f, unsigned guest, unsigned vcpu, const char *cpus,
+                   const char *reason)
 {
     const struct vh_cpuset *set = vh_plan_set(f->plan, vh_plan_thread(f->plan, guest, vcpu));
     g_autofree char *list = set ? vh_cpuset_format(set) : g_strdup("-");
@@ -80,11 +82,13 @@ static void test_wishes(struct fixture *f, gconstpointer data)
     f->plan = vh_survey_plan(f->survey);
     g_assert_cmpuint(f->plan->guest_count, ==, 3);
     expect(f, 0, 0, "-", "no hint asks for it");
-    expect(f, 0, 1, "6", "1 hint pins guest CPU 4; CPU 6 of NUMA node 1: no other anchor on its core");
+    expect(f, 0, 1, "6",
+           "1 hint pins guest CPU 4; CPU 6 of NUMA node 1: no other anchor on its core");
     expect(f, 0, 2, "2-3", "in group 2; CPUs 2-3: its group is kept under one L3");
     expect(f, 0, 3, "0-1", "in group 1; CPUs 0-1: its group is kept under one L3");
     expect(f, 0, 4, "2-3", "in group 2; CPUs 2-3: its group is kept under one L3");
-    expect(f, 2, 0, "4", "1 hint pins guest CPU 0; CPU 4 of NUMA node 1: no other anchor on its core");
+    expect(f, 2, 0, "4",
+           "1 hint pins guest CPU 0; CPU 4 of NUMA node 1: no other anchor on its core");
     expect(f, 2, 1, "4-5", "in group 1; CPUs 4-5: its group is kept under one L3");
 }
 
@@ -97,8 +101,10 @@ static void test_held(struct fixture *f, gconstpointer data)
     (void)data;
     add(f, "a", wishes, held, G_N_ELEMENTS(wishes));
     f->plan = vh_survey_plan(f->survey);
-    expect(f, 0, 0, "7", "1 hint pins guest CPU 0; CPU 7 of NUMA node 1: no other anchor on its core");
-    expect(f, 0, 1, "0", "1 hint pins guest CPU 1; CPU 0 of NUMA node 0: no other anchor on its core");
+    expect(f, 0, 0, "7",
+           "1 hint pins guest CPU 0; CPU 7 of NUMA node 1: no other anchor on its core");
+    expect(f, 0, 1, "0",
+           "1 hint pins guest CPU 1; CPU 0 of NUMA node 0: no other anchor on its core");
     expect(f, 0, 2, "4-5", "in group 1; CPUs 4-5: its group is kept under one L3");
     expect(f, 0, 4, "-", "no hint asks for it");
     g_assert_cmpuint(f->plan->moved, ==, 0);
@@ -115,16 +121,18 @@ static void test_rounds(struct fixture *f, gconstpointer data)
         vh_survey_begin(f->survey, f->topology, NULL);
         add(f, "a", wishes, NULL, round == 1 ? 1 : 2);
         f->plan = vh_survey_plan(f->survey);
-        expect(f, 0, 0, "2", "1 hint pins guest CPU 0; CPU 2 of NUMA node 0: no other anchor on its core");
+        expect(f, 0, 0, "2",
+               "1 hint pins guest CPU 0; CPU 2 of NUMA node 0: no other anchor on its core");
         g_assert_cmpuint(f->plan->problem_count, ==, round == 1 ? 0 : 1);
     }
     g_autofree char *problem = vh_survey_problem(f->survey, 0);
-    g_assert_cmpstr(
-        problem, ==,
-        "guest \"a\" vCPU 1 floats: every usable CPU of its pool (2) has an anchor; enlarge the pool or "
-        "allow overcommit");
+    g_assert_cmpstr(problem, ==,
+                    "guest \"a\" vCPU 1 floats: every usable CPU of its pool (2) has an anchor; "
+                    "enlarge the pool or "
+                    "allow overcommit");
     expect(f, 0, 1, "-",
-           "1 hint pins guest CPU 1; floats: every usable CPU of the pool has an anchor: enlarge it or allow "
+           "1 hint pins guest CPU 1; floats: every usable CPU of the pool has an anchor: enlarge "
+           "it or allow "
            "overcommit");
 }
 
@@ -150,7 +158,8 @@ static void test_helpers(struct fixture *f, gconstpointer data)
                                                        .iothreads = 2,
                                                        .vhosts = 1});
     f->plan = vh_survey_plan(f->survey);
-    expect(f, 0, 0, "4", "1 hint pins guest CPU 0; CPU 4 of NUMA node 1: no other anchor on its core");
+    expect(f, 0, 0, "4",
+           "1 hint pins guest CPU 0; CPU 4 of NUMA node 1: no other anchor on its core");
     expect(f, 0, vh_placement_emulator(&shape), "3", "CPUs 3: named by the policy");
     for (unsigned i = 0; i < 2; i++)
         expect(f, 0, vh_placement_iothread(&shape, i), "0-3,5-7",
@@ -178,7 +187,8 @@ static void test_left(struct fixture *f, gconstpointer data)
         add(f, "a", wishes, NULL, 2);
         f->plan = vh_survey_plan(f->survey);
         expect(f, 0, 0, "-", "no hint asks for it");
-        expect(f, 1, 0, "3", "1 hint pins guest CPU 0; CPU 3 of NUMA node 0: no other anchor on its core");
+        expect(f, 1, 0, "3",
+               "1 hint pins guest CPU 0; CPU 3 of NUMA node 0: no other anchor on its core");
         g_assert_cmpuint(f->plan->problem_count, ==, 1);
     }
     /* Until it is left no longer. */
