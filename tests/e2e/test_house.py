@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The house as host/meson.build draws it: folders in rows, nobody knows who is above or beside, no circles, small rooms."""
+import json
+import os
+import re
+import statistics
+import subprocess
+import unittest
+
+import vhtest
+
+HOST = os.path.join(vhtest.TOP, "host")
+FILE_LINES = 450
+FUNCTION_LINES = 60
+FUNCTION_MEDIAN = 12
+
+
+def rows():
+    """The folders by row, ground floor first, as host/meson.build builds them."""
+    with open(os.path.join(HOST, "meson.build")) as file:
+        table = re.search(r"^rows = \[\n(.*?)^\]", file.read(), re.M | re.S)[1]
+    return [re.findall(r"'(\w+)'", line) for line in table.splitlines()]
+
+
+def sources(suffixes=(".c", ".h")):
+    """{path below host/: its text}"""
+    found = {}
+    for folder, _, names in os.walk(HOST):
+        for name in names:
+            if name.endswith(suffixes):
+                path = os.path.join(folder, name)
+                with open(path) as file:
+                    found[os.path.relpath(path, HOST)] = file.read()
+    return found
+
+
+def out_of_order(files, house):
+    """Each include of `files` that breaks the order of `house`, and each of what is private to another folder."""
+    row_of = {folder: number for number, row in enumerate(house) for folder in row}
+    broken = []
+    for path, text in sorted(files.items()):
+        folder = os.path.dirname(path)
+        for other, name in re.findall(r'^#include "([a-z]+)/([^"]+)"', text, re.M):
+            if other not in row_of or other == folder:
+                continue
+            if row_of[other] >= row_of[folder]:
+                broken.append(f'host/{path} includes "{other}/{name}", which is not in a row below that of {folder}/')
+            elif name == "state.h":
+                broken.append(f'host/{path} includes "{other}/{name}", which is private to {other}/')
+    return broken
+
+
+def symbols(path):
+    """(defined, undefined) names of an object file."""
+    listed = subprocess.run(["nm", "--portability", path], capture_output=True, text=True, check=True).stdout
+    fields = [line.split()[:2] for line in listed.splitlines()]
+    return {name for name, kind in fields if kind in "BCDRTVW"}, {name for name, kind in fields if kind == "U"}
+
+
+def calls(objects):
+    """{object: the others that it needs}, of {object: (defined, undefined)}."""
+    home = {name: path for path, (defined, _) in objects.items() for name in defined}
+    return {path: {home[name] for name in undefined if name in home} - {path}
+            for path, (_, undefined) in objects.items()}
+
+
+def circles(graph):
+    """Sets of nodes that reach each other."""
+    def reach(start):
+        seen, todo = set(), [start]
+        while todo:
+            for other in graph[todo.pop()] - seen:
+                seen.add(other)
+                todo.append(other)
+        return seen
+
+    reached = {node: reach(node) for node in graph}
+    return {frozenset(other for other in reached[node] if node in reached[other])
+            for node in graph if node in reached[node]}
+
+
+def functions(text):
+    """How many lines each function has, from its opening brace to its closing one: the format puts both in column 0."""
+    lines = text.splitlines()
+    start, found = None, []
+    for number, line in enumerate(lines):
+        if line == "{":
+            start = number
+        elif line == "}" and start is not None:
+            found.append(number - start + 1)
+            start = None
+    return found
+
+
+def built(folder):
+    """{source: (defined, undefined)} of what the build compiles of this folder's sources, once each."""
+    found = {}
+    with open(os.path.join(vhtest.BUILD, "compile_commands.json")) as file:
+        for command in json.load(file):
+            source = os.path.relpath(os.path.join(command["directory"], command["file"]), vhtest.TOP)
+            if source.startswith(folder + "/") and source not in found:
+                found[source] = symbols(os.path.join(command["directory"], command["output"]))
+    return found
+
+
+class House(unittest.TestCase):
+    def test_every_folder_has_a_row(self):
+        there = sorted(entry.name for entry in os.scandir(HOST) if entry.is_dir())
+        self.assertEqual(sorted(folder for row in rows() for folder in row), there)
+
+    def test_order(self):
+        self.assertEqual(out_of_order(sources(), rows()), [])
+
+    def test_a_wrong_include_is_found(self):
+        """An include upwards, one sideways, one of what is private; none that is right."""
+        house = [["base", "decide"], ["io"]]
+        wrong = {"base/a.c": '#include "io/link.h"\n', "base/b.h": '#include "decide/judge.h"\n',
+                 "io/c.c": '#include "base/state.h"\n'}
+        right = {"base/d.c": '#include "base/state.h"\n', "io/e.c": '#include "decide/judge.h"\n#include "wire.h"\n'}
+        self.assertEqual(len(out_of_order({**wrong, **right}, house)), 3)
+        for path, text in wrong.items():
+            self.assertIn(f"host/{path} includes", out_of_order({path: text}, house)[0])
+
+    def test_no_circles(self):
+        for folder in "host", "injector":
+            objects = built(folder)
+            self.assertGreater(len(objects), 20)
+            self.assertEqual([sorted(circle) for circle in circles(calls(objects))], [])
+
+    def test_a_circle_is_found(self):
+        objects = {"a": ({"f"}, {"g"}), "b": ({"g"}, {"h", "printf"}), "c": ({"h"}, {"f"}), "d": ({"i"}, {"f"})}
+        self.assertEqual(circles(calls(objects)), {frozenset("abc")})
+
+    def test_sizes(self):
+        files = sources()
+        self.assertEqual([path for path, text in files.items() if text.count("\n") > FILE_LINES], [])
+        lengths = {path: functions(text) for path, text in files.items() if path.endswith(".c")}
+        self.assertEqual([path for path, of_it in lengths.items() if max(of_it, default=0) > FUNCTION_LINES], [])
+        self.assertLessEqual(statistics.median(sum(lengths.values(), [])), FUNCTION_MEDIAN)
