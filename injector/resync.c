@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Answers RESYNC: one snapshot after another, each in as many parts as credit and the way out
  * allow. */
+#include "resync.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "session-parts.h"
+#include "send.h"
 
 void vh_resync_request(struct vh_session *s, const struct vh_frame *frame)
 {

@@ -4,75 +4,10 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "session-parts.h"
-
-/* `peer`: the host's session that this answers, 0 for none yet. */
-static void greet(struct vh_session *s, uint64_t peer)
-{
-    struct vh_hello hello = s->self;
-    struct iovec part = {.iov_base = &hello, .iov_len = sizeof(hello)};
-
-    hello.peer = peer;
-    (void)vh_out_mark(&s->out);
-    (void)vh_out_frame(&s->out, VH_HELLO, 0, 0, &part, 1);
-}
-
-/* Everything that belongs to one session of the host's. */
-static void forget_host(struct vh_session *s)
-{
-    s->host = 0;
-    s->credit = 0;
-    s->due_count = 0;
-    s->sending = false;
-    free(s->facts.records);
-    s->facts = (struct vh_facts){0};
-    vh_transfer_end(&s->transfer);
-    s->transfer.id = 0;
-}
-
-/* Invariant 4 leaves room for the frame; should that ever fail, a new greeting starts from scratch
- * rather than leave a request without its answer. */
-void vh_session_send(struct vh_session *s, enum vh_type type, uint32_t id, struct iovec *parts,
-                     int count)
-{
-    if (vh_out_frame(&s->out, type, s->version, id, parts, count) == 0)
-        return;
-    vh_out_clear(&s->out);
-    forget_host(s);
-    greet(s, 0);
-}
-
-void vh_session_answer(struct vh_session *s, uint32_t id, int error, struct vh_reply *reply)
-{
-    size_t cut = reply->log_len > VH_LOG_MAX ? reply->log_len - VH_LOG_MAX : 0;
-    struct vh_answer a = {
-        .error = (uint32_t)-error,
-        .program = reply->program,
-        .text_len = (uint32_t)strnlen(reply->text, VH_TEXT_MAX),
-        .log_len = (uint32_t)(reply->log_len - cut),
-        .flags = reply->log_cut || cut ? VH_ANSWER_LOG_CUT : 0,
-    };
-    struct iovec parts[] = {
-        {.iov_base = &a, .iov_len = sizeof(a)},
-        {.iov_base = reply->text, .iov_len = a.text_len},
-        {.iov_base = reply->log ? reply->log + cut : NULL, .iov_len = a.log_len},
-    };
-
-    vh_session_send(s, VH_ANSWER, id, parts, 3);
-    free(reply->log);
-    reply->log = NULL;
-}
-
-void vh_session_answer_text(struct vh_session *s, uint32_t id, int error, const char *text)
-{
-    struct vh_reply reply = {0};
-
-    snprintf(reply.text, sizeof(reply.text), "%s", text);
-    vh_session_answer(s, id, error, &reply);
-}
+#include "resync.h"
+#include "send.h"
 
 void vh_session_send_cpus(struct vh_session *s)
 {
@@ -113,9 +48,9 @@ static void on_hello(struct vh_session *s, const struct vh_frame *frame)
     }
     if (s->host && hello.session == s->host && hello.peer == s->self.session)
         return;
-    forget_host(s);
+    vh_session_forget_host(s);
     version = vh_hello_version(&hello);
-    greet(s, hello.session);
+    vh_session_greet(s, hello.session);
     if (version < 0)
         return; /* our version range tells the host why nothing else comes */
     s->host = hello.session;
@@ -306,11 +241,6 @@ size_t vh_session_input(struct vh_session *s, const uint8_t *bytes, size_t len)
     return (size_t)(at - bytes);
 }
 
-size_t vh_session_payload_room(const struct vh_session *s)
-{
-    return s->credit < VH_PAYLOAD_MAX ? (size_t)s->credit : VH_PAYLOAD_MAX;
-}
-
 size_t vh_session_room(const struct vh_session *s)
 {
     size_t room = vh_session_payload_room(s);
@@ -349,7 +279,7 @@ int vh_session_init(struct vh_session *s, const struct vh_hello *self,
 
 void vh_session_free(struct vh_session *s)
 {
-    forget_host(s);
+    vh_session_forget_host(s);
     vh_out_free(&s->out);
 }
 
@@ -357,12 +287,12 @@ void vh_session_open(struct vh_session *s, uint64_t number)
 {
     vh_session_close(s);
     s->self.session = number;
-    greet(s, 0);
+    vh_session_greet(s, 0);
 }
 
 void vh_session_close(struct vh_session *s)
 {
-    forget_host(s);
+    vh_session_forget_host(s);
     vh_out_clear(&s->out);
     vh_decoder_reset(&s->decoder);
 }

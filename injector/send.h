@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What session.c and resync.c share with nobody else. */
+/* What session.c and resync.c send with: the lowest part of a session, private to it. */
 #pragma once
 
 #include "session.h"
+
+/* Sends a HELLO. `peer`: the host's session that this answers, 0 for none yet. */
+void vh_session_greet(struct vh_session *session, uint64_t peer);
+/* Forgets everything that belongs to one session of the host's. */
+void vh_session_forget_host(struct vh_session *session);
 
 /* Queues a frame. */
 void vh_session_send(struct vh_session *session, enum vh_type type, uint32_t id,
@@ -13,6 +18,3 @@ void vh_session_answer(struct vh_session *session, uint32_t id, int error, struc
 void vh_session_answer_text(struct vh_session *session, uint32_t id, int error, const char *text);
 /* Bytes of payload that credit and frame size allow. */
 size_t vh_session_payload_room(const struct vh_session *session);
-
-/* resync.c: takes a RESYNC in; vh_session_pump does the rest. */
-void vh_resync_request(struct vh_session *session, const struct vh_frame *frame);
