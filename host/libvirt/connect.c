@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Keeps a connection to libvirtd, and carries its events to the main loop. */
+#include "libvirt/connect.h"
+
 #include <libvirt/libvirt-qemu.h>
 #include <string.h>
 
-#include "libvirt/jobs.h"
 #include "libvirt/xml.h"
 
 #define MONITOR_EVENTS \
@@ -196,7 +197,6 @@ static int add_events(virConnectPtr connection, VhVirt *virt)
     return -1;
 }
 
-/* In a worker. */
 void vh_virt_open(VhVirt *virt)
 {
     virConnectPtr connection = virConnectOpen(virt->uri);
@@ -225,7 +225,7 @@ void vh_virt_connect(VhVirt *virt)
     if (virt->connecting || virt->connection)
         return;
     virt->connecting = true;
-    g_thread_pool_push(virt->pool, virt, NULL); /* the virt itself: not a queue */
+    vh_virt_push_open(virt);
 }
 
 static gboolean on_timer(gpointer data)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What virt.c and connect.c share. */
+/* The inside of a VhVirt, for virt.c, jobs.c and connect.c only: its queues of jobs, its workers,
+ * and the messages from other threads to the main loop. */
 #pragma once
 
 #include "io/pathwatch.h"
@@ -10,6 +11,7 @@ struct VhVirt {
     gint outstanding; /* atomic: jobs that are not done */
     char *uri;
     GThreadPool *pool;
+    void (*open)(VhVirt *virt); /* connects; it blocks: in a worker */
 
     GMutex lock;              /* guards the next three */
     GHashTable *queues;       /* key -> jobs */
@@ -41,10 +43,13 @@ struct vh_virt_message {
     int event;
     int detail;
     virConnectPtr connection;
-    struct job *job; /* virt.c's */
+    struct job *job; /* jobs.c's */
 };
 
-/* ---- virt.c ---- */
+/* The first part of a new VhVirt, whose `open` is set: one reference, no job yet. */
+void vh_virt_begin_jobs(VhVirt *virt);
+/* Has a worker call `open`. */
+void vh_virt_push_open(VhVirt *virt);
 
 struct vh_virt_message *
 vh_virt_message_new(VhVirt *virt, void (*func)(VhVirt *virt, struct vh_virt_message *message));
@@ -53,10 +58,3 @@ vh_virt_message_new(VhVirt *virt, void (*func)(VhVirt *virt, struct vh_virt_mess
 void vh_virt_post(struct vh_virt_message *message);
 /* There is a connection: jobs that waited for one may run. */
 void vh_virt_kick(VhVirt *virt);
-
-/* ---- connect.c ---- */
-
-/* Tries to connect, unless that is under way or done; again and again until it is. */
-void vh_virt_connect(VhVirt *virt);
-/* The part of that which blocks; in a worker. */
-void vh_virt_open(VhVirt *virt);

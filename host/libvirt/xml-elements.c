@@ -1,9 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What of a domain's XML is looked at, and what it means. */
+#include "libvirt/xml-elements.h"
+
 #include <string.h>
 
-#include "libvirt/xml-private.h"
 #include "wire.h"
+
+void vh_domain_refuse(struct vh_domain_parse *p, const char *format, ...)
+{
+    g_autofree char *text = NULL;
+    va_list args;
+
+    if (p->problem)
+        return;
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    p->problem = g_utf8_make_valid(text, -1); /* a quotation may have been cut inside a character */
+}
 
 /* ---- values ---- */
 

@@ -82,6 +82,8 @@ void vh_domain_xml_init(void);
  * is. */
 struct vh_domain *vh_domain_parse(const char *xml, gsize len,
                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* An inactive domain of which nothing is known. */
+struct vh_domain *vh_domain_new(void);
 void vh_domain_free(struct vh_domain *domain);
 typedef struct vh_domain VhDomain;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VhDomain, vh_domain_free)

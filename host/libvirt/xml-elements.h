@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What xml.c and xml-elements.c share: one reading of one document. */
+/* One reading of one document, for xml-read.c only: the elements that are looked at. */
 #pragma once
 
 #include <libxml/xmlreader.h>
