@@ -68,15 +68,12 @@ static void run(VhManager *manager)
     }
 }
 
-void vh_manager_on_turn_end(gpointer data)
+void vh_manager_run_due(VhManager *manager)
 {
-    VhManager *manager = data;
     gint64 wait = manager->round_cost > CHEAP_US ? PATIENCE * manager->round_cost : 0;
     gint64 when = manager->round_ended + wait;
 
-    if (!manager->closing)
-        vh_manager_adopt_look(manager);
-    if (!manager->changed || manager->closing)
+    if (!manager->changed)
         return;
     if (manager->hurried || g_get_monotonic_time() >= when)
         run(manager);

@@ -13,26 +13,6 @@ static const struct vh_inventory_kind *const inventory_kinds[] = {&vh_inventory_
 #define INVENTORIES G_N_ELEMENTS(inventory_kinds)
 G_STATIC_ASSERT(INVENTORIES == VH_MANAGER_INVENTORIES);
 
-struct vh_entry *vh_manager_find(const VhManager *manager, const char *guest, GError **error)
-{
-    for (guint i = 0; i < manager->entries->len; i++) {
-        struct vh_entry *entry = g_ptr_array_index(manager->entries, i);
-
-        if (g_str_equal(vh_entry_name(entry), guest))
-            return entry;
-    }
-    g_set_error(error, VH_ERROR, VH_ERROR_NO_SUCH_GUEST,
-                "no guest is called \"%s\": vhintctl guests lists them", guest);
-    return NULL;
-}
-
-void vh_manager_refresh_threads(const VhManager *manager)
-{
-    for (guint i = 0; i < manager->entries->len; i++)
-        vh_guest_refresh_threads(
-            ((const struct vh_entry *)g_ptr_array_index(manager->entries, i))->guest);
-}
-
 /* ---- guests come and go ---- */
 
 static void on_injected(VhGuest *guest, gpointer entry)
@@ -235,6 +215,17 @@ static int make_directory(const char *path, int mode, GError **error)
     return -1;
 }
 
+/* Guests that have said what holds make a round due. */
+static void on_turn_end(gpointer data)
+{
+    VhManager *manager = data;
+
+    if (manager->closing)
+        return;
+    vh_manager_adopt_look(manager);
+    vh_manager_run_due(manager);
+}
+
 static int open_all(VhManager *manager, GError **error)
 {
     const VhConfig *config = manager->config;
@@ -256,7 +247,7 @@ static int open_all(VhManager *manager, GError **error)
     if (!manager->turn)
         return -1;
     manager->scratch = vh_scratch_new();
-    vh_turn_set_end(manager->turn, vh_manager_on_turn_end, manager);
+    vh_turn_set_end(manager->turn, on_turn_end, manager);
     open_policy(manager);
     manager->round =
         vh_round_new(manager->entries, manager->policy, manager->saved, manager->journal, error);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The manager's inside, for its own files manager*.c only. */
+/* The manager's inside, for the files of this folder only. */
 #pragma once
 
 #include "act/warden.h"
@@ -43,28 +43,41 @@ struct VhManager {
     gint64 rounds_us;   /* what they took */
 };
 
+/* ---- state.c ---- */
+
 /* NULL and VH_ERROR_NO_SUCH_GUEST. */
 struct vh_entry *vh_manager_find(const VhManager *manager, const char *guest, GError **error);
 
 /* Looks over the threads of all guests. */
 void vh_manager_refresh_threads(const VhManager *manager);
 
-/* due.c, for struct vh_guest_funcs and the turn. The guest's data is its struct vh_entry. */
-void vh_manager_on_changed(VhGuest *guest, const char *why, gpointer entry);
-void vh_manager_on_turn_end(gpointer manager);
+/* ---- due.c ---- */
 
-/* Ends all that bootstrap.c is about, with an error to whoever waits. */
+/* For struct vh_guest_funcs: the guest's data is its struct vh_entry. */
+void vh_manager_on_changed(VhGuest *guest, const char *why, gpointer entry);
+/* At the end of a turn: makes the round that has become due in it, now or once it may be made. */
+void vh_manager_run_due(VhManager *manager);
+
+/* ---- bootstrap.c ---- */
+
+/* Ends every attempt, with an error to whoever waits. */
 void vh_manager_give_up(VhManager *manager);
-/* adopt.c: once the inventories have started. */
+
+/* ---- adopt.c ---- */
+
+/* Once the inventories have started. */
 void vh_manager_adopt_begin(VhManager *manager);
 /* Something has changed: has a guest said what holds that was waited for? */
 void vh_manager_adopt_look(VhManager *manager);
 
-/* travel.c */
+/* ---- travel.c ---- */
+
 /* Takes over what the guest brings along; before its policy. */
 void vh_manager_take_travel(struct vh_entry *entry);
 /* What goes with it may have changed. */
 void vh_manager_note_travel(struct vh_entry *entry);
+
+/* ---- watch.c ---- */
 
 /* Frees what watch.c keeps in `watchers`. */
 void vh_manager_watcher_free(gpointer watcher);
