@@ -4,8 +4,10 @@
 #pragma once
 
 #include "act/actuate.h"
+#include "round/entry.h"
 #include "round/memory.h"
-#include "round/round.h"
+#include "trials/trials.h"
+#include "wish/survey.h"
 
 #define VH_EXPLAIN_HINTS_MAX 8u /* shown of each action; how many there are is told */
 

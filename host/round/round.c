@@ -6,33 +6,6 @@
 #include "round/state.h"
 #include "round/threads.h"
 
-const char *vh_entry_name(const struct vh_entry *entry)
-{
-    return vh_guest_config(entry->guest)->name;
-}
-
-const struct vh_cpuset *vh_entry_nodes(const struct vh_entry *entry)
-{
-    return entry->nodes_known ? &entry->nodes : vh_guest_nodes(entry->guest);
-}
-
-const char *vh_entry_off(const struct vh_entry *entry, struct vh_seat seat)
-{
-    return g_hash_table_lookup(entry->off, GUINT_TO_POINTER(vh_seat_key(seat)));
-}
-
-const char *vh_round_off(const struct vh_entry *entry, const struct vh_vcpu *vcpu)
-{
-    return vh_entry_off(entry, (struct vh_seat){VH_SEAT_VCPU, vcpu->index});
-}
-
-const struct vh_cpuset *vh_round_pin(const VhRound *round, pid_t thread)
-{
-    const union vh_setting *setting = vh_actuate_setting(round->actuate, thread);
-
-    return setting ? &setting->cpus : NULL;
-}
-
 /* Also by a former daemon. */
 static bool is_pinned(const VhRound *round, pid_t thread)
 {
@@ -203,18 +176,6 @@ void vh_round_recheck(VhRound *round, const struct vh_entry *entry, const char *
 {
     if (vh_actuate_check(round->actuate, vh_entry_name(entry)))
         vh_round_run(round, why);
-}
-
-void vh_round_yield(VhRound *round, const struct vh_entry *entry, struct vh_seat seat)
-{
-    unsigned count = 0;
-    const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
-
-    if (seat.kind != VH_SEAT_VCPU)
-        vh_helpers_yield(round->actuate, entry->guest, seat);
-    for (unsigned i = 0; seat.kind == VH_SEAT_VCPU && i < count; i++)
-        if (vcpus[i].index == seat.id)
-            vh_actuate_yield(round->actuate, vcpus[i].thread);
 }
 
 bool vh_round_is_barred(const VhRound *round, const struct vh_entry *entry)

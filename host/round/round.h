@@ -9,38 +9,12 @@
 #include <gio/gio.h>
 #include <stdbool.h>
 
-#include "act/actuate.h"
-#include "guest/guest.h"
+#include "act/saved.h"
+#include "io/journal.h"
 #include "policy/store.h"
-#include "trials/trials.h"
-#include "wish/survey.h"
-
-/* A guest and what is known of it beyond what it says. */
-struct vh_entry {
-    struct VhManager *manager; /* whose */
-    VhGuest *guest;
-    const char
-        *why;     /* its wishes may have changed since the last run, static; NULL: they have not */
-    bool held;    /* released by hand: no action until resume */
-    bool travels; /* its maker has a note of what goes with it */
-    struct vh_left
-        *left; /* what a former daemon has left of its is as it was; NULL: it has been taken over */
-    GHashTable *off; /* vh_seat_key -> why that seat is not ours to place */
-    bool nodes_known;
-    struct vh_cpuset nodes; /* NUMA nodes of its memory, by libvirt's word */
-    char *problem; /* what the last plan could not do for the guest as a whole; NULL: nothing */
-};
-
-const char *vh_entry_name(const struct vh_entry *entry);
-/* The NUMA nodes of its memory, by libvirt's word or else QEMU's; NULL: not known. */
-const struct vh_cpuset *vh_entry_nodes(const struct vh_entry *entry);
-/* Why the seat is not ours to place; NULL: it is. */
-const char *vh_entry_off(const struct vh_entry *entry, struct vh_seat seat);
+#include "round/entry.h"
 
 typedef struct VhRound VhRound;
-
-/* Why a thread that a former daemon has pinned is where it is. */
-#define VH_ROUND_LEFT "left so by a former vhintd until the guest has said what holds"
 
 /* Reads the host's topology and puts back what a former daemon left changed, but for pins: those
  * stay as they are, guest by guest, until they are taken over. `entries` (of struct vh_entry),

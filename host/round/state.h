@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What round.c, plan.c and boost.c share. */
+/* A round's inside, for the files of this folder only. */
 #pragma once
 
+#include "act/actuate.h"
 #include "machine/hotplug.h"
 #include "machine/load.h"
 #include "round/memory.h"
 #include "round/round.h"
+#include "trials/trials.h"
+#include "wish/survey.h"
 
 struct VhRound {
     const GPtrArray *entries; /* struct vh_entry */
@@ -34,6 +37,13 @@ struct vh_left {
     bool taken;             /* over, or is to be put back: by the next run */
 };
 
+/* ---- state.c ---- */
+
+/* Why the vCPU is not ours to place; NULL: it is. */
+const char *vh_round_off(const struct vh_entry *entry, const struct vh_vcpu *vcpu);
+/* What the thread is pinned to by us; NULL: nothing. */
+const struct vh_cpuset *vh_round_pin(const VhRound *round, pid_t thread);
+
 /* ---- adopt.c ---- */
 
 /* Finds all that is left. */
@@ -45,13 +55,6 @@ void vh_round_survey_absent(VhRound *round);
 /* At the end of a run: puts back what was to be taken over and is nobody's. Returns how many slots.
  */
 guint vh_round_taken(VhRound *round);
-
-/* ---- round.c ---- */
-
-/* Why the vCPU is not ours to place; NULL: it is. */
-const char *vh_round_off(const struct vh_entry *entry, const struct vh_vcpu *vcpu);
-/* What the thread is pinned to by us; NULL: nothing. */
-const struct vh_cpuset *vh_round_pin(const VhRound *round, pid_t thread);
 
 /* ---- plan.c ---- */
 

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A guest under management, as the manager and its rounds see it. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "guest/guest.h"
+
+/* A guest and what is known of it beyond what it says. */
+struct vh_entry {
+    struct VhManager *manager; /* whose */
+    VhGuest *guest;
+    /* Its wishes may have changed since the last run, for this reason (static); NULL: they have
+     * not. */
+    const char *why;
+    bool held;    /* released by hand: no action until resume */
+    bool travels; /* its maker has a note of what goes with it */
+    /* What a former daemon has left of its is as it was; NULL: it has been taken over. */
+    struct vh_left *left;
+    GHashTable *off; /* vh_seat_key -> why that seat is not ours to place */
+    bool nodes_known;
+    struct vh_cpuset nodes; /* NUMA nodes of its memory, by libvirt's word */
+    char *problem; /* what the last plan could not do for the guest as a whole; NULL: nothing */
+};
+
+const char *vh_entry_name(const struct vh_entry *entry);
+/* The NUMA nodes of its memory, by libvirt's word or else QEMU's; NULL: not known. */
+const struct vh_cpuset *vh_entry_nodes(const struct vh_entry *entry);
+/* Why the seat is not ours to place; NULL: it is. */
+const char *vh_entry_off(const struct vh_entry *entry, struct vh_seat seat);
+
+/* Why a thread that a former daemon has pinned is where it is. */
+#define VH_ROUND_LEFT "left so by a former vhintd until the guest has said what holds"
