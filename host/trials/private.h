@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What trials.c and describe.c share. */
+/* The trials' inside, for the files of this folder only. */
 #pragma once
 
 #include "decide/boost.h"
@@ -54,11 +54,15 @@ struct VhTrials {
     guint first;   /* whose turn it is: a place in the list of items */
 };
 
+/* NULL: there is none. */
+static inline struct vh_trials_item *vh_trials_find(const VhTrials *trials, pid_t thread,
+                                                    enum vh_trials_what what)
+{
+    return g_hash_table_lookup(trials->items[what], GINT_TO_POINTER(thread));
+}
+
 /* All items, of whatever kind: g_ptr_array_unref() the array. */
 GPtrArray *vh_trials_list(const VhTrials *trials);
-/* NULL: there is none. */
-struct vh_trials_item *vh_trials_find(const VhTrials *trials, pid_t thread,
-                                      enum vh_trials_what what);
 
 /* ---- budget.c ---- */
 

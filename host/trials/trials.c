@@ -85,11 +85,6 @@ GPtrArray *vh_trials_list(const VhTrials *trials)
     return items;
 }
 
-Item *vh_trials_find(const VhTrials *trials, pid_t thread, enum vh_trials_what what)
-{
-    return g_hash_table_lookup(trials->items[what], GINT_TO_POINTER(thread));
-}
-
 /* ---- samples ---- */
 
 static void tell_verdict(VhTrials *trials, Item *item)
