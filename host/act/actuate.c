@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Carries plans out, one actuator's actions per thread.
-#include "act/private.h"
+#include "act/state.h"
 
 #include <string.h>
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "act/actuator.h"
-#include "act/warden.h"
+#include "act/bell.h"
 #include "base/error.h"
 #include "decide/boost.h"
 #include "machine/tid.h"
@@ -169,7 +169,7 @@ static int check_rr(const VhHold *hold, GError **error)
     if (sched_getaffinity(0, sizeof(own), &own) < 0)
         CPU_ZERO(&own);
     why = vh_boost_refuse_rr(runtime, count_rr(hold->saved), (unsigned)CPU_COUNT(&own),
-                             vh_warden_watches(hold->saved));
+                             vh_bell_is_warded(hold->saved));
     return why ? refuse(error, hold->thread, why) : 0;
 }
 
@@ -295,7 +295,7 @@ static int apply(VhHold *hold, const union vh_setting *setting, GError **error)
     __atomic_store_n(&hold->slot->state, VH_SAVED_APPLIED, __ATOMIC_RELEASE);
     result = set_boost(hold->thread, &boost);
     if (result == 0) {
-        vh_warden_ring(hold->saved);
+        vh_bell_ring(hold->saved);
         return 0;
     }
     __atomic_store_n(&hold->slot->state, VH_SAVED_NOTED, __ATOMIC_RELEASE);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Says what is in force for a thread, and since when.
-#include "act/private.h"
+#include "act/state.h"
 
 const union vh_setting *vh_actuate_setting(const VhActuate *actuate, pid_t thread)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What a former daemon left is put back or kept, and what is left to the next.
 #include "act/orphans.h"
-#include "act/private.h"
+#include "act/state.h"
 
 static void on_orphan(const char *guest, pid_t thread, gpointer data)
 {

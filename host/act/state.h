@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What actuate.c and describe.c share. */
+/* The inside of a VhActuate, for actuate.c, recover.c and describe.c only. */
 #pragma once
 
 #include "act/actuate.h"

@@ -4,18 +4,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "act/actuator.h"
+#include "act/bell.h"
 #include "base/error.h"
 #include "machine/tid.h"
 
@@ -49,22 +47,6 @@ struct work {
     struct vh_budget owners; /* its budget */
     bool raised;             /* the owner is real-time by us */
 };
-
-static uint32_t *bell_of(VhSaved *saved)
-{
-    return &vh_saved_shared(saved)->bell;
-}
-
-/* Waits until the bell is not `heard` any more, a signal came, or it is `until`
- * (g_get_monotonic_time; -1: never).
- */
-static void wait_for_bell(VhSaved *saved, uint32_t heard, gint64 until)
-{
-    gint64 left = until < 0 ? 0 : MAX(until - g_get_monotonic_time(), 0);
-    struct timespec timeout = {left / G_USEC_PER_SEC, left % G_USEC_PER_SEC * 1000};
-
-    syscall(SYS_futex, bell_of(saved), FUTEX_WAIT, heard, until < 0 ? NULL : &timeout, NULL, 0);
-}
 
 static void set_policy(pid_t thread, int policy, int priority)
 {
@@ -198,14 +180,13 @@ static void guard(VhSaved *saved, const char *path, guint seconds)
 
     /* The one that tells of vhintd's end may be yet to come. */
     (void)signal(SIGUSR1, SIG_IGN);
-    heard = __atomic_load_n(bell_of(saved), __ATOMIC_SEQ_CST);
+    heard = vh_bell_count(saved);
     if (!path || !vh_saved_next(saved, VH_SAVED_MASK, NULL))
         return;
     let_go_of_output();
-    while (g_get_monotonic_time() < until &&
-           __atomic_load_n(bell_of(saved), __ATOMIC_SEQ_CST) == heard)
-        wait_for_bell(saved, heard, until);
-    if (__atomic_load_n(bell_of(saved), __ATOMIC_SEQ_CST) == heard)
+    while (g_get_monotonic_time() < until && vh_bell_count(saved) == heard)
+        vh_bell_wait(saved, heard, until);
+    if (vh_bell_count(saved) == heard)
         execl("/proc/self/exe", "vhintd", "--restore", path, NULL);
 }
 
@@ -215,7 +196,7 @@ static VhSaved *ringing; /* for on_signal alone, which has no other way to know 
 static void on_signal(int number)
 {
     (void)number;
-    __atomic_fetch_add(bell_of(ringing), 1, __ATOMIC_SEQ_CST);
+    vh_bell_ring(ringing);
 }
 
 static void take_signals(VhSaved *saved)
@@ -250,11 +231,11 @@ static void keep_watch(VhSaved *saved, pid_t owner, const char *path, guint seco
     if (sched_setscheduler(0, SCHED_RR, &param) == 0)
         __atomic_store_n(&vh_saved_shared(saved)->warded, 1, __ATOMIC_RELEASE);
     for (;;) {
-        uint32_t heard = __atomic_load_n(bell_of(saved), __ATOMIC_SEQ_CST);
+        uint32_t heard = vh_bell_count(saved);
 
         if (getppid() != owner)
             break;
-        wait_for_bell(saved, heard, tend(work));
+        vh_bell_wait(saved, heard, tend(work));
     }
     end_all(saved);
     /* Waiting needs no priority, nor does what is started. */
@@ -285,7 +266,7 @@ VhWarden *vh_warden_new(VhSaved *saved, const char *path, guint seconds, GError 
 
     vh_warden_limit(saved, &(struct vh_budget_limits){VH_BUDGET_SHARE, VH_BUDGET_PERIOD_US});
     /* A former vhintd's. */
-    vh_warden_ring(saved);
+    vh_bell_ring(saved);
     process = fork();
     if (process < 0) {
         g_set_error(error, VH_ERROR, VH_ERROR_FAILED, "starting the warden: %s", g_strerror(errno));
@@ -322,16 +303,5 @@ void vh_warden_limit(VhSaved *saved, const struct vh_budget_limits *limits)
         return;
     __atomic_store_n(&shared->share, limits->share, __ATOMIC_RELEASE);
     __atomic_store_n(&shared->period_us, (uint32_t)limits->period_us, __ATOMIC_RELEASE);
-    vh_warden_ring(saved);
-}
-
-void vh_warden_ring(VhSaved *saved)
-{
-    __atomic_fetch_add(bell_of(saved), 1, __ATOMIC_SEQ_CST);
-    syscall(SYS_futex, bell_of(saved), FUTEX_WAKE, 1, NULL, NULL, 0);
-}
-
-bool vh_warden_watches(VhSaved *saved)
-{
-    return __atomic_load_n(&vh_saved_shared(saved)->warded, __ATOMIC_ACQUIRE);
+    vh_bell_ring(saved);
 }

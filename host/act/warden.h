@@ -31,7 +31,3 @@ void vh_warden_free(VhWarden *warden, bool leave);
 
 /* From now on these limits hold. */
 void vh_warden_limit(VhSaved *saved, const struct vh_budget_limits *limits);
-/* A boost has begun. */
-void vh_warden_ring(VhSaved *saved);
-/* Is it there, and does it go before those that it watches? */
-bool vh_warden_watches(VhSaved *saved);

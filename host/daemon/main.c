@@ -11,7 +11,7 @@
 #include <sys/resource.h>
 
 #include "act/actuate.h"
-#include "act/warden.h"
+#include "act/bell.h"
 #include "config/vhintd.h"
 #include "control/control.h"
 #include "daemon/confine.h"
@@ -111,7 +111,7 @@ static int restore(const char *path, GError **error)
     vh_actuate_free(vh_actuate_new(saved, journal, &vh_actuator_boost), NULL);
     vh_actuate_free(vh_actuate_new(saved, journal, &vh_actuator_pin), NULL);
     /* What waits for a successor need not any longer. */
-    vh_warden_ring(saved);
+    vh_bell_ring(saved);
     vh_saved_close(saved);
     return 0;
 }

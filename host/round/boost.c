@@ -2,7 +2,7 @@
 // What trials let be in force: whether a pin may, and all boosts.
 #include <math.h>
 
-#include "act/warden.h"
+#include "act/bell.h"
 #include "round/state.h"
 
 static struct vh_trial_options tried_by(const struct vh_rule *rule, gint64 sample_us)
@@ -58,7 +58,7 @@ static char *boost_reason(unsigned thread, unsigned vcpu, gpointer data)
 static void want_timers(VhRound *round, const struct vh_target *target,
                         const union vh_setting *setting)
 {
-    for (unsigned i = 0; i < round->entries->len && vh_warden_watches(round->saved); i++) {
+    for (unsigned i = 0; i < round->entries->len && vh_bell_is_warded(round->saved); i++) {
         const struct vh_entry *entry = g_ptr_array_index(round->entries, i);
         struct vh_target first = {.guest = target->guest,
                                   .vcpu = VH_TARGET_EMULATOR,

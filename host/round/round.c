@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // One round: from the plan to the host's threads.
+#include "act/bell.h"
 #include "act/warden.h"
 #include "round/explain.h"
 #include "round/memory.h"
@@ -70,7 +71,7 @@ static guint act(VhRound *round, const char *why, bool *retry)
     round->unboosted = 0;
     vh_warden_limit(round->saved, &vh_policy_store_get(round->policy)->budget);
     vh_trials_limit(round->trials, &vh_policy_store_get(round->policy)->budget,
-                    vh_warden_watches(round->saved));
+                    vh_bell_is_warded(round->saved));
     vh_trials_begin(round->trials);
     vh_actuate_begin(round->actuate, reason_of, round);
     for (unsigned i = 0; i < round->entries->len; i++) {

@@ -2,6 +2,7 @@
 /* host/act/warden.c, with a vhintd of the test's own in one process and a busy thread in another.
  */
 #include "act/warden.h"
+#include "act/bell.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -63,7 +64,7 @@ static void own(const struct fixture *f, enum vh_boost_kind kind)
 
     if (!vh_warden_new(saved, NULL, 0, NULL))
         _exit(1);
-    while (!vh_warden_watches(saved))
+    while (!vh_bell_is_warded(saved))
         g_usleep(1000);
     actuate = vh_actuate_new(saved, vh_journal_new(journal, NULL), &vh_actuator_boost);
     vh_actuate_begin(actuate, reason_of, NULL);
