@@ -260,7 +260,7 @@ static bool has_left(const VhActuate *actuate, struct item *item)
 {
     gint64 now = g_get_monotonic_time();
 
-    if (!item->applied || !actuate->actuator->left || now - item->looked < VH_ACTUATE_LEFT_US)
+    if (!item->applied || !actuate->actuator->left || now - item->looked < VH_TARGET_LEFT_US)
         return false;
     item->looked = now;
     return actuate->actuator->left(item->hold);

@@ -14,10 +14,6 @@
 
 typedef struct VhActuate VhActuate;
 
-/* A thread that leaves what was changed for it is followed by the first round that comes so long
- * after the last look. */
-#define VH_ACTUATE_LEFT_US (G_USEC_PER_SEC / 2)
-
 /* Puts back what a dead daemon left applied in `saved`. All are borrowed. */
 VhActuate *vh_actuate_new(VhSaved *saved, VhJournal *journal, const struct vh_actuator *actuator);
 /* Leaves it as it is, but for threads that inherited it. */

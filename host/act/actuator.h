@@ -6,21 +6,8 @@
 #include <stdbool.h>
 
 #include "act/saved.h"
+#include "base/target.h"
 #include "decide/boost.h"
-
-/* In the place of a vCPU's index, for threads that are none. */
-#define VH_TARGET_EMULATOR 0xfffffff0u
-#define VH_TARGET_IOTHREAD 0xfffffff1u
-#define VH_TARGET_VHOST 0xfffffff2u
-#define VH_TARGET_GUEST 0xfffffff3u /* all of the guest; its first vCPU's thread stands for it */
-
-/* Whom an action is for. */
-struct vh_target {
-    const char *guest; /* borrowed */
-    unsigned vcpu;     /* QEMU's index, or one of the above */
-    pid_t thread;
-    struct VhRamDevice *ram; /* memory: by what; borrowed. NULL for others */
-};
 
 /* What an action sets: each actuator has its member. */
 union vh_setting {
@@ -80,6 +67,3 @@ struct vh_actuator {
 extern const struct vh_actuator vh_actuator_pin;
 extern const struct vh_actuator vh_actuator_boost;
 extern const struct vh_actuator vh_actuator_memory;
-
-/* The host CPUs that a thread is allowed on now; false: it is gone. */
-bool vh_thread_cpus(pid_t thread, struct vh_cpuset *cpus);

@@ -25,12 +25,6 @@ struct VhHold {
     struct vh_cpuset part;
 };
 
-bool vh_thread_cpus(pid_t thread, struct vh_cpuset *cpus)
-{
-    memset(cpus, 0, sizeof(*cpus));
-    return sched_getaffinity(thread, sizeof(*cpus), (cpu_set_t *)(void *)cpus) == 0;
-}
-
 /* The whole mask. sched_getaffinity leaves out what is offline now, and would make the loss
  * permanent. */
 static int read_mask(pid_t thread, struct vh_cpuset *cpus)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Joins a guest's CPU numbers with QEMU's vCPUs.
-#include <string.h>
+#include "base/cpu-map.h"
 
-#include "qemu/vcpus.h"
+#include <glib.h>
+#include <string.h>
 
 static int find_apic_id(const struct vh_vcpu *vcpus, unsigned count, uint32_t apic_id)
 {

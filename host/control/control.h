@@ -4,15 +4,14 @@
 
 #include <glib.h>
 
+#include "base/bus.h"
 #include "manager/manager.h"
 
-#define VH_CONTROL_PATH "/run/vhint/control" /* where the socket is unless told otherwise */
-#define VH_CONTROL_OBJECT "/org/vhint/Manager1"
-
 #define VH_CONTROL_CLIENTS_MAX 64u
-#define VH_CONTROL_AUTH_SECONDS 5u         /* for a client to say who it is */
-#define VH_CONTROL_MESSAGE_MAX (20u << 20) /* bytes; a client that sends a longer one is cut off \
-                                            */
+#define VH_CONTROL_AUTH_SECONDS 5u /* for a client to say who it is */
+#define VH_CONTROL_MESSAGE_MAX \
+    (20u << 20) /* bytes; a client that sends a longer one is cut off \
+                 */
 
 typedef struct VhControl VhControl;
 

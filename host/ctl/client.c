@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/un.h>
 
-#include "control/control.h"
+#include "base/bus.h"
 #include "ctl/ctl.h"
 
 #define CONNECT_TIMEOUT_S 10u

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "control/control.h"
+#include "base/bus.h"
 
 /* Every command; usage and help are printed from here. */
 static const struct command {

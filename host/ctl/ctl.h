@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "forecast/forecast.h"
 #include "map/map.h"
 #include "wire.h"
@@ -143,13 +144,6 @@ GVariant *vh_ctl_call(struct vh_ctl *ctl, const char *method, GVariant *paramete
 char *vh_ctl_daemon_version(struct vh_ctl *ctl, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* ---- table.c ---- */
-
-/* `text` with everything that could steer a terminal written as \x1b or \u202e: guests choose many
- * of these texts. `lines` leaves newlines and tabs as they are. */
-char *vh_text_printable(const char *text, bool lines);
-
-/* Columns `text` takes on a terminal. */
-int vh_text_width(const char *text);
 
 /* A table for people; `columns` (borrowed) are its NULL-terminated headings. */
 typedef struct VhTable VhTable;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Text for people: harmless on a terminal, and in columns. */
+/* Text for people, in columns. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -10,32 +10,6 @@ struct VhTable {
     guint count;
     GPtrArray *cells; /* char *, row by row */
 };
-
-char *vh_text_printable(const char *text, bool lines)
-{
-    g_autofree char *valid = g_utf8_make_valid(text, -1);
-    GString *out = g_string_new(NULL);
-    for (const char *at = valid; *at != '\0'; at = g_utf8_next_char(at)) {
-        gunichar c = g_utf8_get_char(at);
-        if (g_unichar_isprint(c) || (lines && (c == '\n' || c == '\t')))
-            g_string_append_unichar(out, c);
-        else if (c < 0x100)
-            g_string_append_printf(out, "\\x%02x", c);
-        else
-            g_string_append_printf(out, c < 0x10000 ? "\\u%04x" : "\\U%08x", c);
-    }
-    return g_string_free(out, FALSE);
-}
-
-int vh_text_width(const char *text)
-{
-    int width = 0;
-    for (; *text != '\0'; text = g_utf8_next_char(text)) {
-        gunichar c = g_utf8_get_char(text);
-        width += g_unichar_iszerowidth(c) ? 0 : g_unichar_iswide(c) ? 2 : 1;
-    }
-    return width;
-}
 
 VhTable *vh_table_new(const char *const *columns)
 {

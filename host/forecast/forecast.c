@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "forecast/private.h"
+#include "forecast/state.h"
 #include "hint/encode.h"
 
 /* ---- guests ---- */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Plans for guests as told.
-#include "forecast/private.h"
+#include "forecast/state.h"
 
 gint64 vh_forecast_next(const VhForecast *forecast)
 {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "guest/state.h"
+#include "qemu/vcpus.h"
 
 static void set_problem(VhGuest *guest, const char *text)
 {

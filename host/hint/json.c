@@ -5,8 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/json-text.h"
 #include "hint/btf.h"
-#include "io/journal.h"
 
 struct decoder {
     GString *out;

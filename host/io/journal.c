@@ -12,6 +12,7 @@
 #include <systemd/sd-journal.h>
 #include <unistd.h>
 
+#include "base/json-text.h"
 #include "io/service.h"
 
 #define RETRY_US (G_USEC_PER_SEC / 2)
@@ -49,26 +50,6 @@ static void note_lost(VhJournal *journal)
 guint64 vh_journal_dropped(const VhJournal *journal)
 {
     return journal ? (guint64)g_atomic_int_get(&journal->lost) : 0;
-}
-
-void vh_json_append_string(GString *out, const char *text, gssize len)
-{
-    g_autofree char *valid = g_utf8_make_valid(text, len);
-
-    g_string_append_c(out, '"');
-    for (const char *at = valid; *at; at++) {
-        unsigned char c = (unsigned char)*at;
-
-        if (c == '"' || c == '\\')
-            g_string_append_printf(out, "\\%c", c);
-        else if (c == '\n')
-            g_string_append(out, "\\n");
-        else if (c < 0x20 || c == 0x7f)
-            g_string_append_printf(out, "\\u%04x", c);
-        else
-            g_string_append_c(out, (char)c);
-    }
-    g_string_append_c(out, '"');
 }
 
 static int open_file(const char *path)

@@ -50,6 +50,3 @@ struct vh_journal_limit {
  * back since. */
 void vh_journal_complaint(VhJournal *journal, struct vh_journal_limit *limit, const char *guest,
                           const char *what, const char *why);
-
-/* Appends `text` as a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
-void vh_json_append_string(GString *out, const char *text, gssize len);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -112,4 +113,10 @@ int vh_tid_fail(GError **error, int number, const char *what, pid_t thread)
                                      "LimitNOFILE= of vhintd's service"
                                    : g_strerror(number));
     return -1;
+}
+
+bool vh_thread_cpus(pid_t thread, struct vh_cpuset *cpus)
+{
+    memset(cpus, 0, sizeof(*cpus));
+    return sched_getaffinity(thread, sizeof(*cpus), (cpu_set_t *)(void *)cpus) == 0;
 }

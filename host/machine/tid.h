@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/cpuset.h"
+
 /* Opens what is readable as long as this very thread lives. An fd to close, or -1 and errno. */
 int vh_tid_open(pid_t thread);
 bool vh_tid_alive(int fd);
@@ -28,6 +30,9 @@ int vh_tid_check(pid_t thread, uint64_t start);
 uint64_t vh_tid_cpu_time(pid_t thread);
 /* The CPU that it last ran on; -1: not known. */
 int vh_tid_cpu(pid_t thread);
+
+/* The host CPUs that a thread is allowed on now; false: it is gone. */
+bool vh_thread_cpus(pid_t thread, struct vh_cpuset *cpus);
 
 /* Says that `what` failed with errno `number`: VH_ERROR_NOT_CONNECTED when the thread is gone,
  * VH_ERROR_INVALID_ARGUMENT for EINVAL, else VH_ERROR_FAILED. Returns -1. */

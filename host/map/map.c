@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Gathers what a map shows, and writes it for programs.
-#include "map/private.h"
+#include "map/state.h"
 
-#include "ctl/ctl.h"
+#include "base/printable.h"
 
 static void clear_guest(gpointer data)
 {

@@ -4,8 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "ctl/ctl.h"
-#include "map/private.h"
+#include "base/printable.h"
+#include "map/state.h"
 
 /* Pixels. */
 enum {

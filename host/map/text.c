@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Writes a map as text: one box for each core, as many in a line as fit.
-#include "ctl/ctl.h"
-#include "map/private.h"
+#include "base/printable.h"
+#include "map/state.h"
 
 static const char key[] = "In [ ] the CPUs of one core: GUEST/N that guest's vCPU N alone, ~ vCPUs "
                           "held to several CPUs, x reserved "

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What is taken over from a former daemon, and what is put back, or left to the next, in the end.
+#include "machine/tid.h"
 #include "round/state.h"
 #include "round/threads.h"
 

@@ -2,7 +2,8 @@
 // Gathers what is known of a guest's actions, in the words of org.vhint.Manager1.xml.
 #include "round/explain.h"
 
-#include "qemu/vcpus.h"
+#include "base/cpu-map.h"
+#include "machine/tid.h"
 #include "round/threads.h"
 
 /* The trials' dictionaries, as far as they have not been told yet. */

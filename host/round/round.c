@@ -2,6 +2,7 @@
 // One round: from the plan to the host's threads.
 #include "act/bell.h"
 #include "act/warden.h"
+#include "machine/tid.h"
 #include "round/explain.h"
 #include "round/memory.h"
 #include "round/state.h"

@@ -2,6 +2,8 @@
 // Takes emulator, IOThreads and vhost workers from the plan to the actuator.
 #include "round/threads.h"
 
+#include "machine/tid.h"
+
 /* The plan's number of each thread in turn: `at` begins as zeros. */
 struct numbering {
     unsigned iothreads, vhosts;

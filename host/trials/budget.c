@@ -2,9 +2,8 @@
 // Keeps boosts within their budgets.
 #include <string.h>
 
-#include "act/actuate.h"
 #include "machine/tid.h"
-#include "trials/private.h"
+#include "trials/state.h"
 
 typedef struct vh_trials_item Item;
 
@@ -46,7 +45,7 @@ gint64 vh_trials_spend(VhTrials *trials, gint64 now)
                        &trials->limits, now);
         g_ptr_array_add(budgets, &item->budget);
     }
-    if (weighs && now - trials->seen >= VH_ACTUATE_LEFT_US) {
+    if (weighs && now - trials->seen >= VH_TARGET_LEFT_US) {
         trials->seen = now;
         trials->again = true;
     }

@@ -3,7 +3,7 @@
 // org.vhint.Manager1.xml.
 #include <math.h>
 
-#include "trials/private.h"
+#include "trials/state.h"
 
 /* D-Bus knows no NAN that JSON could show: a number that is not there is left out. */
 static void insert_number(GVariantDict *dict, const char *key, double value)

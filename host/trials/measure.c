@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "trials/private.h"
+#include "trials/state.h"
 
 #define NEIGHBOURS 32u
 

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "trials/private.h"
+#include "trials/state.h"
 
 #define PARTIAL_US 5000 /* a stretch shorter than this says nothing */
 #define TURN_MOST_US \

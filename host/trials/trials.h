@@ -10,7 +10,8 @@
 #include <gio/gio.h>
 #include <stdbool.h>
 
-#include "act/actuator.h"
+#include "base/target.h"
+#include "decide/boost.h"
 #include "decide/trial.h"
 #include "io/journal.h"
 

@@ -15,10 +15,10 @@
  * not held, and with a cooldown not granted. */
 #pragma once
 
+#include "base/cpu-map.h"
 #include "hint/facts.h"
 #include "placement/near.h"
 #include "policy/policy.h"
-#include "qemu/vcpus.h"
 
 #define VH_POLICY_MEMORY_MAX 1024u
 

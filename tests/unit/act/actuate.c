@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/pinning.h"
+#include "machine/tid.h"
 
 static void test_pin_and_float(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
 {

@@ -333,7 +333,7 @@ static void test_weight_moved(struct fixture *f, G_GNUC_UNUSED gconstpointer dat
     g_assert_cmpint(vh_weight_write(tasks_b, (uint64_t)f->stage.victim.tid), ==, 0);
     /* Noticed after a while, put back where it was changed, and done anew where the thread is now.
      */
-    g_usleep(VH_ACTUATE_LEFT_US);
+    g_usleep(VH_TARGET_LEFT_US);
     round_with(f, actuate, VH_BOOST_WEIGHT);
     g_assert_cmpint(vh_weight_read(shares, &weight), ==, 0);
     g_assert_cmpuint(weight, ==, 1024);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "lib/pinning.h"
+#include "machine/tid.h"
 
 #include <string.h>
 

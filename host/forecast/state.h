@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What forecast.c and plan.c share. */
+/* The forecast's inside, for the files of this folder only. */
 #pragma once
 
 #include "forecast/forecast.h"

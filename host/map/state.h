@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What map.c, text.c and svg.c share. */
+/* The map's inside, for the files of this folder only. */
 #pragma once
 
 #include "map/map.h"
