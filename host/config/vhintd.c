@@ -2,6 +2,7 @@
 // Reads what vhint.conf says to the daemon itself.
 #include "config/vhintd.h"
 
+#include <stdbool.h>
 #include <string.h>
 #include <sys/un.h>
 

@@ -22,14 +22,8 @@
 #pragma once
 
 #include <glib.h>
-#include <stdbool.h>
 
-#include "base/cpuset.h"
-#include "inventory/seat.h"
-
-struct vh_qmp_funcs; /* qemu/qmp.h */
-struct vh_qga_job;   /* qemu/qga.h */
-struct _GCancellable;
+#include "config/guest.h"
 
 #ifndef VH_PROGRAM_DIR
 #define VH_PROGRAM_DIR "/usr/lib/vhint/programs"
@@ -40,46 +34,6 @@ struct _GCancellable;
 #endif
 
 typedef struct VhConfig VhConfig;
-
-/* Also what an inventory makes of its own guests. */
-struct vh_config_guest {
-    char *name;
-    char *title;   /* what sections match for a name; often the same */
-    char *uuid;    /* "" if not given */
-    char *profile; /* "" if it has none */
-    char *qmp;     /* NULL: see open_monitor */
-    char *channel; /* NULL: it has none */
-    char *agent;   /* NULL: see use_agent */
-    char *cpus;  /* what its threads may use by its maker's word where nobody pins them, in the list
-                    format of  cpuset(7); NULL: every CPU, or not known */
-    char *nodes; /* NUMA nodes of its memory, in the list format of cpuset(7); NULL: not known */
-    char *travels; /* what it has brought along (programs/travel.h); NULL: nothing */
-    /* Opens the monitor where it is no socket of its own; `owner` is the inventory's. */
-    struct VhQmp *(*open_monitor)(const struct vh_config_guest *guest,
-                                  const struct vh_qmp_funcs *funcs, void *data);
-    /* What a seat is pinned to by us, told after the fact and again and again; NULL: nothing. May
-     * be NULL. */
-    void (*mirror)(const struct vh_config_guest *guest, struct vh_seat seat,
-                   const struct vh_cpuset *cpus);
-    /* Has its maker done all that it was told so of a seat? Until then it may set what was wanted a
-     * while ago. NULL where mirror is. */
-    bool (*settled)(const struct vh_config_guest *guest, struct vh_seat seat);
-    /* Sets a balloon's size in bytes (`name` "") or the requested-size of the virtio-mem device
-     * `name`; `done` is called once, later, with what went wrong, else NULL. NULL: through the
-     * monitor. */
-    void (*set_memory)(const struct vh_config_guest *guest, const char *name, guint64 bytes,
-                       void (*done)(const char *problem, void *data), void *data);
-    /* As vh_qga_use_socket, by the inventory's own road. Returns NULL, or (borrowed) why it cannot
-     * now. */
-    const char *(*use_agent)(const struct vh_config_guest *guest, struct _GCancellable *cancellable,
-                             const struct vh_qga_job *job, void *data);
-    /* Notes what goes with the guest wherever it migrates (copied). NULL: there is no place for it.
-     */
-    void (*carry)(const struct vh_config_guest *guest, const char *text);
-    /* Seats that hands were held off are ours again. NULL where mirror is. */
-    void (*retake)(const struct vh_config_guest *guest);
-    void *owner;
-};
 
 struct VhConfig {
     char *path; /* the file itself */

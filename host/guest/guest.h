@@ -7,8 +7,9 @@
 #pragma once
 
 #include "channel/session.h"
-#include "config/vhintd.h"
+#include "config/guest.h"
 #include "hint/facts.h"
+#include "inventory/seat.h"
 #include "io/journal.h"
 #include "io/pathwatch.h"
 #include "io/turn.h"

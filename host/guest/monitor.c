@@ -191,5 +191,5 @@ void vh_guest_open_monitor(VhGuest *guest)
         return;
     }
     set_problem(guest, "libvirt has not told of its vCPUs yet");
-    guest->monitor = guest->config->open_monitor(guest->config, &qmp_funcs, guest);
+    guest->monitor = guest->config->maker->open_monitor(guest->config, &qmp_funcs, guest);
 }

@@ -5,6 +5,7 @@
 #include "channel/port.h"
 #include "channel/session.h"
 #include "guest/guest.h"
+#include "inventory/maker.h"
 #include "io/link.h"
 #include "qemu/qmp.h"
 

@@ -211,5 +211,5 @@ bool vh_guest_echoes(const VhGuest *guest, const struct vh_seat *seat,
 {
     *usual = guest->preview ? &guest->usual : NULL;
     return guest->preview ||
-           (seat && guest->config->settled && !guest->config->settled(guest->config, *seat));
+           (seat && guest->config->maker && !guest->config->maker->settled(guest->config, *seat));
 }

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "config/vhintd.h"
-#include "policy/policy.h"
+#include "inventory/maker.h"
 
 typedef struct VhInventory VhInventory;
 

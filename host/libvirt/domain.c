@@ -111,6 +111,16 @@ static void retake(const struct vh_config_guest *guest)
         vh_virt_pins_retake(domain->pins);
 }
 
+static const struct vh_maker maker = {
+    .open_monitor = open_monitor,
+    .mirror = mirror,
+    .settled = settled,
+    .set_memory = set_memory,
+    .use_agent = use_agent,
+    .carry = carry,
+    .retake = retake,
+};
+
 static void clear_guest(struct vh_virt_domain *domain)
 {
     g_clear_pointer(&domain->guest.name, g_free);
@@ -182,13 +192,7 @@ static void report(struct vh_virt_domain *domain, const struct vh_domain *xml)
                                              .nodes = g_strdup(xml->nodes),
                                              .cpus = g_strdup(xml->cpus),
                                              .travels = g_strdup(xml->wishes),
-                                             .open_monitor = open_monitor,
-                                             .mirror = mirror,
-                                             .settled = settled,
-                                             .set_memory = set_memory,
-                                             .use_agent = use_agent,
-                                             .carry = carry,
-                                             .retake = retake,
+                                             .maker = &maker,
                                              .owner = domain};
     domain->reported = true;
     domain->carried = g_strdup(xml->wishes);

@@ -122,8 +122,8 @@ static const char *use_agent(struct attempt *attempt, const struct vh_config_gue
     const char *problem = NULL;
 
     attempt->working = true;
-    if (config->use_agent)
-        problem = config->use_agent(config, attempt->cancellable, job, attempt);
+    if (config->maker)
+        problem = config->maker->use_agent(config, attempt->cancellable, job, attempt);
     else if (config->agent)
         vh_qga_use_socket(config->agent, attempt->cancellable, job, attempt);
     else

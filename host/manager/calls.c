@@ -218,7 +218,7 @@ static int set_held(VhManager *manager, const char *guest, bool held, GError **e
             const struct vh_config_guest *config = vh_guest_config(entry->guest);
 
             g_hash_table_remove_all(entry->off);
-            config->retake(config);
+            config->maker->retake(config);
         }
     }
     return 0;

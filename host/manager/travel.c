@@ -39,7 +39,7 @@ void vh_manager_note_travel(struct vh_entry *entry)
     g_autoptr(GError) error = NULL;
     g_autofree char *text = NULL;
 
-    if (!config->carry || entry->manager->closing)
+    if (!config->maker || entry->manager->closing)
         return;
     travel->released = entry->held;
     for (guint i = 0; i < vh_programs_count(programs); i++) {
@@ -59,5 +59,5 @@ void vh_manager_note_travel(struct vh_entry *entry)
         g_ptr_array_set_size(travel->programs, 0);
         text = vh_travel_write(travel, NULL);
     }
-    config->carry(config, text);
+    config->maker->carry(config, text);
 }

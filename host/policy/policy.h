@@ -10,6 +10,7 @@
  * later one. */
 #pragma once
 
+#include "config/guest.h"
 #include "decide/growth.h"
 #include "decide/trial.h"
 #include "placement/placement.h"
@@ -76,13 +77,6 @@ void vh_policy_unref(VhPolicy *policy);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VhPolicy, vh_policy_unref)
 
 /* ---- what applies to one guest ---- */
-
-/* "" or NULL for what it does not have. */
-struct vh_guest_id {
-    const char *name;
-    const char *uuid;
-    const char *profile;
-};
 
 /* Is there a [guest ...] section about it? */
 bool vh_policy_matches(const VhPolicy *policy, const struct vh_guest_id *id);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "inventory/maker.h"
 
 /* What somebody else has changed since is worth a question. */
 #define FRESH_US ((gint64)30 * G_USEC_PER_SEC)
@@ -302,8 +303,8 @@ static void send_order(VhRamDevice *device, const char *name, guint64 value, str
 {
     JsonObject *arguments = NULL;
 
-    if (device->config->set_memory) {
-        device->config->set_memory(device->config, name, value, on_told, order);
+    if (device->config->maker) {
+        device->config->maker->set_memory(device->config, name, value, on_told, order);
         return;
     }
     arguments = json_object_new();

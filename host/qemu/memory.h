@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 
-#include "config/vhintd.h"
+#include "config/guest.h"
 #include "qemu/qmp.h"
 
 enum vh_ram_kind { VH_RAM_UNKNOWN, VH_RAM_NONE, VH_RAM_BALLOON, VH_RAM_VIRTIO_MEM };

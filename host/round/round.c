@@ -2,6 +2,7 @@
 // One round: from the plan to the host's threads.
 #include "act/bell.h"
 #include "act/warden.h"
+#include "inventory/maker.h"
 #include "machine/tid.h"
 #include "round/explain.h"
 #include "round/memory.h"
@@ -126,12 +127,12 @@ static void mirror(const VhRound *round)
         /* The guest's maker would set at once what it is told. */
         if (vh_round_is_left(entry))
             continue;
-        for (unsigned j = 0; config->mirror && j < count; j++) {
+        for (unsigned j = 0; config->maker && j < count; j++) {
             const struct vh_cpuset *cpus = vh_round_pin(round, vcpus[j].thread);
 
             /* What the control group bars the guest's maker may be able to do: the group may be its
              * own. */
-            config->mirror(config, (struct vh_seat){VH_SEAT_VCPU, vcpus[j].index},
+            config->maker->mirror(config, (struct vh_seat){VH_SEAT_VCPU, vcpus[j].index},
                            cpus ? cpus : barred_from(round, vcpus[j].thread));
         }
         vh_helpers_mirror(round->actuate, entry->guest);

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "act/saved.h"
+#include "inventory/seat.h"
 #include "io/journal.h"
 #include "policy/store.h"
 #include "round/entry.h"

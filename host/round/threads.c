@@ -2,6 +2,7 @@
 // Takes emulator, IOThreads and vhost workers from the plan to the actuator.
 #include "round/threads.h"
 
+#include "inventory/maker.h"
 #include "machine/tid.h"
 
 /* The plan's number of each thread in turn: `at` begins as zeros. */
@@ -127,7 +128,7 @@ void vh_helpers_mirror(const VhActuate *actuate, const VhGuest *guest)
     unsigned count = 0;
     const struct vh_thread *threads = vh_guest_helpers(guest, &count);
 
-    for (unsigned i = 0; config->mirror && i < count; i++) {
+    for (unsigned i = 0; config->maker && i < count; i++) {
         const union vh_setting *setting = vh_actuate_setting(actuate, threads[i].thread);
         struct vh_seat seat;
 
@@ -138,7 +139,7 @@ void vh_helpers_mirror(const VhActuate *actuate, const VhGuest *guest)
          * own. */
         if (!setting)
             setting = vh_actuate_barred(actuate, threads[i].thread);
-        config->mirror(config, seat, setting ? &setting->cpus : NULL);
+        config->maker->mirror(config, seat, setting ? &setting->cpus : NULL);
     }
 }
 

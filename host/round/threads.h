@@ -9,6 +9,7 @@
 
 #include "act/actuate.h"
 #include "guest/guest.h"
+#include "inventory/seat.h"
 #include "wish/survey.h"
 
 /* Does `guest`'s policy give them a place? Others' dedicated pools may do so too. */
