@@ -42,7 +42,6 @@ GVariant *vh_manager_guest(VhManager *manager, const char *guest, GError **error
 
     if (!entry)
         return NULL;
-    vh_guest_refresh_threads(entry->guest);
     vh_round_describe(manager->round, entry, &vcpus, &threads);
     memory = vh_round_memory(manager->round, entry);
     describe(entry, &dict);

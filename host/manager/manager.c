@@ -34,16 +34,6 @@ static void apply_policy(VhManager *manager, struct vh_entry *entry)
     vh_guest_set_policy(entry->guest, vh_policy_for(vh_policy_store_get(manager->policy), &id));
 }
 
-static void entry_free(gpointer data)
-{
-    struct vh_entry *entry = data;
-
-    vh_guest_free(entry->guest);
-    g_hash_table_unref(entry->off);
-    g_free(entry->problem);
-    g_free(entry);
-}
-
 static void on_added(const struct vh_config_guest *config, gpointer data)
 {
     VhManager *manager = data;
@@ -51,12 +41,10 @@ static void on_added(const struct vh_config_guest *config, gpointer data)
 
     if (manager->closing)
         return;
-    entry = g_new0(struct vh_entry, 1);
-    entry->manager = manager;
+    entry = vh_entry_new(manager);
     entry->guest =
         vh_guest_new(config, manager->config->state_dir, manager->path_watch, manager->turn,
                      manager->scratch, manager->journal, &guest_funcs, entry);
-    entry->off = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     entry->nodes_known = config->nodes && vh_cpuset_parse(&entry->nodes, config->nodes, NULL) == 0;
     g_ptr_array_add(manager->entries, entry);
     vh_round_come(manager->round, entry);
@@ -164,6 +152,7 @@ static void on_policy(gpointer data)
     tell_reloaded(manager, "serving guests");
     if (!manager->policy || manager->closing)
         return;
+    vh_round_outdate(manager->round);
     for (guint i = 0; i < manager->entries->len; i++)
         apply_policy(manager, g_ptr_array_index(manager->entries, i));
     for (guint i = 0; i < INVENTORIES; i++)
@@ -261,7 +250,7 @@ VhManager *vh_manager_new(const VhConfig *config, GError **error)
     manager->config = config;
     /* If this fails, what a predecessor left is for one that starts. */
     manager->handing = G_MAXINT64;
-    manager->entries = g_ptr_array_new_with_free_func(entry_free);
+    manager->entries = g_ptr_array_new_with_free_func(vh_entry_free);
     manager->watchers = g_ptr_array_new_with_free_func(vh_manager_watcher_free);
     manager->attempts = g_ptr_array_new();
     if (open_all(manager, error) < 0)

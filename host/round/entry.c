@@ -16,3 +16,24 @@ const char *vh_entry_off(const struct vh_entry *entry, struct vh_seat seat)
 {
     return g_hash_table_lookup(entry->off, GUINT_TO_POINTER(vh_seat_key(seat)));
 }
+
+struct vh_entry *vh_entry_new(struct VhManager *manager)
+{
+    struct vh_entry *entry = g_new0(struct vh_entry, 1);
+
+    entry->manager = manager;
+    entry->off = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    entry->planned = g_array_new(FALSE, FALSE, sizeof(struct vh_planned));
+    return entry;
+}
+
+void vh_entry_free(gpointer data)
+{
+    struct vh_entry *entry = data;
+
+    vh_guest_free(entry->guest);
+    g_hash_table_unref(entry->off);
+    g_array_unref(entry->planned);
+    g_free(entry->problem);
+    g_free(entry);
+}

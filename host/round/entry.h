@@ -20,8 +20,20 @@ struct vh_entry {
     GHashTable *off; /* vh_seat_key -> why that seat is not ours to place */
     bool nodes_known;
     struct vh_cpuset nodes; /* NUMA nodes of its memory, by libvirt's word */
-    char *problem; /* what the last plan could not do for the guest as a whole; NULL: nothing */
+    char *problem;   /* what the last plan could not do for the guest as a whole; NULL: nothing */
+    unsigned number; /* its own in the last plan, if that has any of its threads */
+    GArray *planned; /* struct vh_planned: its threads that the last plan knew */
 };
+
+struct vh_planned {
+    pid_t thread;
+    unsigned number; /* of the thread, among its guest's in the plan */
+};
+
+/* Without a guest, of which the manager sees to. */
+struct vh_entry *vh_entry_new(struct VhManager *manager);
+/* Frees its guest, too. */
+void vh_entry_free(gpointer entry);
 
 const char *vh_entry_name(const struct vh_entry *entry);
 /* The NUMA nodes of its memory, by libvirt's word or else QEMU's; NULL: not known. */

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Gathers what is known of a guest's actions, in the words of org.vhint.Manager1.xml.
-#include "round/explain.h"
+#include "round/standing.h"
 
+#define VH_EXPLAIN_HINTS_MAX 8u /* shown of each action; how many there are is told */
 #include "base/cpu-map.h"
 #include "machine/tid.h"
-#include "round/threads.h"
 
-/* The trials' dictionaries, as far as they have not been told yet. */
 struct story {
-    const struct vh_explain *explain;
-    GPtrArray *trials; /* GVariant, a{sv} */
+    const VhRound *round;
+    const struct vh_entry *entry;
+    GPtrArray *trials; /* GVariant, a{sv}; as far as they have not been told yet */
     GVariantBuilder *builder;
 };
 
@@ -62,13 +62,13 @@ static char *limits_text(const VhGuestPolicy *policy, const char *const *keys)
 }
 
 /* The rule, and the hints that it is about. */
-static void insert_cause(const struct vh_explain *explain, GVariantDict *dict,
-                         const char *rule_name, unsigned position, unsigned actions)
+static void insert_cause(const struct vh_entry *entry, GVariantDict *dict, const char *rule_name,
+                         unsigned position, unsigned actions)
 {
-    const struct vh_rule *rule = find_rule(vh_guest_policy(explain->entry->guest), rule_name);
+    const struct vh_rule *rule = find_rule(vh_guest_policy(entry->guest), rule_name);
     unsigned count = 0;
-    g_auto(GStrv) hints = vh_guest_describe_behind(explain->entry->guest, position, actions,
-                                                   VH_EXPLAIN_HINTS_MAX, &count);
+    g_auto(GStrv) hints =
+        vh_guest_describe_behind(entry->guest, position, actions, VH_EXPLAIN_HINTS_MAX, &count);
 
     g_variant_dict_insert(dict, "rule", "s", rule_name ? rule_name : "");
     if (rule) {
@@ -94,62 +94,62 @@ static void insert_state(const VhActuate *actuate, GVariantDict *dict, pid_t thr
         g_variant_dict_insert(dict, "problem", "s", problem);
 }
 
+/* A pin that was never on trial, in the words of trials. */
+static void insert_untried(GVariantDict *dict, const struct vh_vcpu *vcpu, bool in_force)
+{
+    g_variant_dict_insert(dict, "vcpu", "u", vcpu->index);
+    g_variant_dict_insert(dict, "thread", "i", (gint32)vcpu->thread);
+    g_variant_dict_insert(dict, "action", "s", "pin");
+    g_variant_dict_insert(dict, "trial", "b", FALSE);
+    g_variant_dict_insert(dict, "state", "s", in_force ? "applied" : "wanted");
+    g_variant_dict_insert(dict, "in_force", "b", (gboolean)in_force);
+    g_variant_dict_insert(dict, "next", "d", -1.0);
+    g_variant_dict_insert(dict, "reverts", "u", 0u);
+    g_variant_dict_insert(dict, "problem", "s", "");
+    g_variant_dict_insert(dict, "verdict", "s", "");
+    g_variant_dict_insert(dict, "reason", "s", "");
+}
+
+/* What its pin holds it to; a pin that was left is what the kernel has. */
+static char *pinned_text(const struct vh_standing *standing)
+{
+    if (standing->set)
+        return vh_cpuset_format(standing->set);
+    return standing->left ? vh_standing_cpus(standing) : g_strdup("");
+}
+
 static void tell_pin(struct story *story, unsigned position, const struct vh_vcpu *vcpu)
 {
     static const char *const limits[] = {"pool", "sharing", "smt", "overcommit", "max-pins", NULL};
-    const struct vh_explain *explain = story->explain;
-    const struct vh_entry *entry = explain->entry;
+    const struct vh_entry *entry = story->entry;
     g_autoptr(GVariant) trial = take_trial(story, vcpu->thread, true);
-    const struct vh_wish *wish = vh_survey_wish(explain->survey, explain->number, position);
-    const struct vh_placed *placed = vh_plan_thread(explain->plan, explain->number, position);
-    const union vh_setting *set = vh_actuate_setting(explain->pins, vcpu->thread);
-    const char *off = vh_entry_off(entry, (struct vh_seat){VH_SEAT_VCPU, vcpu->index});
-    bool left = vh_actuate_is_left(explain->pins, vcpu->thread);
-    bool wanted = placed->set >= 0 || placed->reason == VH_REASON_FULL ||
-                  placed->reason == VH_REASON_NO_CPU || wish->over_limit;
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(trial);
-    struct vh_cpuset now = {{0}};
-    g_autofree char *cpus = set ? vh_cpuset_format(&set->cpus)
-                            : left && vh_thread_cpus(vcpu->thread, &now) ? vh_cpuset_format(&now)
-                                                                         : g_strdup("");
-    g_autofree char *why = entry->held ? g_strdup("released by hand until resumed")
-                           : left      ? g_strdup(VH_ROUND_LEFT)
-                           : off       ? g_strdup(off)
-                                 : vh_survey_reason(explain->survey, explain->number, position);
-    g_autofree char *limit = limits_text(vh_guest_policy(entry->guest), limits);
+    g_auto(VhStanding) standing = {0};
+    g_autofree char *cpus = NULL;
+    g_autofree char *limit = NULL;
+    const char *rule = NULL;
 
-    if (!trial && !set && !left && !wanted)
+    vh_standing_vcpu(story->round, entry, position, &standing);
+    if (!trial && standing.state == VH_STANDING_FLOATING)
         return;
-    if (!trial) {
-        g_variant_dict_insert(&dict, "vcpu", "u", vcpu->index);
-        g_variant_dict_insert(&dict, "thread", "i", (gint32)vcpu->thread);
-        g_variant_dict_insert(&dict, "action", "s", "pin");
-        g_variant_dict_insert(&dict, "trial", "b", FALSE);
-        g_variant_dict_insert(&dict, "state", "s", set || left ? "applied" : "wanted");
-        g_variant_dict_insert(&dict, "in_force", "b", (gboolean)(set || left));
-        g_variant_dict_insert(&dict, "next", "d", -1.0);
-        g_variant_dict_insert(&dict, "reverts", "u", 0u);
-        g_variant_dict_insert(&dict, "problem", "s", "");
-        g_variant_dict_insert(&dict, "verdict", "s", "");
-        g_variant_dict_insert(&dict, "reason", "s", "");
-        insert_cause(explain, &dict, wish->rule, position,
-                     1u << VH_ACTION_PIN | 1u << VH_ACTION_GROUP);
-    } else {
-        const char *rule = "";
-
+    if (trial)
         (void)g_variant_lookup(trial, "rule", "&s", &rule);
-        insert_cause(explain, &dict, rule, position, 1u << VH_ACTION_PIN | 1u << VH_ACTION_GROUP);
-    }
+    else if (standing.wish)
+        rule = standing.wish->rule;
+    if (!trial)
+        insert_untried(&dict, vcpu, standing.state == VH_STANDING_PINNED);
+    insert_cause(entry, &dict, rule, position, 1u << VH_ACTION_PIN | 1u << VH_ACTION_GROUP);
+    cpus = pinned_text(&standing);
+    limit = limits_text(vh_guest_policy(entry->guest), limits);
     g_variant_dict_insert(&dict, "host_cpus", "s", cpus);
-    g_variant_dict_insert(&dict, "why", "s", why);
+    g_variant_dict_insert(&dict, "why", "s", standing.why);
     g_variant_dict_insert(&dict, "limits", "s", limit);
-    insert_state(explain->pins, &dict, vcpu->thread);
+    insert_state(story->round->actuate, &dict, vcpu->thread);
     g_variant_builder_add_value(story->builder, g_variant_dict_end(&dict));
 }
 
 static void tell_boost(struct story *story, unsigned position, const struct vh_vcpu *vcpu)
 {
-    const struct vh_explain *explain = story->explain;
     g_autoptr(GVariant) trial = take_trial(story, vcpu->thread, false);
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(trial);
     const char *rule = "";
@@ -157,56 +157,54 @@ static void tell_boost(struct story *story, unsigned position, const struct vh_v
     if (!trial)
         return;
     (void)g_variant_lookup(trial, "rule", "&s", &rule);
-    insert_cause(explain, &dict, rule, position, 1u << VH_ACTION_BOOST);
-    insert_state(explain->boosts, &dict, vcpu->thread);
+    insert_cause(story->entry, &dict, rule, position, 1u << VH_ACTION_BOOST);
+    insert_state(story->round->boosts, &dict, vcpu->thread);
     g_variant_builder_add_value(story->builder, g_variant_dict_end(&dict));
 }
 
 /* Emulator, IOThreads, vhost workers: what the policy says without any hint. */
+static void tell_helper(struct story *story, const struct vh_thread *thread, const char *limit)
+{
+    g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+    g_auto(VhStanding) standing = {0};
+    bool in_force = false;
+
+    vh_standing_helper(story->round, story->entry, thread, &standing);
+    if (standing.state == VH_STANDING_FLOATING)
+        return;
+    in_force = standing.state == VH_STANDING_PINNED;
+    vh_helper_describe(thread, &standing, &dict);
+    g_variant_dict_insert(&dict, "action", "s", "pin");
+    g_variant_dict_insert(&dict, "state", "s", in_force ? "applied" : "wanted");
+    g_variant_dict_insert(&dict, "in_force", "b", (gboolean)in_force);
+    g_variant_dict_insert(&dict, "why", "s", standing.why);
+    g_variant_dict_insert(&dict, "reason", "s", "");
+    g_variant_dict_insert(&dict, "limits", "s", limit);
+    insert_state(story->round->actuate, &dict, standing.thread);
+    g_variant_builder_add_value(story->builder, g_variant_dict_end(&dict));
+}
+
 static void tell_helpers(struct story *story)
 {
     static const char *const limits[] = {"pool", "sharing", "emulator", "iothreads", "vhost", NULL};
-    const struct vh_explain *explain = story->explain;
-    const struct vh_entry *entry = explain->entry;
-    g_autofree char *limit = limits_text(vh_guest_policy(entry->guest), limits);
-    g_autoptr(GVariant) threads = g_variant_ref_sink(
-        vh_helpers_describe(explain->pins, entry->guest, explain->number, explain->survey,
-                            explain->plan, entry->held ? NULL : entry->off));
+    g_autofree char *limit = limits_text(vh_guest_policy(story->entry->guest), limits);
+    unsigned count = 0;
+    const struct vh_thread *helpers = vh_guest_helpers(story->entry->guest, &count);
 
-    for (gsize i = 0; i < g_variant_n_children(threads); i++) {
-        g_autoptr(GVariant) thread = g_variant_get_child_value(threads, i);
-        g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(thread);
-        const char *state = "";
-        const char *reason = "";
-        gint32 number = 0;
-
-        (void)g_variant_lookup(thread, "state", "&s", &state);
-        (void)g_variant_lookup(thread, "reason", "&s", &reason);
-        (void)g_variant_lookup(thread, "thread", "i", &number);
-        if (g_str_equal(state, "floating"))
-            continue;
-        g_variant_dict_insert(&dict, "action", "s", "pin");
-        g_variant_dict_insert(&dict, "state", "s",
-                              g_str_equal(state, "pinned") ? "applied" : "wanted");
-        g_variant_dict_insert(&dict, "in_force", "b", (gboolean)g_str_equal(state, "pinned"));
-        g_variant_dict_insert(&dict, "why", "s", reason);
-        g_variant_dict_insert(&dict, "reason", "s", "");
-        g_variant_dict_insert(&dict, "limits", "s", limit);
-        insert_state(explain->pins, &dict, number);
-        g_variant_builder_add_value(story->builder, g_variant_dict_end(&dict));
-    }
+    for (unsigned i = 0; i < count; i++)
+        tell_helper(story, &helpers[i], limit);
 }
 
-GVariant *vh_explain(const struct vh_explain *explain)
+GVariant *vh_round_explain(const VhRound *round, const struct vh_entry *entry)
 {
     g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
     g_autoptr(GVariant) trials =
-        g_variant_ref_sink(vh_trials_describe(explain->trials, vh_entry_name(explain->entry)));
+        g_variant_ref_sink(vh_trials_describe(round->trials, vh_entry_name(entry)));
     g_autoptr(GPtrArray) left = g_ptr_array_new_with_free_func((GDestroyNotify)g_variant_unref);
-    struct story story = {.explain = explain, .trials = left, .builder = &builder};
-    GVariant *memory = vh_ram_explain(explain->ram, vh_entry_name(explain->entry));
+    struct story story = {.round = round, .entry = entry, .trials = left, .builder = &builder};
+    GVariant *memory = vh_ram_explain(round->ram, vh_entry_name(entry));
     unsigned count = 0;
-    const struct vh_vcpu *vcpus = vh_guest_vcpus(explain->entry->guest, &count);
+    const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
 
     for (gsize i = 0; i < g_variant_n_children(trials); i++)
         g_ptr_array_add(left, g_variant_get_child_value(trials, i));

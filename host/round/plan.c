@@ -48,18 +48,50 @@ static void survey_guest(VhRound *round, const struct vh_entry *entry)
                       .vhosts = vhosts});
 }
 
+/* Which of the plan's numbers each of the guest's threads has: whoever asks later may find others.
+ */
+static void note_numbers(struct vh_entry *entry, unsigned number)
+{
+    unsigned count = 0;
+    const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
+
+    entry->number = number;
+    g_array_set_size(entry->planned, 0);
+    for (unsigned i = 0; i < count; i++) {
+        const struct vh_planned planned = {.thread = vcpus[i].thread, .number = i};
+
+        g_array_append_val(entry->planned, planned);
+    }
+    vh_helpers_number(entry->guest, entry->planned);
+}
+
 const struct vh_plan *vh_round_plan(VhRound *round)
 {
     vh_survey_begin(round->survey, round->topology, &vh_policy_store_get(round->policy)->reserve);
-    for (unsigned i = 0; i < round->entries->len; i++)
-        survey_guest(round, g_ptr_array_index(round->entries, i));
+    for (unsigned i = 0; i < round->entries->len; i++) {
+        struct vh_entry *entry = g_ptr_array_index(round->entries, i);
+
+        survey_guest(round, entry);
+        note_numbers(entry, i);
+    }
     for (unsigned i = 0; i < round->entries->len; i++)
         vh_round_survey_left(round, g_ptr_array_index(round->entries, i), i);
     vh_round_survey_absent(round);
     if (vh_survey_seeks(round->survey))
         vh_survey_set_load(round->survey, vh_load_read(round->load, round->topology->cpu_count,
                                                        g_get_monotonic_time()));
-    return vh_survey_plan(round->survey);
+    return round->plan = vh_survey_plan(round->survey);
+}
+
+void vh_round_outdate(VhRound *round)
+{
+    for (unsigned i = 0; i < round->entries->len; i++) {
+        struct vh_entry *entry = g_ptr_array_index(round->entries, i);
+
+        g_array_set_size(entry->planned, 0);
+    }
+    vh_survey_begin(round->survey, round->topology, NULL);
+    round->plan = NULL;
 }
 
 static int by_guest(gconstpointer a, gconstpointer b, gpointer data)

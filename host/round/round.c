@@ -4,7 +4,6 @@
 #include "act/warden.h"
 #include "inventory/maker.h"
 #include "machine/tid.h"
-#include "round/explain.h"
 #include "round/memory.h"
 #include "round/state.h"
 #include "round/threads.h"
@@ -133,7 +132,7 @@ static void mirror(const VhRound *round)
             /* What the control group bars the guest's maker may be able to do: the group may be its
              * own. */
             config->maker->mirror(config, (struct vh_seat){VH_SEAT_VCPU, vcpus[j].index},
-                           cpus ? cpus : barred_from(round, vcpus[j].thread));
+                                  cpus ? cpus : barred_from(round, vcpus[j].thread));
         }
         vh_helpers_mirror(round->actuate, entry->guest);
     }
@@ -223,82 +222,6 @@ static void on_ram_due(gpointer data)
 }
 
 static const struct vh_trials_funcs trials_funcs = {.replan = on_replan, .boost = vh_round_boost};
-
-/* One vCPU as GetGuest shows it. `guest` is its number in the plan, which was made just now. */
-static GVariant *describe_vcpu(const VhRound *round, const struct vh_plan *made, unsigned guest,
-                               unsigned position)
-{
-    g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
-    const struct vh_entry *entry = g_ptr_array_index(round->entries, guest);
-    unsigned count = 0;
-    const struct vh_vcpu *vcpu = &vh_guest_vcpus(entry->guest, &count)[position];
-    const struct vh_placed *placed = vh_plan_thread(made, guest, position);
-    struct vh_cpuset allowed;
-    bool applied = is_pinned(round, vcpu->thread);
-    bool wanted =
-        placed->set >= 0 || placed->reason == VH_REASON_FULL || placed->reason == VH_REASON_NO_CPU;
-    g_autofree char *host_cpus =
-        vh_thread_cpus(vcpu->thread, &allowed) ? vh_cpuset_format(&allowed) : g_strdup("");
-    g_autofree char *former = NULL;
-    g_autofree char *reason = entry->held               ? g_strdup("released by hand until resumed")
-                              : vh_round_is_left(entry) ? g_strdup(VH_ROUND_LEFT)
-                              : vh_round_off(entry, vcpu)
-                                  ? g_strdup(vh_round_off(entry, vcpu))
-                                  : vh_survey_reason(round->survey, guest, position);
-    const char *problem = NULL;
-
-    vh_actuate_describe(round->actuate, vcpu->thread, &former, &problem);
-    g_variant_dict_insert(&dict, "index", "u", vcpu->index);
-    g_variant_dict_insert(&dict, "guest_cpu", "i",
-                          vh_cpu_map_find(vh_guest_cpus(entry->guest), position));
-    g_variant_dict_insert(&dict, "apic_id", "i", (gint32)vcpu->apic_id);
-    g_variant_dict_insert(&dict, "thread", "i", (gint32)vcpu->thread);
-    g_variant_dict_insert(&dict, "host_cpus", "s", host_cpus);
-    g_variant_dict_insert(&dict, "former", "s", former);
-    g_variant_dict_insert(&dict, "state", "s",
-                          applied                  ? "pinned"
-                          : wanted && !entry->held ? "wanted"
-                                                   : "floating");
-    g_variant_dict_insert(&dict, "reason", "s", *problem ? problem : reason);
-    return g_variant_dict_end(&dict);
-}
-
-void vh_round_describe(VhRound *round, const struct vh_entry *entry, GVariant **vcpus,
-                       GVariant **threads)
-{
-    g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
-    const struct vh_plan *made = vh_round_plan(round);
-    unsigned count = 0;
-    guint number = 0;
-
-    g_ptr_array_find((GPtrArray *)round->entries, entry, &number);
-    vh_guest_vcpus(entry->guest, &count);
-    for (unsigned i = 0; i < count; i++)
-        g_variant_builder_add_value(&builder, describe_vcpu(round, made, number, i));
-    *vcpus = g_variant_builder_end(&builder);
-    *threads = vh_helpers_describe(round->actuate, entry->guest, number, round->survey, made,
-                                   entry->held ? NULL : entry->off);
-}
-
-GVariant *vh_round_memory(const VhRound *round, const struct vh_entry *entry)
-{
-    return vh_ram_describe(round->ram, vh_entry_name(entry));
-}
-
-GVariant *vh_round_explain(VhRound *round, const struct vh_entry *entry)
-{
-    guint number = 0;
-
-    g_ptr_array_find((GPtrArray *)round->entries, entry, &number);
-    return vh_explain(&(struct vh_explain){.entry = entry,
-                                           .number = number,
-                                           .plan = vh_round_plan(round),
-                                           .survey = round->survey,
-                                           .pins = round->actuate,
-                                           .boosts = round->boosts,
-                                           .trials = round->trials,
-                                           .ram = round->ram});
-}
 
 VhRound *vh_round_new(const GPtrArray *entries, VhPolicyStore *policy, VhSaved *saved,
                       VhJournal *journal, GError **error)

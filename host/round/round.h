@@ -67,11 +67,20 @@ bool vh_round_is_barred(const VhRound *round, const struct vh_entry *entry);
 /* How many of the guest's vCPUs are held to CPUs by us. */
 unsigned vh_round_pinned(const VhRound *round, const struct vh_entry *entry);
 
-/* GetGuest's dictionaries of the guest's vCPUs and of its other threads, made by a plan of now;
- * floating. */
-void vh_round_describe(VhRound *round, const struct vh_entry *entry, GVariant **vcpus,
+/* The plan's texts borrow from the policy: it is about to change. Until the next run, which the
+ * caller sees to, there is none. */
+void vh_round_outdate(VhRound *round);
+
+/* ---- for people ----
+ *
+ * Asking only reads: these tell of the last run's plan and wishes, and change nothing. */
+
+/* GetGuest's dictionaries of the guest's vCPUs and of its other threads; floating. */
+void vh_round_describe(const VhRound *round, const struct vh_entry *entry, GVariant **vcpus,
                        GVariant **threads);
 /* GetGuest's a{sv} of its memory, floating; NULL: no rule has to do with it. */
 GVariant *vh_round_memory(const VhRound *round, const struct vh_entry *entry);
-/* Explain's aa{sv}, floating. */
-GVariant *vh_round_explain(VhRound *round, const struct vh_entry *entry);
+/* Explain's aa{sv}, floating: of each vCPU its pin, then its boost; other threads; memory last. Of
+ * each action the hints, the rule and the limits behind it, what it replaced, since when, and what
+ * its trial found. */
+GVariant *vh_round_explain(const VhRound *round, const struct vh_entry *entry);

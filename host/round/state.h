@@ -24,9 +24,10 @@ struct VhRound {
     VhHotplug *hotplug;
     struct vh_topology *topology;
     VhLoad *load;
-    VhSurvey *survey; /* all guests, in the order of entries */
-    GArray *wishes;   /* struct vh_wish, scratch of plan */
-    GPtrArray *now;   /* struct vh_cpuset, scratch of plan */
+    VhSurvey *survey;           /* all guests, in the order of entries */
+    const struct vh_plan *plan; /* the last one, the survey's; NULL: none */
+    GArray *wishes;             /* struct vh_wish, scratch of plan */
+    GPtrArray *now;             /* struct vh_cpuset, scratch of plan */
 };
 
 /* What a former daemon has left in a guest's name. */
@@ -58,7 +59,7 @@ guint vh_round_taken(VhRound *round);
 
 /* ---- plan.c ---- */
 
-/* The plan for what is wished now; the survey's. */
+/* Makes the plan for what is wished now. */
 const struct vh_plan *vh_round_plan(VhRound *round);
 /* Keeps what the plan cannot do for whole guests with them, and tells the journal once. */
 void vh_round_note(VhRound *round, const struct vh_plan *made);

@@ -34,8 +34,7 @@ static unsigned role_of(const struct vh_thread *thread)
                                               : VH_TARGET_EMULATOR;
 }
 
-/* What libvirt calls it; false: libvirt has no name for it. */
-static bool seat_of(const struct vh_thread *thread, struct vh_seat *seat)
+bool vh_helpers_seat(const struct vh_thread *thread, struct vh_seat *seat)
 {
     *seat = (struct vh_seat){.kind = thread->kind == VH_THREAD_IOTHREAD ? VH_SEAT_IOTHREAD
                                                                         : VH_SEAT_EMULATOR,
@@ -48,7 +47,7 @@ static const char *off_of(GHashTable *off, const struct vh_thread *thread)
 {
     struct vh_seat seat;
 
-    return off && seat_of(thread, &seat)
+    return off && vh_helpers_seat(thread, &seat)
                ? g_hash_table_lookup(off, GUINT_TO_POINTER(vh_seat_key(seat)))
                : NULL;
 }
@@ -117,7 +116,7 @@ void vh_helpers_want(VhActuate *actuate, const VhGuest *guest, unsigned number,
         if (cpus || (touched &&
                      (vh_actuate_setting(actuate, threads[i].thread) || !off_of(off, &threads[i]))))
             vh_actuate_want(actuate, &target, number, position, cpus ? &setting : NULL);
-        if (vh_guest_echoes(guest, seat_of(&threads[i], &seat) ? &seat : NULL, &usual))
+        if (vh_guest_echoes(guest, vh_helpers_seat(&threads[i], &seat) ? &seat : NULL, &usual))
             vh_actuate_assume(actuate, threads[i].thread, usual);
     }
 }
@@ -132,7 +131,7 @@ void vh_helpers_mirror(const VhActuate *actuate, const VhGuest *guest)
         const union vh_setting *setting = vh_actuate_setting(actuate, threads[i].thread);
         struct vh_seat seat;
 
-        if (!seat_of(&threads[i], &seat) ||
+        if (!vh_helpers_seat(&threads[i], &seat) ||
             (seat.kind == VH_SEAT_EMULATOR && threads[i].thread != vh_guest_process(guest)))
             continue;
         /* What the control group bars the guest's maker may be able to do: the group may be its
@@ -151,7 +150,7 @@ void vh_helpers_yield(VhActuate *actuate, const VhGuest *guest, struct vh_seat s
     for (unsigned i = 0; i < count; i++) {
         struct vh_seat its;
 
-        if (seat_of(&threads[i], &its) && vh_seat_key(its) == vh_seat_key(seat) &&
+        if (vh_helpers_seat(&threads[i], &its) && vh_seat_key(its) == vh_seat_key(seat) &&
             (seat.kind != VH_SEAT_EMULATOR || threads[i].thread == vh_guest_process(guest)))
             vh_actuate_yield(actuate, threads[i].thread);
     }
@@ -168,48 +167,16 @@ bool vh_helpers_barred(const VhActuate *actuate, const VhGuest *guest)
     return false;
 }
 
-static GVariant *describe_one(const VhActuate *actuate, const struct vh_thread *thread,
-                              const struct vh_placed *placed, bool ours, const char *why)
+void vh_helpers_number(const VhGuest *guest, GArray *planned)
 {
-    g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
-    struct vh_cpuset allowed;
-    bool applied = vh_actuate_setting(actuate, thread->thread) != NULL;
-    bool wanted = ours && (placed->set >= 0 || placed->reason == VH_REASON_NO_CPU);
-    g_autofree char *host_cpus =
-        vh_thread_cpus(thread->thread, &allowed) ? vh_cpuset_format(&allowed) : g_strdup("");
-    g_autofree char *name = g_utf8_make_valid(thread->name, -1);
-    g_autofree char *former = NULL;
-    const char *problem = NULL;
-
-    vh_actuate_describe(actuate, thread->thread, &former, &problem);
-    g_variant_dict_insert(&dict, "role", "s", vh_thread_kind_text(thread->kind));
-    g_variant_dict_insert(&dict, "name", "s", name);
-    g_variant_dict_insert(&dict, "thread", "i", (gint32)thread->thread);
-    g_variant_dict_insert(&dict, "host_cpus", "s", host_cpus);
-    g_variant_dict_insert(&dict, "former", "s", former);
-    g_variant_dict_insert(&dict, "state", "s", applied ? "pinned" : wanted ? "wanted" : "floating");
-    g_variant_dict_insert(&dict, "reason", "s", *problem ? problem : why);
-    return g_variant_dict_end(&dict);
-}
-
-GVariant *vh_helpers_describe(const VhActuate *actuate, const VhGuest *guest, unsigned number,
-                              const VhSurvey *survey, const struct vh_plan *plan, GHashTable *off)
-{
-    g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
     struct numbering at = {0};
     unsigned count = 0;
     const struct vh_thread *threads = vh_guest_helpers(guest, &count);
 
     for (unsigned i = 0; i < count; i++) {
-        unsigned position = next_number(guest, &threads[i], &at);
-        const char *theirs = off_of(off, &threads[i]);
-        g_autofree char *reason = !off     ? g_strdup("released by hand until resumed")
-                                  : theirs ? g_strdup(theirs)
-                                           : vh_survey_reason(survey, number, position);
+        const struct vh_planned its = {.thread = threads[i].thread,
+                                       .number = next_number(guest, &threads[i], &at)};
 
-        g_variant_builder_add_value(&builder, describe_one(actuate, &threads[i],
-                                                           vh_plan_thread(plan, number, position),
-                                                           off && !theirs, reason));
+        g_array_append_val(planned, its);
     }
-    return g_variant_builder_end(&builder);
 }

@@ -10,10 +10,17 @@
 #include "act/actuate.h"
 #include "guest/guest.h"
 #include "inventory/seat.h"
+#include "round/entry.h"
 #include "wish/survey.h"
 
 /* Does `guest`'s policy give them a place? Others' dedicated pools may do so too. */
 bool vh_helpers_placed(const VhGuest *guest);
+
+/* What libvirt calls it; false: libvirt has no name for it. */
+bool vh_helpers_seat(const struct vh_thread *thread, struct vh_seat *seat);
+
+/* Adds each thread's number in the plan to `planned` (struct vh_planned). */
+void vh_helpers_number(const VhGuest *guest, GArray *planned);
 
 /* How many IOThreads and vhost workers the plan is to place. */
 void vh_helpers_count(const VhGuest *guest, unsigned *iothreads, unsigned *vhosts);
@@ -34,8 +41,3 @@ void vh_helpers_mirror(const VhActuate *actuate, const VhGuest *guest);
 void vh_helpers_yield(VhActuate *actuate, const VhGuest *guest, struct vh_seat seat);
 /* Does a control group bar any of them from where it was to be? */
 bool vh_helpers_barred(const VhActuate *actuate, const VhGuest *guest);
-
-/* GetGuest's "thread", of the plan that `survey` has just made. `off` as above: texts that say why;
- * NULL: released by hand. */
-GVariant *vh_helpers_describe(const VhActuate *actuate, const VhGuest *guest, unsigned number,
-                              const VhSurvey *survey, const struct vh_plan *plan, GHashTable *off);
