@@ -2,7 +2,7 @@
 // What a session has asked its injector: objects in pieces, and whoever waits for an answer.
 #include <string.h>
 
-#include "channel/private.h"
+#include "channel/state.h"
 
 void vh_request_free(struct vh_request *request)
 {
@@ -92,56 +92,18 @@ void vh_requests_flush(VhSession *session)
     }
 }
 
-static GList *find_request(VhSession *session, uint32_t id)
+struct vh_request *vh_requests_find(VhSession *session, uint32_t id)
 {
-    for (GList *at = session->requests.head; at; at = at->next)
-        if (((const struct vh_request *)at->data)->id == id)
-            return at;
+    for (GList *at = session->requests.head; at; at = at->next) {
+        struct vh_request *request = at->data;
+
+        if (request->id == id)
+            return request;
+    }
     return NULL;
 }
 
-struct vh_request *vh_requests_take(VhSession *session, uint32_t id)
+void vh_requests_remove(VhSession *session, struct vh_request *request)
 {
-    GList *link = find_request(session, id);
-    struct vh_request *request = link ? link->data : NULL;
-
-    if (!request || !request->sent)
-        return NULL;
-    g_queue_delete_link(&session->requests, link);
-    return request;
-}
-
-uint32_t vh_session_load(VhSession *session, const struct vh_load *load, const char *tunables,
-                         GBytes *object, VhAnswerFunc func, gpointer data)
-{
-    struct vh_request *request = vh_request_new(session, VH_LOAD, func, data);
-
-    request->load = *load;
-    request->tunables = g_memdup2(tunables, load->tunables_len);
-    request->object = g_bytes_ref(object);
-    vh_session_flush(session);
-    return request->id;
-}
-
-uint32_t vh_session_unload(VhSession *session, const char *name, VhAnswerFunc func, gpointer data)
-{
-    struct vh_request *request = vh_request_new(session, VH_UNLOAD, func, data);
-
-    g_strlcpy(request->name, name, sizeof(request->name));
-    vh_session_flush(session);
-    return request->id;
-}
-
-void vh_session_forget(VhSession *session, uint32_t id)
-{
-    GList *link = find_request(session, id);
-    struct vh_request *request = link ? link->data : NULL;
-
-    if (!request)
-        return;
-    request->func = NULL;
-    if (request->sent)
-        return;
-    g_queue_delete_link(&session->requests, link);
-    vh_request_free(request);
+    g_queue_remove(&session->requests, request);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The buffers that sessions share.
-#include "channel/private.h"
+#include "channel/state.h"
 
 VhScratch *vh_scratch_new(void)
 {

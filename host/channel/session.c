@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The conversation with one injector: handshake, requests, credit, gaps. See session.h for its
-// invariants.
+// The conversation with one injector: its bytes, its requests, and what is owed to it. See
+// session.h for its invariants.
 #include "channel/session.h"
 
 #include <string.h>
 
-#include "channel/private.h"
+#include "channel/state.h"
 
 #define CREDIT_STEP (VH_CREDIT_INITIAL / 4)
 
@@ -21,19 +21,6 @@ VhSession *vh_session_new(uint64_t number, VhScratch *scratch, const struct vh_s
     g_queue_init(&session->requests);
     vh_decoder_init(&session->decoder, NULL);
     return session;
-}
-
-void vh_session_end(VhSession *session, const char *why)
-{
-    bool was_up = session->up;
-
-    session->up = false;
-    session->peer = 0;
-    session->stream_count = 0;
-    session->credit_owed = 0;
-    vh_requests_fail(session, why);
-    if (was_up)
-        session->funcs->down(why, session->data);
 }
 
 void vh_session_free(VhSession *session)
@@ -53,23 +40,6 @@ bool vh_session_is_up(const VhSession *session)
 const struct vh_session_counters *vh_session_counters(const VhSession *session)
 {
     return &session->counters;
-}
-
-bool vh_session_send(VhSession *session, enum vh_type type, uint32_t id, const struct iovec *parts,
-                     int count)
-{
-    size_t payload = 0;
-    long len = 0;
-
-    for (int i = 0; i < count; i++)
-        payload += parts[i].iov_len;
-    if (session->funcs->room(session->data) < VH_FRAME_ENCODED(payload))
-        return false;
-    len = vh_frame_encode(session->scratch->output, VH_SESSION_SEND_MAX, type,
-                          type == VH_HELLO ? 0 : session->version, id, parts, count);
-    g_return_val_if_fail(len > 0, true);
-    session->funcs->send(session->scratch->output, (size_t)len, session->data);
-    return true;
 }
 
 static bool send_struct(VhSession *session, enum vh_type type, uint32_t id, const void *payload,
@@ -157,27 +127,12 @@ void vh_session_restart(VhSession *session, uint64_t number, const char *why)
     vh_session_hello(session);
 }
 
-struct vh_stream *vh_session_find_stream(VhSession *session, uint32_t program)
-{
-    for (uint32_t i = 0; i < session->stream_count; i++)
-        if (session->streams[i].id == program)
-            return &session->streams[i];
-    return NULL;
-}
-
 bool vh_session_is_current(const VhSession *session, uint32_t program)
 {
     const struct vh_stream *stream =
         session->up ? vh_session_find_stream((VhSession *)session, program) : NULL;
 
     return stream && !stream->wanted && !stream->asked;
-}
-
-void vh_session_note_gap(VhSession *session, struct vh_stream *stream)
-{
-    session->counters.gaps++;
-    if (stream->has_state && !(stream->asked && !stream->started))
-        stream->wanted = true;
 }
 
 void vh_session_resync(VhSession *session, uint32_t program)
@@ -217,4 +172,38 @@ void vh_session_receive(VhSession *session, const uint8_t *bytes, size_t len)
     note_broken(session);
     vh_session_leave_room(session);
     vh_session_flush(session);
+}
+
+uint32_t vh_session_load(VhSession *session, const struct vh_load *load, const char *tunables,
+                         GBytes *object, VhAnswerFunc func, gpointer data)
+{
+    struct vh_request *request = vh_request_new(session, VH_LOAD, func, data);
+
+    request->load = *load;
+    request->tunables = g_memdup2(tunables, load->tunables_len);
+    request->object = g_bytes_ref(object);
+    vh_session_flush(session);
+    return request->id;
+}
+
+uint32_t vh_session_unload(VhSession *session, const char *name, VhAnswerFunc func, gpointer data)
+{
+    struct vh_request *request = vh_request_new(session, VH_UNLOAD, func, data);
+
+    g_strlcpy(request->name, name, sizeof(request->name));
+    vh_session_flush(session);
+    return request->id;
+}
+
+void vh_session_forget(VhSession *session, uint32_t id)
+{
+    struct vh_request *request = vh_requests_find(session, id);
+
+    if (!request)
+        return;
+    request->func = NULL;
+    if (request->sent)
+        return;
+    vh_requests_remove(session, request);
+    vh_request_free(request);
 }

@@ -2,7 +2,35 @@
 // What an injector says, frame by frame.
 #include <string.h>
 
-#include "channel/private.h"
+#include "channel/state.h"
+
+void vh_session_end(VhSession *session, const char *why)
+{
+    bool was_up = session->up;
+
+    session->up = false;
+    session->peer = 0;
+    session->stream_count = 0;
+    session->credit_owed = 0;
+    vh_requests_fail(session, why);
+    if (was_up)
+        session->funcs->down(why, session->data);
+}
+
+struct vh_stream *vh_session_find_stream(VhSession *session, uint32_t program)
+{
+    for (uint32_t i = 0; i < session->stream_count; i++)
+        if (session->streams[i].id == program)
+            return &session->streams[i];
+    return NULL;
+}
+
+void vh_session_note_gap(VhSession *session, struct vh_stream *stream)
+{
+    session->counters.gaps++;
+    if (stream->has_state && !(stream->asked && !stream->started))
+        stream->wanted = true;
+}
 
 static void complain(VhSession *session, const struct vh_frame *frame, const char *what)
 {
@@ -43,8 +71,7 @@ static void take_hello(VhSession *session, const struct vh_frame *frame)
 
         vh_session_end(session, text);
         session->funcs->complaint(text, session->data);
-        if (hello.peer != session->number)
-            vh_session_hello(session);
+        session->hello_owed = session->hello_owed || hello.peer != session->number;
         return;
     }
     vh_session_end(
@@ -53,7 +80,7 @@ static void take_hello(VhSession *session, const struct vh_frame *frame)
     if (hello.peer != session->number) {
         /* It speaks to a predecessor, or to nobody yet. A HELLO without a peer makes it answer with
          * ours. */
-        vh_session_hello(session);
+        session->hello_owed = true;
         return;
     }
     session->peer = hello.session;
@@ -160,12 +187,13 @@ static void take_answer(VhSession *session, const struct vh_frame *frame)
         refuse(session, frame);
         return;
     }
-    request = vh_requests_take(session, frame->id);
-    if (!request) {
+    request = vh_requests_find(session, frame->id);
+    if (!request || !request->sent) {
         session->counters.refused++;
         complain(session, frame, "answers nothing that was asked");
         return;
     }
+    vh_requests_remove(session, request);
     text_copy = g_utf8_make_valid(text, answer.text_len);
     log_copy = g_utf8_make_valid(log, answer.log_len);
     if (request->type == VH_RESYNC)

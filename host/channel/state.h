@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What session*.c share. */
+/* What the files of a session share, lowest file first: each calls only those named before it. */
 #pragma once
 
 #include "channel/session.h"
@@ -53,28 +53,19 @@ struct VhSession {
     uint8_t *partial; /* the decoder's, while a frame has begun and not ended; else NULL */
 };
 
-/* room.c: what all sessions of a thread share. */
+/* What all sessions of a thread share. */
 struct VhScratch {
     uint8_t *input; /* VH_DECODER_BUFFER; NULL: a session has taken it */
     uint8_t output[VH_SESSION_SEND_MAX];
 };
 
+/* room.c */
 /* Gives the decoder room, in which half a frame may be. */
 void vh_session_take_room(VhSession *session);
 /* Keeps the room only if there is half a frame in it. */
 void vh_session_leave_room(VhSession *session);
 
-/* take.c: does what a good frame says. */
-void vh_session_take_frame(VhSession *session, const struct vh_frame *frame);
-
-/* session.c */
-/* Ends the conversation, if there is one. */
-void vh_session_end(VhSession *session, const char *why);
-/* NULL: no such program runs. */
-struct vh_stream *vh_session_find_stream(VhSession *session, uint32_t program);
-/* Facts of this program may be missing: a snapshot is owed. What happens between RESYNC and its
- * FIRST is in it. */
-void vh_session_note_gap(VhSession *session, struct vh_stream *stream);
+/* send.c */
 /* Sends one frame; false: no room for it now. */
 bool vh_session_send(VhSession *session, enum vh_type type, uint32_t id, const struct iovec *parts,
                      int count);
@@ -82,11 +73,24 @@ bool vh_session_send(VhSession *session, enum vh_type type, uint32_t id, const s
 /* requests.c */
 struct vh_request *vh_request_new(VhSession *session, enum vh_type type, VhAnswerFunc func,
                                   gpointer data);
+void vh_request_free(struct vh_request *request);
+/* The request with this id; NULL: there is none. */
+struct vh_request *vh_requests_find(VhSession *session, uint32_t id);
+/* Takes a request out of the queue: it is the caller's. */
+void vh_requests_remove(VhSession *session, struct vh_request *request);
 /* Ends all requests (invariant 4). An answer function may not make new ones: the session is not up.
  */
 void vh_requests_fail(VhSession *session, const char *why);
 /* Unloads go out at once, loads one after the other (invariant 1). */
 void vh_requests_flush(VhSession *session);
-/* The request that was sent as `id`, taken out of the queue; NULL: none was. */
-struct vh_request *vh_requests_take(VhSession *session, uint32_t id);
-void vh_request_free(struct vh_request *request);
+
+/* take.c */
+/* Ends the conversation, if there is one. */
+void vh_session_end(VhSession *session, const char *why);
+/* NULL: no such program runs. */
+struct vh_stream *vh_session_find_stream(VhSession *session, uint32_t program);
+/* Facts of this program may be missing: a snapshot is owed. What happens between RESYNC and its
+ * FIRST is in it. */
+void vh_session_note_gap(VhSession *session, struct vh_stream *stream);
+/* Does what a good frame says. What it makes owed goes out with the next flush. */
+void vh_session_take_frame(VhSession *session, const struct vh_frame *frame);
