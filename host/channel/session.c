@@ -135,15 +135,6 @@ bool vh_session_is_current(const VhSession *session, uint32_t program)
     return stream && !stream->wanted && !stream->asked;
 }
 
-void vh_session_resync(VhSession *session, uint32_t program)
-{
-    struct vh_stream *stream = session->up ? vh_session_find_stream(session, program) : NULL;
-
-    if (stream && stream->has_state && !(stream->asked && !stream->started))
-        stream->wanted = true;
-    vh_session_flush(session);
-}
-
 /* A frame that arrived broken may have held anything. */
 static void note_broken(VhSession *session)
 {

@@ -85,8 +85,5 @@ uint32_t vh_session_unload(VhSession *session, const char *name, VhAnswerFunc fu
 /* The answer to request `id` is not waited for any longer; its function is not called. */
 void vh_session_forget(VhSession *session, uint32_t id);
 
-/* Asks for a snapshot of one program. */
-void vh_session_resync(VhSession *session, uint32_t program);
-
 /* Are the facts of this program complete, as far as is known? */
 bool vh_session_is_current(const VhSession *session, uint32_t program);

@@ -4,7 +4,7 @@
  * The input is a script: raw bytes as they might arrive, frames that decode (so that the fuzzer
  * need not find CRCs) with any payload, a queue that fills and drains, requests, restarts. Checked:
  * nothing is sent beyond the room there is, nothing of a session is told outside of it, every
- * request is answered exactly once. */
+ * request is answered exactly once, unless it is forgotten: then never. */
 #include <glib.h>
 #include <string.h>
 
@@ -18,12 +18,17 @@ struct script {
     size_t left;
 };
 
+struct asked {
+    uint32_t id;
+    bool done; /* answered, or forgotten */
+};
+
 struct peer {
     VhSession *session;
     size_t room;
     bool up;
-    unsigned asked;
-    unsigned answered;
+    struct asked asked[64];
+    unsigned count;
 };
 
 static uint8_t take(struct script *script)
@@ -122,11 +127,11 @@ static const struct vh_session_funcs funcs = {.room = on_room,
 static void on_answer(G_GNUC_UNUSED const struct vh_answer *answer, const char *text,
                       const char *log, gpointer data)
 {
-    struct peer *peer = data;
+    struct asked *asked = data;
 
     g_assert(g_utf8_validate(text, -1, NULL) && g_utf8_validate(log, -1, NULL));
-    peer->answered++;
-    g_assert(peer->answered <= peer->asked);
+    g_assert(!asked->done);
+    asked->done = true;
 }
 
 static void say(struct peer *peer, enum vh_type type, uint8_t version, uint32_t id,
@@ -159,15 +164,27 @@ static void ask(struct peer *peer, struct script *script)
     struct vh_load load = {.size = 1 + (uint32_t)take(script) * 1000, .name = "p"};
     g_autoptr(GBytes) object = NULL;
 
-    if (!vh_session_is_up(peer->session))
+    struct asked *asked = &peer->asked[peer->count];
+
+    if (!vh_session_is_up(peer->session) || peer->count == G_N_ELEMENTS(peer->asked))
         return;
-    peer->asked++;
+    peer->count++;
     if (take(script) & 1) {
-        vh_session_unload(peer->session, "p", on_answer, peer);
+        asked->id = vh_session_unload(peer->session, "p", on_answer, asked);
         return;
     }
     object = g_bytes_new_take(g_malloc0(load.size), load.size);
-    vh_session_load(peer->session, &load, "", object, on_answer, peer);
+    asked->id = vh_session_load(peer->session, &load, "", object, on_answer, asked);
+}
+
+static void forget(struct peer *peer, size_t which)
+{
+    struct asked *asked = peer->count ? &peer->asked[which % peer->count] : NULL;
+
+    if (!asked || asked->done)
+        return;
+    vh_session_forget(peer->session, asked->id);
+    asked->done = true;
 }
 
 static void step(struct peer *peer, struct script *script)
@@ -195,7 +212,7 @@ static void step(struct peer *peer, struct script *script)
         vh_session_restart(peer->session, HOST + len / 64, "the script says so");
         break;
     case 5:
-        vh_session_resync(peer->session, (uint32_t)len);
+        forget(peer, len);
         break;
     default:
         len = len * 4 + what / 64;
@@ -219,7 +236,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         step(&peer, &script);
     vh_session_free(peer.session);
     vh_scratch_free(scratch);
-    g_assert(peer.answered == peer.asked);
+    for (unsigned i = 0; i < peer.count; i++)
+        g_assert(peer.asked[i].done);
     g_assert(!peer.up);
     return 0;
 }
