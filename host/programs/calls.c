@@ -8,18 +8,6 @@
 #include "programs/state.h"
 #include "programs/travel.h"
 
-void vh_call_free(struct vh_call *call)
-{
-    g_clear_handle_id(&call->timer, g_source_remove);
-    if (call->programs)
-        g_ptr_array_remove(call->programs->calls, call);
-    if (call->candidate)
-        vh_managed_free(call->candidate);
-    g_clear_object(&call->task);
-    g_free(call->name);
-    g_free(call);
-}
-
 static void call_fail(struct vh_call *call, enum vh_error_code code, const char *text)
 {
     if (call->candidate && call->candidate->id && call->programs)

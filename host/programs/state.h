@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What programs.c and calls.c share. */
+/* What the files of a guest's programs share, lowest file first: each calls only those named
+ * before it. programs.c and calls.c stand on top. */
 #pragma once
 
 #include "programs/programs.h"
+
+/* A load that reconcile has sent. */
+struct vh_load_call {
+    VhPrograms *programs;
+    struct vh_managed *managed; /* NULL: not wanted any longer */
+};
 
 /* An inject or eject that somebody waits for. */
 struct vh_call {
@@ -29,9 +36,10 @@ struct VhPrograms {
     bool reported; /* in this session, what runs */
 };
 
-/* programs.c */
+/* state.c */
 void vh_managed_free(gpointer data);
 struct vh_managed *vh_managed_new(VhObject *object, GBytes *tunables, bool injected);
+void vh_call_free(struct vh_call *call);
 struct vh_managed *vh_programs_find(const VhPrograms *programs, const char *name);
 struct vh_call *vh_programs_find_call(const VhPrograms *programs, const char *name);
 /* Forgets a program; its facts refer to its object, so they go first. */
@@ -39,15 +47,10 @@ void vh_programs_drop(VhPrograms *programs, struct vh_managed *managed);
 void vh_programs_forget_running(VhPrograms *programs, const char *name);
 /* The guest has said that `managed` runs as `id`; its PROGRAMS may come before or after. */
 void vh_programs_note_running(VhPrograms *programs, struct vh_managed *managed, uint32_t id);
-char *vh_answer_text(const char *text, const char *log);
 uint32_t vh_programs_send_load(VhPrograms *programs, const struct vh_managed *managed, bool replace,
                                VhAnswerFunc func, gpointer data);
-
-void vh_programs_start_load(VhPrograms *programs, struct vh_managed *managed, bool replace);
+/* Why a program was refused, with the verifier's log. g_free() it. */
+char *vh_answer_text(const char *text, const char *log);
 
 /* wanted.c */
 void vh_wish_clear(gpointer data);
-void vh_programs_apply_wishes(VhPrograms *programs);
-
-/* calls.c */
-void vh_call_free(struct vh_call *call);

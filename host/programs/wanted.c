@@ -1,8 +1,136 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Brings a guest's programs in line with what policy wants.
+#include <errno.h>
 #include <string.h>
 
+#include "decide/reconcile.h"
 #include "programs/state.h"
+
+/* ---- one load, one unload ---- */
+
+static void on_loaded(const struct vh_answer *answer, const char *text, const char *log,
+                      gpointer data);
+
+static void start_load(VhPrograms *programs, struct vh_managed *managed, bool replace)
+{
+    struct vh_load_call *load = g_new0(struct vh_load_call, 1);
+
+    load->programs = programs;
+    load->managed = managed;
+    managed->load = load;
+    vh_programs_send_load(programs, managed, replace, on_loaded, load);
+}
+
+static void on_unloaded(const struct vh_answer *answer, const char *text, const char *log,
+                        gpointer data)
+{
+    VhPrograms *programs = data;
+
+    (void)log;
+    if (answer && answer->error && answer->error != ENOENT)
+        programs->funcs->step("unload", text, programs->data);
+}
+
+static void start_unload(VhPrograms *programs, uint32_t index)
+{
+    g_autofree char *what = g_strdup_printf("unload %s", programs->running[index].name);
+
+    if (programs->unloading[index])
+        return;
+    programs->unloading[index] = true;
+    programs->funcs->step(what, "it runs, but nobody wants it", programs->data);
+    vh_session_unload(programs->session, programs->running[index].name, on_unloaded, programs);
+}
+
+/* ---- what runs, against what is wanted ---- */
+
+static bool is_busy(const VhPrograms *programs, const struct vh_managed *managed)
+{
+    return managed->load || managed->refused || managed->ejected ||
+           vh_programs_find_call(programs, managed->name);
+}
+
+static void reconcile(VhPrograms *programs)
+{
+    struct vh_wanted wanted[2 * VH_PROGRAMS_MAX];
+    struct vh_step steps[3 * VH_PROGRAMS_MAX];
+    static const uint8_t no_digest[VH_DIGEST_SIZE];
+    uint32_t count = 0;
+    uint32_t step_count = 0;
+
+    if (!programs->session)
+        return;
+    for (guint i = 0; i < programs->managed->len && i < VH_PROGRAMS_MAX; i++) {
+        const struct vh_managed *managed = g_ptr_array_index(programs->managed, i);
+
+        wanted[count++] =
+            (struct vh_wanted){managed->name, managed->object->digest, is_busy(programs, managed)};
+    }
+    for (guint i = 0; i < programs->calls->len && i < VH_PROGRAMS_MAX; i++) {
+        const struct vh_call *call = g_ptr_array_index(programs->calls, i);
+
+        wanted[count++] = (struct vh_wanted){call->name, no_digest, true};
+    }
+    step_count = vh_reconcile(wanted, count, programs->running, programs->running_count, steps);
+    for (uint32_t i = 0; i < step_count; i++) {
+        if (steps[i].kind == VH_STEP_UNLOAD)
+            start_unload(programs, steps[i].index);
+        else
+            start_load(programs, g_ptr_array_index(programs->managed, steps[i].index),
+                       steps[i].kind == VH_STEP_REPLACE);
+    }
+}
+
+/* Takes over what the guest says of one program; `reported` NULL: it does not run. */
+static void update(VhPrograms *programs, struct vh_managed *managed,
+                   const struct vh_program *reported)
+{
+    bool same = reported &&
+                memcmp(reported->digest, managed->object->digest, sizeof(reported->digest)) == 0;
+    uint32_t id = same ? reported->id : 0;
+
+    if (managed->id && managed->id != id)
+        programs->funcs->gone(managed->id, programs->data);
+    managed->id = id;
+    managed->attached = same ? reported->attached : 0;
+    managed->lost = same ? reported->lost : 0;
+}
+
+void vh_programs_report(VhPrograms *programs, const struct vh_program *running, uint32_t count)
+{
+    bool unloading[VH_PROGRAMS_MAX] = {false};
+
+    programs->reported = true;
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t j = 0; j < programs->running_count; j++)
+            if (programs->running[j].id == running[i].id)
+                unloading[i] = programs->unloading[j];
+    memcpy(programs->running, running, count * sizeof(running[0]));
+    memcpy(programs->unloading, unloading, sizeof(unloading));
+    programs->running_count = count;
+    for (guint i = 0; i < programs->managed->len; i++) {
+        struct vh_managed *managed = g_ptr_array_index(programs->managed, i);
+        struct vh_call *call = vh_programs_find_call(programs, managed->name);
+        int at = vh_running_find(running, count, managed->name);
+
+        /* While it is being replaced by an equal object, only its id tells it from the new one. */
+        if (at >= 0 && call && call->candidate && managed->id != running[at].id)
+            at = -1;
+        update(programs, managed, at >= 0 ? &running[at] : NULL);
+    }
+    for (guint i = 0; i < programs->calls->len; i++) {
+        struct vh_call *call = g_ptr_array_index(programs->calls, i);
+        const struct vh_managed *old = vh_programs_find(programs, call->name);
+        int at = vh_running_find(running, count, call->name);
+
+        if (call->candidate)
+            update(programs, call->candidate,
+                   at >= 0 && !(old && old->id == running[at].id) ? &running[at] : NULL);
+    }
+    reconcile(programs);
+}
+
+/* ---- what policy wants ---- */
 
 void vh_wish_clear(gpointer data)
 {
@@ -38,11 +166,11 @@ static void apply(VhPrograms *programs, const struct vh_program_wish *wish)
     g_ptr_array_add(programs->managed, managed);
     /* Other tunables do not show in what the guest reports. */
     if (same && runs && programs->session)
-        vh_programs_start_load(programs, managed, true);
+        start_load(programs, managed, true);
 }
 
 /* What a request is under way for stays as it is until that has ended. */
-void vh_programs_apply_wishes(VhPrograms *programs)
+static void apply_wishes(VhPrograms *programs)
 {
     struct vh_program running[VH_PROGRAMS_MAX];
 
@@ -61,6 +189,35 @@ void vh_programs_apply_wishes(VhPrograms *programs)
     vh_programs_report(programs, running, programs->running_count);
 }
 
+static void on_loaded(const struct vh_answer *answer, const char *text, const char *log,
+                      gpointer data)
+{
+    g_autofree struct vh_load_call *load = data;
+    VhPrograms *programs = load->programs;
+    struct vh_managed *managed = load->managed;
+    g_autofree char *what = NULL;
+
+    if (!managed)
+        return;
+    managed->load = NULL;
+    if (!answer)
+        return;
+    what = g_strdup_printf("load %s", managed->name);
+    g_free(managed->problem);
+    if (answer->error) {
+        managed->problem = vh_answer_text(text, log);
+        managed->refused = true;
+        memcpy(managed->refused_by, programs->boot_id, sizeof(managed->refused_by));
+        programs->funcs->step(what, managed->problem, programs->data);
+    } else {
+        managed->problem = g_strdup("");
+        vh_programs_note_running(programs, managed, answer->program);
+        programs->funcs->step(what, "wanted, and did not run", programs->data);
+    }
+    /* Policy may have changed meanwhile. */
+    apply_wishes(programs);
+}
+
 void vh_programs_want(VhPrograms *programs, const struct vh_program_wish *wishes, uint32_t count)
 {
     g_array_set_size(programs->wishes, 0);
@@ -74,7 +231,7 @@ void vh_programs_want(VhPrograms *programs, const struct vh_program_wish *wishes
         g_bytes_ref(wish.tunables);
         g_array_append_val(programs->wishes, wish);
     }
-    vh_programs_apply_wishes(programs);
+    apply_wishes(programs);
 }
 
 bool vh_programs_are_settled(const VhPrograms *programs)

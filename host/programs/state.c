@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What is known of a guest's programs: those wanted, those that run, and who waits for one.
+#include "programs/state.h"
+
+#include <string.h>
+
+#include "decide/reconcile.h"
+
+void vh_managed_free(gpointer data)
+{
+    struct vh_managed *managed = data;
+
+    vh_object_unref(managed->object);
+    g_free(managed->name);
+    g_bytes_unref(managed->tunables);
+    g_free(managed->problem);
+    g_free(managed);
+}
+
+struct vh_managed *vh_managed_new(VhObject *object, GBytes *tunables, bool injected)
+{
+    struct vh_managed *managed = g_new0(struct vh_managed, 1);
+
+    managed->name = g_strdup(object->name);
+    managed->object = object;
+    managed->tunables = tunables;
+    managed->injected = injected;
+    managed->problem = g_strdup("");
+    return managed;
+}
+
+struct vh_managed *vh_programs_find(const VhPrograms *programs, const char *name)
+{
+    for (guint i = 0; i < programs->managed->len; i++) {
+        struct vh_managed *managed = g_ptr_array_index(programs->managed, i);
+
+        if (g_str_equal(managed->name, name))
+            return managed;
+    }
+    return NULL;
+}
+
+struct vh_call *vh_programs_find_call(const VhPrograms *programs, const char *name)
+{
+    for (guint i = 0; i < programs->calls->len; i++) {
+        struct vh_call *call = g_ptr_array_index(programs->calls, i);
+
+        if (g_str_equal(call->name, name))
+            return call;
+    }
+    return NULL;
+}
+
+void vh_call_free(struct vh_call *call)
+{
+    g_clear_handle_id(&call->timer, g_source_remove);
+    if (call->programs)
+        g_ptr_array_remove(call->programs->calls, call);
+    if (call->candidate)
+        vh_managed_free(call->candidate);
+    g_clear_object(&call->task);
+    g_free(call->name);
+    g_free(call);
+}
+
+void vh_programs_drop(VhPrograms *programs, struct vh_managed *managed)
+{
+    bool injected = managed->injected;
+
+    if (managed->id)
+        programs->funcs->gone(managed->id, programs->data);
+    if (managed->load)
+        managed->load->managed = NULL;
+    g_ptr_array_remove(programs->managed, managed);
+    if (injected)
+        programs->funcs->injected(programs->data);
+}
+
+void vh_programs_forget_running(VhPrograms *programs, const char *name)
+{
+    int at = vh_running_find(programs->running, programs->running_count, name);
+
+    if (at < 0)
+        return;
+    programs->running_count--;
+    programs->running[at] = programs->running[programs->running_count];
+    programs->unloading[at] = programs->unloading[programs->running_count];
+}
+
+void vh_programs_note_running(VhPrograms *programs, struct vh_managed *managed, uint32_t id)
+{
+    int at = vh_running_find(programs->running, programs->running_count, managed->name);
+    struct vh_program program = {.id = id};
+
+    managed->id = id;
+    if (at >= 0 && programs->running[at].id == id)
+        return;
+    vh_programs_forget_running(programs, managed->name);
+    if (programs->running_count == VH_PROGRAMS_MAX)
+        return;
+    g_strlcpy(program.name, managed->name, sizeof(program.name));
+    memcpy(program.digest, managed->object->digest, sizeof(program.digest));
+    programs->unloading[programs->running_count] = false;
+    programs->running[programs->running_count++] = program;
+}
+
+char *vh_answer_text(const char *text, const char *log)
+{
+    if (!*text)
+        text = "the guest refused it without saying why";
+    return *log ? g_strdup_printf("%s\nverifier log:\n%s", text, log) : g_strdup(text);
+}
+
+uint32_t vh_programs_send_load(VhPrograms *programs, const struct vh_managed *managed, bool replace,
+                               VhAnswerFunc func, gpointer data)
+{
+    gsize tunables_len = 0;
+    const char *tunables = g_bytes_get_data(managed->tunables, &tunables_len);
+    struct vh_load load = {
+        .size = (uint32_t)g_bytes_get_size(managed->object->bytes),
+        .flags = replace ? VH_LOAD_REPLACE : 0,
+        .tunables_len = (uint32_t)tunables_len,
+    };
+
+    g_strlcpy(load.name, managed->name, sizeof(load.name));
+    memcpy(load.digest, managed->object->digest, sizeof(load.digest));
+    return vh_session_load(programs->session, &load, tunables, managed->object->bytes, func, data);
+}
