@@ -14,8 +14,6 @@ static char *boot_id_text(const uint8_t id[16])
 
 static const char *problem_of(const VhGuest *guest)
 {
-    bool up = guest->session && vh_session_is_up(guest->session);
-
     if (!guest->monitor_ready)
         return guest->monitor_link && *vh_link_problem(guest->monitor_link)
                    ? vh_link_problem(guest->monitor_link)
@@ -26,7 +24,7 @@ static const char *problem_of(const VhGuest *guest)
         return "it has no channel: give it one with vhintctl enable";
     if (!guest->session)
         return vh_link_problem(guest->channel_link);
-    return up ? guest->monitor_problem : guest->problem;
+    return vh_guest_is_connected(guest) ? guest->monitor_problem : guest->problem;
 }
 
 /* A string that a guest has sent, and that has not been looked at yet. */
@@ -39,7 +37,7 @@ static void insert_guest_text(GVariantDict *dict, const char *key, const char *t
 
 void vh_guest_describe(const VhGuest *guest, GVariantDict *dict)
 {
-    bool up = guest->session && vh_session_is_up(guest->session);
+    bool up = vh_guest_is_connected(guest);
     g_autofree char *boot_id = up ? boot_id_text(guest->hello.boot_id) : g_strdup("");
 
     g_variant_dict_insert(dict, "name", "s", guest->config->name);

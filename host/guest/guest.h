@@ -63,6 +63,8 @@ const struct vh_vcpu *vh_guest_vcpus(const VhGuest *guest, unsigned *count);
 const struct vh_thread *vh_guest_helpers(const VhGuest *guest, unsigned *count);
 /* QEMU's process, which is its first thread too; 0: not known. */
 pid_t vh_guest_process(const VhGuest *guest);
+/* Does its policy give such threads a place? Others' dedicated pools may do so too. */
+bool vh_guest_places_threads(const VhGuest *guest);
 /* The NUMA nodes that QEMU has bound its memory to; NULL: not known. */
 const struct vh_cpuset *vh_guest_nodes(const VhGuest *guest);
 /* Has its monitor said that there is no KVM? QEMU's first thread runs the vCPUs' timers then. */

@@ -1,42 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A guest's monitor: its vCPUs, and the events that end what its injector said.
-#include <string.h>
-
+// A guest's monitor: which device is our port, and the events that end what its injector said.
 #include "guest/state.h"
 #include "qemu/vcpus.h"
-
-static void set_problem(VhGuest *guest, const char *text)
-{
-    g_free(guest->monitor_problem);
-    guest->monitor_problem = g_strdup(text);
-}
-
-static void on_vcpus(GArray *vcpus, pid_t process, const char *error, gpointer data)
-{
-    VhGuest *guest = data;
-
-    if (!guest->monitor_ready || guest->away) {
-        if (vcpus)
-            g_array_unref(vcpus);
-        return;
-    }
-    if (!vcpus) {
-        set_problem(guest, error);
-        vh_journal_step(guest->journal, guest->config->name, "vCPUs", error, NULL, NULL);
-        vcpus = g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu));
-    }
-    vh_guest_set_vcpus(guest, vcpus, error ? 0 : process, "the guest's vCPUs have changed");
-}
-
-void vh_guest_query_vcpus(VhGuest *guest)
-{
-    if (guest->away)
-        return;
-    vh_guest_query_iothreads(guest);
-    vh_guest_query_kvm(guest);
-    vh_guest_query_nodes(guest);
-    vh_vcpus_query(guest->monitor, on_vcpus, guest);
-}
 
 /* ---- which device is our port ---- */
 
@@ -58,7 +23,7 @@ static void on_port_name(JsonNode *result, const char *error, gpointer data)
         g_strcmp0(json_node_get_string(result), VH_PORT_NAME) == 0) {
         g_free(query->guest->port_device);
         query->guest->port_device = g_steal_pointer(&query->device);
-        set_problem(query->guest, "");
+        vh_guest_set_monitor_problem(query->guest, "");
     }
     g_free(query->device);
     g_free(query);
@@ -84,7 +49,7 @@ static void on_devices(JsonNode *result, const char *error, gpointer data)
 
     (void)error;
     if (guest->monitor_ready)
-        set_problem(guest, NO_ID);
+        vh_guest_set_monitor_problem(guest, NO_ID);
     for (guint i = 0; list && guest->monitor_ready && i < json_array_get_length(list); i++) {
         JsonNode *node = json_array_get_element(list, i);
         JsonObject *device = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
@@ -150,7 +115,7 @@ static void on_ready(gpointer data)
 
     guest->monitor_ready = true;
     vh_ram_device_monitor(guest->ram, guest->monitor);
-    set_problem(guest, "");
+    vh_guest_set_monitor_problem(guest, "");
     vh_guest_follow_run(guest);
     find_port(guest);
     vh_guest_query_vcpus(guest);
@@ -165,7 +130,7 @@ static void on_closed(const char *why, gpointer data)
     vh_ram_device_monitor(guest->ram, NULL);
     g_clear_pointer(&guest->monitor, vh_qmp_free);
     g_clear_pointer(&guest->port_device, g_free);
-    set_problem(guest, why);
+    vh_guest_set_monitor_problem(guest, why);
     vh_journal_step(guest->journal, guest->config->name, "monitor lost", why, NULL, NULL);
     vh_guest_set_vcpus(guest, g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu)), 0,
                        "the guest's monitor is gone");
@@ -180,7 +145,7 @@ void vh_guest_on_monitor(int fd, gpointer data)
 {
     VhGuest *guest = data;
 
-    set_problem(guest, "the monitor has not greeted");
+    vh_guest_set_monitor_problem(guest, "the monitor has not greeted");
     guest->monitor = vh_qmp_new(guest->turn, fd, &qmp_funcs, guest);
 }
 
@@ -190,6 +155,6 @@ void vh_guest_open_monitor(VhGuest *guest)
         vh_link_seek(guest->monitor_link);
         return;
     }
-    set_problem(guest, "libvirt has not told of its vCPUs yet");
+    vh_guest_set_monitor_problem(guest, "libvirt has not told of its vCPUs yet");
     guest->monitor = guest->config->maker->open_monitor(guest->config, &qmp_funcs, guest);
 }

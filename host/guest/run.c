@@ -56,13 +56,15 @@ static void come_back(VhGuest *guest)
     vh_guest_query_vcpus(guest);
 }
 
+static void query_run(VhGuest *guest);
+
 static gboolean on_again(gpointer data)
 {
     VhGuest *guest = data;
 
     guest->run_timer = 0;
     guest->run_wait = MIN(2 * guest->run_wait, AGAIN_MAX_MS);
-    vh_guest_query_run(guest);
+    query_run(guest);
     return G_SOURCE_REMOVE;
 }
 
@@ -94,7 +96,7 @@ static void on_status(JsonNode *result, const char *error, gpointer data)
         take_status(guest, status);
 }
 
-void vh_guest_query_run(VhGuest *guest)
+static void query_run(VhGuest *guest)
 {
     struct status_query *query = g_new0(struct status_query, 1);
 
@@ -123,7 +125,7 @@ void vh_guest_follow_run(VhGuest *guest)
     guest->run_wait = AGAIN_MIN_MS;
     if (guest->monitor_link)
         want_events(guest);
-    vh_guest_query_run(guest);
+    query_run(guest);
 }
 
 void vh_guest_forget_run(VhGuest *guest)
@@ -155,7 +157,7 @@ bool vh_guest_take_run_event(VhGuest *guest, const char *name, JsonObject *detai
     else if (!g_str_equal(name, "STOP") && !g_str_equal(name, "RESUME"))
         return false;
     guest->run_wait = AGAIN_MIN_MS;
-    vh_guest_query_run(guest);
+    query_run(guest);
     return true;
 }
 

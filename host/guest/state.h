@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the guest*.c files share. */
+/* What the files of a guest share, lowest file first: each calls only those named before it.
+ * guest.c and describe.c stand on top. */
 #pragma once
 
 #include "channel/port.h"
@@ -12,52 +13,55 @@
 struct VhGuest {
     const struct vh_config_guest *config;
     VhJournal *journal;
-    struct vh_journal_limit limit;
     const struct vh_guest_funcs *funcs;
     gpointer data;
+
+    /* state.c */
+    struct vh_journal_limit limit;
+    char *problem; /* why the session is not up */
+    char *monitor_problem;
+
+    /* wishes.c */
+    VhGuestPolicy *policy;
+    VhRules *rules;
     const char *dirty; /* why wishes may have changed; NULL: they have not */
     bool moved;        /* not only facts may have: its threads, CPUs or policy */
+    GArray *wishes;    /* struct vh_wish, as of the last time they were asked for */
+    bool wishes_hold;
+    unsigned batch;  /* hints since the last settle */
+    gint64 deferred; /* max-hints: not to act before this time; 0: none */
+    guint timer;     /* for what changes though no hint comes */
 
-    /* the channel */
+    /* cpus.c: what the injector says of CPUs, what the monitor says of vCPUs, and both joined */
+    struct vh_cpu cpus[VH_CPUS_MAX];
+    uint32_t cpu_count;
+    GArray *vcpus; /* struct vh_vcpu */
+    struct vh_cpu_map map;
+
+    /* threads.c, nodes.c: as the monitor and /proc say */
+    pid_t process; /* QEMU's, of which the vCPUs' threads are; 0: not known */
+    bool preview;  /* vcpus and process are by /proc alone */
+    struct vh_cpuset usual;
+    bool emulated;     /* QEMU computes what its vCPUs do, without KVM */
+    GArray *iothreads; /* struct vh_thread: what the monitor says, not yet checked to be QEMU's */
+    GArray *threads;   /* struct vh_thread: all of the process */
+    GArray *helpers;   /* struct vh_thread: those beside vCPUs */
+    bool unasked;      /* others than when the monitor was asked which are IOThreads */
+    gint64 glanced;    /* when they were last looked over because of hints; monotonic, us */
+    struct vh_cpuset nodes; /* NUMA nodes that its memory is bound to; none: not known */
+
+    /* channel.c, hints.c */
     VhLink *channel_link; /* NULL: the guest has no channel */
     VhTurn *turn;
     VhScratch *scratch;
     VhPort *port; /* with session, or neither */
     VhSession *session;
     struct vh_hello hello; /* of the session that is up, or was last */
-    struct vh_cpu cpus[VH_CPUS_MAX];
-    uint32_t cpu_count;
     VhPrograms *programs;
     VhFacts *facts;
-    VhGuestPolicy *policy;
-    VhRules *rules;
-    GArray *wishes; /* struct vh_wish, as of the last time they were asked for */
-    bool wishes_hold;
-    unsigned batch;  /* hints since the last settle */
-    gint64 deferred; /* max-hints: not to act before this time; 0: none */
-    guint timer;     /* for what changes though no hint comes */
-    uint64_t hints;  /* in this session */
+    uint64_t hints; /* in this session */
     uint64_t lost;
     uint64_t bad_hints; /* refused, or not acted upon */
-    char *problem;      /* why the session is not up */
-
-    /* the monitor */
-    VhLink *monitor_link; /* NULL: the inventory has the monitor */
-    VhQmp *monitor;
-    bool monitor_ready;
-    GArray *vcpus; /* struct vh_vcpu */
-    bool preview;  /* vcpus and process are by /proc alone */
-    struct vh_cpuset usual;
-    bool emulated;          /* QEMU computes what its vCPUs do, without KVM */
-    struct vh_cpuset nodes; /* NUMA nodes that its memory is bound to; none: not known */
-    pid_t process;          /* QEMU's, of which the vCPUs' threads are; 0: not known */
-    GArray *iothreads; /* struct vh_thread: what the monitor says, not yet checked to be QEMU's */
-    GArray *threads;   /* struct vh_thread: all of the process */
-    bool unasked;      /* others than when the monitor was asked which are IOThreads */
-    gint64 glanced;    /* when they were last looked over because of hints; monotonic, us */
-    GArray *helpers;   /* struct vh_thread: those beside vCPUs */
-    char *port_device; /* QEMU's id of our port; NULL: not known */
-    char *monitor_problem;
 
     /* run.c: as the monitor says, false as long as it has not */
     bool away;        /* the guest has migrated: another QEMU has it */
@@ -68,29 +72,56 @@ struct VhGuest {
     guint run_timer;  /* asks again */
     guint run_wait;   /* ms */
 
-    struct vh_cpu_map map; /* cpus and vcpus joined */
+    /* monitor.c */
+    VhLink *monitor_link; /* NULL: the inventory has the monitor */
+    VhQmp *monitor;
+    bool monitor_ready;
+    char *port_device; /* QEMU's id of our port; NULL: not known */
     VhRamDevice *ram;
 };
 
-/* guest.c */
+/* state.c */
+/* Why the session is not up; "": it is. */
+void vh_guest_set_problem(VhGuest *guest, const char *text);
+/* Why the monitor tells nothing, or not all; "": it does. */
+void vh_guest_set_monitor_problem(VhGuest *guest, const char *text);
+/* One line for the journal, of which a guest gets so many a second. */
+void vh_guest_complain(VhGuest *guest, const char *what, const char *why);
+
+/* wishes.c */
 /* Remembers that wishes may have changed, because of `why` (static); settle tells, once the turn's
- * work is done.
- */
+ * work is done. */
 void vh_guest_touch_facts(VhGuest *guest, const char *why);
 /* The same, and not only by facts. */
 void vh_guest_touch(VhGuest *guest, const char *why);
 void vh_guest_settle(VhGuest *guest);
+
+/* cpus.c */
 /* Joins what the injector and the monitor say of CPUs. */
 void vh_guest_join_cpus(VhGuest *guest);
-/* Why the session is not up; "": it is. */
-void vh_guest_set_problem(VhGuest *guest, const char *text);
-/* One line for the journal, of which a guest gets so many a second. */
-void vh_guest_complain(VhGuest *guest, const char *what, const char *why);
-/* Takes `vcpus` over, whose threads are all of `process` (0: there are none). */
-void vh_guest_set_vcpus(VhGuest *guest, GArray *vcpus, pid_t process, const char *why);
-
-/* The same where the threads are known. */
+/* Takes `vcpus` over, whose threads are known. */
 void vh_guest_take_vcpus(VhGuest *guest, GArray *vcpus, const char *why);
+
+/* threads.c */
+/* Before the vCPUs are asked for. */
+void vh_guest_query_iothreads(VhGuest *guest);
+void vh_guest_query_kvm(VhGuest *guest);
+/* Takes `vcpus` over, and looks for all threads of `process` anew, of which theirs are (0: there
+ * are none). */
+void vh_guest_set_vcpus(VhGuest *guest, GArray *vcpus, pid_t process, const char *why);
+/* The guest has hinted, so we are awake: are there threads that nobody tells of? Seldom, and only
+ * where policy gives them a place. */
+void vh_guest_glance_at_threads(VhGuest *guest);
+
+/* nodes.c: known before the vCPUs that are asked for next. */
+void vh_guest_query_nodes(VhGuest *guest);
+
+/* ask.c */
+void vh_guest_query_vcpus(VhGuest *guest);
+
+/* hints.c: of struct vh_session_funcs. */
+void vh_guest_on_hints(const struct vh_batch *batch, struct vh_records records, gpointer data);
+void vh_guest_on_snapshot(const struct vh_batch *batch, struct vh_records records, gpointer data);
 
 /* channel.c */
 extern const struct vh_programs_funcs vh_guest_programs_funcs;
@@ -100,34 +131,15 @@ void vh_guest_restart_session(VhGuest *guest, const char *why);
 /* The guest's side of the port was opened: says HELLO if nobody has answered yet. */
 void vh_guest_greet(VhGuest *guest);
 
-/* hints.c: of struct vh_session_funcs. */
-void vh_guest_on_hints(const struct vh_batch *batch, struct vh_records records, gpointer data);
-void vh_guest_on_snapshot(const struct vh_batch *batch, struct vh_records records, gpointer data);
-
-/* monitor.c */
-void vh_guest_on_monitor(int fd, gpointer data);
-/* Seeks it, or takes the one that the inventory has. */
-void vh_guest_open_monitor(VhGuest *guest);
-void vh_guest_query_vcpus(VhGuest *guest);
-
-/* nodes.c: known before the vCPUs that are asked for next. */
-void vh_guest_query_nodes(VhGuest *guest);
-
 /* run.c */
 /* The monitor is there: asks whether the guest runs, and keeps following. */
 void vh_guest_follow_run(VhGuest *guest);
 /* The monitor is gone. */
 void vh_guest_forget_run(VhGuest *guest);
-void vh_guest_query_run(VhGuest *guest);
 /* Returns whether it was one that this file takes. */
 bool vh_guest_take_run_event(VhGuest *guest, const char *name, JsonObject *details);
 
-/* threads.c */
-/* Before the vCPUs are asked for. */
-void vh_guest_query_iothreads(VhGuest *guest);
-void vh_guest_query_kvm(VhGuest *guest);
-/* The guest has hinted, so we are awake: are there threads that nobody tells of? Seldom, and only
- * where policy gives them a place. */
-void vh_guest_glance_at_threads(VhGuest *guest);
-/* Looks for all threads anew. `process` is QEMU's; 0: it is not known, and there are none. */
-void vh_guest_find_threads(VhGuest *guest, pid_t process);
+/* monitor.c */
+void vh_guest_on_monitor(int fd, gpointer data);
+/* Seeks it, or takes the one that the inventory has. */
+void vh_guest_open_monitor(VhGuest *guest);

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "guest/state.h"
-#include "round/threads.h"
+#include "placement/placement.h"
 
 #define GLANCE_US (2 * G_USEC_PER_SEC) /* between looks for threads that nobody tells of */
 
@@ -93,7 +93,8 @@ static void sort_out(VhGuest *guest)
     g_array_sort(guest->helpers, by_kind);
 }
 
-void vh_guest_find_threads(VhGuest *guest, pid_t process)
+/* `process` 0: it is not known, and there are none. */
+static void find_threads(VhGuest *guest, pid_t process)
 {
     guest->process = process;
     g_array_unref(guest->threads);
@@ -101,6 +102,15 @@ void vh_guest_find_threads(VhGuest *guest, pid_t process)
                              : g_array_new(FALSE, TRUE, sizeof(struct vh_thread));
     guest->unasked = true; /* it may have made some since */
     sort_out(guest);
+}
+
+void vh_guest_set_vcpus(VhGuest *guest, GArray *vcpus, pid_t process, const char *why)
+{
+    g_array_unref(guest->vcpus);
+    guest->vcpus = vcpus;
+    guest->preview = false;
+    find_threads(guest, process);
+    vh_guest_take_vcpus(guest, vcpus, why);
 }
 
 void vh_guest_refresh_threads(VhGuest *guest)
@@ -123,12 +133,17 @@ static void on_iothreads_again(JsonNode *result, const char *error, gpointer dat
     vh_guest_settle(guest);
 }
 
+bool vh_guest_places_threads(const VhGuest *guest)
+{
+    return guest->policy && vh_placement_places_threads(&guest->policy->placement);
+}
+
 void vh_guest_glance_at_threads(VhGuest *guest)
 {
     gint64 now = g_get_monotonic_time();
 
     if (now < guest->glanced + GLANCE_US || !guest->monitor_ready || !guest->process ||
-        !vh_helpers_placed(guest))
+        !vh_guest_places_threads(guest))
         return;
     guest->glanced = now;
     vh_guest_refresh_threads(guest);

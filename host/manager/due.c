@@ -2,7 +2,6 @@
 // Decides when a round is due: what changes in one turn is one round, and those who flood wait for
 // theirs.
 #include "manager/state.h"
-#include "round/threads.h"
 
 /* A round that costs less is not worth saving. */
 #define CHEAP_US 100
@@ -48,7 +47,7 @@ static void run(VhManager *manager)
     for (guint i = 0; i < manager->entries->len; i++) {
         const struct vh_entry *entry = g_ptr_array_index(manager->entries, i);
 
-        if (entry->why && vh_helpers_placed(entry->guest))
+        if (entry->why && vh_guest_places_threads(entry->guest))
             vh_guest_refresh_threads(entry->guest);
     }
     manager->changed = 0;

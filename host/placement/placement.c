@@ -14,6 +14,12 @@ void vh_placement_defaults(struct vh_placement_options *options)
                                              .vhosts.where = VH_WHERE_FREE};
 }
 
+bool vh_placement_places_threads(const struct vh_placement_options *options)
+{
+    return options->emulator.where != VH_WHERE_FREE || options->iothreads.where != VH_WHERE_FREE ||
+           options->vhosts.where != VH_WHERE_FREE || options->dedicated;
+}
+
 struct vh_placed vh_placed_now(const struct vh_topology *topology, const struct vh_cpuset *cpus)
 {
     struct vh_placed placed = {.level = VH_LEVEL_POOL, .cpu = -1, .set = -1};

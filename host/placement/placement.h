@@ -79,6 +79,10 @@ struct vh_placement_options {
  */
 void vh_placement_defaults(struct vh_placement_options *options);
 
+/* Do they give the guest's threads beside its vCPUs a place? Others' dedicated pools may do so too.
+ */
+bool vh_placement_places_threads(const struct vh_placement_options *options);
+
 /* ---- what is wished and what holds now ---- */
 
 struct vh_vcpuset {

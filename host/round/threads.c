@@ -52,16 +52,6 @@ static const char *off_of(GHashTable *off, const struct vh_thread *thread)
                : NULL;
 }
 
-bool vh_helpers_placed(const VhGuest *guest)
-{
-    const VhGuestPolicy *policy = vh_guest_policy(guest);
-
-    return policy &&
-           (policy->placement.emulator.where != VH_WHERE_FREE ||
-            policy->placement.iothreads.where != VH_WHERE_FREE ||
-            policy->placement.vhosts.where != VH_WHERE_FREE || policy->placement.dedicated);
-}
-
 void vh_helpers_count(const VhGuest *guest, unsigned *iothreads, unsigned *vhosts)
 {
     unsigned count = 0;

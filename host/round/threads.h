@@ -13,9 +13,6 @@
 #include "round/entry.h"
 #include "wish/survey.h"
 
-/* Does `guest`'s policy give them a place? Others' dedicated pools may do so too. */
-bool vh_helpers_placed(const VhGuest *guest);
-
 /* What libvirt calls it; false: libvirt has no name for it. */
 bool vh_helpers_seat(const struct vh_thread *thread, struct vh_seat *seat);
 

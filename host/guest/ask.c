@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Asks a guest's monitor for its vCPUs, and for what must be known before them.
+#include "guest/state.h"
+
+static void on_vcpus(GArray *vcpus, pid_t process, const char *error, gpointer data)
+{
+    VhGuest *guest = data;
+
+    if (!guest->monitor_ready || guest->away) {
+        if (vcpus)
+            g_array_unref(vcpus);
+        return;
+    }
+    if (!vcpus) {
+        vh_guest_set_monitor_problem(guest, error);
+        vh_journal_step(guest->journal, guest->config->name, "vCPUs", error, NULL, NULL);
+        vcpus = g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu));
+    }
+    vh_guest_set_vcpus(guest, vcpus, error ? 0 : process, "the guest's vCPUs have changed");
+}
+
+void vh_guest_query_vcpus(VhGuest *guest)
+{
+    if (guest->away)
+        return;
+    vh_guest_query_iothreads(guest);
+    vh_guest_query_kvm(guest);
+    vh_guest_query_nodes(guest);
+    vh_vcpus_query(guest->monitor, on_vcpus, guest);
+}

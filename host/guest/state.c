@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What is known of a guest, for people: why it does not work, and what it did wrong.
+#include "guest/state.h"
+
+void vh_guest_complain(VhGuest *guest, const char *what, const char *why)
+{
+    vh_journal_complaint(guest->journal, &guest->limit, guest->config->name, what, why);
+}
+
+void vh_guest_set_problem(VhGuest *guest, const char *text)
+{
+    g_free(guest->problem);
+    guest->problem = g_strdup(text);
+}
+
+void vh_guest_set_monitor_problem(VhGuest *guest, const char *text)
+{
+    g_free(guest->monitor_problem);
+    guest->monitor_problem = g_strdup(text);
+}
+
+bool vh_guest_is_connected(const VhGuest *guest)
+{
+    return guest->session && vh_session_is_up(guest->session);
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What a guest's rules wish for, and when that is told: what changes is noted, and settled once the
+// turn's work is done.
+#include <string.h>
+
+#include "guest/state.h"
+
+void vh_guest_touch_facts(VhGuest *guest, const char *why)
+{
+    guest->dirty = why;
+    guest->wishes_hold = false;
+}
+
+void vh_guest_touch(VhGuest *guest, const char *why)
+{
+    vh_guest_touch_facts(guest, why);
+    guest->moved = true;
+}
+
+static gboolean on_timer(gpointer data)
+{
+    VhGuest *guest = data;
+
+    guest->timer = 0;
+    guest->deferred = 0;
+    vh_guest_touch(guest, "it was due now");
+    vh_guest_settle(guest);
+    return G_SOURCE_REMOVE;
+}
+
+/* At the microsecond `when` of the monotonic clock, or never. */
+static void set_timer(VhGuest *guest, gint64 when)
+{
+    gint64 wait = (when - g_get_monotonic_time() + 999) / 1000;
+
+    g_clear_handle_id(&guest->timer, g_source_remove);
+    if (when >= 0)
+        guest->timer = g_timeout_add((guint)CLAMP(wait, 0, G_MAXINT), on_timer, guest);
+}
+
+/* Asks the rules again. Returns whether anything is asked for that was not, or no longer. */
+static bool renew_wishes(VhGuest *guest)
+{
+    guint count = guest->vcpus->len;
+    bool known = guest->wishes->len == count;
+    g_autofree struct vh_wish *former =
+        g_memdup2(guest->wishes->data, guest->wishes->len * sizeof(*former));
+    const struct vh_ram_wish ram = *vh_rules_ram(guest->rules);
+    unsigned near_count = 0;
+    const struct vh_near *near = vh_rules_nears(guest->rules, &near_count);
+    g_autoptr(GBytes) nears = g_bytes_new(near, near_count * sizeof(*near));
+    g_autoptr(GBytes) nears_now = NULL;
+    struct vh_wish *wishes = NULL;
+    gint64 next = 0;
+
+    g_array_set_size(guest->wishes, count);
+    wishes = (struct vh_wish *)(void *)guest->wishes->data;
+    next = vh_rules_wishes(guest->rules, guest->facts, &guest->map, g_get_monotonic_time(), wishes,
+                           count);
+    guest->wishes_hold = true;
+    if (!guest->deferred)
+        set_timer(guest, next);
+    for (guint i = 0; known && i < count; i++)
+        known = vh_wish_equal(&wishes[i], &former[i]);
+    near = vh_rules_nears(guest->rules, &near_count);
+    nears_now = g_bytes_new(near, near_count * sizeof(*near));
+    return !known || !g_bytes_equal(nears, nears_now) ||
+           !vh_ram_wish_equal(vh_rules_ram(guest->rules), &ram);
+}
+
+void vh_guest_settle(VhGuest *guest)
+{
+    const char *why = guest->dirty;
+    gint64 now = why ? g_get_monotonic_time() : 0;
+    gint64 wait = 0;
+
+    if (!why || (guest->deferred && now < guest->deferred))
+        return;
+    wait = guest->batch ? vh_rules_admit(guest->rules, guest->batch, now) : 0;
+    guest->batch = 0;
+    if (wait) {
+        vh_guest_complain(guest, "hints deferred", "more of them came than max-hints allows");
+        guest->deferred = now + wait;
+        set_timer(guest, guest->deferred);
+        return;
+    }
+    guest->deferred = 0;
+    guest->dirty = NULL;
+    if (!guest->moved && !renew_wishes(guest))
+        return;
+    guest->moved = false;
+    guest->funcs->changed(guest, why, guest->data);
+}
+
+void vh_guest_wishes(VhGuest *guest, struct vh_wish *wishes)
+{
+    if (!guest->wishes_hold || guest->wishes->len != guest->vcpus->len)
+        renew_wishes(guest);
+    if (guest->vcpus->len)
+        memcpy(wishes, guest->wishes->data, guest->vcpus->len * sizeof(*wishes));
+}
+
+const struct vh_near *vh_guest_nears(const VhGuest *guest, unsigned *count)
+{
+    return vh_rules_nears(guest->rules, count);
+}
+
+const struct vh_ram_wish *vh_guest_ram_wish(const VhGuest *guest)
+{
+    return vh_rules_ram(guest->rules);
+}
