@@ -88,11 +88,6 @@ VhPrograms *vh_guest_programs(VhGuest *guest)
     return guest->programs;
 }
 
-const VhFacts *vh_guest_facts(const VhGuest *guest)
-{
-    return guest->facts;
-}
-
 bool vh_guest_is_settled(const VhGuest *guest)
 {
     if (guest->away)

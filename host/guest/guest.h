@@ -42,7 +42,6 @@ void vh_guest_free(VhGuest *guest);
 
 const struct vh_config_guest *vh_guest_config(const VhGuest *guest);
 VhPrograms *vh_guest_programs(VhGuest *guest);
-const VhFacts *vh_guest_facts(const VhGuest *guest);
 const struct vh_cpu_map *vh_guest_cpus(const VhGuest *guest);
 
 /* Is there a session with its injector? */
