@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Asks a guest's monitor for its vCPUs, and for what must be known before them.
 #include "guest/state.h"
+#include "qemu/vcpus.h"
 
 static void on_vcpus(GArray *vcpus, pid_t process, const char *error, gpointer data)
 {
