@@ -49,6 +49,7 @@ static bool undo(VhActuate *actuate, struct item *item, const char *why)
         g_clear_pointer(&item->problem, g_free);
     if (!item->applied)
         return false;
+    g_assert(item->hold);
     after = actuate->actuator->former(item->hold);
     item->applied = false;
     if (actuate->actuator->revert(item->hold, &error) < 0) {
@@ -80,6 +81,8 @@ void vh_actuate_begin(VhActuate *actuate, VhActuateReason reason, gpointer data)
     GHashTableIter iter;
     gpointer value = NULL;
 
+    g_assert(!actuate->in_round);
+    actuate->in_round = true;
     actuate->reason = reason;
     actuate->reason_data = data;
     actuate->why = NULL;
@@ -135,6 +138,7 @@ static struct item *learn(VhActuate *actuate, const struct vh_target *target)
     item->vcpu = target->vcpu;
     item->thread = target->thread;
     item->hold = actuate->actuator->probe(actuate->saved, target, &error);
+    g_assert((item->hold == NULL) == (error != NULL));
     item->starved = !item->hold && g_error_matches(error, VH_ERROR, VH_ERROR_BUSY);
     if (!item->hold)
         complain(actuate, item, error);
@@ -148,6 +152,7 @@ static struct item *learn(VhActuate *actuate, const struct vh_target *target)
 
 void vh_actuate_take_over(VhActuate *actuate, const struct vh_target *target)
 {
+    g_assert(!actuate->in_round);
     if (!vh_actuate_find(actuate, target->thread) &&
         vh_saved_is_left(actuate->saved, target->thread))
         learn(actuate, target);
@@ -167,6 +172,8 @@ void vh_actuate_want(VhActuate *actuate, const struct vh_target *target, unsigne
 {
     struct item *item = vh_actuate_find(actuate, target->thread);
 
+    g_assert(actuate->in_round);
+    g_assert(!setting || actuate->reason);
     if (!item)
         item = learn(actuate, target);
     else if (item->starved && !actuate->out)
@@ -185,12 +192,14 @@ void vh_actuate_assume(VhActuate *actuate, pid_t thread, const struct vh_cpuset 
 {
     const struct item *item = vh_actuate_find(actuate, thread);
 
+    g_assert(actuate->in_round);
     if (item && item->hold && item->wanted && !item->applied && actuate->actuator->assume)
         actuate->actuator->assume(item->hold, usual);
 }
 
 void vh_actuate_because(VhActuate *actuate, const char *why)
 {
+    g_assert(actuate->in_round);
     actuate->why = why;
 }
 
@@ -209,6 +218,7 @@ static guint undo_all(VhActuate *actuate, const char *why)
             undone += undo(actuate, item, why && item->why ? item->why : why);
         if (item->named)
             continue;
+        g_assert(!item->applied);
         if (item->hold)
             actuate->actuator->forget(item->hold);
         g_hash_table_iter_remove(&iter);
@@ -227,8 +237,10 @@ static bool carry_out(VhActuate *actuate, struct item *item, bool quiet)
     bool was_applied = item->applied;
     bool drifted = item->drifted;
     union vh_setting was = item->set;
-    int result = actuate->actuator->apply(item->hold, &item->wish, &error);
+    int result = 0;
 
+    g_assert(actuate->in_round && item->hold && item->wanted);
+    result = actuate->actuator->apply(item->hold, &item->wish, &error);
     item->set = item->wish;
     item->drifted = false;
     if (result < 0) {
@@ -270,9 +282,11 @@ guint vh_actuate_end(VhActuate *actuate, const char *why, bool *retry)
 {
     GHashTableIter iter;
     gpointer value = NULL;
-    guint undone = undo_all(actuate, why);
+    guint undone = 0;
     bool offline = false;
 
+    g_assert(actuate->in_round);
+    undone = undo_all(actuate, why);
     g_hash_table_iter_init(&iter, actuate->items);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         struct item *item = value;
@@ -285,6 +299,7 @@ guint vh_actuate_end(VhActuate *actuate, const char *why, bool *retry)
         if (item->wanted && item->hold && !settled)
             offline = carry_out(actuate, item, !why && !left) || offline;
     }
+    actuate->in_round = false;
     if (retry)
         *retry = offline;
     return undone;
@@ -295,6 +310,7 @@ void vh_actuate_forgive(VhActuate *actuate)
     GHashTableIter iter;
     gpointer value = NULL;
 
+    g_assert(!actuate->in_round);
     g_hash_table_iter_init(&iter, actuate->items);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         struct item *item = value;
@@ -313,6 +329,7 @@ bool vh_actuate_check(VhActuate *actuate, const char *guest)
     gpointer value = NULL;
     bool drifted = false;
 
+    g_assert(!actuate->in_round);
     g_hash_table_iter_init(&iter, actuate->items);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         struct item *item = value;
@@ -330,6 +347,7 @@ void vh_actuate_yield(VhActuate *actuate, pid_t thread)
     struct item *item = vh_actuate_find(actuate, thread);
     uint64_t start = 0;
 
+    g_assert(!actuate->in_round);
     /* No round has named it yet. */
     if (!item && vh_tid_start(thread, &start) == 0)
         vh_saved_free_slot(actuate->saved, vh_saved_claim(actuate->saved, thread, start));

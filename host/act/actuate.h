@@ -6,7 +6,12 @@
  * is reverted and forgotten. One that appears while others of its guest are changed, and has just
  * what is in force there, was made by one of those and has inherited it: it is reverted to what
  * that one was. What failed is not tried again until its thread, its place or the host's CPUs have
- * changed. */
+ * changed.
+ *
+ * A round is: begin, then want for each thread, each followed by assume where that is known, with
+ * because before those wants that have an occasion of their own; then end. What changes threads
+ * beside that (take_over, put_back, adopted, forgive, check, yield, leave, free) comes between two
+ * rounds; what only asks may come at any time. actuator.h shows what becomes of each thread. */
 #pragma once
 
 #include "act/actuator.h"

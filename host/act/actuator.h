@@ -1,6 +1,47 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What every actuator is: a way to change one thing about one host thread of a guest's, and to put
- * it back. */
+ * it back.
+ *
+ * Actuators are called by actuate.c and recover.c, which carry out rounds. Those rounds are made by
+ * round/: one for pins, one for boosts, one for memory. Once vhintd is gone, the warden calls the
+ * boost's recover.
+ *
+ * The life of one hold, from the first round that names its thread to the first that does not:
+ *
+ *                probe
+ *                  |
+ *                  +---- found says so, or adopt -------.
+ *                  v                                    v
+ *              .-------.   apply                   .---------.
+ *   assume, .->| NOTED |-------------------------->| APPLIED |<-. apply: another setting,
+ *   complete '-|       |<--------------------------|         |--' or what had drifted
+ *              '-------'   revert                  '---------'
+ *                  |                                 |     |
+ *                  | forget                   forget |     | leave: it stays in force, on
+ *                  v                                 v     v record for the next daemon
+ *                (end)                              (end) (end)
+ *
+ * An apply that fails leaves the state as it was. If that is APPLIED, a revert follows. A revert
+ * that fails ends in NOTED all the same: it is told, and not tried again. In either state the
+ * former state may be asked for (former), and what is in force may be compared (stands, left).
+ *
+ * Which call of actuate.h makes which of these:
+ *
+ *   new                 recover, once for each slot that a dead daemon left: there is no hold yet
+ *   new_adopting        none: take_over, put_back and adopted are to come
+ *   put_back, adopted   recover of what nobody has taken over
+ *   begin               none
+ *   want                the first time: probe, found, and stands and adopt to see what is inherited
+ *   assume              assume, of a hold that is wanted and NOTED
+ *   end                 revert of all that is not wanted, forget of all that is not named; only
+ *                       then apply of all that is wanted and not so yet, left to find that out
+ *   take_over           as want, before the first round that names the thread: it has been left
+ *   check               stands
+ *   forgive             stands; complete of what is NOTED
+ *   yield               forget: nothing is put back
+ *   free                revert and forget of all
+ *   leave               leave of all
+ */
 #pragma once
 
 #include <stdbool.h>

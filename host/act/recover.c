@@ -64,6 +64,7 @@ bool vh_actuate_is_left(const VhActuate *actuate, pid_t thread)
 
 bool vh_actuate_put_back(VhActuate *actuate, struct vh_saved_slot *slot)
 {
+    g_assert(!actuate->in_round);
     if (!vh_saved_is_left_slot(actuate->saved, slot))
         return false;
     recover(actuate, slot);
@@ -74,6 +75,7 @@ void vh_actuate_adopted(VhActuate *actuate)
 {
     struct vh_saved_slot *slot = NULL;
 
+    g_assert(!actuate->in_round);
     while ((slot = vh_saved_next_left(actuate->saved, slot)))
         recover(actuate, slot);
 }
@@ -83,6 +85,7 @@ void vh_actuate_leave(VhActuate *actuate)
     GHashTableIter iter;
     gpointer value = NULL;
 
+    g_assert(!actuate->in_round && actuate->actuator->leave);
     g_hash_table_iter_init(&iter, actuate->items);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const struct item *item = value;

@@ -31,6 +31,7 @@ struct VhActuate {
     VhJournal *journal;
     const struct vh_actuator *actuator;
     GHashTable *items;      /* thread -> struct item */
+    bool in_round;          /* between begin and end */
     bool out;               /* of descriptors, in this round */
     VhActuateReason reason; /* of this round */
     gpointer reason_data;

@@ -4,8 +4,11 @@
 
 #include <sched.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "lib/pinning.h"
+#include "lib/scratch.h"
 #include "machine/tid.h"
 
 static void test_pin_and_float(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
@@ -264,6 +267,40 @@ static void test_changed_in_between(struct pinning *f, G_GNUC_UNUSED gconstpoint
     vh_actuate_free(actuate, "end");
 }
 
+/* One call too many, or too early, in a process of its own, which ends by that. */
+static void break_order(const char *order)
+{
+    const struct vh_target target = {.guest = "guest", .thread = getpid()};
+    struct stage stage = {0};
+    VhActuate *actuate = NULL;
+
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    stage_begin(&stage);
+    scratch_remove(stage.directory); /* nobody will come to do so */
+    actuate = vh_actuate_new(stage.saved, stage.journal, &vh_actuator_pin);
+    if (g_str_equal(order, "want"))
+        vh_actuate_want(actuate, &target, 0, 0, NULL);
+    vh_actuate_begin(actuate, pinning_reason, NULL);
+    if (g_str_equal(order, "begin"))
+        vh_actuate_begin(actuate, pinning_reason, NULL);
+    if (g_str_equal(order, "check"))
+        vh_actuate_check(actuate, "guest");
+    vh_actuate_end(actuate, "once", NULL);
+    if (g_str_equal(order, "end"))
+        vh_actuate_end(actuate, "twice", NULL);
+}
+
+static void test_order(gconstpointer data)
+{
+    if (g_test_subprocess()) {
+        break_order(data);
+        return;
+    }
+    g_test_trap_subprocess(NULL, 0, G_TEST_SUBPROCESS_DEFAULT);
+    g_test_trap_assert_failed();
+    g_test_trap_assert_stderr("*in_round*");
+}
+
 #define ADD(name, func) \
     g_test_add("/actuate/" name, struct pinning, NULL, pinning_begin, func, pinning_end)
 
@@ -281,5 +318,9 @@ int main(int argc, char **argv)
     ADD("host-cpu-offline", test_host_cpu_offline);
     ADD("drift", test_drift);
     ADD("changed-in-between", test_changed_in_between);
+    g_test_add_data_func("/actuate/order/want", "want", test_order);
+    g_test_add_data_func("/actuate/order/begin", "begin", test_order);
+    g_test_add_data_func("/actuate/order/check", "check", test_order);
+    g_test_add_data_func("/actuate/order/end", "end", test_order);
     return g_test_run();
 }
