@@ -1,193 +1,43 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Tells our pins from others', and decides what libvirt is to be told. */
+/* Tells our pins from others', and decides what libvirt is to be told.
+ *
+ * Theory of operation
+ *
+ * The actuator pins a thread at once. libvirt does not know of that. It tells people where a thread
+ * is pinned, it sets that mask again when it has a reason to, and it takes the pin along when the
+ * domain migrates. So libvirt must hear of each pin of ours, and get its own back in the end. Its
+ * calls are slow, so it hears of them later, in jobs (pins-tell.c).
+ *
+ * Of each seat we know three things: what we want (`ours`, `cpus`), what libvirt was told last
+ * (`told`, `told_cpus`), and what it had before (`former`). A job carries every seat where the
+ * first two differ. One job is under way at a time. What changes meanwhile waits for its end, and
+ * the next job carries what is wanted then: a pin that comes and goes a thousand times costs a few
+ * calls.
+ *
+ * libvirt announces each pin that anybody sets, but not who has set it. told.h remembers what we
+ * have told, so an announcement that matches is ours. Any other is somebody else's, and the seat is
+ * theirs from then on (`foreign`), until they pin it to every CPU or people want it to be ours
+ * again.
+ *
+ * Three things can cross:
+ *  1. Somebody pins a seat while a job of ours is under way. Our call may come after theirs, and
+ *     undo it. So the next job tells libvirt theirs once more (`restore`).
+ *  2. A domain ends and starts while a job is under way. Our call may meet the new instance, which
+ *     was not meant. Its own pin is told once more (`restore`).
+ *  3. libvirt carries out a pin when the actuator has set the next one already, and sets the older
+ *     mask. The round is asked to look at the thread again (`outdated`).
+ *
+ * Before libvirt is told of a pin, the pin is on record: in a file, for the next daemon on this
+ * host, and in the domain's metadata, for the host that it migrates to. Which of the two has it
+ * says what it means. What the file has counts as wanted, until the next round says otherwise. What
+ * only the metadata has was meant for another host: libvirt gets the former pin back. */
 #include "libvirt/pins.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
 
+#include "libvirt/pins-state.h"
 #include "libvirt/pins-sync.h"
-
-struct pin {
-    struct vh_seat seat;
-    bool ours; /* wanted: pinned to `cpus` by us */
-    struct vh_cpuset cpus;
-    bool told; /* libvirt knows our pin `told_cpus`; its own former one is `former` */
-    struct vh_cpuset told_cpus;
-    struct vh_cpuset former;
-    bool foreign; /* left to others */
-    bool restore; /* libvirt is to be told `former` first of all, although it may have been told
-                     already: a call of ours has come after theirs, or to the wrong instance */
-};
-
-struct VhVirtPins {
-    gint refs; /* the owner's, and a job's; main loop only */
-    VhVirt *virt;
-    VhVirtTold *told;
-    char *uuid;
-    int id; /* of the instance */
-    char *record;
-    const struct vh_virt_pins_funcs *funcs;
-    gpointer data;
-    char *carried;          /* what the domain's metadata has of the record; "": nothing */
-    GHashTable *pins;       /* vh_seat_key -> struct pin */
-    struct vh_cpuset all;   /* host CPUs that are online */
-    struct vh_cpuset usual; /* <vcpu cpuset>, else `all` */
-    bool automatic;         /* numad has chosen what is usual, and nobody tells what that is */
-    bool going;             /* it runs */
-    bool busy;
-    bool closed;
-};
-
-static struct pin *find_pin(const VhVirtPins *pins, struct vh_seat seat)
-{
-    return g_hash_table_lookup(pins->pins, GUINT_TO_POINTER(vh_seat_key(seat)));
-}
-
-static struct pin *pin_of(VhVirtPins *pins, struct vh_seat seat)
-{
-    struct pin *pin = find_pin(pins, seat);
-
-    if (pin)
-        return pin;
-    pin = g_new0(struct pin, 1);
-    pin->seat = seat;
-    pin->former = pins->usual;
-    g_hash_table_insert(pins->pins, GUINT_TO_POINTER(vh_seat_key(seat)), pin);
-    return pin;
-}
-
-static void pins_unref(VhVirtPins *pins)
-{
-    if (--pins->refs)
-        return;
-    g_hash_table_unref(pins->pins);
-    g_free(pins->uuid);
-    g_free(pins->record);
-    g_free(pins->carried);
-    g_free(pins);
-}
-
-/* ---- the job ---- */
-
-struct job {
-    VhVirtPins *pins;
-    struct vh_pin_sync *sync;
-};
-
-static void job_free(gpointer data)
-{
-    struct job *job = data;
-
-    pins_unref(job->pins);
-    vh_pin_sync_free(job->sync);
-    g_free(job);
-}
-
-/* In a worker. */
-static bool job_work(virConnectPtr connection, gpointer data)
-{
-    return vh_pin_sync_work(connection, ((const struct job *)data)->sync);
-}
-
-static void begin_sync(VhVirtPins *pins);
-
-static void job_done(gpointer data)
-{
-    const struct job *job = data;
-    VhVirtPins *pins = job->pins;
-
-    pins->busy = false;
-    for (guint i = 0; i < job->sync->changes->len; i++) {
-        const struct vh_pin_change *change =
-            &g_array_index(job->sync->changes, struct vh_pin_change, i);
-
-        if (!change->done)
-            vh_virt_told_drop(pins->told, pins->uuid, pins->id, change->seat, &change->cpus);
-    }
-    vh_virt_told_done(pins->told, pins->uuid, pins->id);
-    if (pins->closed)
-        return;
-    if (job->sync->problem)
-        g_message("libvirt does not take the pins of domain %s: %s", pins->uuid,
-                  job->sync->problem);
-    g_free(pins->carried);
-    pins->carried = g_strdup(job->sync->carried);
-    for (guint i = 0; i < job->sync->changes->len; i++) {
-        const struct vh_pin_change *change =
-            &g_array_index(job->sync->changes, struct vh_pin_change, i);
-        struct pin *pin = pin_of(pins, change->seat);
-
-        /* libvirt has waited for half a minute already: what is wanted by now is tried at once. */
-        if (change->late) {
-            pin->restore = pin->restore || change->restore;
-            continue;
-        }
-        /* What failed otherwise counts as done: it is not tried again until something else is
-         * wanted. */
-        pin->told = change->ours;
-        pin->told_cpus = change->cpus;
-        if (!change->know_former && !change->failed && !pin->foreign)
-            pin->former = change->former;
-    }
-    begin_sync(pins);
-    if (!pins->busy)
-        pins->funcs->synced(pins->data);
-}
-
-static const struct vh_virt_job sync_job = {.work = job_work, .done = job_done, .free = job_free};
-
-/* Is libvirt to be told something of `pin`? */
-static bool plan_change(const struct pin *pin, struct vh_pin_change *change)
-{
-    /* Of an IOThread without a pin libvirt tells its mask, which is ours by then. */
-    bool known = pin->told || pin->restore || pin->seat.kind == VH_SEAT_IOTHREAD;
-
-    *change = (struct vh_pin_change){
-        .seat = pin->seat, .know_former = known, .former = pin->former, .restore = pin->restore};
-    if (pin->restore || (pin->told && !pin->ours)) {
-        change->cpus = pin->former;
-        return true;
-    }
-    change->ours = true;
-    change->cpus = pin->cpus;
-    return !pin->foreign && pin->ours &&
-           !(pin->told && vh_cpuset_equal(&pin->told_cpus, &pin->cpus));
-}
-
-static void begin_sync(VhVirtPins *pins)
-{
-    struct vh_pin_sync *sync = NULL;
-    struct job *job = NULL;
-    GHashTableIter iter;
-    gpointer value = NULL;
-
-    if (pins->busy || pins->closed || !pins->going)
-        return;
-    sync = vh_pin_sync_new(pins->uuid, pins->id, pins->record, pins->carried, &pins->all);
-    g_hash_table_iter_init(&iter, pins->pins);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        struct pin *pin = value;
-        struct vh_pin_change change;
-
-        if (plan_change(pin, &change)) {
-            pin->restore = false;
-            vh_virt_told_add(pins->told, pins->uuid, pins->id, pin->seat, &change.cpus);
-            g_array_append_val(sync->changes, change);
-        } else if (pin->told) {
-            vh_pin_sync_keep(sync, pin->seat, &pin->former, &pin->told_cpus);
-        }
-    }
-    if (!sync->changes->len) {
-        vh_pin_sync_free(sync);
-        return;
-    }
-    job = g_new0(struct job, 1);
-    job->pins = pins;
-    job->sync = sync;
-    pins->refs++;
-    pins->busy = true;
-    vh_virt_submit(pins->virt, pins->uuid, &sync_job, job);
-}
 
 /* ---- what others do ---- */
 
@@ -202,7 +52,7 @@ static bool everywhere(const VhVirtPins *pins, const struct vh_cpuset *cpus)
 
 static void leave_to_others(VhVirtPins *pins, struct vh_seat seat, const struct vh_cpuset *cpus)
 {
-    struct pin *pin = pin_of(pins, seat);
+    struct vh_virt_pin *pin = vh_virt_pins_at(pins, seat);
     g_autofree char *list = vh_cpuset_format(cpus);
 
     pin->foreign = true;
@@ -215,7 +65,7 @@ static void leave_to_others(VhVirtPins *pins, struct vh_seat seat, const struct 
 }
 
 /* What a former instance was to be pinned to has come to this one. */
-static void note_astray(struct pin *pin)
+static void note_astray(struct vh_virt_pin *pin)
 {
     pin->told = false;
     pin->restore = true;
@@ -224,11 +74,11 @@ static void note_astray(struct pin *pin)
 /* libvirt has carried out what it was told for the instance `id`, and set the thread's mask so. */
 static void take_ours(VhVirtPins *pins, int id, struct vh_seat seat, const struct vh_cpuset *cpus)
 {
-    const struct pin *pin = find_pin(pins, seat);
+    const struct vh_virt_pin *pin = vh_virt_pins_find(pins, seat);
 
     if (id != pins->id) {
-        note_astray(pin_of(pins, seat));
-        begin_sync(pins);
+        note_astray(vh_virt_pins_at(pins, seat));
+        vh_virt_pins_tell(pins);
     }
     if (pin && pin->ours && !vh_cpuset_equal(&pin->cpus, cpus))
         pins->funcs->outdated(pins->data);
@@ -237,7 +87,7 @@ static void take_ours(VhVirtPins *pins, int id, struct vh_seat seat, const struc
 void vh_virt_pins_announced(VhVirtPins *pins, struct vh_seat seat, const struct vh_cpuset *cpus)
 {
     int told = vh_virt_told_heard(pins->told, pins->uuid, seat, cpus);
-    struct pin *pin = NULL;
+    struct vh_virt_pin *pin = NULL;
 
     if (told >= 0) {
         take_ours(pins, told, seat, cpus);
@@ -247,7 +97,7 @@ void vh_virt_pins_announced(VhVirtPins *pins, struct vh_seat seat, const struct 
         leave_to_others(pins, seat, cpus);
         return;
     }
-    pin = pin_of(pins, seat);
+    pin = vh_virt_pins_at(pins, seat);
     pin->foreign = false;
     pin->former = *cpus;
     pins->funcs->foreign(seat, NULL, pins->data);
@@ -260,14 +110,15 @@ void vh_virt_pins_retake(VhVirtPins *pins)
 
     g_hash_table_iter_init(&iter, pins->pins);
     while (g_hash_table_iter_next(&iter, NULL, &value))
-        ((struct pin *)value)->foreign = false;
+        ((struct vh_virt_pin *)value)->foreign = false;
 }
 
 /* ---- ours ---- */
 
 void vh_virt_pins_set(VhVirtPins *pins, struct vh_seat seat, const struct vh_cpuset *cpus)
 {
-    struct pin *pin = cpus && seat.id <= VH_SEAT_ID_MAX ? pin_of(pins, seat) : find_pin(pins, seat);
+    struct vh_virt_pin *pin = cpus && seat.id <= VH_SEAT_ID_MAX ? vh_virt_pins_at(pins, seat)
+                                                                : vh_virt_pins_find(pins, seat);
 
     if (!pin || pin->foreign || (seat.kind == VH_SEAT_IOTHREAD && pins->automatic) ||
         (pin->ours == (cpus != NULL) && (!cpus || vh_cpuset_equal(&pin->cpus, cpus))))
@@ -275,12 +126,12 @@ void vh_virt_pins_set(VhVirtPins *pins, struct vh_seat seat, const struct vh_cpu
     pin->ours = cpus != NULL;
     if (cpus)
         pin->cpus = *cpus;
-    begin_sync(pins);
+    vh_virt_pins_tell(pins);
 }
 
 bool vh_virt_pins_settled(const VhVirtPins *pins, struct vh_seat seat)
 {
-    const struct pin *pin = find_pin(pins, seat);
+    const struct vh_virt_pin *pin = vh_virt_pins_find(pins, seat);
 
     return !vh_virt_told_astray(pins->told, pins->uuid, pins->id, seat, NULL) &&
            (!pin || !(pin->ours || pin->told || pin->restore || pins->busy));
@@ -293,8 +144,8 @@ void vh_virt_pins_set_none(VhVirtPins *pins)
 
     g_hash_table_iter_init(&iter, pins->pins);
     while (g_hash_table_iter_next(&iter, NULL, &value))
-        ((struct pin *)value)->ours = false;
-    begin_sync(pins);
+        ((struct vh_virt_pin *)value)->ours = false;
+    vh_virt_pins_tell(pins);
 }
 
 /* ---- at the start ---- */
@@ -304,7 +155,7 @@ void vh_virt_pins_set_none(VhVirtPins *pins)
 static void on_record(struct vh_seat seat, const struct vh_cpuset *former,
                       const struct vh_cpuset *ours, gpointer data)
 {
-    struct pin *pin = pin_of(data, seat);
+    struct vh_virt_pin *pin = vh_virt_pins_at(data, seat);
 
     pin->ours = true;
     pin->cpus = *ours;
@@ -316,7 +167,7 @@ static void on_record(struct vh_seat seat, const struct vh_cpuset *former,
 static void on_carried(struct vh_seat seat, const struct vh_cpuset *former,
                        const struct vh_cpuset *ours, gpointer data)
 {
-    struct pin *pin = pin_of(data, seat);
+    struct vh_virt_pin *pin = vh_virt_pins_at(data, seat);
 
     pin->told = true;
     pin->told_cpus = *ours;
@@ -327,7 +178,7 @@ static void on_carried(struct vh_seat seat, const struct vh_cpuset *former,
 static void read_pin(VhVirtPins *pins, struct vh_seat seat, const char *list)
 {
     struct vh_cpuset cpus;
-    struct pin *pin = seat.id <= VH_SEAT_ID_MAX ? find_pin(pins, seat) : NULL;
+    struct vh_virt_pin *pin = seat.id <= VH_SEAT_ID_MAX ? vh_virt_pins_find(pins, seat) : NULL;
 
     if (seat.id > VH_SEAT_ID_MAX || vh_cpuset_parse(&cpus, list, NULL) < 0)
         return;
@@ -339,7 +190,7 @@ static void read_pin(VhVirtPins *pins, struct vh_seat seat, const char *list)
     if (everywhere(pins, &cpus) || (pin && pin->told && vh_cpuset_equal(&pin->told_cpus, &cpus)))
         return;
     if (vh_virt_told_astray(pins->told, pins->uuid, pins->id, seat, &cpus))
-        note_astray(pin_of(pins, seat));
+        note_astray(vh_virt_pins_at(pins, seat));
     else
         leave_to_others(pins, seat, &cpus);
 }
@@ -393,7 +244,7 @@ VhVirtPins *vh_virt_pins_new(VhVirt *virt, VhVirtTold *told, const struct vh_dom
 void vh_virt_pins_go(VhVirtPins *pins)
 {
     pins->going = true;
-    begin_sync(pins);
+    vh_virt_pins_tell(pins);
 }
 
 /* In a worker, after the job that may write the record and before any of the next instance. */
@@ -414,5 +265,5 @@ void vh_virt_pins_free(VhVirtPins *pins, bool gone)
         vh_virt_submit(pins->virt, pins->uuid, &forget_job, g_strdup(pins->record));
     else if (gone)
         g_unlink(pins->record);
-    pins_unref(pins);
+    vh_virt_pins_unref(pins);
 }
