@@ -10,17 +10,6 @@
 #define RANK_PROFILE (1u << 16)
 #define RANK_EXACT (2u << 16)
 
-/* ---- sections ---- */
-
-void vh_guest_section_free(gpointer data)
-{
-    struct vh_guest_section *section = data;
-
-    g_free(section->pattern);
-    g_ptr_array_unref(section->entries);
-    g_free(section);
-}
-
 static bool is_exact(const char *pattern)
 {
     return !strpbrk(pattern, "*?") && !g_str_has_prefix(pattern, VH_POLICY_PROFILE);

@@ -9,12 +9,6 @@
 static const char *const host_keys[] = {"reserve", "boost-budget", "boost-period", "trial-window",
                                         NULL};
 
-void vh_policy_host_defaults(VhPolicy *policy)
-{
-    policy->budget = (struct vh_budget_limits){VH_BUDGET_SHARE, VH_BUDGET_PERIOD_US};
-    policy->trial_window_us = VH_TRIAL_WINDOW_US;
-}
-
 static int take_reserve(const char *value, const struct vh_policy_reader *reader, GError **error)
 {
     struct vh_cpuset left;

@@ -6,18 +6,6 @@
 #include "base/nearest.h"
 #include "policy/reader.h"
 
-char **vh_policy_split(const char *value)
-{
-    g_autoptr(GPtrArray) words = g_ptr_array_new();
-    g_auto(GStrv) parts = g_strsplit_set(value, ",; \t", -1);
-
-    for (guint i = 0; parts[i]; i++)
-        if (*parts[i])
-            g_ptr_array_add(words, g_strdup(parts[i]));
-    g_ptr_array_add(words, NULL);
-    return (char **)g_ptr_array_free(g_steal_pointer(&words), FALSE);
-}
-
 /* The position of `word` in the NULL-terminated `words`; -1 and an error. */
 static int choose(const char *word, const char *const *words, GError **error)
 {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What policy.c, rules.c and guest.c share. */
+/* A policy while it is read, for the files of this folder only. Each knows only those above it
+ * here.
+ */
 #pragma once
 
 #include "base/keytext.h"
@@ -36,13 +38,23 @@ struct vh_policy_reader {
     GPtrArray *sections; /* struct vh_policy_section *, in order */
 };
 
+/* ---- policy.c: the value ---- */
+
+/* Without sections, rules and programs, and with the defaults of [host]. */
+VhPolicy *vh_policy_new(void);
+/* NULL: it has none such. */
+struct vh_policy_program *vh_policy_program(const VhPolicy *policy, const char *name);
+void vh_policy_entry_free(gpointer data);
+void vh_guest_section_free(gpointer data);
+
+/* ---- reader.c: what sections share ---- */
+
 /* Adds "FILE:LINE: [SECTION] KEY: text"; `entry` NULL: without a key. */
 void vh_policy_refuse(const struct vh_policy_reader *reader,
                       const struct vh_policy_section *section, const struct vh_policy_entry *entry,
                       const char *format, ...) G_GNUC_PRINTF(4, 5);
 
 struct vh_policy_entry *vh_policy_entry(const struct vh_policy_section *section, const char *key);
-void vh_policy_entry_free(gpointer data);
 
 /* "true", "yes", "on", "false", "no", "off". 0, or -1 and VH_ERROR_INVALID_ARGUMENT. */
 int vh_policy_bool(const char *value, bool *result, GError **error) G_GNUC_WARN_UNUSED_RESULT;
@@ -51,15 +63,20 @@ int vh_policy_share(const char *value, unsigned *percent, GError **error) G_GNUC
 /* CPUs that the host has. */
 int vh_policy_cpus(const char *value, const struct vh_policy_world *world, struct vh_cpuset *cpus,
                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* The words of a list, without empty ones; g_strfreev() them. */
+char **vh_policy_split(const char *value);
 
-struct vh_policy_program *vh_policy_program(const VhPolicy *policy, const char *name);
+/* Without an object yet. `path` NULL: in the program directory. */
+struct vh_policy_program *vh_policy_add_program(const struct vh_policy_reader *reader,
+                                                const char *name, const char *path,
+                                                const struct vh_origin *origin);
 /* The program by a word of a guest's `programs`: added to the policy when it is a path or in the
  * program directory. */
 struct vh_policy_program *vh_policy_need_program(const struct vh_policy_reader *reader,
                                                  const char *word, const struct vh_origin *origin,
                                                  GError **error);
 
-/* keys.c */
+/* ---- keys.c ---- */
 
 /* A key of [guest ...]: reads its value into the guest's policy. 0, or -1 and an error. */
 struct vh_policy_key {
@@ -71,10 +88,8 @@ struct vh_policy_key {
 #define VH_POLICY_KEYS 19u
 extern const struct vh_policy_key vh_policy_keys[VH_POLICY_KEYS];
 const struct vh_policy_key *vh_policy_key(const char *name);
-/* The words of a list, without empty ones; g_strfreev() them. */
-char **vh_policy_split(const char *value);
 
-/* apply.c */
+/* ---- apply.c ---- */
 
 #define VH_POLICY_PROFILE "profile:"
 VhGuestPolicy *vh_guest_policy_new(VhPolicy *policy);
@@ -82,17 +97,18 @@ VhGuestPolicy *vh_guest_policy_new(VhPolicy *policy);
  * there is no dot. */
 const char *vh_policy_tunable(const char *key);
 
-/* host.c: [host]. */
-void vh_policy_host_defaults(VhPolicy *policy);
+/* ---- host.c: [host] ---- */
+
 void vh_policy_read_host(struct vh_policy_reader *reader, const struct vh_policy_section *section);
 
-/* rules.c: [rule NAME]. */
+/* ---- rules.c: [rule NAME] ---- */
+
 void vh_policy_read_rule(struct vh_policy_reader *reader, const struct vh_policy_section *section);
 /* Every rule against the kinds of all programs. */
 void vh_policy_check_rules(struct vh_policy_reader *reader);
 
-/* guest.c: [guest PATTERN]. */
+/* ---- guest.c: [guest PATTERN] ---- */
+
 void vh_policy_read_guest(struct vh_policy_reader *reader, const struct vh_policy_section *section);
 void vh_policy_sort_guests(VhPolicy *policy);
 void vh_policy_check_pools(struct vh_policy_reader *reader);
-void vh_guest_section_free(gpointer data);

@@ -10,20 +10,6 @@
 static const char *const rule_keys[] = {"on",      "when",  "do",       "hold",   "cooldown",
                                         "enabled", "trial", "max-loss", "figure", NULL};
 
-int vh_policy_share(const char *value, unsigned *percent, GError **error)
-{
-    g_autofree char *plain = g_strndup(value, strlen(value) - g_str_has_suffix(value, "%"));
-    guint64 number = 0;
-
-    if (!g_ascii_string_to_unsigned(plain, 10, 0, 100, &number, NULL)) {
-        g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT,
-                    "\"%s\" is no share from 0%% to 100%%", value);
-        return -1;
-    }
-    *percent = (unsigned)number;
-    return 0;
-}
-
 /* One key into the rule. 0, or -1 and an error. */
 static int take_entry(struct vh_rule *rule, const struct vh_policy_entry *entry, GError **error)
 {
