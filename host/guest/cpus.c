@@ -14,6 +14,7 @@ void vh_guest_take_vcpus(VhGuest *guest, GArray *vcpus, const char *why)
         g_array_unref(guest->vcpus);
     guest->vcpus = vcpus;
     vh_guest_join_cpus(guest);
+    vh_guest_renew(guest);
     vh_guest_touch(guest, why);
     vh_guest_settle(guest);
 }

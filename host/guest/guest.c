@@ -147,6 +147,7 @@ void vh_guest_set_policy(VhGuest *guest, VhGuestPolicy *policy)
 
     guest->policy = policy;
     vh_rules_set(guest->rules, policy);
+    vh_guest_renew(guest);
     want_programs(guest);
     vh_guest_touch(guest, "the policy has changed");
     vh_guest_settle(guest);

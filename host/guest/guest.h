@@ -80,11 +80,12 @@ void vh_guest_preview(VhGuest *guest, pid_t process);
  * the thread. */
 bool vh_guest_echoes(const VhGuest *guest, const struct vh_seat *seat,
                      const struct vh_cpuset **usual);
-/* One wish for each vCPU, as of now. */
-void vh_guest_wishes(VhGuest *guest, struct vh_wish *wishes);
+/* One wish for each vCPU, as last settled: asking changes nothing, so a wish that max-hints defers
+ * is not in them yet. Borrowed until the main loop goes on. */
+const struct vh_wish *vh_guest_wishes(const VhGuest *guest);
 /* Which of its vCPUs are to be near each other, likewise. */
 const struct vh_near *vh_guest_nears(const VhGuest *guest, unsigned *count);
-/* What is wished for its memory, as of the last vh_guest_wishes. */
+/* What is wished for its memory, likewise. */
 const struct vh_ram_wish *vh_guest_ram_wish(const VhGuest *guest);
 /* By what its memory is changed. */
 VhRamDevice *vh_guest_ram(const VhGuest *guest);

@@ -26,11 +26,10 @@ struct VhGuest {
     VhRules *rules;
     const char *dirty; /* why wishes may have changed; NULL: they have not */
     bool moved;        /* not only facts may have: its threads, CPUs or policy */
-    GArray *wishes;    /* struct vh_wish, as of the last time they were asked for */
-    bool wishes_hold;
-    unsigned batch;  /* hints since the last settle */
-    gint64 deferred; /* max-hints: not to act before this time; 0: none */
-    guint timer;     /* for what changes though no hint comes */
+    GArray *wishes;    /* struct vh_wish, one for each vCPU, as last renewed */
+    unsigned batch;    /* hints since the last settle */
+    gint64 deferred;   /* max-hints: not to act before this time; 0: none */
+    guint timer;       /* for what changes though no hint comes */
 
     /* cpus.c: what the injector says of CPUs, what the monitor says of vCPUs, and both joined */
     struct vh_cpu cpus[VH_CPUS_MAX];
@@ -89,6 +88,9 @@ void vh_guest_set_monitor_problem(VhGuest *guest, const char *text);
 void vh_guest_complain(VhGuest *guest, const char *what, const char *why);
 
 /* wishes.c */
+/* Asks the rules again. Returns whether anything is asked for that was not, or no longer. Settle
+ * does so when hints may be acted upon; what wishes belong to (vCPUs, policy) may change before. */
+bool vh_guest_renew(VhGuest *guest);
 /* Remembers that wishes may have changed, because of `why` (static); settle tells, once the turn's
  * work is done. */
 void vh_guest_touch_facts(VhGuest *guest, const char *why);

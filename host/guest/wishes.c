@@ -8,7 +8,6 @@
 void vh_guest_touch_facts(VhGuest *guest, const char *why)
 {
     guest->dirty = why;
-    guest->wishes_hold = false;
 }
 
 void vh_guest_touch(VhGuest *guest, const char *why)
@@ -38,8 +37,7 @@ static void set_timer(VhGuest *guest, gint64 when)
         guest->timer = g_timeout_add((guint)CLAMP(wait, 0, G_MAXINT), on_timer, guest);
 }
 
-/* Asks the rules again. Returns whether anything is asked for that was not, or no longer. */
-static bool renew_wishes(VhGuest *guest)
+bool vh_guest_renew(VhGuest *guest)
 {
     guint count = guest->vcpus->len;
     bool known = guest->wishes->len == count;
@@ -57,7 +55,6 @@ static bool renew_wishes(VhGuest *guest)
     wishes = (struct vh_wish *)(void *)guest->wishes->data;
     next = vh_rules_wishes(guest->rules, guest->facts, &guest->map, g_get_monotonic_time(), wishes,
                            count);
-    guest->wishes_hold = true;
     if (!guest->deferred)
         set_timer(guest, next);
     for (guint i = 0; known && i < count; i++)
@@ -86,18 +83,16 @@ void vh_guest_settle(VhGuest *guest)
     }
     guest->deferred = 0;
     guest->dirty = NULL;
-    if (!guest->moved && !renew_wishes(guest))
+    if (!vh_guest_renew(guest) && !guest->moved)
         return;
     guest->moved = false;
     guest->funcs->changed(guest, why, guest->data);
 }
 
-void vh_guest_wishes(VhGuest *guest, struct vh_wish *wishes)
+const struct vh_wish *vh_guest_wishes(const VhGuest *guest)
 {
-    if (!guest->wishes_hold || guest->wishes->len != guest->vcpus->len)
-        renew_wishes(guest);
-    if (guest->vcpus->len)
-        memcpy(wishes, guest->wishes->data, guest->vcpus->len * sizeof(*wishes));
+    g_assert(guest->wishes->len == guest->vcpus->len);
+    return (const struct vh_wish *)(const void *)guest->wishes->data;
 }
 
 const struct vh_near *vh_guest_nears(const VhGuest *guest, unsigned *count)

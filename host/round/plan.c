@@ -20,12 +20,12 @@ static void survey_guest(VhRound *round, const struct vh_entry *entry)
     vh_helpers_count(entry->guest, &iothreads, &vhosts);
     g_array_set_size(round->wishes, count);
     g_ptr_array_set_size(round->now, (gint)count);
-    if (!idle) {
-        vh_guest_wishes(entry->guest, (struct vh_wish *)(void *)round->wishes->data);
+    if (!idle)
         nears = vh_guest_nears(entry->guest, &near_count);
-    } else if (count) {
+    if (count && !idle)
+        memcpy(round->wishes->data, vh_guest_wishes(entry->guest), count * sizeof(struct vh_wish));
+    else if (count)
         memset(round->wishes->data, 0, count * sizeof(struct vh_wish));
-    }
     for (unsigned i = 0; i < count; i++) {
         round->now->pdata[i] = (gpointer)vh_round_pin(round, vcpus[i].thread);
         if (!vh_round_off(entry, &vcpus[i]))

@@ -31,47 +31,61 @@ static bool is_wanted(const struct vh_placed *placed, const struct vh_wish *wish
            placed->reason == VH_REASON_NO_CPU || (wish && wish->over_limit);
 }
 
-/* `off`: why its seat is not ours to place; NULL: it is. `vcpu`: it has a wish. */
 static void stand(const VhRound *round, const struct vh_entry *entry, pid_t thread, const char *off,
-                  bool vcpu, struct vh_standing *standing)
+                  struct vh_standing *standing)
 {
-    int number = number_of(entry, thread);
-    bool ours = !entry->held && !off;
-    bool wanted = false;
-
     *standing = (struct vh_standing){.thread = thread,
                                      .left = vh_actuate_is_left(round->actuate, thread),
                                      .set = vh_round_pin(round, thread)};
     standing->alive = vh_thread_cpus(thread, &standing->now);
     vh_actuate_describe(round->actuate, thread, &standing->former, &standing->problem);
-    if (number >= 0 && vcpu)
-        standing->wish = vh_survey_wish(round->survey, entry->number, (unsigned)number);
-    if (number >= 0)
-        wanted =
-            is_wanted(vh_plan_thread(round->plan, entry->number, (unsigned)number), standing->wish);
-    standing->state = standing->set || standing->left ? VH_STANDING_PINNED
-                      : ours && wanted                ? VH_STANDING_WANTED
-                                                      : VH_STANDING_FLOATING;
     if (entry->held)
         standing->why = g_strdup("released by hand until resumed");
-    else if (standing->left || (vcpu && vh_round_is_left(entry)))
+    else if (standing->left)
         standing->why = g_strdup(VH_ROUND_LEFT);
     else if (off)
         standing->why = g_strdup(off);
-    else if (number >= 0)
-        standing->why = vh_survey_reason(round->survey, entry->number, (unsigned)number);
-    else
+}
+
+/* What is left is what the last plan says. `number`: the thread's there; -1: it did not know it. */
+static void judge(const VhRound *round, const struct vh_entry *entry, int number,
+                  struct vh_standing *standing)
+{
+    bool ours = !standing->why;
+
+    if (ours && number < 0)
         standing->why = g_strdup("no plan has been made for it yet");
+    else if (ours && standing->wish)
+        standing->why =
+            vh_survey_reason_for(round->survey, entry->number, (unsigned)number, standing->wish);
+    else if (ours)
+        standing->why = vh_survey_reason(round->survey, entry->number, (unsigned)number);
+    if (standing->set || standing->left)
+        standing->state = VH_STANDING_PINNED;
+    else if (ours && number >= 0 &&
+             is_wanted(vh_plan_thread(round->plan, entry->number, (unsigned)number),
+                       standing->wish))
+        standing->state = VH_STANDING_WANTED;
 }
 
 void vh_standing_vcpu(const VhRound *round, const struct vh_entry *entry, unsigned position,
                       struct vh_standing *standing)
 {
     unsigned count = 0;
-    const struct vh_vcpu *vcpu = &vh_guest_vcpus(entry->guest, &count)[position];
+    const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
+    const struct vh_wish *settled = vh_guest_wishes(entry->guest);
+    int number = number_of(entry, vcpus[position].thread);
 
     g_assert(position < count);
-    stand(round, entry, vcpu->thread, vh_round_off(entry, vcpu), true, standing);
+    stand(round, entry, vcpus[position].thread, vh_round_off(entry, &vcpus[position]), standing);
+    if (!standing->why && vh_round_is_left(entry))
+        standing->why = g_strdup(VH_ROUND_LEFT);
+    if (number >= 0)
+        standing->wish = vh_survey_wish(round->survey, entry->number, (unsigned)number);
+    /* More hints may ask for the same by now, which is no reason for a round. */
+    if (number >= 0 && vh_wish_equal(&settled[position], standing->wish))
+        standing->wish = &settled[position];
+    judge(round, entry, number, standing);
 }
 
 void vh_standing_helper(const VhRound *round, const struct vh_entry *entry,
@@ -80,7 +94,8 @@ void vh_standing_helper(const VhRound *round, const struct vh_entry *entry,
     struct vh_seat seat;
     const char *off = vh_helpers_seat(thread, &seat) ? vh_entry_off(entry, seat) : NULL;
 
-    stand(round, entry, thread->thread, off, false, standing);
+    stand(round, entry, thread->thread, off, standing);
+    judge(round, entry, number_of(entry, thread->thread), standing);
 }
 
 void vh_standing_clear(struct vh_standing *standing)

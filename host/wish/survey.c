@@ -201,12 +201,17 @@ const struct vh_wish *vh_survey_wish(const VhSurvey *survey, unsigned guest, uns
 
 char *vh_survey_reason(const VhSurvey *survey, unsigned guest, unsigned thread)
 {
-    g_autofree char *wish = NULL;
-    g_autofree char *placed = NULL;
-
     if (thread >= survey->input.guests[guest].vcpus)
         return vh_placed_text(&survey->input, survey->plan, guest, thread);
-    wish = vh_wish_text(vh_survey_wish(survey, guest, thread));
+    return vh_survey_reason_for(survey, guest, thread, vh_survey_wish(survey, guest, thread));
+}
+
+char *vh_survey_reason_for(const VhSurvey *survey, unsigned guest, unsigned thread,
+                           const struct vh_wish *wished)
+{
+    g_autofree char *wish = vh_wish_text(wished);
+    g_autofree char *placed = NULL;
+
     if (vh_plan_thread(survey->plan, guest, thread)->reason == VH_REASON_NONE)
         return g_steal_pointer(&wish);
     placed = vh_placed_text(&survey->input, survey->plan, guest, thread);
