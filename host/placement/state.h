@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the parts of the placement share while one plan is made. Private to placement*.c. */
+/* What the parts of the placement share while one plan is made. For the files of this
+ * folder only. */
 #pragma once
 
 #include "placement/placement.h"
@@ -58,7 +59,7 @@ struct vh_place_state {
     int *cpu_set;                /* of each CPU: the set with it alone; -1: not made yet */
 };
 
-/* placement.c */
+/* state.c */
 int vh_place_add_set(struct vh_place_state *state, const struct vh_cpuset *set);
 void vh_place_problem(struct vh_place_state *state, enum vh_reason reason, unsigned guest,
                       int thread);
@@ -94,6 +95,14 @@ static inline const struct vh_cpuset *vh_place_home_cpus(const struct vh_place_s
 static inline bool vh_place_anchor_wished(const struct vh_placement_guest *guest, unsigned vcpu)
 {
     return guest->anchors && vh_vcpuset_has(guest->anchors, vcpu);
+}
+
+/* Where a vCPU is anchored before this plan; -1: it has no CPU of its own. */
+static inline int vh_place_current_cpu(const struct vh_placement_guest *guest, unsigned vcpu)
+{
+    return vcpu < guest->current_count && guest->current[vcpu].level == VH_LEVEL_CPU
+               ? guest->current[vcpu].cpu
+               : -1;
 }
 
 static inline bool vh_place_near_memory(const struct vh_place_state *state, unsigned guest,
