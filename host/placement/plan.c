@@ -252,5 +252,6 @@ struct vh_plan *vh_placement_plan(const struct vh_placement_input *input)
     vh_place_groups(&state);
     place_anchors(&state);
     vh_place_rest(&state);
+    vh_place_check(&state);
     return finish(&state);
 }

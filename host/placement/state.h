@@ -81,6 +81,11 @@ void vh_place_groups(struct vh_place_state *state);
 /* float.c: all threads without an anchor, and every reason. Last. */
 void vh_place_rest(struct vh_place_state *state);
 
+/* check.c: aborts if the plan breaks a rule. Of a plan that has all its sets, before the state
+ * ends.
+ */
+void vh_place_check(const struct vh_place_state *state);
+
 /* The CPUs of a home, or NULL for the whole pool. */
 static inline const struct vh_cpuset *vh_place_home_cpus(const struct vh_place_state *state,
                                                          const struct vh_place_home *home)

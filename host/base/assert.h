@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Assertions too dear for every day.
+ *
+ * g_assert() is for what costs next to nothing, and is always on. VH_ASSERT_DEEP() is on in debug
+ * builds (VH_DEBUG) and under AddressSanitizer; elsewhere its condition is compiled and never
+ * evaluated. */
+#pragma once
+
+#include <glib.h>
+
+#ifdef __has_feature /* clang */
+#if __has_feature(address_sanitizer)
+#define VH_ASSERTS_DEEP 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(VH_DEBUG)
+#undef VH_ASSERTS_DEEP
+#define VH_ASSERTS_DEEP 1
+#endif
+#ifndef VH_ASSERTS_DEEP
+#define VH_ASSERTS_DEEP 0
+#endif
+
+#define VH_ASSERT_DEEP(condition) \
+    do { \
+        if (VH_ASSERTS_DEEP) \
+            g_assert(condition); \
+    } while (0)
