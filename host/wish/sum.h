@@ -2,8 +2,10 @@
 /* Wishes in the making: what rules.c finds that rules ask for, summed up vCPU by vCPU. */
 #pragma once
 
+#include "base/cpu-map.h"
+#include "placement/near.h"
 #include "wish/held.h"
-#include "wish/rules.h"
+#include "wish/wish.h"
 
 /* ---- masks of guest CPUs ---- */
 

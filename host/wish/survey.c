@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "policy/rule.h"
+
 /* Where a guest's share of the arrays begins; pointers follow once they do not grow any more. */
 struct share {
     guint vcpus;  /* in `wishes` and `now` */

@@ -2,8 +2,8 @@
 /* Gathers what all guests wish and have into one input, and keeps the plan made of it. Pure. */
 #pragma once
 
-#include "placement/placement.h"
-#include "wish/rules.h"
+#include "placement/near.h"
+#include "wish/wish.h"
 
 typedef struct VhSurvey VhSurvey;
 

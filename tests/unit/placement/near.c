@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "policy/rule.h"
 #include "wish/survey.h"
 
 #define VCPUS 12

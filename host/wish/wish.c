@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Compares wishes, and says what they and verdicts are.
+#include "wish/wish.h"
+
+#include <math.h>
+
+static const char *const verdict_texts[] = {
+    [VH_VERDICT_OK] = "good",
+    [VH_VERDICT_OTHER] = "no rule is about it",
+    [VH_VERDICT_EMPTY] = "its mask names no CPU",
+    [VH_VERDICT_BEYOND] = "it names a CPU that the guest does not have",
+    [VH_VERDICT_NO_VCPU] = "it names a CPU that no vCPU serves",
+    [VH_VERDICT_SEVERAL] = "it names several CPUs where one is to be pinned",
+};
+G_STATIC_ASSERT(G_N_ELEMENTS(verdict_texts) == VH_VERDICT_COUNT);
+
+const char *vh_verdict_text(enum vh_verdict verdict)
+{
+    return verdict_texts[verdict];
+}
+
+static bool same_figure(double a, double b)
+{
+    return a == b || (isnan(a) && isnan(b));
+}
+
+bool vh_ram_wish_equal(const struct vh_ram_wish *a, const struct vh_ram_wish *b)
+{
+    return a->rule == b->rule && a->asked == b->asked && a->room == b->room &&
+           same_figure(a->stall, b->stall);
+}
+
+bool vh_wish_equal(const struct vh_wish *a, const struct vh_wish *b)
+{
+    bool figures = same_figure(a->figure, b->figure);
+
+    return a->kind == b->kind && a->group == b->group && a->guest_cpu == b->guest_cpu &&
+           a->rule == b->rule && a->over_limit == b->over_limit && a->tried == b->tried &&
+           a->boost == b->boost && figures;
+}
+
+char *vh_wish_text(const struct vh_wish *wish)
+{
+    g_autofree char *rule = wish->rule ? g_strdup_printf(" (rule %s)", wish->rule) : g_strdup("");
+    const char *limit = wish->over_limit ? "; not pinned, as max-pins is reached" : "";
+
+    switch (wish->kind) {
+    case VH_WISH_ANCHOR:
+        if (!wish->tasks)
+            return g_strdup_printf("guest CPU %d is held pinned for a while%s", wish->guest_cpu,
+                                   rule);
+        return g_strdup_printf("%u hint%s guest CPU %d%s", wish->tasks,
+                               wish->tasks == 1 ? " pins" : "s pin", wish->guest_cpu, rule);
+    case VH_WISH_GROUP:
+        return g_strdup_printf("in group %u%s%s", wish->group, rule, limit);
+    default:
+        return wish->over_limit ? g_strdup("not pinned, as max-pins is reached")
+                                : g_strdup("no hint asks for it");
+    }
+}
