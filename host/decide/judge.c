@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Tells by two series whether an action was worth it.
+#include "decide/judge.h"
+
 #include <math.h>
 #include <stdlib.h>
-
-#include "decide/trial.h"
 
 #define SIGNIFICANT 3.0      /* standard errors */
 #define GAIN_LEAST 0.02      /* of the wanted time: less is not worth an action */
