@@ -102,18 +102,6 @@ static void print_table(GVariant *dicts, const struct column *columns)
     vh_table_print(table);
 }
 
-static void print_json(JsonNode *node)
-{
-    g_autofree char *text = json_to_string(node, TRUE);
-    puts(text);
-}
-
-void vh_ctl_print_variant_json(GVariant *value)
-{
-    g_autoptr(JsonNode) node = json_gvariant_serialize(value);
-    print_json(node);
-}
-
 /* {"NAME":VALUE,...} of string pairs ending with NULL. */
 static void print_strings_json(const char *name, ...)
 {
@@ -128,16 +116,7 @@ static void print_strings_json(const char *name, ...)
     va_end(args);
     json_builder_end_object(builder);
     g_autoptr(JsonNode) root = json_builder_get_root(builder);
-    print_json(root);
-}
-
-/* The list in a call's answer, NULL and an error if there is none; an empty list is told to people.
- */
-static GVariant *list(struct vh_ctl *ctl, const char *method, GVariant *parameters, GError **error)
-{
-    g_autoptr(GVariant) answer =
-        vh_ctl_call(ctl, method, parameters, "(aa{sv})", false, NULL, error);
-    return answer ? g_variant_get_child_value(answer, 0) : NULL;
+    vh_ctl_print_json(root);
 }
 
 static int show(struct vh_ctl *ctl, GVariant *dicts, const struct column *columns, const char *none)
@@ -152,43 +131,6 @@ static int show(struct vh_ctl *ctl, GVariant *dicts, const struct column *column
 }
 
 /* ---- status ---- */
-
-static GVariant *get_guest(struct vh_ctl *ctl, const char *name, GError **error)
-{
-    g_autoptr(GVariant) answer =
-        vh_ctl_call(ctl, "GetGuest", g_variant_new("(s)", name), "(a{sv})", false, NULL, error);
-    return answer ? g_variant_get_child_value(answer, 0) : NULL;
-}
-
-/* Details of one guest, or of all: aa{sv}. A guest that goes away between two calls is left out. */
-GVariant *vh_ctl_get_guests(struct vh_ctl *ctl, const char *only, GError **error)
-{
-    GVariantBuilder builder;
-    g_variant_builder_init(&builder, G_VARIANT_TYPE("aa{sv}"));
-    if (only != NULL) {
-        g_autoptr(GVariant) details = get_guest(ctl, only, error);
-        if (details != NULL)
-            g_variant_builder_add_value(&builder, details);
-        g_autoptr(GVariant) guests = g_variant_ref_sink(g_variant_builder_end(&builder));
-        return details ? g_steal_pointer(&guests) : NULL;
-    }
-    g_autoptr(GVariant) names = list(ctl, "ListGuests", NULL, error);
-    for (gsize i = 0; names != NULL && i < g_variant_n_children(names); i++) {
-        g_autoptr(GError) gone = NULL;
-        g_autoptr(GVariant) dict = g_variant_get_child_value(names, i);
-        const char *name = "";
-        (void)g_variant_lookup(dict, "name", "&s", &name);
-        g_autoptr(GVariant) details = get_guest(ctl, name, &gone);
-        if (details != NULL)
-            g_variant_builder_add_value(&builder, details);
-        else if (!g_error_matches(gone, VH_ERROR, VH_ERROR_NO_SUCH_GUEST)) {
-            g_propagate_error(error, g_steal_pointer(&gone));
-            g_clear_pointer(&names, g_variant_unref);
-        }
-    }
-    g_autoptr(GVariant) guests = g_variant_ref_sink(g_variant_builder_end(&builder));
-    return names ? g_steal_pointer(&guests) : NULL;
-}
 
 /* Threads that nobody asks to be placed anywhere are of no interest. */
 static bool any_placed(GVariant *threads)
@@ -294,14 +236,14 @@ int vh_ctl_status(struct vh_ctl *ctl, GError **error)
 
 int vh_ctl_guests(struct vh_ctl *ctl, GError **error)
 {
-    g_autoptr(GVariant) guests = list(ctl, "ListGuests", NULL, error);
+    g_autoptr(GVariant) guests = vh_ctl_list(ctl, "ListGuests", NULL, error);
     return guests ? show(ctl, guests, guest_columns, "no guests") : -1;
 }
 
 int vh_ctl_programs(struct vh_ctl *ctl, GError **error)
 {
     g_autoptr(GVariant) programs =
-        list(ctl, "ListPrograms", g_variant_new("(s)", ctl->args[0]), error);
+        vh_ctl_list(ctl, "ListPrograms", g_variant_new("(s)", ctl->args[0]), error);
     return programs ? show(ctl, programs, program_columns, "no programs") : -1;
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <gio/gio.h>
+#include <json-glib/json-glib.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -66,11 +67,23 @@ int vh_ctl_release(struct vh_ctl *ctl, GError **error);
 int vh_ctl_resume(struct vh_ctl *ctl, GError **error);
 int vh_ctl_handover(struct vh_ctl *ctl, GError **error);
 
-/* Details of one guest, or of all (`only` NULL): aa{sv}; NULL and an error. */
+/* ---- daemon.c ---- */
+
+/* The list, aa{sv}, that `method` answers with; NULL and an error. */
+GVariant *vh_ctl_list(struct vh_ctl *ctl, const char *method, GVariant *parameters, GError **error);
+/* Details of one guest, or of all (`only` NULL): aa{sv}; NULL and an error. A guest that goes away
+ * meanwhile is left out of all. */
 GVariant *vh_ctl_get_guests(struct vh_ctl *ctl, const char *only, GError **error);
 
 /* One JSON document on stdout. */
+void vh_ctl_print_json(JsonNode *node);
 void vh_ctl_print_variant_json(GVariant *value);
+
+/* ---- host.c ---- */
+
+/* --topology's, or this host's. NULL and an error. */
+struct vh_topology *vh_ctl_topology(const struct vh_ctl *ctl,
+                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* ---- libvirt.c: these two speak with libvirt and not with the daemon; in vhintctl itself
  * exec.c starts the program that has it ---- */
@@ -86,9 +99,6 @@ int vh_ctl_disable(struct vh_ctl *ctl, GError **error);
 int vh_ctl_map(struct vh_ctl *ctl, GError **error);
 /* As --svg and --json say. An exit code, or -1 and an error. */
 int vh_ctl_draw_map(struct vh_ctl *ctl, const VhMap *map, GError **error);
-/* --topology's, or this host's. NULL and an error. */
-struct vh_topology *vh_ctl_topology(const struct vh_ctl *ctl,
-                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* ---- plan.c, record.c, told.c ---- */
 

@@ -108,17 +108,6 @@ int vh_ctl_draw_map(struct vh_ctl *ctl, const VhMap *map, GError **error)
     return VH_EXIT_OK;
 }
 
-struct vh_topology *vh_ctl_topology(const struct vh_ctl *ctl, GError **error)
-{
-    g_autoptr(GError) bad = NULL;
-    struct vh_topology *topology =
-        ctl->topology ? vh_topology_synthetic(ctl->topology, &bad) : vh_topology_load(&bad);
-
-    if (!topology)
-        g_set_error(error, VH_CTL_ERROR, VH_EXIT_USAGE, "%s", bad->message);
-    return topology;
-}
-
 int vh_ctl_map(struct vh_ctl *ctl, GError **error)
 {
     g_autoptr(VhTopology) topology = vh_ctl_topology(ctl, error);

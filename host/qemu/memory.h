@@ -5,7 +5,7 @@
  * All sizes are bytes of all the guest's memory: what it was started with, less the balloon or with
  * what virtio-mem has plugged in. Of several virtio-mem devices the first in QEMU's list is used.
  * Nothing here waits: what is asked and set goes through the monitor, or for guests of an inventory
- * that has a road of its own (struct vh_config_guest), by that. Sources: QEMU's query-balloon,
+ * that has a road of its own (struct vh_maker), by that. Sources: QEMU's query-balloon,
  * balloon, query-memory-devices, query-memory-size-summary, requested-size of virtio-mem. */
 #pragma once
 

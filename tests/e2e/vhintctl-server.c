@@ -13,7 +13,7 @@
 
 #undef main
 
-int vhintctl_main(int argc, char **argv); /* main() of host/ctl/ctl.c */
+int vhintctl_main(int argc, char **argv); /* main() of host/ctl/main.c */
 
 static bool redirect(int fd, const char *path)
 {

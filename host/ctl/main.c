@@ -3,6 +3,7 @@
 #include "ctl/ctl.h"
 
 #include <locale.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -62,13 +63,96 @@ static const char exit_codes[] =
     "  4  no such guest or program\n"
     "  5  plan: not all that is wished can be done\n";
 
+/* ---- options ---- */
+
+/* An option, and where in struct vh_ctl its value goes. */
+struct option {
+    GOptionEntry entry; /* without arg_data */
+    gsize offset;
+};
+
+#define OPTION(name, letter, type, member, help, value) \
+    { \
+        {name, letter, 0, G_OPTION_ARG_##type, NULL, help, value}, offsetof(struct vh_ctl, member) \
+    }
+
+/* Of every command. */
+static const struct option global_options[] = {
+    OPTION("socket", 0, FILENAME, socket,
+           "the daemon's socket (" VH_CONTROL_PATH ", or $VHINT_SOCKET)", "PATH"),
+    OPTION("json", 0, NONE, json, "one JSON document on stdout (watch: a line each)", NULL),
+    OPTION("help", 'h', NONE, help, "print this", NULL),
+    OPTION("version", 0, NONE, version, "print the version", NULL),
+};
+
+/* Each of some commands, which name it in `options`; the last is every command's. */
+static const struct option own_options[] = {
+    OPTION("name", 0, STRING, name, "the name of an object without a manifest (its file's)",
+           "NAME"),
+    OPTION("set", 0, STRING_ARRAY, set, "set a tunable; may be given again", "NAME=VALUE"),
+    OPTION("replace", 0, NONE, replace, "take the place of a program of that name", NULL),
+    OPTION("cpus", 0, STRING, cpus, "check for a host that has these CPUs", "LIST"),
+    OPTION("program-dir", 0, FILENAME, program_dir, "check with the programs of this directory",
+           "DIR"),
+    OPTION("count", 0, INT, count, "stop after so many hints", "N"),
+    OPTION("profile", 0, STRING, profile, "and note this profile in its metadata", "NAME"),
+    OPTION(
+        "topology", 0, STRING, topology,
+        "a made-up host, by hwloc's synthetic description, such as \"package:2 l3:4 core:8 pu:2\"",
+        "SPEC"),
+    OPTION("policy", 0, FILENAME, policy, "plan by the policy of this directory (/etc/vhint)",
+           "DIR"),
+    OPTION("replay", 0, FILENAME, replay, "plan for the guests and hints of a recording", "FILE"),
+    OPTION("steps", 0, NONE, steps, "show what each recorded hint changes", NULL),
+    OPTION("batch", 0, NONE, batch, "print it once, after half a second", NULL),
+    OPTION("interval", 0, DOUBLE, interval, "look that often (1)", "SECONDS"),
+    OPTION("vcpus", 0, INT, vcpus, "vCPUs of guests that only the configuration knows (1)", "N"),
+    OPTION("svg", 0, FILENAME, svg, "draw it into a file", "FILE"),
+    OPTION("connect", 0, STRING, libvirt, "libvirt's URI (" VH_CTL_LIBVIRT ")", "URI"),
+    OPTION(G_OPTION_REMAINING, 0, FILENAME_ARRAY, args, NULL, NULL),
+};
+
+static void *place_of(struct vh_ctl *ctl, const struct option *option)
+{
+    return (char *)ctl + option->offset;
+}
+
+/* Fills `entries`, which has room for all and one more, with the options that `wanted` has by name,
+ * each between spaces; NULL: with all. */
+static void make_entries(struct vh_ctl *ctl, const struct option *options, gsize count,
+                         const char *wanted, GOptionEntry *entries)
+{
+    for (gsize i = 0; i < count; i++) {
+        const char *name = options[i].entry.long_name;
+        g_autofree char *word = g_strdup_printf(" %s ", name);
+
+        if (wanted && *name && !strstr(wanted, word))
+            continue;
+        *entries = options[i].entry;
+        entries++->arg_data = place_of(ctl, &options[i]);
+    }
+    *entries = (GOptionEntry){0};
+}
+
+static void free_values(struct vh_ctl *ctl, const struct option *options, gsize count)
+{
+    for (gsize i = 0; i < count; i++) {
+        void *place = place_of(ctl, &options[i]);
+        GOptionArg type = options[i].entry.arg;
+
+        if (type == G_OPTION_ARG_STRING || type == G_OPTION_ARG_FILENAME)
+            g_free(*(char **)place);
+        else if (type == G_OPTION_ARG_STRING_ARRAY || type == G_OPTION_ARG_FILENAME_ARRAY)
+            g_strfreev(*(char ***)place);
+    }
+}
+
 /* ---- usage ---- */
 
-static void print_options(FILE *out, const GOptionEntry *entries, const char *wanted)
+static void print_options(FILE *out, const GOptionEntry *entries)
 {
     for (; entries->long_name != NULL; entries++) {
-        g_autofree char *word = g_strdup_printf(" %s ", entries->long_name);
-        if (wanted != NULL && strstr(wanted, word) == NULL)
+        if (entries->long_name[0] == '\0')
             continue;
         g_autofree char *left =
             g_strdup_printf("--%s%s%s", entries->long_name, entries->arg_description ? " " : "",
@@ -85,7 +169,7 @@ static void print_help(FILE *out, const GOptionEntry *global)
         fprintf(out, "  %-24s %s\n", left, commands[i].help);
     }
     fputs("\nOptions:\n", out);
-    print_options(out, global, NULL);
+    print_options(out, global);
     fprintf(out, "\n`vhintctl COMMAND --help` tells a command's own options.\n\n%s", exit_codes);
 }
 
@@ -94,8 +178,8 @@ static void print_command_help(FILE *out, const struct command *command, const G
 {
     fprintf(out, "usage: vhintctl %s [OPTION...] %s\n\n%s\n\nOptions:\n", command->name,
             command->args, command->help);
-    print_options(out, own, command->options);
-    print_options(out, global, NULL);
+    print_options(out, own);
+    print_options(out, global);
     fprintf(out, "\n%s", exit_codes);
 }
 
@@ -163,26 +247,20 @@ static int run(struct vh_ctl *ctl, const struct command *command)
     return code;
 }
 
-static int run_command(struct vh_ctl *ctl, const GOptionEntry *global, const GOptionEntry *own,
-                       int argc, char **argv)
+static int run_command(struct vh_ctl *ctl, const GOptionEntry *global, int argc, char **argv)
 {
     const struct command *command = find_command(argv[0]);
     if (command == NULL) {
         g_autofree char *message = g_strdup_printf("there is no command '%s'", argv[0]);
         return usage_error(message, "");
     }
-    GOptionEntry entries[12] = {{0}};
-    gsize n = 0;
-    for (; own->long_name != NULL; own++) {
-        g_autofree char *word = g_strdup_printf(" %s ", own->long_name);
-        if (own->long_name[0] == '\0' || strstr(command->options, word) != NULL)
-            entries[n++] = *own;
-    }
+    GOptionEntry own[G_N_ELEMENTS(own_options) + 1];
+    make_entries(ctl, own_options, G_N_ELEMENTS(own_options), command->options, own);
     g_autoptr(GError) error = NULL;
-    if (!parse(global, entries, false, &argc, &argv, &error))
+    if (!parse(global, own, false, &argc, &argv, &error))
         return usage_error(error->message, command->name);
     if (ctl->help) {
-        print_command_help(stdout, command, global, entries);
+        print_command_help(stdout, command, global, own);
         return VH_EXIT_OK;
     }
     if (ctl->socket == NULL) {
@@ -206,75 +284,25 @@ static int run_command(struct vh_ctl *ctl, const GOptionEntry *global, const GOp
 
 int main(int argc, char **argv)
 {
-    setlocale(LC_ALL, "");
     struct vh_ctl ctl = {.command_line = g_strdupv(argv), .count = -1, .vcpus = 1, .interval = 1};
-    const GOptionEntry global[] = {
-        {"socket", 0, 0, G_OPTION_ARG_FILENAME, &ctl.socket,
-         "the daemon's socket (" VH_CONTROL_PATH ", or $VHINT_SOCKET)", "PATH"},
-        {"json", 0, 0, G_OPTION_ARG_NONE, &ctl.json,
-         "one JSON document on stdout (watch: a line each)", NULL},
-        {"help", 'h', 0, G_OPTION_ARG_NONE, &ctl.help, "print this", NULL},
-        {"version", 0, 0, G_OPTION_ARG_NONE, &ctl.version, "print the version", NULL},
-        {0},
-    };
-    const GOptionEntry own[] = {
-        {"name", 0, 0, G_OPTION_ARG_STRING, &ctl.name,
-         "the name of an object without a manifest (its file's)", "NAME"},
-        {"set", 0, 0, G_OPTION_ARG_STRING_ARRAY, &ctl.set, "set a tunable; may be given again",
-         "NAME=VALUE"},
-        {"replace", 0, 0, G_OPTION_ARG_NONE, &ctl.replace,
-         "take the place of a program of that name", NULL},
-        {"cpus", 0, 0, G_OPTION_ARG_STRING, &ctl.cpus, "check for a host that has these CPUs",
-         "LIST"},
-        {"program-dir", 0, 0, G_OPTION_ARG_FILENAME, &ctl.program_dir,
-         "check with the programs of this directory", "DIR"},
-        {"count", 0, 0, G_OPTION_ARG_INT, &ctl.count, "stop after so many hints", "N"},
-        {"profile", 0, 0, G_OPTION_ARG_STRING, &ctl.profile,
-         "and note this profile in its metadata", "NAME"},
-        {"topology", 0, 0, G_OPTION_ARG_STRING, &ctl.topology,
-         "a made-up host, by hwloc's synthetic description, such as \"package:2 l3:4 core:8 pu:2\"",
-         "SPEC"},
-        {"policy", 0, 0, G_OPTION_ARG_FILENAME, &ctl.policy,
-         "plan by the policy of this directory (/etc/vhint)", "DIR"},
-        {"replay", 0, 0, G_OPTION_ARG_FILENAME, &ctl.replay,
-         "plan for the guests and hints of a recording", "FILE"},
-        {"steps", 0, 0, G_OPTION_ARG_NONE, &ctl.steps, "show what each recorded hint changes",
-         NULL},
-        {"batch", 0, 0, G_OPTION_ARG_NONE, &ctl.batch, "print it once, after half a second", NULL},
-        {"interval", 0, 0, G_OPTION_ARG_DOUBLE, &ctl.interval, "look that often (1)", "SECONDS"},
-        {"vcpus", 0, 0, G_OPTION_ARG_INT, &ctl.vcpus,
-         "vCPUs of guests that only the configuration knows (1)", "N"},
-        {"svg", 0, 0, G_OPTION_ARG_FILENAME, &ctl.svg, "draw it into a file", "FILE"},
-        {"connect", 0, 0, G_OPTION_ARG_STRING, &ctl.libvirt, "libvirt's URI (" VH_CTL_LIBVIRT ")",
-         "URI"},
-        {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &ctl.args, NULL, NULL},
-        {0},
-    };
+    GOptionEntry global[G_N_ELEMENTS(global_options) + 1];
     g_autoptr(GError) error = NULL;
-    int code;
+    int code = VH_EXIT_OK;
+
+    setlocale(LC_ALL, "");
+    make_entries(&ctl, global_options, G_N_ELEMENTS(global_options), NULL, global);
     if (!parse(global, NULL, true, &argc, &argv, &error)) {
         code = usage_error(error->message, "");
     } else if (ctl.version) {
         puts("vhintctl " VH_VERSION);
-        code = VH_EXIT_OK;
     } else if (argc < 2) {
         print_help(ctl.help ? stdout : stderr, global);
         code = ctl.help ? VH_EXIT_OK : VH_EXIT_USAGE;
     } else {
-        code = run_command(&ctl, global, own, argc - 1, argv + 1);
+        code = run_command(&ctl, global, argc - 1, argv + 1);
     }
+    free_values(&ctl, global_options, G_N_ELEMENTS(global_options));
+    free_values(&ctl, own_options, G_N_ELEMENTS(own_options));
     g_strfreev(ctl.command_line);
-    g_free(ctl.socket);
-    g_free(ctl.name);
-    g_free(ctl.profile);
-    g_free(ctl.libvirt);
-    g_free(ctl.topology);
-    g_free(ctl.svg);
-    g_free(ctl.policy);
-    g_free(ctl.replay);
-    g_free(ctl.cpus);
-    g_free(ctl.program_dir);
-    g_strfreev(ctl.set);
-    g_strfreev(ctl.args);
     return code;
 }
