@@ -238,8 +238,8 @@ static int open_all(VhManager *manager, GError **error)
     manager->scratch = vh_scratch_new();
     vh_turn_set_end(manager->turn, on_turn_end, manager);
     open_policy(manager);
-    manager->round =
-        vh_round_new(manager->entries, manager->policy, manager->saved, manager->journal, error);
+    manager->round = vh_round_new(&vh_round_this_host, manager->entries, manager->policy,
+                                  manager->saved, manager->journal, error);
     return manager->round ? 0 : -1;
 }
 

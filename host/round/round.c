@@ -174,7 +174,7 @@ static bool read_topology(VhRound *round)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(VhTopology) former = round->topology;
-    struct vh_topology *now = vh_topology_load(&error);
+    struct vh_topology *now = round->host->topology(&error);
 
     if (!now) {
         g_warning("%s", error->message);
@@ -254,11 +254,18 @@ static void on_ram_due(gpointer data)
 
 static const struct vh_trials_funcs trials_funcs = {.replan = on_replan, .boost = vh_round_boost};
 
-VhRound *vh_round_new(const GPtrArray *entries, VhPolicyStore *policy, VhSaved *saved,
-                      VhJournal *journal, GError **error)
+const struct vh_round_host vh_round_this_host = {.pin = &vh_actuator_pin,
+                                                 .boost = &vh_actuator_boost,
+                                                 .topology = vh_topology_load,
+                                                 .proc = "/proc"};
+
+VhRound *vh_round_new(const struct vh_round_host *host, const GPtrArray *entries,
+                      VhPolicyStore *policy, VhSaved *saved, VhJournal *journal, GError **error)
 {
     g_autoptr(VhRound) round = g_new0(VhRound, 1);
+    g_autofree char *load = g_build_filename(host->proc, "stat", NULL);
 
+    round->host = host;
     round->entries = entries;
     round->policy = policy;
     round->saved = saved;
@@ -266,16 +273,16 @@ VhRound *vh_round_new(const GPtrArray *entries, VhPolicyStore *policy, VhSaved *
     round->survey = vh_survey_new();
     round->wishes = g_array_new(FALSE, TRUE, sizeof(struct vh_wish));
     round->now = g_ptr_array_new();
-    round->load = vh_load_new("/proc/stat");
-    round->topology = vh_topology_load(error);
+    round->load = vh_load_new(load);
+    round->topology = host->topology(error);
     round->hotplug = round->topology ? vh_hotplug_new(on_hotplug, round, error) : NULL;
     if (!round->hotplug)
         return NULL;
-    round->actuate = vh_actuate_new_adopting(saved, journal, &vh_actuator_pin);
+    round->actuate = vh_actuate_new_adopting(saved, journal, host->pin);
     vh_round_find_left(round);
-    round->boosts = vh_actuate_new(saved, journal, &vh_actuator_boost);
-    round->trials = vh_trials_new("/proc", journal, &trials_funcs, round);
-    round->ram = vh_ram_new("/proc", saved, journal, on_ram_due, round);
+    round->boosts = vh_actuate_new(saved, journal, host->boost);
+    round->trials = vh_trials_new(host->proc, journal, &trials_funcs, round);
+    round->ram = vh_ram_new(host->proc, saved, journal, on_ram_due, round);
     return g_steal_pointer(&round);
 }
 

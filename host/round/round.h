@@ -9,19 +9,31 @@
 #include <gio/gio.h>
 #include <stdbool.h>
 
+#include "act/actuator.h"
 #include "act/saved.h"
 #include "inventory/seat.h"
 #include "io/journal.h"
+#include "machine/topology.h"
 #include "policy/store.h"
 #include "round/entry.h"
 
 typedef struct VhRound VhRound;
 
-/* Reads the host's topology and puts back what a former daemon left changed, but for pins: those
- * stay as they are, guest by guest, until they are taken over. `entries` (of struct vh_entry),
- * `policy`, `saved` and `journal` are borrowed and must outlive the round. */
-VhRound *vh_round_new(const GPtrArray *entries, VhPolicyStore *policy, VhSaved *saved,
-                      VhJournal *journal, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* What a round acts by, and where it looks. */
+struct vh_round_host {
+    const struct vh_actuator *pin, *boost;
+    struct vh_topology *(*topology)(GError **error);
+    const char *proc; /* /proc but for tests */
+};
+/* This machine. */
+extern const struct vh_round_host vh_round_this_host;
+
+/* Reads the topology of `host` and puts back what a former daemon left changed, but for pins: those
+ * stay as they are, guest by guest, until they are taken over. `host`, `entries` (of struct
+ * vh_entry), `policy`, `saved` and `journal` are borrowed and must outlive the round. */
+VhRound *vh_round_new(const struct vh_round_host *host, const GPtrArray *entries,
+                      VhPolicyStore *policy, VhSaved *saved, VhJournal *journal,
+                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Is anything still as a former daemon left it? */
 bool vh_round_is_adopting(const VhRound *round);

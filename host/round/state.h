@@ -11,6 +11,7 @@
 #include "wish/survey.h"
 
 struct VhRound {
+    const struct vh_round_host *host;
     const GPtrArray *entries; /* struct vh_entry */
     VhPolicyStore *policy;
     VhSaved *saved;
