@@ -12,7 +12,7 @@
 
 struct fixture {
     struct herd herd;
-    char *cpus; /* one CPU of this host, which the policy's pools are held against */
+    char *cpu; /* one CPU of this host, which the policy's pools are held against */
 };
 
 static void begin(struct fixture *f, const char *format)
@@ -24,8 +24,8 @@ static void begin(struct fixture *f, const char *format)
 
     g_assert_true(g_file_get_contents("/sys/devices/system/cpu/online", &online, NULL, NULL));
     g_assert_cmpint(vh_cpuset_parse(&set, g_strstrip(online), NULL), ==, 0);
-    f->cpus = g_strdup_printf("%d", vh_cpuset_next(&set, 0));
-    policy = g_strjoinv(f->cpus, parts);
+    f->cpu = g_strdup_printf("%d", vh_cpuset_next(&set, 0));
+    policy = g_strjoinv(f->cpu, parts);
     herd_begin(&f->herd, policy);
 }
 
@@ -36,7 +36,7 @@ static void set_up(G_GNUC_UNUSED struct fixture *f, G_GNUC_UNUSED gconstpointer 
 static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     herd_end(&f->herd);
-    g_free(f->cpus);
+    g_free(f->cpu);
 }
 
 /* Two anchors, one CPU: the one that was first keeps it, whoever is asked first. */
@@ -54,7 +54,7 @@ static void test_full(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     vh_round_run(f->herd.round, "a hint");
     fake_guest_anchor(entry->guest, 0);
     vh_round_run(f->herd.round, "another hint");
-    g_assert_cmpstr(fake_host_pin(OTHER), ==, f->cpus);
+    g_assert_cmpstr(fake_host_pin(OTHER), ==, f->cpu);
     g_assert_cmpstr(fake_host_pin(FIRST), ==, "");
     state = herd_vcpu(&f->herd, entry, 0, "state");
     reason = herd_vcpu(&f->herd, entry, 0, "reason");
@@ -63,7 +63,41 @@ static void test_full(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     /* Its place is free again: the next round gives it to who waits. */
     fake_guest_float(other->guest, 0);
     vh_round_run(f->herd.round, "a task has ended");
-    g_assert_cmpstr(fake_host_pin(FIRST), ==, f->cpus);
+    g_assert_cmpstr(fake_host_pin(FIRST), ==, f->cpu);
+}
+
+/* Who is released leaves its place to others, too. */
+static void test_released(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    struct vh_entry *entry = NULL;
+    struct vh_entry *other = NULL;
+
+    begin(f, "[guest *]\npool = @\n");
+    entry = herd_add(&f->herd, "web", 1, FIRST);
+    other = herd_add(&f->herd, "db", 1, OTHER);
+    fake_guest_anchor(entry->guest, 0);
+    fake_guest_anchor(other->guest, 0);
+    vh_round_run(f->herd.round, "hints");
+    g_assert_cmpstr(fake_host_pin(FIRST), ==, f->cpu);
+    entry->held = true;
+    vh_round_run(f->herd.round, "released by hand");
+    g_assert_cmpstr(fake_host_pin(FIRST), ==, "");
+    g_assert_cmpstr(fake_host_pin(OTHER), ==, f->cpu);
+}
+
+/* Nothing is wished, but the policy has a place for every vCPU; a hand that releases goes first. */
+static void test_placed_by_policy(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    struct vh_entry *entry = NULL;
+
+    begin(f, "[guest *]\npool = @\nfloating = pool\n");
+    entry = herd_add(&f->herd, "web", 2, FIRST);
+    vh_round_run(f->herd.round, "it has come");
+    g_assert_cmpstr(fake_host_pin(FIRST), ==, f->cpu);
+    g_assert_cmpstr(fake_host_pin(FIRST + 1), ==, f->cpu);
+    entry->held = true;
+    g_assert_cmpuint(vh_round_run(f->herd.round, "released by hand"), ==, 2);
+    g_assert_cmpstr(fake_host_pin(FIRST), ==, "");
 }
 
 /* What concerns a whole guest is its problem, and in the journal once. */
@@ -100,6 +134,8 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     ADD("full", test_full);
+    ADD("released", test_released);
+    ADD("placed-by-policy", test_placed_by_policy);
     ADD("problem", test_problem);
     return g_test_run();
 }

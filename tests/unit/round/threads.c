@@ -20,10 +20,12 @@ struct fixture {
 };
 
 static GHashTable *mirrored; /* vh_seat_text -> CPUs; what the guest's maker was told */
+static unsigned mirrors;     /* how often it was */
 
 static void mirror(G_GNUC_UNUSED const struct vh_config_guest *config, struct vh_seat seat,
                    const struct vh_cpuset *cpus)
 {
+    mirrors++;
     g_hash_table_replace(mirrored, vh_seat_text(seat),
                          cpus ? vh_cpuset_format(cpus) : g_strdup(""));
 }
@@ -97,9 +99,12 @@ static void test_mirror(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     struct vh_config_guest *config = (struct vh_config_guest *)vh_guest_config(f->entry->guest);
 
     config->mirror = mirror;
+    mirrors = 0;
+    fake_guest_add_helper(f->entry->guest, PROCESS + 9, VH_THREAD_EMULATOR, 0);
     fake_guest_anchor(f->entry->guest, 0);
     vh_round_run(f->herd.round, "a hint");
-    g_assert_cmpuint(g_hash_table_size(mirrored), ==, 3);
+    g_assert_cmpstr(fake_host_pin(PROCESS + 9), ==, f->cpu);
+    g_assert_cmpuint(mirrors, ==, 3);
     g_assert_cmpstr(told("vCPU 0"), ==, fake_host_pin(FIRST));
     g_assert_cmpstr(told("emulator"), ==, f->cpu);
     g_assert_cmpstr(told("IOThread 1"), ==, f->cpu);
