@@ -58,7 +58,8 @@ void herd_begin(struct herd *herd, const char *policy)
     fake_host_begin();
     herd->directory = g_dir_make_tmp("vhint-XXXXXX", NULL);
     herd->path = g_build_filename(herd->directory, "saved", NULL);
-    herd->funcs = &no_funcs;
+    if (!herd->funcs)
+        herd->funcs = &no_funcs;
     journal = g_build_filename(herd->directory, "journal", NULL);
     conf = g_build_filename(herd->directory, "vhint.conf", NULL);
     none = g_build_filename(herd->directory, "none", NULL);

@@ -15,8 +15,10 @@ struct herd {
     VhPolicyStore *policy;
     GPtrArray *entries; /* struct vh_entry */
     VhRound *round;
-    struct VhManager *manager; /* of the entries; NULL unless a test has one */
-    const struct vh_guest_funcs *funcs;
+
+    /* Set before the begin; NULL: there is none. */
+    struct VhManager *manager;          /* of the entries */
+    const struct vh_guest_funcs *funcs; /* that guests call */
 };
 
 /* A daemon without guests; `policy`: the text of vhint.conf. */
