@@ -111,6 +111,13 @@ VhPrograms *vh_guest_programs(VhGuest *guest)
     return guest->programs;
 }
 
+bool vh_guest_places_threads(const VhGuest *guest)
+{
+    const VhGuestPolicy *policy = vh_guest_policy(guest);
+
+    return policy && vh_placement_places_threads(&policy->placement);
+}
+
 const struct vh_cpu_map *vh_guest_cpus(const VhGuest *guest)
 {
     return &guest->map;
@@ -179,9 +186,9 @@ bool vh_guest_echoes(G_GNUC_UNUSED const VhGuest *guest, G_GNUC_UNUSED const str
     return false;
 }
 
-void vh_guest_wishes(VhGuest *guest, struct vh_wish *wishes)
+const struct vh_wish *vh_guest_wishes(const VhGuest *guest)
 {
-    memcpy(wishes, guest->wishes, guest->vcpu_count * sizeof(*wishes));
+    return guest->wishes;
 }
 
 const struct vh_near *vh_guest_nears(G_GNUC_UNUSED const VhGuest *guest, unsigned *count)

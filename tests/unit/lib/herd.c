@@ -27,12 +27,9 @@ static void entry_free(gpointer data)
     struct vh_entry *entry = data;
     struct vh_config_guest *config = (struct vh_config_guest *)vh_guest_config(entry->guest);
 
-    vh_guest_free(entry->guest);
+    vh_entry_free(entry);
     g_free(config->name);
     g_free(config);
-    g_hash_table_unref(entry->off);
-    g_free(entry->problem);
-    g_free(entry);
 }
 
 static void open_round(struct herd *herd)
@@ -125,14 +122,12 @@ void herd_replace(struct herd *herd)
 struct vh_entry *herd_add(struct herd *herd, const char *name, unsigned vcpus, pid_t first)
 {
     struct vh_config_guest *config = g_new0(struct vh_config_guest, 1);
-    struct vh_entry *entry = g_new0(struct vh_entry, 1);
+    struct vh_entry *entry = vh_entry_new(herd->manager);
     const struct vh_guest_id id = {.name = name};
 
     config->name = g_strdup(name);
-    entry->manager = herd->manager;
     entry->guest =
         vh_guest_new(config, herd->directory, NULL, NULL, NULL, herd->journal, herd->funcs, entry);
-    entry->off = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     vh_guest_set_policy(entry->guest, vh_policy_for(vh_policy_store_get(herd->policy), &id));
     for (unsigned i = 0; i < vcpus; i++)
         fake_guest_add_vcpu(entry->guest, first + (pid_t)i);

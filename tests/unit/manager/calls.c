@@ -16,6 +16,13 @@ static void retake(G_GNUC_UNUSED const struct vh_config_guest *config)
     retaken++;
 }
 
+static void mirror(G_GNUC_UNUSED const struct vh_config_guest *config,
+                   G_GNUC_UNUSED struct vh_seat seat, G_GNUC_UNUSED const struct vh_cpuset *cpus)
+{
+}
+
+static const struct vh_maker maker = {.mirror = mirror, .retake = retake};
+
 /* Two guests, each with a pin. */
 static void pin_two(struct herdsman *f, struct vh_entry **web, struct vh_entry **db)
 {
@@ -77,7 +84,7 @@ static void test_resume_retakes(struct herdsman *f, G_GNUC_UNUSED gconstpointer 
 
     pin_two(f, &web, &db);
     retaken = 0;
-    herdsman_config(web)->retake = retake;
+    herdsman_config(web)->maker = &maker;
     g_hash_table_insert(web->off, key, g_strdup("theirs"));
     vh_round_run(f->herd.round, "theirs");
     g_assert_cmpstr(fake_host_pin(FIRST), ==, "");

@@ -15,6 +15,8 @@ static void carry(G_GNUC_UNUSED const struct vh_config_guest *config, const char
     carried = g_strdup(text);
 }
 
+static const struct vh_maker maker = {.carry = carry};
+
 static void set_up(struct herdsman *f, gconstpointer data)
 {
     herdsman_begin(f, data);
@@ -52,7 +54,7 @@ static struct vh_entry *arrive(struct herdsman *f, char *text)
     struct vh_entry *entry = herd_add(&f->herd, "web", 0, 0);
 
     herdsman_config(entry)->travels = text;
-    herdsman_config(entry)->carry = carry;
+    herdsman_config(entry)->maker = &maker;
     vh_manager_take_travel(entry);
     herdsman_config(entry)->travels = NULL;
     return entry;
@@ -112,7 +114,7 @@ static void test_note(struct herdsman *f, G_GNUC_UNUSED gconstpointer data)
     g_autoptr(VhTravel) first = NULL;
     g_autoptr(VhTravel) second = NULL;
 
-    herdsman_config(entry)->carry = carry;
+    herdsman_config(entry)->maker = &maker;
     vh_manager_note_travel(entry);
     g_assert_null(carried);
     entry->held = true;
@@ -131,7 +133,7 @@ static void test_closing(struct herdsman *f, G_GNUC_UNUSED gconstpointer data)
 {
     struct vh_entry *entry = herd_add(&f->herd, "web", 0, 0);
 
-    herdsman_config(entry)->carry = carry;
+    herdsman_config(entry)->maker = &maker;
     entry->held = true;
     f->manager.closing = true;
     vh_manager_note_travel(entry);

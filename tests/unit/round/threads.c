@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "inventory/maker.h"
 #include "lib/herd.h"
 
 /* Threads that need not exist. */
@@ -29,6 +30,8 @@ static void mirror(G_GNUC_UNUSED const struct vh_config_guest *config, struct vh
     g_hash_table_replace(mirrored, vh_seat_text(seat),
                          cpus ? vh_cpuset_format(cpus) : g_strdup(""));
 }
+
+static const struct vh_maker maker = {.mirror = mirror};
 
 static const char *told(const char *seat)
 {
@@ -98,7 +101,7 @@ static void test_mirror(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     struct vh_config_guest *config = (struct vh_config_guest *)vh_guest_config(f->entry->guest);
 
-    config->mirror = mirror;
+    config->maker = &maker;
     mirrors = 0;
     fake_guest_add_helper(f->entry->guest, PROCESS + 9, VH_THREAD_EMULATOR, 0);
     fake_guest_anchor(f->entry->guest, 0);
