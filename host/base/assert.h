@@ -3,7 +3,8 @@
  *
  * g_assert() is for what costs next to nothing, and is always on. VH_ASSERT_DEEP() is on in debug
  * builds (VH_DEBUG) and under AddressSanitizer; elsewhere its condition is compiled and never
- * evaluated. */
+ * evaluated. Neither may ever fail because of what a guest has sent: that is input, and is refused.
+ */
 #pragma once
 
 #include <glib.h>

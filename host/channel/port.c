@@ -126,7 +126,7 @@ void vh_port_send(VhPort *port, const uint8_t *bytes, size_t len)
 {
     size_t done = 0;
 
-    g_return_if_fail(len <= vh_port_room(port));
+    g_assert(len <= vh_port_room(port));
     if (port->queue->len == 0)
         done = write_some(port, bytes, len);
     if (done == len)

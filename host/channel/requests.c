@@ -2,6 +2,7 @@
 // What a session has asked its injector: objects in pieces, and whoever waits for an answer.
 #include <string.h>
 
+#include "base/assert.h"
 #include "channel/state.h"
 
 void vh_request_free(struct vh_request *request)
@@ -16,6 +17,7 @@ struct vh_request *vh_request_new(VhSession *session, enum vh_type type, VhAnswe
 {
     struct vh_request *request = g_new0(struct vh_request, 1);
 
+    g_assert(session->up);
     if (++session->last_id == 0)
         session->last_id = 1;
     request->id = session->last_id;
@@ -30,6 +32,7 @@ void vh_requests_fail(VhSession *session, const char *why)
 {
     struct vh_request *request = NULL;
 
+    g_assert(!session->up);
     while ((request = g_queue_pop_head(&session->requests))) {
         if (request->func)
             request->func(NULL, why, "", request->data);
@@ -70,6 +73,19 @@ static bool send_piece(VhSession *session, struct vh_request *request)
     return true;
 }
 
+/* Invariant 1. */
+static bool one_load_at_most(const VhSession *session)
+{
+    unsigned underway = 0;
+
+    for (const GList *at = session->requests.head; at; at = at->next) {
+        const struct vh_request *request = at->data;
+
+        underway += request->type == VH_LOAD && request->sent;
+    }
+    return underway <= 1;
+}
+
 static bool all_sent(const struct vh_request *request)
 {
     return request->sent &&
@@ -90,6 +106,7 @@ void vh_requests_flush(VhSession *session)
                 return;
         load_underway = load_underway || request->type == VH_LOAD;
     }
+    VH_ASSERT_DEEP(one_load_at_most(session));
 }
 
 struct vh_request *vh_requests_find(VhSession *session, uint32_t id)

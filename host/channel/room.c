@@ -19,6 +19,8 @@ void vh_session_take_room(VhSession *session)
 {
     VhScratch *scratch = session->scratch;
 
+    g_assert(!scratch->user);
+    scratch->user = session;
     if (!session->partial && !scratch->input)
         scratch->input = g_malloc(VH_DECODER_BUFFER);
     session->decoder.buffer = session->partial ? session->partial : scratch->input;
@@ -29,6 +31,8 @@ void vh_session_leave_room(VhSession *session)
     VhScratch *scratch = session->scratch;
     bool half = session->decoder.used > 0;
 
+    g_assert(!scratch->user || scratch->user == session);
+    scratch->user = NULL;
     if (half && !session->partial) {
         session->partial = g_steal_pointer(&scratch->input);
     } else if (!half && session->partial) {

@@ -27,7 +27,9 @@ void vh_session_free(VhSession *session)
 {
     if (!session)
         return;
+    g_assert(!session->busy && !session->sending); /* invariant 5 */
     vh_session_end(session, "the channel was closed");
+    g_assert(g_queue_is_empty(&session->requests)); /* invariant 4 */
     g_free(session->partial);
     g_free(session);
 }
@@ -63,8 +65,8 @@ static bool send_hello(VhSession *session)
         .agent = "vhintd " VH_VERSION,
     };
 
-    if (!session->opened && session->funcs->room(session->data) >= 1) {
-        session->funcs->send((const uint8_t[]){0}, 1, session->data);
+    if (!session->opened && vh_session_room(session) >= 1) {
+        vh_session_put(session, (const uint8_t[]){0}, 1);
         session->opened = true;
     }
     return session->opened && send_struct(session, VH_HELLO, 0, &hello, sizeof(hello));
@@ -75,7 +77,8 @@ static bool send_resync(VhSession *session, struct vh_stream *stream)
     struct vh_resync resync = {.program = stream->id};
     struct vh_request *request = NULL;
 
-    if (session->funcs->room(session->data) < VH_FRAME_ENCODED(sizeof(resync)))
+    g_assert(!stream->asked); /* invariant 2 */
+    if (vh_session_room(session) < VH_FRAME_ENCODED(sizeof(resync)))
         return false;
     request = vh_request_new(session, VH_RESYNC, NULL, NULL);
     request->program = stream->id;
@@ -88,6 +91,7 @@ static bool send_resync(VhSession *session, struct vh_stream *stream)
 
 void vh_session_flush(VhSession *session)
 {
+    g_assert(!session->sending);
     if (session->hello_owed) {
         if (!send_hello(session))
             return;
@@ -119,6 +123,7 @@ void vh_session_hello(VhSession *session)
 
 void vh_session_restart(VhSession *session, uint64_t number, const char *why)
 {
+    g_assert(!session->busy && !session->sending && number);
     vh_session_end(session, why);
     session->number = number;
     session->opened = false;
@@ -155,6 +160,8 @@ void vh_session_receive(VhSession *session, const uint8_t *bytes, size_t len)
 {
     struct vh_frame frame;
 
+    g_assert(!session->sending);
+    session->busy++;
     vh_session_take_room(session);
     while (vh_decoder_feed(&session->decoder, &bytes, &len, &frame) == 1) {
         note_broken(session);
@@ -162,6 +169,7 @@ void vh_session_receive(VhSession *session, const uint8_t *bytes, size_t len)
     }
     note_broken(session);
     vh_session_leave_room(session);
+    session->busy--;
     vh_session_flush(session);
 }
 

@@ -12,8 +12,9 @@
  *  2. At most one RESYNC per program is unanswered.
  *  3. Nothing that belongs to a session is reported before its up() or after its down().
  *  4. Every request's answer function is called exactly once: with its ANSWER, or with a NULL
- * answer once the session is down or freed. No function of the session may be called from within
- * send() or room(); vh_session_free from none of them. */
+ * answer once the session is down or freed.
+ *  5. No function of the session is called from within send() or room(); vh_session_free and
+ * vh_session_restart from none of its functions. */
 #pragma once
 
 #include <glib.h>

@@ -50,12 +50,15 @@ struct VhSession {
     struct vh_session_counters counters;
     struct vh_decoder decoder;
     VhScratch *scratch;
+    bool sending;     /* room() or send() runs */
+    unsigned busy;    /* functions that must not see the session freed run */
     uint8_t *partial; /* the decoder's, while a frame has begun and not ended; else NULL */
 };
 
 /* What all sessions of a thread share. */
 struct VhScratch {
-    uint8_t *input; /* VH_DECODER_BUFFER; NULL: a session has taken it */
+    uint8_t *input;        /* VH_DECODER_BUFFER; NULL: a session has taken it */
+    const VhSession *user; /* has `input` lent while it receives; NULL: nobody */
     uint8_t output[VH_SESSION_SEND_MAX];
 };
 
@@ -66,6 +69,10 @@ void vh_session_take_room(VhSession *session);
 void vh_session_leave_room(VhSession *session);
 
 /* send.c */
+/* Bytes that can be sent now. */
+size_t vh_session_room(VhSession *session);
+/* Sends bytes for which there is room. */
+void vh_session_put(VhSession *session, const uint8_t *bytes, size_t len);
 /* Sends one frame; false: no room for it now. */
 bool vh_session_send(VhSession *session, enum vh_type type, uint32_t id, const struct iovec *parts,
                      int count);

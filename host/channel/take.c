@@ -8,6 +8,7 @@ void vh_session_end(VhSession *session, const char *why)
 {
     bool was_up = session->up;
 
+    session->busy++;
     session->up = false;
     session->peer = 0;
     session->stream_count = 0;
@@ -15,6 +16,7 @@ void vh_session_end(VhSession *session, const char *why)
     vh_requests_fail(session, why);
     if (was_up)
         session->funcs->down(why, session->data);
+    session->busy--;
 }
 
 struct vh_stream *vh_session_find_stream(VhSession *session, uint32_t program)
@@ -83,6 +85,8 @@ static void take_hello(VhSession *session, const struct vh_frame *frame)
         session->hello_owed = true;
         return;
     }
+    /* Invariant 3: what was up has gone down above. */
+    g_assert(!session->up && g_queue_is_empty(&session->requests));
     session->peer = hello.session;
     session->version = (uint8_t)version;
     session->up = true;
@@ -209,7 +213,7 @@ void vh_session_take_frame(VhSession *session, const struct vh_frame *frame)
         take_hello(session, frame);
         return;
     }
-    if (!session->up)
+    if (!session->up) /* invariant 3 */
         return;
     if (frame->version != session->version) {
         session->counters.refused++;

@@ -24,6 +24,7 @@ void vh_guest_query_vcpus(VhGuest *guest)
 {
     if (guest->away)
         return;
+    g_assert(guest->monitor);
     vh_guest_query_iothreads(guest);
     vh_guest_query_kvm(guest);
     vh_guest_query_nodes(guest);

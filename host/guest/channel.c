@@ -169,6 +169,7 @@ void vh_guest_on_channel(int fd, gpointer data)
 {
     VhGuest *guest = data;
 
+    g_assert(!guest->port && !guest->session);
     guest->port = vh_port_new(guest->turn, fd, &port_funcs, guest);
     guest->session = vh_session_new(new_number(), guest->scratch, &session_funcs, guest);
     vh_guest_set_problem(guest, "no injector has answered yet: start vhint-injector in the guest");

@@ -145,6 +145,7 @@ void vh_guest_on_monitor(int fd, gpointer data)
 {
     VhGuest *guest = data;
 
+    g_assert(!guest->monitor);
     vh_guest_set_monitor_problem(guest, "the monitor has not greeted");
     guest->monitor = vh_qmp_new(guest->turn, fd, &qmp_funcs, guest);
 }

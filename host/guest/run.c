@@ -1,17 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Follows where a guest runs: here, standing still, on its way to another QEMU, or there.
 //
-// QEMU's events say that its CPUs stop or go on, and that a migration has got so far; what that
-// means only its run state tells, so each such event is a question, and only the answer to the last
-// one counts. A QEMU that has handed its guest over stays behind, stopped, until somebody ends it,
-// or lets it go on because nothing came of the other. What was known of the guest is void then, and
-// what was done for it undone: it is another host's to look after.
+// Theory of operation. Only QEMU's run state (query-status) says where a guest is. Events say that
+// it may have changed: STOP and RESUME when vCPUs stop or go on, MIGRATION whenever a migration
+// gets on. So each event is a question. Only the answer to the last question counts, since an
+// earlier answer may be older than the event. What the states mean:
+//
+//     running          its vCPUs run                                   here, goes on
+//     finish-migrate   its vCPUs have stopped, the rest of it is sent  undecided: ask again
+//       with postcopy  it runs there already, and its memory follows   away
+//     postmigrate      another QEMU has it, or a file                  away
+//     all others       paused, inmigrate, io-error, shutdown ...       here, stands still
+//
+//              postmigrate, or finish-migrate with postcopy
+//       here --------------------------------------------------> away
+//            <--------------------------------------------------
+//              any state but these two; the monitor is gone
+//
+// Undecided means that the last decision stays. QEMU need not send an event when it ends, so the
+// question is asked again after AGAIN_MIN_MS, then after twice as long each time, up to
+// AGAIN_MAX_MS; an event begins anew with the shortest wait.
+//
+// A QEMU that has handed its guest over stays behind, stopped, until somebody ends it, or lets it
+// go on because nothing came of the other. Going away voids what was known of the guest and undoes
+// what was done for it: another host looks after it now. Coming back asks for its vCPUs anew.
+// Beside `away` there are three flags: `still` (its vCPUs do not run), and from MIGRATION's status
+// `migrating` and `postcopy`. What is measured while `still` or `migrating` says nothing.
 #include <string.h>
 
 #include "guest/state.h"
 
-/* Between its CPUs' stop and the word whether the other side has them, QEMU need not send an event.
- */
 #define AGAIN_MIN_MS 20u
 #define AGAIN_MAX_MS 1000u
 
@@ -32,7 +50,6 @@ static void leave(VhGuest *guest)
 {
     if (guest->away)
         return;
-    guest->away = true;
     vh_journal_step(guest->journal, guest->config->name, "leave",
                     "it has migrated, or was saved to a file", NULL, NULL);
     /* Its memory is on its way with it: nothing is to be put back here. */
@@ -41,6 +58,7 @@ static void leave(VhGuest *guest)
      * what the guest writes once it goes on, before the next one is there, stops all that it writes
      * for good (QEMU 7.2). */
     vh_guest_restart_session(guest, "the guest has migrated, or was saved to a file");
+    guest->away = true;
     vh_guest_set_vcpus(guest, g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu)), 0,
                        "the guest has migrated");
 }

@@ -2,6 +2,26 @@
 // What is known of a guest, for people: why it does not work, and what it did wrong.
 #include "guest/state.h"
 
+#include "base/assert.h"
+
+static bool map_fits(const VhGuest *guest)
+{
+    for (uint32_t cpu = 0; cpu < VH_CPUS_MAX; cpu++)
+        if (cpu < guest->map.count && guest->map.cpus[cpu].vcpu >= (int)guest->vcpus->len)
+            return false;
+    return true;
+}
+
+void vh_guest_check(const VhGuest *guest)
+{
+    g_assert(!guest->port == !guest->session);
+    g_assert(!guest->monitor_ready || guest->monitor);
+    g_assert(guest->monitor_ready || guest->preview || !guest->vcpus->len);
+    g_assert(guest->process || !guest->helpers->len);
+    g_assert(!guest->away || !guest->vcpus->len);
+    VH_ASSERT_DEEP(map_fits(guest));
+}
+
 void vh_guest_complain(VhGuest *guest, const char *what, const char *why)
 {
     vh_journal_complaint(guest->journal, &guest->limit, guest->config->name, what, why);

@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What the files of a guest share, lowest file first: each calls only those named before it.
- * guest.c and describe.c stand on top. */
+ * guest.c and describe.c stand on top.
+ *
+ * Invariants, whenever wishes are settled:
+ *  1. The port and the session are both there, or neither is.
+ *  2. A monitor that is ready is there. It alone, or a preview, tells of vCPUs and threads.
+ *  3. The CPU map names only vCPUs that are in `vcpus`.
+ *  4. Without a process there are no helpers.
+ *  5. A guest that is away has no vCPUs. */
 #pragma once
 
 #include "channel/port.h"
@@ -80,6 +87,8 @@ struct VhGuest {
 };
 
 /* state.c */
+/* Asserts the invariants above. */
+void vh_guest_check(const VhGuest *guest);
 /* Why the session is not up; "": it is. */
 void vh_guest_set_problem(VhGuest *guest, const char *text);
 /* Why the monitor tells nothing, or not all; "": it does. */

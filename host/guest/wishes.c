@@ -71,6 +71,7 @@ void vh_guest_settle(VhGuest *guest)
     gint64 now = why ? g_get_monotonic_time() : 0;
     gint64 wait = 0;
 
+    vh_guest_check(guest);
     if (!why || (guest->deferred && now < guest->deferred))
         return;
     wait = guest->batch ? vh_rules_admit(guest->rules, guest->batch, now) : 0;

@@ -200,6 +200,7 @@ static void on_kept(GObject *source, GAsyncResult *result, gpointer data)
 
 void vh_programs_replace_injected(VhPrograms *programs, const GPtrArray *list)
 {
+    g_assert(!programs->session);
     for (guint i = programs->managed->len; i > 0; i--) {
         struct vh_managed *managed = g_ptr_array_index(programs->managed, i - 1);
 

@@ -41,6 +41,7 @@ void vh_programs_free(VhPrograms *programs)
 {
     if (!programs)
         return;
+    g_assert(!programs->session); /* what it has not answered refers to us */
     while (programs->calls->len) {
         struct vh_call *call = g_ptr_array_steal_index(programs->calls, 0);
 
@@ -62,6 +63,7 @@ void vh_programs_free(VhPrograms *programs)
 
 void vh_programs_up(VhPrograms *programs, VhSession *session, const uint8_t boot_id[16])
 {
+    g_assert(!programs->session && vh_session_is_up(session));
     programs->session = session;
     programs->running_count = 0;
     programs->reported = false;
@@ -80,6 +82,7 @@ void vh_programs_up(VhPrograms *programs, VhSession *session, const uint8_t boot
 
 void vh_programs_down(VhPrograms *programs)
 {
+    g_assert(programs->session && !vh_session_is_up(programs->session));
     programs->session = NULL;
     programs->running_count = 0;
     programs->reported = false;

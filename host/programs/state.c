@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "decide/reconcile.h"
 
 void vh_managed_free(gpointer data)
@@ -67,6 +68,7 @@ void vh_programs_drop(VhPrograms *programs, struct vh_managed *managed)
 {
     bool injected = managed->injected;
 
+    VH_ASSERT_DEEP(g_ptr_array_find(programs->managed, managed, NULL));
     if (managed->id)
         programs->funcs->gone(managed->id, programs->data);
     if (managed->load)

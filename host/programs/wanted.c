@@ -15,6 +15,7 @@ static void start_load(VhPrograms *programs, struct vh_managed *managed, bool re
 {
     struct vh_load_call *load = g_new0(struct vh_load_call, 1);
 
+    g_assert(!managed->load);
     load->programs = programs;
     load->managed = managed;
     managed->load = load;
@@ -58,8 +59,6 @@ static void reconcile(VhPrograms *programs)
     uint32_t count = 0;
     uint32_t step_count = 0;
 
-    if (!programs->session)
-        return;
     for (guint i = 0; i < programs->managed->len && i < VH_PROGRAMS_MAX; i++) {
         const struct vh_managed *managed = g_ptr_array_index(programs->managed, i);
 
@@ -72,6 +71,7 @@ static void reconcile(VhPrograms *programs)
         wanted[count++] = (struct vh_wanted){call->name, no_digest, true};
     }
     step_count = vh_reconcile(wanted, count, programs->running, programs->running_count, steps);
+    g_assert(step_count <= G_N_ELEMENTS(steps));
     for (uint32_t i = 0; i < step_count; i++) {
         if (steps[i].kind == VH_STEP_UNLOAD)
             start_unload(programs, steps[i].index);
@@ -100,6 +100,7 @@ void vh_programs_report(VhPrograms *programs, const struct vh_program *running, 
 {
     bool unloading[VH_PROGRAMS_MAX] = {false};
 
+    g_assert(programs->session && count <= VH_PROGRAMS_MAX);
     programs->reported = true;
     for (uint32_t i = 0; i < count; i++)
         for (uint32_t j = 0; j < programs->running_count; j++)
