@@ -25,6 +25,7 @@ struct vh_request *vh_request_new(VhSession *session, enum vh_type type, VhAnswe
     request->func = func;
     request->data = data;
     g_queue_push_tail(&session->requests, request);
+    session->resyncs += type == VH_RESYNC;
     return request;
 }
 
@@ -33,6 +34,7 @@ void vh_requests_fail(VhSession *session, const char *why)
     struct vh_request *request = NULL;
 
     g_assert(!session->up);
+    session->resyncs = 0;
     while ((request = g_queue_pop_head(&session->requests))) {
         if (request->func)
             request->func(NULL, why, "", request->data);
@@ -120,7 +122,19 @@ struct vh_request *vh_requests_find(VhSession *session, uint32_t id)
     return NULL;
 }
 
+bool vh_requests_resync(const VhSession *session, uint32_t program)
+{
+    for (const GList *at = session->requests.head; at; at = at->next) {
+        const struct vh_request *request = at->data;
+
+        if (request->type == VH_RESYNC && request->program == program)
+            return true;
+    }
+    return false;
+}
+
 void vh_requests_remove(VhSession *session, struct vh_request *request)
 {
     g_queue_remove(&session->requests, request);
+    session->resyncs -= request->type == VH_RESYNC;
 }

@@ -109,7 +109,9 @@ void vh_session_flush(VhSession *session)
     for (uint32_t i = 0; i < session->stream_count; i++) {
         struct vh_stream *stream = &session->streams[i];
 
-        if (stream->wanted && !stream->asked && !send_resync(session, stream))
+        /* A guest that names ever new programs and answers nothing is not asked any more. */
+        if (stream->wanted && !stream->asked && session->resyncs < VH_PROGRAMS_MAX &&
+            !send_resync(session, stream))
             return;
     }
     vh_requests_flush(session);

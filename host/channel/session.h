@@ -9,7 +9,7 @@
  *
  * Invariants:
  *  1. At most one LOAD is on its way or unanswered; the others wait in order.
- *  2. At most one RESYNC per program is unanswered.
+ *  2. At most one RESYNC per program is unanswered, and VH_PROGRAMS_MAX of them in all.
  *  3. Nothing that belongs to a session is reported before its up() or after its down().
  *  4. Every request's answer function is called exactly once: with its ANSWER, or with a NULL
  * answer once the session is down or freed.

@@ -42,7 +42,8 @@ struct VhSession {
     uint32_t last_id;
     uint32_t credit_owed;
     uint64_t broken_seen;
-    GQueue requests; /* struct vh_request, in order */
+    GQueue requests;  /* struct vh_request, in order */
+    uint32_t resyncs; /* of them */
     struct vh_stream streams[VH_PROGRAMS_MAX];
     uint32_t stream_count;
     const struct vh_session_funcs *funcs;
@@ -83,6 +84,8 @@ struct vh_request *vh_request_new(VhSession *session, enum vh_type type, VhAnswe
 void vh_request_free(struct vh_request *request);
 /* The request with this id; NULL: there is none. */
 struct vh_request *vh_requests_find(VhSession *session, uint32_t id);
+/* Is a RESYNC of this program unanswered? */
+bool vh_requests_resync(const VhSession *session, uint32_t program);
 /* Takes a request out of the queue: it is the caller's. */
 void vh_requests_remove(VhSession *session, struct vh_request *request);
 /* Ends all requests (invariant 4). An answer function may not make new ones: the session is not up.

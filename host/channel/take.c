@@ -123,9 +123,12 @@ static void take_programs(VhSession *session, const struct vh_frame *frame)
 
         if (known && (known->next != program->seq || program->lost > known->lost))
             vh_session_note_gap(session, known);
+        /* It was there before, perhaps, and what was asked about it then is unanswered. */
         streams[i] = known ? *known
-                           : (struct vh_stream){
-                                 .id = program->id, .has_state = has_state, .wanted = has_state};
+                           : (struct vh_stream){.id = program->id,
+                                                .has_state = has_state,
+                                                .wanted = has_state,
+                                                .asked = vh_requests_resync(session, program->id)};
         streams[i].next = program->seq;
         streams[i].lost = program->lost;
     }

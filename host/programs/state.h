@@ -33,7 +33,8 @@ struct VhPrograms {
     struct vh_program running[VH_PROGRAMS_MAX];
     bool unloading[VH_PROGRAMS_MAX]; /* an UNLOAD was sent; it is not repeated in this session */
     uint32_t running_count;
-    bool reported; /* in this session, what runs */
+    uint32_t unloads; /* unanswered, of those nobody waits for */
+    bool reported;    /* in this session, what runs */
 };
 
 /* state.c */

@@ -28,6 +28,7 @@ static void on_unloaded(const struct vh_answer *answer, const char *text, const 
     VhPrograms *programs = data;
 
     (void)log;
+    programs->unloads--;
     if (answer && answer->error && answer->error != ENOENT)
         programs->funcs->step("unload", text, programs->data);
 }
@@ -36,9 +37,11 @@ static void start_unload(VhPrograms *programs, uint32_t index)
 {
     g_autofree char *what = g_strdup_printf("unload %s", programs->running[index].name);
 
-    if (programs->unloading[index])
+    /* A guest that names ever new programs and answers nothing is not told any more. */
+    if (programs->unloading[index] || programs->unloads == VH_PROGRAMS_MAX)
         return;
     programs->unloading[index] = true;
+    programs->unloads++;
     programs->funcs->step(what, "it runs, but nobody wants it", programs->data);
     vh_session_unload(programs->session, programs->running[index].name, on_unloaded, programs);
 }

@@ -540,6 +540,56 @@ static void test_no_room(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     assert_sent(f, "HELLO RESYNC ");
 }
 
+/* Says that the programs `first` to `first` + `count` - 1 run. */
+static void say_many(struct fixture *f, uint32_t first, uint32_t count)
+{
+    struct vh_programs head = {.count = count};
+    struct vh_program programs[VH_PROGRAMS_MAX] = {{0}};
+
+    for (uint32_t i = 0; i < count; i++) {
+        programs[i].id = first + i;
+        programs[i].flags = VH_PROGRAM_HINTS | VH_PROGRAM_STATE;
+        g_snprintf(programs[i].name, sizeof(programs[i].name), "p%u", first + i);
+    }
+    say(f, VH_PROGRAMS, 0, &head, sizeof(head), programs, count * sizeof(programs[0]));
+}
+
+/* A guest that names ever new programs, and answers nothing, is asked about so many at a time. */
+static void test_resyncs_are_bounded(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    uint32_t first = 0;
+
+    come_up(f);
+    for (uint32_t i = 0; i < 100; i++)
+        say_many(f, 100 + i * VH_PROGRAMS_MAX, VH_PROGRAMS_MAX);
+    g_string_truncate(f->log, 0);
+    for (uint32_t i = 0; i < VH_PROGRAMS_MAX; i++)
+        g_string_append(f->log, "RESYNC ");
+    assert_sent(f, f->log->str);
+    g_string_truncate(f->log, 0);
+    first = f->last_id - VH_PROGRAMS_MAX + 1;
+    say_answer(f, first, ENOENT, "gone");
+    say_answer(f, first + 1, ENOENT, "gone");
+    assert_sent(f, "RESYNC RESYNC ");
+}
+
+/* One that goes and comes back is not asked about twice at a time. */
+static void test_one_resync_a_program(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    come_up(f);
+    say_many(f, 7, 1);
+    assert_sent(f, "RESYNC ");
+    say_many(f, 7, 0);
+    say_many(f, 7, 1);
+    assert_sent(f, "");
+    g_assert_false(vh_session_is_current(f->session, 7));
+    say_answer(f, f->last_id, ENOENT, "no such program");
+    assert_sent(f, "RESYNC ");
+    say_answer(f, f->last_id, 0, "");
+    assert_sent(f, "");
+    g_assert_true(vh_session_is_current(f->session, 7));
+}
+
 #define ADD(name, func) g_test_add("/session/" name, struct fixture, NULL, set_up, func, tear_down)
 
 int main(int argc, char **argv)
@@ -560,5 +610,7 @@ int main(int argc, char **argv)
     ADD("load-is-paced", test_load_is_paced);
     ADD("forget", test_forget);
     ADD("no-room", test_no_room);
+    ADD("resyncs-are-bounded", test_resyncs_are_bounded);
+    ADD("one-resync-a-program", test_one_resync_a_program);
     return g_test_run();
 }

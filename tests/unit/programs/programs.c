@@ -492,6 +492,31 @@ static void test_arrival(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_cmpuint(f->injected, >, calls);
 }
 
+/* A guest that names ever new programs, and answers nothing, is told to unload so many at a time.
+ */
+static void test_unloads_are_bounded(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(GString) expected = g_string_new(NULL);
+
+    boot(f, 1);
+    for (uint32_t id = 1; id <= 100; id++) {
+        g_autofree char *name = g_strdup_printf("stranger-%u", id);
+
+        report(f, id, name, NULL);
+    }
+    for (uint32_t i = 0; i < VH_PROGRAMS_MAX; i++)
+        g_string_append(expected, "UNLOAD ");
+    assert_sent(f, expected->str);
+    answer(f, 0, 0);
+    report(f, 101, "stranger-101", NULL);
+    report(f, 102, "stranger-102", NULL);
+    assert_sent(f, "UNLOAD ");
+    boot(f, 2);
+    report(f, 103, "stranger-103", NULL);
+    report(f, 104, "stranger-104", NULL);
+    assert_sent(f, "UNLOAD UNLOAD ");
+}
+
 #define ADD(name, func) g_test_add("/programs/" name, struct fixture, NULL, set_up, func, tear_down)
 
 int main(int argc, char **argv)
@@ -502,6 +527,7 @@ int main(int argc, char **argv)
     ADD("policy-changes-its-mind", test_policy_changes_its_mind);
     ADD("refused-until-reboot", test_refused_until_reboot);
     ADD("stranger-is-unloaded-once", test_stranger_is_unloaded_once);
+    ADD("unloads-are-bounded", test_unloads_are_bounded);
     ADD("inject-and-eject", test_inject_and_eject);
     ADD("bad-replacement", test_bad_replacement);
     ADD("inject-refused", test_inject_refused);
