@@ -12,8 +12,8 @@ static void on_vcpus(GArray *vcpus, pid_t process, const char *error, gpointer d
             g_array_unref(vcpus);
         return;
     }
+    vh_guest_set_vcpu_problem(guest, vcpus ? "" : error);
     if (!vcpus) {
-        vh_guest_set_monitor_problem(guest, error);
         vh_journal_step(guest->journal, guest->config->name, "vCPUs", error, NULL, NULL);
         vcpus = g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu));
     }

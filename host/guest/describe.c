@@ -24,7 +24,9 @@ static const char *problem_of(const VhGuest *guest)
         return "it has no channel: give it one with vhintctl enable";
     if (!guest->session)
         return vh_link_problem(guest->channel_link);
-    return vh_guest_is_connected(guest) ? guest->monitor_problem : guest->problem;
+    if (!vh_guest_is_connected(guest))
+        return guest->problem;
+    return *guest->vcpu_problem ? guest->vcpu_problem : guest->port_problem;
 }
 
 /* A string that a guest has sent, and that has not been looked at yet. */

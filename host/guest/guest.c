@@ -28,6 +28,8 @@ VhGuest *vh_guest_new(const struct vh_config_guest *config, const char *state_di
     guest->ram = vh_ram_device_new(config, on_ram, guest);
     guest->problem = g_strdup("");
     guest->monitor_problem = g_strdup("");
+    guest->vcpu_problem = g_strdup("");
+    guest->port_problem = "";
     guest->facts = vh_facts_new();
     guest->rules = vh_rules_new();
     guest->wishes = g_array_new(FALSE, TRUE, sizeof(struct vh_wish));
@@ -74,6 +76,7 @@ void vh_guest_free(VhGuest *guest)
     g_array_unref(guest->helpers);
     g_free(guest->port_device);
     g_free(guest->monitor_problem);
+    g_free(guest->vcpu_problem);
     g_free(guest->problem);
     g_free(guest);
 }

@@ -23,7 +23,7 @@ static void on_port_name(JsonNode *result, const char *error, gpointer data)
         g_strcmp0(json_node_get_string(result), VH_PORT_NAME) == 0) {
         g_free(query->guest->port_device);
         query->guest->port_device = g_steal_pointer(&query->device);
-        vh_guest_set_monitor_problem(query->guest, "");
+        query->guest->port_problem = "";
     }
     g_free(query->device);
     g_free(query);
@@ -49,7 +49,7 @@ static void on_devices(JsonNode *result, const char *error, gpointer data)
 
     (void)error;
     if (guest->monitor_ready)
-        vh_guest_set_monitor_problem(guest, NO_ID);
+        guest->port_problem = NO_ID;
     for (guint i = 0; list && guest->monitor_ready && i < json_array_get_length(list); i++) {
         JsonNode *node = json_array_get_element(list, i);
         JsonObject *device = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
@@ -130,6 +130,8 @@ static void on_closed(const char *why, gpointer data)
     vh_ram_device_monitor(guest->ram, NULL);
     g_clear_pointer(&guest->monitor, vh_qmp_free);
     g_clear_pointer(&guest->port_device, g_free);
+    guest->port_problem = "";
+    vh_guest_set_vcpu_problem(guest, "");
     vh_guest_set_monitor_problem(guest, why);
     vh_journal_step(guest->journal, guest->config->name, "monitor lost", why, NULL, NULL);
     vh_guest_set_vcpus(guest, g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu)), 0,

@@ -39,6 +39,12 @@ void vh_guest_set_monitor_problem(VhGuest *guest, const char *text)
     guest->monitor_problem = g_strdup(text);
 }
 
+void vh_guest_set_vcpu_problem(VhGuest *guest, const char *text)
+{
+    g_free(guest->vcpu_problem);
+    guest->vcpu_problem = g_strdup(text);
+}
+
 bool vh_guest_is_connected(const VhGuest *guest)
 {
     return guest->session && vh_session_is_up(guest->session);

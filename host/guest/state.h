@@ -25,8 +25,10 @@ struct VhGuest {
 
     /* state.c */
     struct vh_journal_limit limit;
-    char *problem; /* why the session is not up */
-    char *monitor_problem;
+    char *problem;            /* why the session is not up */
+    char *monitor_problem;    /* why the monitor is not ready */
+    char *vcpu_problem;       /* why it did not tell of vCPUs when it was last asked; "": it did */
+    const char *port_problem; /* why the events of our port cannot be told from others' (static) */
 
     /* wishes.c */
     VhGuestPolicy *policy;
@@ -91,8 +93,10 @@ struct VhGuest {
 void vh_guest_check(const VhGuest *guest);
 /* Why the session is not up; "": it is. */
 void vh_guest_set_problem(VhGuest *guest, const char *text);
-/* Why the monitor tells nothing, or not all; "": it does. */
+/* Why the monitor is not ready. */
 void vh_guest_set_monitor_problem(VhGuest *guest, const char *text);
+/* Why it has not told of vCPUs; "": it has. */
+void vh_guest_set_vcpu_problem(VhGuest *guest, const char *text);
 /* One line for the journal, of which a guest gets so many a second. */
 void vh_guest_complain(VhGuest *guest, const char *what, const char *why);
 

@@ -80,6 +80,12 @@ static void set_replies(struct guest_stage *stage)
         fake_monitor_reply(&stage->monitor, replies[i][0], replies[i][1]);
 }
 
+VhGuest *guest_stage_new_guest(struct guest_stage *stage)
+{
+    return vh_guest_new(&stage->config, stage->directory, stage->watch, stage->turn, stage->scratch,
+                        NULL, &funcs, stage);
+}
+
 void guest_stage_begin(struct guest_stage *stage, gconstpointer policy)
 {
     g_autoptr(GError) error = NULL;
@@ -107,8 +113,7 @@ void guest_stage_begin(struct guest_stage *stage, gconstpointer policy)
                                              .profile = (char *)"gold",
                                              .qmp = stage->monitor.path,
                                              .channel = stage->port.path};
-    stage->guest = vh_guest_new(&stage->config, stage->directory, stage->watch, stage->turn,
-                                stage->scratch, NULL, &funcs, stage);
+    stage->guest = guest_stage_new_guest(stage);
     guest_stage_set_policy(stage, policy ? policy : "");
     guest_stage_assert_changed(stage, "the policy has changed; ");
 }

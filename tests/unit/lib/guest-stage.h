@@ -39,6 +39,8 @@ struct guest_stage {
 void guest_stage_begin(struct guest_stage *stage, gconstpointer policy);
 void guest_stage_end(struct guest_stage *stage, gconstpointer policy);
 
+/* Another guest of `config` as it is now, where it is to differ. */
+VhGuest *guest_stage_new_guest(struct guest_stage *stage);
 /* What query-cpus-fast returns of vCPUs `first` to `first` + `count` - 1. g_free() it. */
 char *guest_stage_cpus(const struct guest_stage *stage, unsigned first, unsigned count);
 /* From now on this policy applies. */
