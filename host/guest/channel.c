@@ -104,7 +104,8 @@ static void on_injected(gpointer data)
 {
     VhGuest *guest = data;
 
-    guest->funcs->injected(guest, guest->data);
+    if (!guest->leaving)
+        guest->funcs->injected(guest, guest->data);
 }
 
 static void on_complaint(const char *text, gpointer data)

@@ -56,6 +56,7 @@ void vh_guest_free(VhGuest *guest)
 {
     if (!guest)
         return;
+    guest->leaving = true;
     vh_link_free(guest->channel_link);
     vh_link_free(guest->monitor_link);
     guest->monitor_ready = false;

@@ -14,6 +14,7 @@ static bool map_fits(const VhGuest *guest)
 
 void vh_guest_check(const VhGuest *guest)
 {
+    g_assert(!guest->leaving);
     g_assert(!guest->port == !guest->session);
     g_assert(!guest->monitor_ready || guest->monitor);
     g_assert(guest->monitor_ready || guest->preview || !guest->vcpus->len);

@@ -22,6 +22,7 @@ struct VhGuest {
     VhJournal *journal;
     const struct vh_guest_funcs *funcs;
     gpointer data;
+    bool leaving; /* it is being freed: none of `funcs` is called any more */
 
     /* state.c */
     struct vh_journal_limit limit;

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* host/guest/channel.c and guest/monitor.c: an injector that comes, goes and comes back, and what
+ * QEMU says of its port. */
+#include <errno.h>
+#include <glib/gstdio.h>
+
+#include "lib/guest-stage.h"
+
+static void assert_problem(struct guest_stage *f, const char *part)
+{
+    g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+    const char *problem = NULL;
+
+    vh_guest_describe(f->guest, &dict);
+    g_assert_true(g_variant_dict_lookup(&dict, "problem", "&s", &problem));
+    if (!g_strrstr(problem, part) || !*part != !*problem)
+        g_error("\"%s\" does not say \"%s\"", problem, part);
+}
+
+/* The socket comes later than the guest, the injector later than the socket. */
+static void test_connect(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_assert_cmpint(g_remove(f->port.path), ==, 0);
+    fake_port_end(&f->port);
+    fake_port_begin(&f->port, f->directory);
+    f->config.channel = f->port.path;
+    vh_guest_start(f->guest);
+    guest_stage_turn();
+    assert_problem(f, "channel: No such file");
+    fake_port_listen(&f->port);
+    GUEST_STAGE_WAIT(f->port.heard->len);
+    fake_port_assert_heard(&f->port, "HELLO ");
+    g_assert_cmpuint(f->port.hello.peer, ==, 0);
+    g_assert_false(vh_guest_is_connected(f->guest));
+    assert_problem(f, "start vhint-injector in the guest");
+    guest_stage_assert_told(f, "connected", "false");
+    guest_stage_assert_told(f, "release", "");
+    fake_port_hello(&f->port, 77, VH_WIRE_MIN, VH_WIRE_MAX);
+    guest_stage_turn();
+    fake_port_assert_heard(&f->port, "HELLO ");
+    g_assert_cmpuint(f->port.hello.peer, ==, 77);
+    g_assert_true(vh_guest_is_connected(f->guest));
+    g_assert_false(vh_guest_is_settled(f->guest));
+    assert_problem(f, "");
+    guest_stage_assert_told(f, "connected", "true");
+    guest_stage_assert_told(f, "boot_id", "12340000-0000-0000-0000-0000000000ff");
+    guest_stage_assert_told(f, "release", "6.1.0-test");
+    guest_stage_assert_told(f, "injector", "fake 1");
+}
+
+/* All that an injector has said is void once it is gone. */
+static void test_goes_and_comes_back(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
+{
+    guest_stage_up(f);
+    guest_stage_tasks(f, 10, 1, 1 << 0);
+    g_string_truncate(f->changed, 0);
+    fake_port_hang_up(&f->port);
+    GUEST_STAGE_WAIT(f->changed->len);
+    guest_stage_assert_changed(f, "the guest's injector is not connected any longer; ");
+    guest_stage_assert_wishes(f, "- -");
+    guest_stage_assert_told(f, "facts", "0");
+    guest_stage_assert_told(f, "boot_id", "");
+    g_assert_cmpuint(vh_guest_cpus(f->guest)->count, ==, 0);
+    GUEST_STAGE_WAIT(f->port.heard->len);
+    guest_stage_greet(f);
+    guest_stage_tasks(f, 11, 1, 1 << 1);
+    guest_stage_assert_wishes(f, "A1 -");
+}
+
+static void test_wrong_version(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
+{
+    guest_stage_start(f);
+    fake_port_hello(&f->port, 77, VH_WIRE_MAX + 1, VH_WIRE_MAX + 1);
+    guest_stage_turn();
+    g_assert_false(vh_guest_is_connected(f->guest));
+    assert_problem(f, "bring the older one up to date");
+}
+
+/* QEMU tells of ports that are closed and opened; only ours counts. */
+static void test_port_events(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
+{
+    uint64_t before = 0;
+
+    guest_stage_up(f);
+    before = f->port.hello.session;
+    fake_monitor_event(&f->monitor, "VSERPORT_CHANGE", "{\"open\": false, \"id\": \"agent\"}");
+    guest_stage_turn();
+    guest_stage_assert_changed(f, "");
+    g_assert_true(vh_guest_is_connected(f->guest));
+    fake_monitor_event(&f->monitor, "VSERPORT_CHANGE", "{\"open\": false, \"id\": \"hints\"}");
+    guest_stage_turn();
+    guest_stage_assert_changed(f, "the guest's injector is not connected any longer; ");
+    assert_problem(f, "the injector has closed the port");
+    fake_port_assert_heard(&f->port, "HELLO ");
+    g_assert_cmpuint(f->port.hello.session, !=, before);
+    fake_monitor_event(&f->monitor, "VSERPORT_CHANGE", "{\"open\": true, \"id\": \"hints\"}");
+    guest_stage_turn();
+    fake_port_assert_heard(&f->port, "HELLO ");
+    guest_stage_greet(f);
+    g_assert_true(vh_guest_is_settled(f->guest));
+    g_string_truncate(f->port.heard, 0);
+    fake_monitor_event(&f->monitor, "VSERPORT_CHANGE", "{\"open\": true, \"id\": \"hints\"}");
+    guest_stage_turn();
+    fake_port_assert_heard(&f->port, "");
+}
+
+/* Before QEMU has said which port is ours, or where it has no id, every one might be. */
+static void test_port_without_id(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
+{
+    fake_monitor_reply(&f->monitor, "qom-list /machine/peripheral", "[]");
+    guest_stage_up(f);
+    assert_problem(f, "has no id");
+    fake_monitor_event(&f->monitor, "VSERPORT_CHANGE", "{\"open\": false, \"id\": \"agent\"}");
+    guest_stage_turn();
+    g_assert_false(vh_guest_is_connected(f->guest));
+}
+
+static void test_reset_and_shutdown(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
+{
+    guest_stage_up(f);
+    fake_monitor_heard(&f->monitor, "query-cpus-fast");
+    fake_monitor_event(&f->monitor, "RESET", NULL);
+    guest_stage_turn();
+    guest_stage_assert_changed(f, "the guest's injector is not connected any longer; "
+                                  "the guest's vCPUs have changed; ");
+    assert_problem(f, "the guest was reset");
+    g_assert_cmpuint(fake_monitor_heard(&f->monitor, "query-cpus-fast"), ==, 1);
+    guest_stage_assert_vcpus(f, "2: 7 3");
+    guest_stage_greet(f);
+    g_assert_true(vh_guest_is_settled(f->guest));
+    fake_monitor_event(&f->monitor, "SHUTDOWN",
+                       "{\"guest\": true, \"reason\": \"guest-shutdown\"}");
+    guest_stage_turn();
+    assert_problem(f, "the guest has shut down");
+}
+
+static void test_no_channel(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
+{
+    vh_guest_free(f->guest);
+    f->config.channel = NULL;
+    f->guest = guest_stage_new_guest(f);
+    vh_guest_start(f->guest);
+    GUEST_STAGE_WAIT(f->changed->len);
+    assert_problem(f, "it has no channel: give it one with vhintctl enable");
+    g_assert_false(vh_guest_is_heavy(f->guest));
+}
+
+static void on_ejected(G_GNUC_UNUSED GObject *source, GAsyncResult *result, gpointer data)
+{
+    *(GAsyncResult **)data = g_object_ref(result);
+}
+
+/* Whoever frees a guest is called by it no more, not even by what it was still asked for. */
+static void test_free_calls_nobody(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(GAsyncResult) result = NULL;
+    g_autoptr(GError) error = NULL;
+    VhObject *object = fake_object_stranger();
+    struct vh_answer answer = {.program = 9};
+    GAsyncResult *injected = NULL;
+
+    guest_stage_up(f);
+    vh_programs_inject(vh_guest_programs(f->guest), object, g_bytes_new_static("", 0), false,
+                       g_task_new(NULL, NULL, on_ejected, &injected));
+    guest_stage_turn();
+    fake_port_say(&f->port, VH_ANSWER, f->port.last_id, &answer, sizeof(answer), NULL, 0);
+    GUEST_STAGE_WAIT(injected);
+    g_assert_cmpuint(f->injected, ==, 1);
+    g_clear_object(&injected);
+    vh_programs_eject(vh_guest_programs(f->guest), "stranger",
+                      g_task_new(NULL, NULL, on_ejected, &result));
+    g_assert_cmpuint(f->injected, ==, 2);
+    guest_stage_tasks(f, 10, 1, 1 << 0);
+    g_string_truncate(f->changed, 0);
+    vh_guest_free(g_steal_pointer(&f->guest));
+    GUEST_STAGE_WAIT(result);
+    g_assert_cmpint(g_task_propagate_int(G_TASK(result), &error), ==, 0);
+    g_assert_no_error(error);
+    g_assert_cmpuint(f->injected, ==, 2);
+    guest_stage_assert_changed(f, "");
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+#define ADD(name, func) \
+    g_test_add("/guest/channel/" name, struct guest_stage, NULL, guest_stage_begin, func, \
+               guest_stage_end)
+    ADD("connect", test_connect);
+    ADD("goes-and-comes-back", test_goes_and_comes_back);
+    ADD("wrong-version", test_wrong_version);
+    ADD("port-events", test_port_events);
+    ADD("port-without-id", test_port_without_id);
+    ADD("reset-and-shutdown", test_reset_and_shutdown);
+    ADD("no-channel", test_no_channel);
+    ADD("free-calls-nobody", test_free_calls_nobody);
+    return g_test_run();
+}
