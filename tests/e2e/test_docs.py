@@ -18,7 +18,7 @@ def blocks(name, language):
 
 
 class Config(unittest.TestCase):
-    """docs/config.md"""
+    """docs/config.md, and what docs/libvirt.md begins with"""
 
     def setUp(self):
         self.directory = vhtest.temporary_directory()
@@ -39,6 +39,12 @@ class Config(unittest.TestCase):
     def test_example(self):
         example = self.example.replace("/srv/vhint/commands.bpf.o", self.path("programs/affinity.bpf.o"))
         result = self.check(example)
+        self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "", ""))
+
+    def test_example_for_libvirt(self):
+        example, = blocks("libvirt.md", "ini")
+        self.assertIn("[libvirt]\n", example)
+        result = self.check(example.replace("[daemon]\n", "[daemon]\nprogram-dir=/usr/share/vhint/programs\n"))
         self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "", ""))
 
     def test_a_program_that_is_not_there(self):
