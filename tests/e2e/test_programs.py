@@ -88,6 +88,17 @@ class Programs(unittest.TestCase):
             "yes": True, "points": [{"x": 0, "y": 0}, {"x": 3, "y": 4}], "number": 0x01020304, "parts": [4, 3, 2, 1],
             "low": 5, "high": 6})
 
+    def check_policy(self, text):
+        """The manual's rules fit the program that they are about."""
+        self.assertIn("/srv/vhint/commands.bpf.o", text)
+        os.makedirs(self.path("policy/policy.d"), exist_ok=True)
+        with open(self.path("policy/policy.d/manual.conf"), "w") as file:
+            file.write(text.replace("/srv/vhint", self.directory))
+        result = subprocess.run([vhtest.daemon.VHINTCTL, "policy", "check", "--program-dir",
+                                 os.path.join(vhtest.BUILD, "guest-bpf"), self.path("policy")],
+                                capture_output=True, text=True, env=vhtest.daemon.ENVIRONMENT)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+
     def test_the_example_of_the_manual(self):
         with open(os.path.join(vhtest.TOP, "docs/programs.md")) as file:
             blocks = re.findall(r"```(\w+)\n(.*?)```", file.read(), re.S)
@@ -99,6 +110,7 @@ class Programs(unittest.TestCase):
         with open(self.path("commands.bpf.c"), "w") as file:
             file.write(source)
         subprocess.run(command, shell=True, cwd=self.directory, check=True)
+        self.check_policy(next(text for language, text in blocks if language == "ini"))
 
         answer = self.daemon.call("inject", "guest", self.path("commands.bpf.o"))
         self.assertEqual(answer.stdout, "injected commands 1.0 into guest: 3 BPF programs attached\n", answer.stderr)
