@@ -19,20 +19,19 @@ static const struct command {
     const char *help;
 } commands[] = {
     {"status", "[GUEST]", "", 0, 1, vh_ctl_status,
-     "the daemon, and each guest's vCPUs: where they may run and why"},
+     "show the daemon and each guest's vCPUs: where they may run, and why"},
     {"guests", "", "", 0, 0, vh_ctl_guests, "list the guests"},
     {"why", "GUEST", "", 1, 1, vh_ctl_why,
-     "each action for a guest: the hint, rule and limits behind it, what it replaced, since when"},
+     "show each action for a guest: its hint, rule and limits, what it replaced, and since when"},
     {"map", "", " topology svg policy replay program-dir vcpus ", 0, 0, vh_ctl_map,
-     "the host's sockets, caches and cores, and what is placed where, or would be"},
+     "draw the host's sockets, caches and cores, and what is placed where, or would be"},
     {"plan", "", " policy topology replay steps program-dir vcpus ", 0, 0, vh_ctl_plan,
-     "what a policy would do to the guests there are, or to recorded ones; does nothing"},
+     "show what a policy would do to the guests that run, or to recorded ones; change nothing"},
     {"top", "", " batch interval ", 0, 0, vh_ctl_top,
-     "a live view of the guests' vCPUs: where they run, how long they wait, and why they are "
-     "there"},
+     "show the guests' vCPUs live: where they run, how long they wait, and why they are there"},
     {"record", "FILE [GUEST]", " count ", 1, 2, vh_ctl_record,
-     "record guests and their hints into FILE, for plan --replay, until interrupted"},
-    {"programs", "GUEST", "", 1, 1, vh_ctl_programs, "list the programs of a guest"},
+     "record guests and their hints into FILE for plan --replay, until interrupted"},
+    {"programs", "GUEST", "", 1, 1, vh_ctl_programs, "list a guest's programs"},
     {"inject", "GUEST FILE", " name set replace ", 2, 2, vh_ctl_inject,
      "load a BPF object into a guest and keep it there until eject"},
     {"eject", "GUEST PROGRAM", "", 2, 2, vh_ctl_eject, "unload an injected program"},
@@ -45,23 +44,23 @@ static const struct command {
      "undo every action for a guest, or for all, and take none until resume"},
     {"resume", "GUEST", "", 1, 1, vh_ctl_resume, "act for a guest again"},
     {"handover", "", "", 0, 0, vh_ctl_handover,
-     "vhintd is about to be restarted: its successor finds all pins in place"},
+     "announce a restart of vhintd: pins stay in place, and the next vhintd takes them over"},
     {"enable", "DOMAIN", " profile connect ", 1, 1, vh_ctl_enable,
-     "give a domain of libvirt's (name or UUID) vhint's channel, now and for later"},
+     "add vhint's channel to a domain of libvirt's (name or UUID), now and for later"},
     {"disable", "DOMAIN", " connect ", 1, 1, vh_ctl_disable,
-     "take what enable added away from a domain: the channel and the profile"},
+     "remove from a domain what enable added: the channel and the profile"},
     {"policy", "check [DIR] | show GUEST", " cpus program-dir ", 1, 2, vh_ctl_policy,
-     "check the policy files of DIR (/etc/vhint), or show what applies to a guest"},
+     "check the policy files in DIR (/etc/vhint), or show what applies to a guest"},
 };
 
 static const char exit_codes[] =
     "Exit codes:\n"
     "  0  done\n"
-    "  1  the daemon or the guest refused, or failed; the policy is no good\n"
-    "  2  the command line, or a file it names, cannot be used\n"
+    "  1  the daemon or the guest refused or failed, or the policy has a mistake\n"
+    "  2  the command line, or a file that it names, cannot be used\n"
     "  3  the daemon cannot be reached\n"
     "  4  no such guest or program\n"
-    "  5  plan: not all that is wished can be done\n";
+    "  5  plan: some wishes cannot be met\n";
 
 /* ---- options ---- */
 
@@ -79,36 +78,36 @@ struct option {
 /* Of every command. */
 static const struct option global_options[] = {
     OPTION("socket", 0, FILENAME, socket,
-           "the daemon's socket (" VH_CONTROL_PATH ", or $VHINT_SOCKET)", "PATH"),
-    OPTION("json", 0, NONE, json, "one JSON document on stdout (watch: a line each)", NULL),
-    OPTION("help", 'h', NONE, help, "print this", NULL),
+           "the daemon's socket ($VHINT_SOCKET, or " VH_CONTROL_PATH ")", "PATH"),
+    OPTION("json", 0, NONE, json, "print one JSON document (watch: one for each hint)", NULL),
+    OPTION("help", 'h', NONE, help, "print this help", NULL),
     OPTION("version", 0, NONE, version, "print the version", NULL),
 };
 
 /* Each of some commands, which name it in `options`; the last is every command's. */
 static const struct option own_options[] = {
-    OPTION("name", 0, STRING, name, "the name of an object without a manifest (its file's)",
+    OPTION("name", 0, STRING, name,
+           "name of an object that has no manifest (default: its file's name)", "NAME"),
+    OPTION("set", 0, STRING_ARRAY, set, "set a tunable; may be repeated", "NAME=VALUE"),
+    OPTION("replace", 0, NONE, replace, "replace the program of this name", NULL),
+    OPTION("cpus", 0, STRING, cpus, "check for a host with these CPUs", "LIST"),
+    OPTION("program-dir", 0, FILENAME, program_dir, "use the programs in this directory", "DIR"),
+    OPTION("count", 0, INT, count, "stop after N hints", "N"),
+    OPTION("profile", 0, STRING, profile, "also note this profile in the domain's metadata",
            "NAME"),
-    OPTION("set", 0, STRING_ARRAY, set, "set a tunable; may be given again", "NAME=VALUE"),
-    OPTION("replace", 0, NONE, replace, "take the place of a program of that name", NULL),
-    OPTION("cpus", 0, STRING, cpus, "check for a host that has these CPUs", "LIST"),
-    OPTION("program-dir", 0, FILENAME, program_dir, "check with the programs of this directory",
-           "DIR"),
-    OPTION("count", 0, INT, count, "stop after so many hints", "N"),
-    OPTION("profile", 0, STRING, profile, "and note this profile in its metadata", "NAME"),
     OPTION(
         "topology", 0, STRING, topology,
         "a made-up host, by hwloc's synthetic description, such as \"package:2 l3:4 core:8 pu:2\"",
         "SPEC"),
-    OPTION("policy", 0, FILENAME, policy, "plan by the policy of this directory (/etc/vhint)",
-           "DIR"),
-    OPTION("replay", 0, FILENAME, replay, "plan for the guests and hints of a recording", "FILE"),
+    OPTION("policy", 0, FILENAME, policy, "use the policy in this directory (/etc/vhint)", "DIR"),
+    OPTION("replay", 0, FILENAME, replay, "use the guests and hints of this recording", "FILE"),
     OPTION("steps", 0, NONE, steps, "show what each recorded hint changes", NULL),
-    OPTION("batch", 0, NONE, batch, "print it once, after half a second", NULL),
-    OPTION("interval", 0, DOUBLE, interval, "look that often (1)", "SECONDS"),
-    OPTION("vcpus", 0, INT, vcpus, "vCPUs of guests that only the configuration knows (1)", "N"),
-    OPTION("svg", 0, FILENAME, svg, "draw it into a file", "FILE"),
-    OPTION("connect", 0, STRING, libvirt, "libvirt's URI (" VH_CTL_LIBVIRT ")", "URI"),
+    OPTION("batch", 0, NONE, batch, "print once, after half a second, and end", NULL),
+    OPTION("interval", 0, DOUBLE, interval, "time between two looks (1)", "SECONDS"),
+    OPTION("vcpus", 0, INT, vcpus, "vCPUs of each guest that only the configuration knows (1)",
+           "N"),
+    OPTION("svg", 0, FILENAME, svg, "draw into this file, as SVG", "FILE"),
+    OPTION("connect", 0, STRING, libvirt, "URI of libvirt (" VH_CTL_LIBVIRT ")", "URI"),
     OPTION(G_OPTION_REMAINING, 0, FILENAME_ARRAY, args, NULL, NULL),
 };
 
@@ -170,7 +169,7 @@ static void print_help(FILE *out, const GOptionEntry *global)
     }
     fputs("\nOptions:\n", out);
     print_options(out, global);
-    fprintf(out, "\n`vhintctl COMMAND --help` tells a command's own options.\n\n%s", exit_codes);
+    fprintf(out, "\n`vhintctl COMMAND --help` shows the options of a command.\n\n%s", exit_codes);
 }
 
 static void print_command_help(FILE *out, const struct command *command, const GOptionEntry *global,
