@@ -136,12 +136,12 @@ int main(int argc, char **argv)
     g_autofree char *saved = NULL;
     const GOptionEntry options[] = {
         {"config", 'c', 0, G_OPTION_ARG_FILENAME, &path,
-         "the configuration, instead of " DEFAULT_CONFIG, "FILE"},
+         "use this configuration instead of " DEFAULT_CONFIG, "FILE"},
         {"check", 0, 0, G_OPTION_ARG_NONE, &check,
-         "read the configuration, the policy and the programs, say what is wrong, end", NULL},
+         "check the configuration, the policy and the programs, say what is wrong, and end", NULL},
         {"restore", 0, 0, G_OPTION_ARG_FILENAME, &saved,
-         "put back what a vhintd that is gone has noted in FILE, run-dir/saved/masks, end", "FILE"},
-        {"version", 0, 0, G_OPTION_ARG_NONE, &version, "print the version, end", NULL},
+         "put back what an earlier vhintd noted in FILE (run-dir/saved/masks), and end", "FILE"},
+        {"version", 0, 0, G_OPTION_ARG_NONE, &version, "print the version and end", NULL},
         {0},
     };
     g_autoptr(GOptionContext) context = g_option_context_new("- act on the hints of guests");
