@@ -347,15 +347,15 @@ static int run(const struct vh_options *options)
 
 static void usage(FILE *out)
 {
-    fputs(
-        "Usage: vhint-injector [OPTION]...\n"
-        "Loads the BPF programs that the host sends over a virtio port, and relays their hints.\n\n"
-        "  --port NAME       virtio port to wait for (default " VH_PORT_NAME ")\n"
-        "  --port-path PATH  device, or listening UNIX socket, to use instead\n"
-        "  --verbose         tell what happens, on standard error\n"
-        "  --version         print the version and exit\n"
-        "  --help            print this help and exit\n",
-        out);
+    fputs("Usage: vhint-injector [OPTION]...\n"
+          "Loads the BPF programs that the host sends over a virtio port, and sends their hints "
+          "back.\n\n"
+          "  --port NAME       wait for this virtio port (default " VH_PORT_NAME ")\n"
+          "  --port-path PATH  use this device or listening UNIX socket instead of a port\n"
+          "  --verbose         say what happens, on standard error\n"
+          "  --version         print the version and exit\n"
+          "  --help            print this help and exit\n",
+          out);
 }
 
 int main(int argc, char **argv)
