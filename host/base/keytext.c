@@ -57,7 +57,8 @@ static struct vh_keytext_entry *read_line(const char *label, char *text, unsigne
         return NULL;
     }
     if (*text != '[' && !section) {
-        complain(problems, label, line, "\"%s\" stands before the first section", text);
+        complain(problems, label, line,
+                 "\"%s\" stands before the first section: write [NAME] above it", text);
         return NULL;
     }
     *end = 0;
@@ -82,7 +83,7 @@ static bool add_once(GHashTable *seen, struct vh_keytext_entry *entry, const cha
         g_hash_table_insert(seen, g_steal_pointer(&where), GUINT_TO_POINTER(entry->line));
         return true;
     }
-    complain(problems, label, entry->line, "[%s]%s%s is there twice (first in line %u)",
+    complain(problems, label, entry->line, "[%s]%s%s is there twice (first in line %u): remove one",
              entry->section, entry->key ? " " : "", entry->key ? entry->key : "", first);
     return false;
 }
