@@ -120,7 +120,9 @@ static void attempt(VhLink *link)
         return;
     }
     link->problem = g_strdup_printf(
-        "%s: %s", link->path, fd == -EAGAIN ? "somebody else is connected to it" : g_strerror(-fd));
+        "%s: %s", link->path,
+        fd == -EAGAIN ? "another client is connected to it, and vhintd must be its only one"
+                      : g_strerror(-fd));
     if (fd != -ENOENT)
         retry_later(link, -fd);
 }

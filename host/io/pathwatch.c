@@ -74,7 +74,7 @@ static void arm_nearest(VhPathWatch *watch, struct entry *entry)
         if (entry->wd >= 0)
             break;
         if ((errno != ENOENT && errno != ENOTDIR) || g_str_equal(dir, "/")) {
-            g_warning("%s cannot be watched for: %s", entry->path, g_strerror(errno));
+            g_warning("vhintd cannot see when %s appears: %s", entry->path, g_strerror(errno));
             break;
         }
         g_free(path);

@@ -165,7 +165,7 @@ VhMember *vh_turn_join(VhTurn *turn, int fd, uint32_t events, VhMemberFunc func,
 
     *member = (VhMember){.turn = turn, .fd = fd, .events = events, .func = func, .data = data};
     if (epoll_ctl(turn->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
-        g_warning("a socket cannot be waited for: %s", g_strerror(errno));
+        g_warning("vhintd cannot wait for a socket: %s", g_strerror(errno));
     return member;
 }
 
