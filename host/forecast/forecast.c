@@ -236,8 +236,8 @@ int vh_forecast_hint(VhForecast *forecast, const struct vh_forecast_hint *hint, 
     int result = 0;
 
     if (!member) {
-        g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "guest \"%s\" has not been told of",
-                    hint->guest);
+        g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT,
+                    "guest \"%s\" has no line of its own (\"guest\") before this one", hint->guest);
         return -1;
     }
     if (program < 0)

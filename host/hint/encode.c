@@ -216,7 +216,7 @@ static int put_members(struct encoder *encoder, const struct btf_type *outer, ui
             return -1;
         if (result == 0) {
             encoder->field = name;
-            return refuse(encoder, "is none that its kind has");
+            return refuse(encoder, "is not a field of its kind");
         }
     }
     return 0;

@@ -81,7 +81,7 @@ static int step_index(const struct vh_kind *kind, const char **at, const char *p
     guint64 index = 0;
 
     if (!array)
-        return vh_invalid(error, "\"%s\": what \"[\" follows is no array", path);
+        return vh_invalid(error, "\"%s\": what stands before \"[\" is no array", path);
     index = g_ascii_strtoull(*at, &end, 10);
     if (!g_ascii_isdigit(**at) || *end != ']')
         return vh_invalid(error, "\"%s\": an element of an array is named by its number: FIELD[0]",
@@ -104,8 +104,7 @@ static int step_name(const struct vh_kind *kind, const char **at, const char *pa
     g_autofree char *name = g_strndup(*at, len);
 
     if (!len)
-        return vh_invalid(error, "\"%s\" is no field: names are separated by \".\", as in a.b[0]",
-                          path);
+        return vh_invalid(error, "\"%s\" is no field: separate names by \".\", as in a.b[0]", path);
     if (!btf_is_composite(type))
         return vh_invalid(error, "\"%s\": what stands before \".%s\" is no struct", path, name);
     if (!find_member(kind->btf, type, name, place))
@@ -196,9 +195,8 @@ int vh_fieldref_find(const struct vh_kind *kind, const char *path, struct vh_fie
         if (!array->nelems || !btf_is_int(element) || !describe_scalar(element, &made) ||
             made.type != VH_FIELD_INT)
             return vh_invalid(error,
-                              "the field \"%s\" of \"%s\" is an array of neither integers nor "
-                              "characters: name an "
-                              "element, as %s[0]",
+                              "the field \"%s\" of \"%s\" is an array, but not of integers or "
+                              "characters: name an element, such as %s[0]",
                               path, kind->name, path);
         made.type = VH_FIELD_INTS;
         *ref = made;
@@ -207,7 +205,7 @@ int vh_fieldref_find(const struct vh_kind *kind, const char *path, struct vh_fie
     if (!describe_scalar(type, &made))
         return vh_invalid(
             error, "the field \"%s\" of \"%s\" is no number, text or array of integers%s", path,
-            kind->name, btf_is_composite(type) ? ": name a field in it, as FIELD.INNER" : "");
+            kind->name, btf_is_composite(type) ? ": name a field in it, such as FIELD.INNER" : "");
     if (btf_is_any_enum(type))
         made.type_id = (uint32_t)place.type_id;
     if (place.bitfield)

@@ -267,12 +267,13 @@ static void test_refused(void)
         const char *guest, *program, *kind, *fields, *message;
         int result;
     } rows[] = {
-        {"db", "affinity", "affinity", "{}", "guest \"db\" has not been told of", -1},
+        {"db", "affinity", "affinity", "{}",
+         "guest \"db\" has no line of its own (\"guest\") before this one", -1},
         {"web", "elsewhere", "affinity", "{}", NULL, 0},
         {"web", "affinity", "stranger", "{}",
          "program affinity (1) has no kind of hint \"stranger\"", -1},
         {"web", "affinity", "affinity", "{\"pig\":1}",
-         "hint affinity of affinity: field \"pig\" is none that its kind has", -1},
+         "hint affinity of affinity: field \"pig\" is not a field of its kind", -1},
     };
     struct world world;
 

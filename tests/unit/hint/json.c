@@ -164,8 +164,8 @@ static void test_encode_refused(void)
     static const struct {
         const char *fields, *message;
     } rows[] = {
-        {"{\"nothing\":1}", "field \"nothing\" is none that its kind has"},
-        {"{\"inner\":{\"z\":1}}", "field \"z\" is none that its kind has"},
+        {"{\"nothing\":1}", "field \"nothing\" is not a field of its kind"},
+        {"{\"inner\":{\"z\":1}}", "field \"z\" is not a field of its kind"},
         {"{\"colour\":\"PINK\"}", "field \"colour\" names no constant of its enum"},
         {"{\"inner\":{\"x\":70000}}", "field \"x\" is too large a number for it"},
         {"{\"high\":99}", "field \"high\" is too large a number for it"},
