@@ -67,11 +67,11 @@ const char *vh_sample_missing(const char *proc)
 
     g_snprintf(path, sizeof(path), "%s/self/schedstat", proc);
     if (read_text(path, text, sizeof(text)) < 0)
-        return "the host's kernel has no /proc/PID/schedstat (CONFIG_SCHED_INFO): it cannot be "
-               "measured";
+        return "the host's kernel has no /proc/PID/schedstat (CONFIG_SCHED_INFO), so vhintd cannot "
+               "measure";
     /* One that counts nothing is all zeros, though this process has run. */
     if (vh_sample_parse(text, &run) < 0 || run.ran == 0)
-        return "the host's /proc/PID/schedstat counts nothing: it cannot be measured";
+        return "the host's /proc/PID/schedstat counts nothing, so vhintd cannot measure";
     return NULL;
 }
 

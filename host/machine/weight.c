@@ -127,8 +127,7 @@ int vh_weight_find(const char *proc, pid_t thread, struct vh_weight_file *file, 
             file->most = hierarchies[i]->most;
             return 0;
         }
-        why = "its cgroup has other threads, too, which the weight would favour as well: boost by "
-              "nice";
+        why = "its cgroup has other threads, which the weight would favour too: boost by nice";
     }
     g_set_error(error, VH_ERROR, VH_ERROR_FAILED, "thread %d: %s", thread, why);
     return -1;
