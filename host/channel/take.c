@@ -76,9 +76,8 @@ static void take_hello(VhSession *session, const struct vh_frame *frame)
         session->hello_owed = session->hello_owed || hello.peer != session->number;
         return;
     }
-    vh_session_end(
-        session,
-        "the injector has begun anew: it was restarted, or hears only now that vhintd was");
+    vh_session_end(session, "the injector has begun a new session: it was restarted, or hears only "
+                            "now that vhintd was");
     if (hello.peer != session->number) {
         /* It speaks to a predecessor, or to nobody yet. A HELLO without a peer makes it answer with
          * ours. */

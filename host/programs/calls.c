@@ -143,7 +143,7 @@ void vh_programs_inject(VhPrograms *programs, VhObject *object, GBytes *tunables
                     candidate->name);
     } else if (known && !known->injected) {
         refuse_task(task, VH_ERROR_EXISTS,
-                    "%s belongs to the configuration: change it there, or use another name",
+                    "%s comes from the policy: change it there, or use another name",
                     candidate->name);
     } else if (known && !replace) {
         refuse_task(task, VH_ERROR_EXISTS,
@@ -230,8 +230,8 @@ void vh_programs_eject(VhPrograms *programs, const char *name, GTask *task)
         return;
     }
     if (!managed->injected) {
-        refuse_task(task, VH_ERROR_INVALID_ARGUMENT,
-                    "%s belongs to the configuration: take it out there", name);
+        refuse_task(task, VH_ERROR_INVALID_ARGUMENT, "%s comes from the policy: remove it there",
+                    name);
         return;
     }
     if (vh_programs_find_call(programs, name) || managed->load) {

@@ -47,7 +47,8 @@ static void read_one(const char *directory, const char *name, VhInjectedFunc fun
         size = 0;
     }
     if (size > VH_TUNABLES_MAX || (size && text[size - 1])) {
-        g_warning("injected program %s: the tunables beside it are damaged", object_path);
+        g_warning("injected program %s: the tunables saved with it are damaged: inject it again",
+                  object_path);
         g_free(text);
         return;
     }

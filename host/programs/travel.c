@@ -90,9 +90,8 @@ char *vh_travel_write(const struct vh_travel *travel, GError **error)
         return g_base64_encode(data, len);
     }
     g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT,
-                "the injected programs have %zu KiB, and no more than %u (packed, %u) can go with "
-                "a guest: where it "
-                "migrates to they are to be injected anew",
+                "the injected programs have %zu KiB, and a guest can take along at most %u "
+                "(packed, %u): inject them again where it migrates to",
                 g_bytes_get_size(bytes) >> 10, VH_TRAVEL_MAX >> 10, VH_TRAVEL_TEXT_MAX >> 10);
     return NULL;
 }
@@ -121,7 +120,7 @@ static int read_programs(struct vh_travel *travel, GVariant *list, GError **erro
         data = g_bytes_get_data(tunables_bytes, &len);
         if (i >= VH_PROGRAMS_MAX || len > VH_TUNABLES_MAX || (len && data[len - 1])) {
             g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT,
-                        "program %zu of it: too many, or bad tunables", i);
+                        "its program %zu is one too many, or has bad tunables", i);
             return -1;
         }
         read = vh_object_read(object_bytes, name, error);

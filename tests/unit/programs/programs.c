@@ -426,7 +426,7 @@ static void test_inject_refused(struct fixture *f, G_GNUC_UNUSED gconstpointer d
     add_policy(f);
     boot(f, 1);
     inject(f, "plain", true);
-    assert_refused(f, VH_ERROR_EXISTS, "belongs to the configuration");
+    assert_refused(f, VH_ERROR_EXISTS, "comes from the policy");
     inject(f, "rich", false);
     assert_sent(f, "LOAD(rich,tuned) ");
     /* A second one of that name has to wait. */
@@ -434,7 +434,7 @@ static void test_inject_refused(struct fixture *f, G_GNUC_UNUSED gconstpointer d
                        g_task_new(NULL, NULL, NULL, NULL));
     assert_sent(f, "");
     boot(f, 1); /* it has restarted */
-    assert_refused(f, VH_ERROR_NOT_CONNECTED, "the injector has begun anew");
+    assert_refused(f, VH_ERROR_NOT_CONNECTED, "the injector has begun a new session");
     g_assert_cmpuint(vh_programs_count(f->programs), ==, 1);
     vh_programs_eject(f->programs, "rich", new_task(f));
     wait_for_result(f);

@@ -144,7 +144,7 @@ static void test_too_large(void)
     vh_travel_add(travel, object, bytes);
     g_assert_null(vh_travel_write(travel, &error));
     g_assert_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT);
-    g_assert_nonnull(strstr(error->message, "injected anew"));
+    g_assert_nonnull(strstr(error->message, "inject them again"));
     g_error_free(error);
 }
 
