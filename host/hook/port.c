@@ -126,7 +126,7 @@ static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
     g_byte_array_append(call->bytes, buffer, (guint)n);
     all = wanted(call->bytes);
     if (all < 0 || (all > 0 && call->bytes->len > (gsize)all))
-        end_call(call, "it is not one of this version's vhint-libvirt-hook");
+        end_call(call, "it is not from this version's vhint-libvirt-hook");
     else if (all > 0 && call->bytes->len == (gsize)all)
         end_call(call, deliver(call->port, call->bytes));
     return G_SOURCE_CONTINUE;
@@ -134,7 +134,7 @@ static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
 
 static gboolean on_timeout(gpointer data)
 {
-    end_call(data, "it stays unfinished");
+    end_call(data, "it was not finished in time");
     return G_SOURCE_CONTINUE;
 }
 
