@@ -127,9 +127,8 @@ static GDBusConnection *connect_until(const char *path, GCancellable *over, char
     connection = g_dbus_connection_new_sync(
         G_IO_STREAM(stream), NULL, G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT, NULL, over, NULL);
     if (connection == NULL)
-        *problem = g_strdup(
-            "it closed the connection: it serves root and members of the group vhint, and not too "
-            "many at a time (its journal tells)");
+        *problem = g_strdup("it closed the connection: it serves root and members of the group "
+                            "vhint, and only so many at a time (its log says why)");
     return connection;
 }
 

@@ -325,6 +325,6 @@ int vh_ctl_handover(struct vh_ctl *ctl, GError **error)
     if (ctl->json)
         printf("{\"seconds\":%u}\n", seconds);
     else
-        printf("restart vhintd within %u seconds: its successor takes all pins over\n", seconds);
+        printf("restart vhintd within %u seconds: the next vhintd takes all pins over\n", seconds);
     return VH_EXIT_OK;
 }

@@ -34,8 +34,8 @@ static GVariant *read_object(const char *path, GError **error)
         return file_error(error, path, g_strerror(failed));
     if (size > VH_OBJECT_MAX)
         return file_error(error, path,
-                          "it is over 16 MiB, the limit: strip its debug sections (llvm-strip -g), "
-                          "which keeps BTF");
+                          "it is over 16 MiB, the limit: strip its debug sections with llvm-strip "
+                          "-g, which keeps BTF");
     guint8 *exact = g_realloc(g_steal_pointer(&data), size);
     return g_variant_new_from_data(G_VARIANT_TYPE_BYTESTRING, exact, size, TRUE, g_free, exact);
 }

@@ -197,7 +197,7 @@ static VhPolicy *load_policy(const struct vh_ctl *ctl, const struct vh_topology 
         return g_steal_pointer(&policy);
     g_ptr_array_add(problems, NULL);
     g_autofree char *all = g_strjoinv("\n  ", (char **)problems->pdata);
-    g_set_error(error, VH_CTL_ERROR, VH_EXIT_REFUSED, "the policy is no good:\n  %s", all);
+    g_set_error(error, VH_CTL_ERROR, VH_EXIT_REFUSED, "the policy has mistakes:\n  %s", all);
     return NULL;
 }
 

@@ -81,7 +81,7 @@ void vh_ctl_print_policy_problems(GVariant *policy)
     g_autofree const char **problems = NULL;
     if (!g_variant_lookup(policy, "problems", "^a&s", &problems) || problems[0] == NULL)
         return;
-    puts("the policy files are no good; what they said before is in force:");
+    puts("the policy files have mistakes; the last good policy is in force:");
     for (guint i = 0; problems[i] != NULL; i++) {
         g_autofree char *text = vh_text_printable(problems[i], false);
         printf("  %s\n", text);

@@ -310,7 +310,7 @@ int vh_ctl_top(struct vh_ctl *ctl, GError **error)
     screen = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) ? newterm(NULL, stdout, stdin) : NULL;
     if (!screen) {
         g_set_error(error, VH_CTL_ERROR, VH_EXIT_USAGE,
-                    "top needs a terminal, of a kind that $TERM names: use --batch");
+                    "top needs a terminal that $TERM names: without one, use --batch");
         return -1;
     }
     cbreak();

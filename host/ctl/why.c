@@ -171,6 +171,6 @@ int vh_ctl_why(struct vh_ctl *ctl, GError **error)
         print_action(action);
     }
     if (!told)
-        puts("nothing is done for it, nothing was lately, and nothing is wished");
+        puts("vhint does nothing for this guest, did nothing lately, and nothing is wished");
     return VH_EXIT_OK;
 }

@@ -21,7 +21,8 @@ static const struct {
     [VH_REASON_CROWDED] = {"crowded", "the guest's pool: its anchors have every core"},
     [VH_REASON_SET] = {"set", "named by the policy"},
     [VH_REASON_FULL] =
-        {"full", "every usable CPU of the pool has an anchor: enlarge it or allow overcommit"},
+        {"full",
+         "every usable CPU of the pool has an anchor: enlarge the pool or allow overcommit"},
     [VH_REASON_NO_CPU] = {"no-cpu",
                           "no CPU that it may use is online, unreserved and outside other guests' "
                           "dedicated pools"},
@@ -84,15 +85,13 @@ char *vh_problem_text(const struct vh_placement_input *input, const struct vh_pl
             "overcommit",
             who, where);
     case VH_REASON_CROWDED:
-        return g_strdup_printf("%s: its anchors have every core of its pool (%s), what floats "
-                               "shares them; enlarge the "
-                               "pool",
+        return g_strdup_printf("%s: its anchors have every core of its pool (%s), so what floats "
+                               "shares these cores; enlarge the pool",
                                who, where);
     case VH_REASON_GROUP_SPREAD:
-        return g_strdup_printf(
-            "%s: its group fits into no NUMA node of its pool (%s) and is spread over it; enlarge "
-            "the pool on one node",
-            who, where);
+        return g_strdup_printf("%s: its group fits into no NUMA node of its pool (%s) and is "
+                               "spread over the pool; add CPUs of one node to the pool",
+                               who, where);
     case VH_REASON_NO_CPU:
         if (problem->thread >= 0)
             return g_strdup_printf(

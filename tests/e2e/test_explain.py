@@ -84,7 +84,7 @@ class Explain(unittest.TestCase):
 
     def test_why(self):
         """The hint, the rule, the limits, what it replaced, since when; also for what is wished and cannot be."""
-        self.assertIn("nothing is done for it", self.call("why", "fake").stdout)
+        self.assertIn("vhint does nothing for this guest", self.call("why", "fake").stdout)
         for pid in range(1, 7):
             self.ask(1, pid=pid)
         self.guest.wait_pinned(1)
@@ -114,7 +114,7 @@ class Explain(unittest.TestCase):
             refused = wait_for(lambda: [a for a in self.why().values() if not a["in_force"]], 5, "one is not pinned")
             self.assertEqual(len(refused), 1)
             self.assertEqual((refused[0]["state"], refused[0]["age"], refused[0]["hint_count"]), ("wanted", -1, 1))
-            self.assertIn("enlarge it or allow overcommit", refused[0]["why"])
+            self.assertIn("enlarge the pool or allow overcommit", refused[0]["why"])
 
     def test_plan_of_what_is(self):
         """Another policy, beside the one in force: what would it do? Nothing is done."""

@@ -160,8 +160,9 @@ static void test_people(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     RUN(f, "hints", "web");
     g_assert_cmpstr(f->out, ==, "web affinity/affinity pid=812 mask=[4,0] in.a=1 comm=\"x y\"\n");
     RUN(f, "status");
-    assert_has(f->out, "no good; what they said before is in force:\n  10-web.conf:3: [guest web] "
-                       "pol: unknown key\\x1b");
+    assert_has(f->out,
+               "have mistakes; the last good policy is in force:\n  10-web.conf:3: [guest web] "
+               "pol: unknown key\\x1b");
     RUN(f, "policy", "show", "web");
     g_assert_cmpint(f->code, ==, 0);
     assert_has(f->out, "10-web.conf:3: [guest web] pol: unknown key");

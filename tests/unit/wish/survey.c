@@ -132,8 +132,7 @@ static void test_rounds(struct fixture *f, gconstpointer data)
                     "allow overcommit");
     expect(f, 0, 1, "-",
            "1 hint pins guest CPU 1; floats: every usable CPU of the pool has an anchor: enlarge "
-           "it or allow "
-           "overcommit");
+           "the pool or allow overcommit");
 }
 
 /* A guest's other threads, by the planner's numbers, and where its memory is. */
