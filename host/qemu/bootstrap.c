@@ -101,7 +101,7 @@ static const struct {
 static int refuse(GError **error, const char *path, const char *why)
 {
     g_set_error(error, VH_ERROR, VH_ERROR_FAILED,
-                "%s: %s: [daemon] injector in vhint.conf names another", path, why);
+                "%s: %s: name another with [daemon] injector in vhint.conf", path, why);
     return -1;
 }
 
@@ -165,8 +165,8 @@ int vh_bootstrap_check(GBytes *injector, const char *machine, GError **error)
             return 0;
     }
     g_set_error(error, VH_ERROR, VH_ERROR_REFUSED,
-                "the guest is %s, the injector here is for %s: [daemon] injector in vhint.conf "
-                "names another",
+                "the guest is %s, the injector here is for %s: name another with [daemon] injector "
+                "in vhint.conf",
                 machine, ours);
     return -1;
 }
@@ -219,7 +219,7 @@ static char *run(const struct vh_qga *agent, const char *what, const char *scrip
     if (status > 0) {
         text = vh_qga_text(output);
         g_set_error(error, VH_ERROR, VH_ERROR_REFUSED, "%s in the guest: %s", what,
-                    *text ? text : "the script failed without a word");
+                    *text ? text : "the script failed and said nothing");
     }
     return NULL;
 }
@@ -280,12 +280,11 @@ static int check_look(const struct look *look, GBytes *injector, GError **error)
     }
     if (look->place || look->running)
         return 0;
-    g_set_error(error, VH_ERROR, VH_ERROR_REFUSED,
-                "the guest has no directory for the injector: neither of %s, %s and %s is the "
-                "agent's alone and "
-                "lets it run "
-                "programs (is the agent root there, and is it not confined?)",
-                places[0], places[1], places[2]);
+    g_set_error(
+        error, VH_ERROR, VH_ERROR_REFUSED,
+        "the guest has no directory for the injector: none of %s, %s and %s is the agent's alone "
+        "and lets it run programs (the agent must run as root there, and not be confined)",
+        places[0], places[1], places[2]);
     return -1;
 }
 
@@ -344,5 +343,5 @@ char *vh_bootstrap_examine(struct vh_qga *agent, GError **error)
     output = run(agent, "looking for the injector", examine_script, places, error);
     if (!output)
         return NULL;
-    return *output ? vh_qga_text(output) : g_strdup("it has ended without a word");
+    return *output ? vh_qga_text(output) : g_strdup("it has ended and said nothing");
 }

@@ -325,7 +325,7 @@ int vh_ram_device_restore(VhRamDevice *device, guint64 value, const char *name, 
 
     if (!device->config || !device->monitor) {
         g_set_error(error, VH_ERROR, VH_ERROR_NOT_CONNECTED,
-                    "its monitor is not there to change its memory by");
+                    "its memory cannot be changed while its monitor is not connected");
         return -1;
     }
     order = g_new0(struct order, 1);
