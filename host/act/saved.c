@@ -105,7 +105,9 @@ VhSaved *vh_saved_open(const char *path, GError **error)
         return fail(error, VH_ERROR_FAILED, path, g_strerror(errno), fd);
     if (size != 0 && size != FORMER_SIZE && size != sizeof(*file))
         return fail(error, VH_ERROR_FAILED, path,
-                    "was left by another version of vhintd: start that one once", fd);
+                    "was left by another version of vhintd: start that version once, so that it "
+                    "puts things back",
+                    fd);
     file = mmap(NULL, sizeof(*file), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (file == MAP_FAILED)
         return fail(error, VH_ERROR_FAILED, path, g_strerror(errno), fd);
@@ -117,7 +119,9 @@ VhSaved *vh_saved_open(const char *path, GError **error)
     if (!ours(file)) {
         munmap(file, sizeof(*file));
         return fail(error, VH_ERROR_FAILED, path,
-                    "was left by another version of vhintd: start that one once", fd);
+                    "was left by another version of vhintd: start that version once, so that it "
+                    "puts things back",
+                    fd);
     }
     memcpy(file->magic, MAGIC, sizeof(file->magic));
     file->slot_count = VH_SAVED_MAX;
