@@ -128,7 +128,7 @@ static char *get_path(const struct source *source, const char *section, const ch
         return NULL;
     }
     if (!g_path_is_absolute(path)) {
-        refuse(source, section, key, "\"%s\" is not an absolute path", path);
+        refuse(source, section, key, "\"%s\" is not an absolute path: begin it with /", path);
         return NULL;
     }
     if (limit && strlen(path) >= limit) {
@@ -148,9 +148,10 @@ static int read_metrics(struct source *source)
     g_autoptr(GSocketAddress) address = text ? vh_loopback_parse(text) : NULL;
 
     if (text && !address)
-        return refuse(
-            source, "daemon", "metrics",
-            "\"%s\" is not an address of this machine alone and a port: 127.0.0.1:9477 is", text);
+        return refuse(source, "daemon", "metrics",
+                      "\"%s\" is not an address of this machine alone and a port: write "
+                      "127.0.0.1:9477, for example",
+                      text);
     source->config->metrics = g_strdup(text);
     return 0;
 }
@@ -212,9 +213,10 @@ static int read_libvirt(struct source *source)
         return -1;
     config->libvirt = g_strdup(get(source, "libvirt", "uri", "qemu:///system"));
     if (!g_str_has_prefix(config->libvirt, "qemu:///"))
-        return refuse(source, "libvirt", "uri",
-                      "\"%s\" is not libvirt's QEMU of this host: qemu:///system is",
-                      config->libvirt);
+        return refuse(
+            source, "libvirt", "uri",
+            "\"%s\" is not libvirt's QEMU of this host: write qemu:///system, for example",
+            config->libvirt);
     return 0;
 }
 
@@ -261,9 +263,11 @@ static int check_sockets(const struct source *source)
         if (!g_hash_table_add(seen, guest->qmp))
             return refuse(source, section, "qmp", "%s serves another guest already", guest->qmp);
         if (!g_hash_table_add(seen, guest->channel))
-            return refuse(source, section, "channel", "%s is used already", guest->channel);
+            return refuse(source, section, "channel",
+                          "%s is used already: give each guest sockets of its own", guest->channel);
         if (guest->agent && !g_hash_table_add(seen, guest->agent))
-            return refuse(source, section, "agent", "%s is used already", guest->agent);
+            return refuse(source, section, "agent",
+                          "%s is used already: give each guest sockets of its own", guest->agent);
     }
     return 0;
 }

@@ -95,10 +95,8 @@ static const struct option own_options[] = {
     OPTION("count", 0, INT, count, "stop after N hints", "N"),
     OPTION("profile", 0, STRING, profile, "also note this profile in the domain's metadata",
            "NAME"),
-    OPTION(
-        "topology", 0, STRING, topology,
-        "a made-up host, by hwloc's synthetic description, such as \"package:2 l3:4 core:8 pu:2\"",
-        "SPEC"),
+    OPTION("topology", 0, STRING, topology,
+           "use a made-up host, described as hwloc does: \"package:2 l3:4 core:8 pu:2\"", "SPEC"),
     OPTION("policy", 0, FILENAME, policy, "use the policy in this directory (/etc/vhint)", "DIR"),
     OPTION("replay", 0, FILENAME, replay, "use the guests and hints of this recording", "FILE"),
     OPTION("steps", 0, NONE, steps, "show what each recorded hint changes", NULL),

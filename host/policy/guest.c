@@ -125,7 +125,7 @@ static int check_entry(struct vh_policy_reader *reader, const struct vh_policy_s
         return 0;
     if (g_strv_contains(vh_config_guest_keys, entry->key))
         return vh_invalid(error,
-                          "belongs into vhint.conf, which names the guests that are not libvirt's");
+                          "belongs in vhint.conf, which names the guests that are not libvirt's");
     if (g_str_has_prefix(entry->key, VH_POLICY_SET))
         return check_tunable(reader, entry, error) < 0 ? -1 : 1;
     if (!key)
@@ -226,11 +226,12 @@ static void check_pool(const struct vh_policy_reader *reader,
 
     vh_cpuset_sub(&left, &reader->policy->reserve);
     if (options->dedicated && vh_cpuset_empty(&options->pool))
-        refuse_line(reader, section, line_of(guest, "sharing"),
-                    "no pool is named: add pool = CPUS, or no other guest would have any");
+        refuse_line(
+            reader, section, line_of(guest, "sharing"),
+            "a dedicated pool needs CPUs: add pool = CPUS, or no other guest would have any");
     else if (!vh_cpuset_empty(&options->pool) && vh_cpuset_empty(&left))
         refuse_line(reader, section, line_of(guest, "pool"),
-                    "[host] reserve has all of these CPUs");
+                    "[host] reserve has all of these CPUs: name others");
 }
 
 static bool same_origin(const struct vh_policy_line *a, const struct vh_policy_line *b)
@@ -276,7 +277,8 @@ void vh_policy_check_pools(struct vh_policy_reader *reader)
         g_ptr_array_add(samples, guest);
         check_pool(reader, section, guest);
         if (guest->memory.max && guest->memory.min > guest->memory.max)
-            refuse_line(reader, section, line_of(guest, "memory-min"), "is more than memory-max");
+            refuse_line(reader, section, line_of(guest, "memory-min"),
+                        "is more than memory-max: lower it, or raise memory-max");
         for (guint j = 0; j < i; j++)
             check_overlap(reader, section, guest, g_ptr_array_index(sections, j),
                           g_ptr_array_index(samples, j));

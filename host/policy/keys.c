@@ -36,7 +36,7 @@ static int take_actions(const char *value, const struct vh_policy_world *world,
         if (found < 0)
             return -1;
         if (found >= VH_ACTION_COUNT && list[1])
-            return vh_invalid(error, "\"%s\" stands alone", list[i]);
+            return vh_invalid(error, "\"%s\" must stand alone", list[i]);
         actions |= found < VH_ACTION_COUNT    ? 1u << found
                    : found == VH_ACTION_COUNT ? VH_ACTIONS_ALL
                                               : 0;
@@ -121,7 +121,7 @@ static int take_helper(const char *value, const struct vh_policy_world *world,
     else if (g_str_equal(value, "off-anchors"))
         made.where = VH_WHERE_OFF_ANCHORS;
     else if (!g_ascii_isdigit(*value))
-        return vh_invalid(error, "\"%s\" is none of free, pool, off-anchors and no list of CPUs",
+        return vh_invalid(error, "\"%s\" is none of free, pool, off-anchors, and no list of CPUs",
                           value);
     else if (vh_policy_cpus(value, world, &made.cpus, error) < 0)
         return -1;
@@ -241,7 +241,7 @@ static int take_programs(const char *value, const struct vh_policy_world *world,
 
     (void)world;
     if (g_strv_length(words) > VH_PROGRAMS_MAX)
-        return vh_invalid(error, "%u programs, the limit is %u", g_strv_length(words),
+        return vh_invalid(error, "names %u programs, the limit is %u", g_strv_length(words),
                           VH_PROGRAMS_MAX);
     g_ptr_array_set_size(guest->programs, 0);
     for (guint i = 0; words[i]; i++) {

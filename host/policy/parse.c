@@ -122,7 +122,8 @@ static void read_program(struct vh_policy_reader *reader, const struct vh_policy
 
     check_keys(reader, section, program_keys);
     if (path && !g_path_is_absolute(path->value)) {
-        vh_policy_refuse(reader, section, path, "\"%s\" is not an absolute path", path->value);
+        vh_policy_refuse(reader, section, path, "\"%s\" is not an absolute path: begin it with /",
+                         path->value);
         return;
     }
     program = vh_policy_add_program(reader, name, path ? path->value : NULL,
@@ -192,7 +193,7 @@ static void check_sections(const struct vh_policy_reader *reader)
             (section->main && g_strv_contains(main_names, name)))
             continue;
         if (g_strv_contains(main_names, name))
-            vh_policy_refuse(reader, section, NULL, "belongs into vhint.conf");
+            vh_policy_refuse(reader, section, NULL, "belongs in vhint.conf");
         else
             vh_policy_refuse(reader, section, NULL, "unknown section; did you mean [%s%s]?",
                              best ? best : "guest", named ? " NAME" : "");

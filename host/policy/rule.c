@@ -200,8 +200,8 @@ static int bind_target(const struct vh_rule *rule, const struct vh_kind *kind,
             error, "\"%s\" is neither an integer nor an array of integers, so it names no CPUs",
             rule->argument);
     if (target->type == VH_FIELD_INTS && (gsize)target->bits * target->count > VH_CPUS_MAX)
-        return vh_invalid(error, "\"%s\" has %u bits, a mask of CPUs at most %u", rule->argument,
-                          target->bits * target->count, VH_CPUS_MAX);
+        return vh_invalid(error, "\"%s\" has %u bits, and a mask of CPUs has at most %u",
+                          rule->argument, target->bits * target->count, VH_CPUS_MAX);
     return 0;
 }
 

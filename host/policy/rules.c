@@ -60,7 +60,7 @@ static void fit_action(struct vh_policy_reader *reader, const struct vh_policy_s
     if (rule->action == VH_ACTION_MEMORY) {
         if (loss)
             vh_policy_refuse(reader, section, loss,
-                             "only pin, group, near and boost are tried at others' cost");
+                             "only pin, group, near and boost have a max-loss");
         if (!trial)
             rule->trial = true;
         return;
@@ -68,9 +68,10 @@ static void fit_action(struct vh_policy_reader *reader, const struct vh_policy_s
     if (rule->action != VH_ACTION_BOOST) {
         if (trial && !tried)
             vh_policy_refuse(reader, section, trial,
-                             "only pin, group, near, boost and memory are tried");
+                             "only pin, group, near, boost and memory can be on trial");
         if (loss && !tried)
-            vh_policy_refuse(reader, section, loss, "only pin, group, near and boost are tried");
+            vh_policy_refuse(reader, section, loss,
+                             "only pin, group, near and boost have a max-loss");
         if (rule->action == VH_ACTION_NEAR && !trial)
             rule->trial = true;
         if (figure)
@@ -170,11 +171,10 @@ static void refuse_kind(const struct vh_policy_reader *reader, const struct vh_r
     g_ptr_array_add(names, NULL);
     best = vh_nearest(rule->on, (const char *const *)names->pdata);
     hint = best ? g_strdup_printf("did you mean \"%s\"?", best)
-                : g_strdup("no program is known that has hints");
+                : g_strdup("no known program has hints");
     vh_policy_refuse(reader, section, vh_policy_entry(section, "on"),
-                     "no program has hints of kind \"%s\"; %s (a program beyond those of the "
-                     "program directory is made "
-                     "known by [program NAME] path = FILE)",
+                     "no program has hints of kind \"%s\"; %s (to make a program outside the "
+                     "program directory known, write [program NAME] path = FILE)",
                      rule->on, hint);
 }
 

@@ -185,9 +185,9 @@ static void watch_files(VhPolicyStore *store)
 
     store->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (store->inotify < 0) {
-        g_warning(
-            "changes of the policy files will not be noticed (inotify: %s): send SIGHUP after each",
-            g_strerror(errno));
+        g_warning("changes of the policy files will not be noticed (inotify: %s): send SIGHUP "
+                  "after each change",
+                  g_strerror(errno));
         return;
     }
     store->main_watch = inotify_add_watch(store->inotify, directory, CHANGES);

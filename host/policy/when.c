@@ -141,7 +141,7 @@ static int parse_joint(const char **at, GError **error)
     if (!**at)
         return 0;
     if (g_str_has_prefix(*at, "||"))
-        return vh_invalid(error, "\"||\" is not there: write a second rule");
+        return vh_invalid(error, "there is no \"||\": write a second rule");
     if (!g_str_has_prefix(*at, "&&"))
         return vh_invalid(error, "there is \"%s\" where \"&&\" or the end should be", *at);
     *at += 2;
