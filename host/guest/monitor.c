@@ -7,7 +7,7 @@
 
 #define NO_ID \
     "QEMU's device of the port " VH_PORT_NAME \
-    " has no id: an injector that dies is not noticed before its successor"
+    " has no id, so vhintd notices a dead injector only when the next one speaks: give it an id"
 
 struct port_query {
     VhGuest *guest;
@@ -148,7 +148,7 @@ void vh_guest_on_monitor(int fd, gpointer data)
     VhGuest *guest = data;
 
     g_assert(!guest->monitor);
-    vh_guest_set_monitor_problem(guest, "the monitor has not greeted");
+    vh_guest_set_monitor_problem(guest, "the monitor has sent no greeting");
     guest->monitor = vh_qmp_new(guest->turn, fd, &qmp_funcs, guest);
 }
 
@@ -158,6 +158,6 @@ void vh_guest_open_monitor(VhGuest *guest)
         vh_link_seek(guest->monitor_link);
         return;
     }
-    vh_guest_set_monitor_problem(guest, "libvirt has not told of its vCPUs yet");
+    vh_guest_set_monitor_problem(guest, "libvirt has not told vhintd about its vCPUs yet");
     guest->monitor = guest->config->maker->open_monitor(guest->config, &qmp_funcs, guest);
 }

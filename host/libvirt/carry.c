@@ -50,8 +50,8 @@ static void done(gpointer data)
     g_free(domain->carried);
     domain->carried = g_strdup(order->text);
     if (order->problem && domain->reported)
-        g_warning("libvirt does not note what is to migrate with domain %s: %s", domain->guest.name,
-                  order->problem);
+        g_warning("libvirt does not note what domain %s takes along when it migrates: %s",
+                  domain->guest.name, order->problem);
     vh_virt_carry(domain);
 }
 

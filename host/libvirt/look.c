@@ -80,7 +80,7 @@ static void tell_monitor(struct vh_virt_domain *domain, const struct look *look)
     if (!domain->monitor || (!first && !domain->suspect))
         return;
     if (!look->process) {
-        g_warning("libvirt: the process of the domain %s is not to be found, so its vCPUs are not",
+        g_warning("libvirt: the process of domain %s is not found, so its vCPUs are not known",
                   domain->guest.name);
         return;
     }

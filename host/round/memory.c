@@ -185,7 +185,7 @@ static void tell_verdict(const VhRam *ram, const struct item *item)
     g_autofree char *after = g_strdup_printf("%g", item->growth.after);
     g_autofree char *why =
         g_strdup_printf("%s: %s (rule %s)", reverted ? "reverted" : "kept",
-                        reverted ? "with all that it may have the guest is no better off"
+                        reverted ? "the guest is no better off with all that it may have"
                                  : "the guest is better off",
                         item->rule);
 
@@ -293,17 +293,17 @@ static char *reason_text(const struct item *item)
         [VH_GROWTH_OFF] = "nothing asks for more",
         [VH_GROWTH_GROWING] = "it asks for more",
         [VH_GROWTH_FULL] = "it has all that memory-max and its device allow",
-        [VH_GROWTH_SHORT] = "it asks for more, and the host has none to spare",
+        [VH_GROWTH_SHORT] = "it asks for more, but the host has none to spare",
         [VH_GROWTH_IN_USE] = "nothing asks for more, but the guest has no room to give a step back",
         [VH_GROWTH_EASING] = "nothing asks for it any longer",
-        [VH_GROWTH_RESTING] = "more was of no use, and is not tried again yet",
+        [VH_GROWTH_RESTING] = "more did not help, and is not tried again yet",
     };
 
     G_STATIC_ASSERT(G_N_ELEMENTS(texts) == VH_GROWTH_COUNT);
     if (item->held)
         return g_strdup("released by hand until resumed");
     if (item->asked && !item->limits.max)
-        return g_strdup("it asks for more, and the policy gives it no memory-max");
+        return g_strdup("it asks for more, but the policy gives it no memory-max");
     return g_strdup(texts[item->growth.state]);
 }
 
