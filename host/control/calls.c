@@ -223,7 +223,7 @@ static int watch_open(VhCalls *calls, const char *guest, GError **error)
 {
     if (calls->watches->len >= VH_CONTROL_WATCHES_MAX) {
         g_set_error(error, VH_ERROR, VH_ERROR_BUSY,
-                    "there are %u watches already, the limit: end one of them",
+                    "there are %u watches already, which is the limit: end one",
                     calls->watches->len);
         return -1;
     }

@@ -151,7 +151,7 @@ int main(int argc, char **argv)
     g_option_context_add_main_entries(context, options, NULL);
     if (!g_option_context_parse(context, &argc, &argv, &error) || argc > 1) {
         fprintf(stderr, "vhintd: %s; see vhintd --help\n",
-                error ? error->message : "arguments are not taken");
+                error ? error->message : "it takes options only");
         return EXIT_USAGE;
     }
     if (version) {

@@ -127,7 +127,8 @@ static const char *use_agent(struct attempt *attempt, const struct vh_config_gue
     else if (config->agent)
         vh_qga_use_socket(config->agent, attempt->cancellable, job, attempt);
     else
-        problem = "[guest] agent in vhint.conf does not say where its QEMU guest agent is reached";
+        problem = "its QEMU guest agent cannot be reached: set the key agent of its section in "
+                  "vhint.conf";
     attempt->working = problem == NULL;
     if (attempt->working)
         attempt->timer = g_timeout_add_seconds(PATIENCE, on_late, attempt);
@@ -240,7 +241,8 @@ static int check(const VhManager *manager, const struct vh_entry *entry, GError 
     if (!vh_guest_policy(entry->guest)->bootstrap) {
         g_set_error(
             error, VH_ERROR, VH_ERROR_REFUSED,
-            "policy does not allow it: bootstrap = yes in a [guest ...] section for %s does", name);
+            "policy does not allow it: write bootstrap = yes in a [guest ...] section for %s",
+            name);
         return -1;
     }
     if (!vh_guest_config(entry->guest)->channel) {

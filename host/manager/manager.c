@@ -164,8 +164,9 @@ static void on_policy_refused(const GPtrArray *problems, gpointer data)
 {
     VhManager *manager = data;
 
-    tell_reloaded(manager,
-                  "serving guests; the policy files are refused, the last good ones are in force");
+    tell_reloaded(
+        manager,
+        "serving guests; the policy files have mistakes, the last good policy is in force");
     for (guint i = 0; i < problems->len; i++) {
         const char *problem = g_ptr_array_index(problems, i);
 

@@ -85,7 +85,7 @@ class Static(unittest.TestCase):
         for said in (None, "no"):
             with self.subTest(said):
                 daemon = self.serve(said)
-                self.refused(daemon, "policy does not allow it: bootstrap = yes in a [guest ...] section for guest")
+                self.refused(daemon, "policy does not allow it: write bootstrap = yes in a [guest ...] section for guest")
                 daemon.close()
 
     def test_commands_that_the_guest_blocks(self):
