@@ -171,7 +171,7 @@ class Explain(unittest.TestCase):
         path = self.path("bad.rec")
         for lines, message in ((["hello"], "bad.rec:1: is no JSON"),
                                (['{"vhint-recording":1}', '{"t":1,"hint":{"guest":"a","program":"affinity",'
-                                 '"kind":"affinity","key":4,"fields":{}}}'], 'bad.rec:2: guest "a" has not been told')):
+                                 '"kind":"affinity","key":4,"fields":{}}}'], 'bad.rec:2: guest "a" has no line of its own')):
             with open(path, "w") as file:
                 file.write("\n".join(lines) + "\n")
             self.assertIn(message, self.call("plan", "--policy", directory, "--replay", path, code=2).stderr)
