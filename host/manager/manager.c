@@ -78,7 +78,8 @@ static void on_starting(const char *name, pid_t process, gpointer data)
     if (!entry)
         return;
     vh_guest_preview(entry->guest, process);
-    vh_round_recheck(manager->round, entry, "libvirt has set what it sets before a guest runs");
+    vh_round_recheck(manager->round, entry,
+                     "libvirt has set the masks that it sets before a guest runs");
 }
 
 static void on_outdated(const char *name, gpointer data)
@@ -87,7 +88,8 @@ static void on_outdated(const char *name, gpointer data)
     const struct vh_entry *entry = vh_manager_find(manager, name, NULL);
 
     if (entry && !manager->closing)
-        vh_round_recheck(manager->round, entry, "libvirt has only now set what it was told before");
+        vh_round_recheck(manager->round, entry,
+                         "libvirt has only now set a mask that it was told earlier");
 }
 
 static void on_hands_off(const char *name, struct vh_seat seat, const char *why, gpointer data)
@@ -100,14 +102,14 @@ static void on_hands_off(const char *name, struct vh_seat seat, const char *why,
 
     if (!entry || manager->closing || (!why && !g_hash_table_contains(entry->off, key)))
         return;
-    vh_journal_step(manager->journal, name, what,
-                    why ? why : "it is pinned by nobody else any longer", NULL, NULL);
+    vh_journal_step(manager->journal, name, what, why ? why : "nobody else pins it any longer",
+                    NULL, NULL);
     if (why)
         g_hash_table_insert(entry->off, key, g_strdup(why));
     else
         g_hash_table_remove(entry->off, key);
     vh_round_yield(manager->round, entry, seat);
-    vh_round_run(manager->round, why ? why : "it is ours to place again");
+    vh_round_run(manager->round, why ? why : "vhint may place it again");
 }
 
 static void on_retry(const char *name, gpointer data)

@@ -216,7 +216,7 @@ static void on_loaded(const struct vh_answer *answer, const char *text, const ch
     } else {
         managed->problem = g_strdup("");
         vh_programs_note_running(programs, managed, answer->program);
-        programs->funcs->step(what, "wanted, and did not run", programs->data);
+        programs->funcs->step(what, "it is wanted and did not run", programs->data);
     }
     /* Policy may have changed meanwhile. */
     apply_wishes(programs);
