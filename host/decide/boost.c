@@ -8,8 +8,8 @@ G_STATIC_ASSERT(G_N_ELEMENTS(vh_boost_names) == VH_BOOST_COUNT + 1);
 const char *vh_boost_refuse_rr(const char *runtime, unsigned count, unsigned own, bool warded)
 {
     if (!runtime)
-        return "whether real-time threads are throttled is not known (sched_rt_runtime_us): boost "
-               "by nice";
+        return "it is not known whether this host throttles real-time threads "
+               "(sched_rt_runtime_us): boost by nice";
     if (g_ascii_strtoll(runtime, NULL, 10) < 0)
         return "real-time threads are not throttled on this host: set kernel.sched_rt_runtime_us "
                "to 950000, or "

@@ -43,7 +43,7 @@ static JsonNode *result_of(const char *name, const char *answer, GError **error)
         why = vh_qga_text(
             string_member(json_node_get_object(refusal), "desc", "it does not say why"));
     g_set_error(error, VH_ERROR, VH_ERROR_REFUSED, "the guest agent refuses %s: %s", name,
-                why ? why : "its answer is none that an agent gives");
+                why ? why : "its answer is not one that an agent gives");
     return NULL;
 }
 
@@ -54,7 +54,7 @@ static int seconds_left(const struct vh_qga *agent, GError **error)
                                   : VH_QGA_SECONDS * G_USEC_PER_SEC;
 
     if (g_cancellable_is_cancelled(agent->cancellable)) {
-        g_set_error(error, VH_ERROR, VH_ERROR_BUSY, "it was given up");
+        g_set_error(error, VH_ERROR, VH_ERROR_BUSY, "the attempt was given up");
         return 0;
     }
     if (left > 0)

@@ -10,7 +10,7 @@ static const char *const verdict_texts[] = {
     [VH_VERDICT_EMPTY] = "its mask names no CPU",
     [VH_VERDICT_BEYOND] = "it names a CPU that the guest does not have",
     [VH_VERDICT_NO_VCPU] = "it names a CPU that no vCPU serves",
-    [VH_VERDICT_SEVERAL] = "it names several CPUs where one is to be pinned",
+    [VH_VERDICT_SEVERAL] = "it names several CPUs, and only one can be pinned",
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(verdict_texts) == VH_VERDICT_COUNT);
 

@@ -253,7 +253,7 @@ static void test_refusals(void)
         {{.garbage = "x"},
          EM_X86_64,
          VH_ERROR_REFUSED,
-         "its answer is none that an agent gives",
+         "its answer is not one that an agent gives",
          false},
         {{.garbage = "{\"return\": []}"}, EM_X86_64, VH_ERROR_REFUSED, "with no object", false},
         {{.garbage =
