@@ -135,7 +135,7 @@ static void test_monitor_that_says_nothing(struct guest_stage *f, G_GNUC_UNUSED 
 {
     fake_monitor_withhold(&f->monitor, "qmp_capabilities");
     guest_stage_start(f);
-    guest_stage_assert_told(f, "problem", "the monitor has not greeted");
+    guest_stage_assert_told(f, "problem", "the monitor has sent no greeting");
     guest_stage_assert_vcpus(f, "0:");
     fake_monitor_answer(&f->monitor, "{}");
     guest_stage_turn();

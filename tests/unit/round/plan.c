@@ -122,7 +122,7 @@ static void test_problem(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     journal = herd_end_journal(&f->herd);
     first = strstr(journal, "\"placement\"");
     g_assert_nonnull(first);
-    g_assert_nonnull(strstr(first, "as it should be again"));
+    g_assert_nonnull(strstr(first, "no problem any longer"));
     first = strstr(first + 1, "\"placement\"");
     g_assert_nonnull(first); /* once when it came, once when it went */
     g_assert_null(strstr(first + 1, "\"placement\""));
