@@ -21,6 +21,7 @@ struct fixture {
     uint32_t last_id;      /* of the last request sent */
     struct vh_hello hello; /* the last HELLO sent */
     GByteArray *object;    /* of CHUNKs */
+    bool calls_back;       /* send() breaks the rules */
     uint32_t resyncs;
 };
 
@@ -35,6 +36,8 @@ static void on_send(const uint8_t *bytes, size_t len, gpointer data)
 
     g_assert_cmpuint(len, <=, f->room);
     f->room -= len;
+    if (f->calls_back)
+        vh_session_flush(f->session);
     g_byte_array_append(f->sent, bytes, (guint)len);
 }
 
@@ -418,6 +421,15 @@ static void test_credit(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_cmpuint(f->credit + VH_CREDIT_INITIAL / 2, >=, used);
 }
 
+static void free_session(G_GNUC_UNUSED const struct vh_answer *answer,
+                         G_GNUC_UNUSED const char *text, G_GNUC_UNUSED const char *log,
+                         gpointer data)
+{
+    struct fixture *f = data;
+
+    vh_session_free(f->session);
+}
+
 struct answered {
     int calls;
     int error; /* -1: the session ended */
@@ -590,6 +602,35 @@ static void test_one_resync_a_program(struct fixture *f, G_GNUC_UNUSED gconstpoi
     g_assert_true(vh_session_is_current(f->session, 7));
 }
 
+static void call_back(struct fixture *f)
+{
+    f->calls_back = true;
+    vh_session_hello(f->session);
+}
+
+static void free_in_answer(struct fixture *f)
+{
+    come_up(f);
+    vh_session_unload(f->session, "p", free_session, f);
+    say_answer(f, f->last_id + 1, 0, "");
+}
+
+/* Invariant 5 is the caller's part of the bargain: whoever breaks it is stopped. */
+static void test_calling_back(struct fixture *f, gconstpointer data)
+{
+    bool send = g_str_equal(data, "send");
+
+    if (!g_test_subprocess()) {
+        g_test_trap_subprocess(NULL, 0, G_TEST_SUBPROCESS_DEFAULT);
+        g_test_trap_assert_failed();
+        g_test_trap_assert_stderr(send ? "*!session->sending*" : "*!session->busy*");
+    } else if (send) {
+        call_back(f);
+    } else {
+        free_in_answer(f);
+    }
+}
+
 #define ADD(name, func) g_test_add("/session/" name, struct fixture, NULL, set_up, func, tear_down)
 
 int main(int argc, char **argv)
@@ -611,6 +652,9 @@ int main(int argc, char **argv)
     ADD("forget", test_forget);
     ADD("no-room", test_no_room);
     ADD("resyncs-are-bounded", test_resyncs_are_bounded);
+    g_test_add("/session/calls-back", struct fixture, "send", set_up, test_calling_back, tear_down);
+    g_test_add("/session/frees-itself", struct fixture, "free", set_up, test_calling_back,
+               tear_down);
     ADD("one-resync-a-program", test_one_resync_a_program);
     return g_test_run();
 }
