@@ -3,24 +3,27 @@
  * teaches it.
  *
  * A program's object has
- *  - VH_PROGRAM(name, version) once, and VH_HINT(number, struct) for each kind of hint; the struct
- * starts with `struct vh_hint h;` and goes on with fixed-size fields, which the host reads by their
- * names from BTF;
- *  - VH_HINTS(bytes): the ring buffer `hints`; and, where its hints have keys, VH_STATE(key,
- * struct, entries): the hash map `state`, whose values are the last hint of each key, header
- * included;
- *  - tunables: `const volatile` globals, which a policy sets by name before the load;
- *  - optionally a program in SEC("iter/task") or another iterator: the injector runs it after
- * attaching and before every snapshot, so that facts older than the program, or missed by it, are
- * found;
- *  - optionally, with such an iterator, VH_WALK_CONFIRMS: the iterator calls vh_confirm with the
- * key of each fact that holds, and of what was in `state` before a complete walk the injector takes
- * out what that did not confirm. So a fact goes even when the program missed its end. Attached is
- * in the order of the source, iterators run when all is attached: what ends facts stands before
- * what makes them, or a fact made while the rest is being attached may never end. BPF programs that
- * are variants of one another, of which the kernel at hand takes one, are called NAME___VARIANT:
- * the injector loads the first of each NAME, in the order of the source, whose hook this kernel
- * has. */
+ *  - VH_PROGRAM(name, version) once, and VH_HINT(number, struct) for each kind of hint. The struct
+ *    starts with `struct vh_hint h;` and goes on with fixed-size fields, which the host reads by
+ *    their names from BTF.
+ *  - VH_HINTS(bytes): the ring buffer `hints`. Where its hints have keys, also VH_STATE(key,
+ *    struct, entries): the hash map `state`, whose values are the last hint of each key, header
+ *    included.
+ *  - Tunables: `const volatile` globals, which a policy sets by name before the load.
+ *  - Optionally a program in SEC("iter/task") or another iterator. The injector runs it after
+ *    attaching and before every snapshot, so that facts older than the program, or missed by it,
+ *    are found.
+ *  - Optionally, with such an iterator, VH_WALK_CONFIRMS: the iterator calls vh_confirm with the
+ *    key of each fact that holds. Of what was in `state` before a complete walk the injector takes
+ *    out what that did not confirm. So a fact goes even when the program missed its end.
+ *
+ * Programs are attached in the order of the source, and iterators run when all are attached. What
+ * ends facts stands before what makes them: a fact made while the rest is being attached might
+ * never end otherwise.
+ *
+ * BPF programs that are variants of one another, of which the kernel at hand takes one, are called
+ * NAME___VARIANT: the injector loads the first of each NAME, in the order of the source, whose hook
+ * this kernel has. */
 #pragma once
 
 #include <linux/bpf.h>

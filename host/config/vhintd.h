@@ -7,18 +7,27 @@
  *   state-dir=DIR     injected programs, kept across restarts; default /var/lib/vhint
  *   control=SOCKET    default RUN-DIR/control
  *   program-dir=DIR   where programs named without a path are found, as NAME.bpf.o; default: as
- * installed policy-dir=DIR    the policy files beside vhint.conf; default: policy.d beside it
+ *                     installed
+ *   policy-dir=DIR    the policy files beside vhint.conf; default: policy.d beside it
  *   journal=FILE      default RUN-DIR/journal
  *   injector=FILE     the static injector that vhintctl bootstrap brings into guests; default: as
- * installed metrics=ADDRESS   where figures are served to Prometheus, an address of this machine
- * only and a port, as 127.0.0.1:9477; default: nowhere successor-timeout=SECONDS  for so long pins
- * stay once vhintd has gone without having put them back; 1 to 3600, default 30 [guest NAME] with
- * these keys: a guest that is not libvirt's qmp=SOCKET        QEMU's monitor; vhintd is its only
- * client channel=SOCKET    the chardev of the port org.vhint.0; QEMU listens agent=SOCKET      the
- * chardev of the QEMU guest agent's port; QEMU listens, vhintd is its only client uuid=UUID shown,
- * and matched by policy profile=NAME      matched by policy [libvirt]         its presence makes
- * vhintd look after the domains of libvirt's that policy matches uri=URI           default
- * qemu:///system hook=SOCKET       where vhint-libvirt-hook calls; default RUN-DIR/hook */
+ *                     installed
+ *   metrics=ADDRESS   where figures are served to Prometheus, an address of this machine only and a
+ *                     port, as 127.0.0.1:9477; default: nowhere
+ *   successor-timeout=SECONDS
+ *                     for so long pins stay once vhintd has gone without having put them back; 1 to
+ *                     3600, default 30
+ *   [guest NAME]      with these keys: a guest that is not libvirt's
+ *   qmp=SOCKET        QEMU's monitor; vhintd is its only client
+ *   channel=SOCKET    the chardev of the port org.vhint.0; QEMU listens
+ *   agent=SOCKET      the chardev of the QEMU guest agent's port; QEMU listens, vhintd is its only
+ *                     client
+ *   uuid=UUID         shown, and matched by policy
+ *   profile=NAME      matched by policy
+ *   [libvirt]         its presence makes vhintd look after the domains of libvirt's that policy
+ *                     matches
+ *   uri=URI           default qemu:///system
+ *   hook=SOCKET       where vhint-libvirt-hook calls; default RUN-DIR/hook */
 #pragma once
 
 #include <glib.h>

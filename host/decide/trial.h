@@ -3,8 +3,10 @@
  * samples and says what time it is.
  *
  *     OFF --want--> BASELINE --enough samples--> WINDOW --verdict--> KEPT | OPEN | BARRED
- *     KEPT, OPEN --hold is over--> RESTING --rest is over--> BASELINE, or KEPT again while a
- * verdict is fresh BARRED --back-off is over--> BASELINE          any --not wanted--> OFF
+ *     KEPT, OPEN --hold is over--> RESTING
+ *     RESTING --rest is over--> BASELINE, or KEPT again while a verdict is fresh
+ *     BARRED --back-off is over--> BASELINE
+ *     any --not wanted--> OFF
  *
  * A BASELINE that hardly waits, or hardly runs, ends in a verdict at once: an action that is kept
  * only if it helps is not taken where there is nothing to gain. It is BARRED then and watched: one

@@ -7,22 +7,22 @@
  *
  * Rules:
  *  1. Nothing is placed on a CPU that is offline, outside the guest's pool, reserved for the host,
- * or in another guest's dedicated pool.
+ *     or in another guest's dedicated pool.
  *  2. An anchor stays where it is while rule 1, and rule 4 for it, allow that. So a guest that
- * comes, or an anchor that goes, moves nobody else; only a dedicated pool or a CPU going offline
- * does.
+ *     comes, or an anchor that goes, moves nobody else; only a dedicated pool or a CPU going
+ *     offline does.
  *  3. A new anchor goes, in this order, to the CPU with the fewest anchors, on the least contended
- * core (`smt`), that is closest to its group, under the L3 with most room, near the guest's memory.
+ *     core (`smt`), that is closest to its group, under the L3 with most room, near the guest's
+ *     memory.
  *  4. Two anchors share a CPU only if both their guests allow overcommit. Else an anchor beyond the
- * pool floats.
+ *     pool floats.
  *  5. A group's floating vCPUs share one L3 if that has a usable CPU for each member, else one NUMA
- * node, else the pool. A group stays where it is while it fits there.
- *  6. Dedicated pools that overlap: the guest that comes first in the input has its pool, the later
- * one is left alone.
+ *     node, else the pool. A group stays where it is while it fits there.
+ *  6. If dedicated pools overlap, the guest that comes first in the input has its pool. The later
+ *     one is left alone.
  *  7. A CPU that is `left` to a guest has one of its anchors, which moves nobody who is placed,
- * wherever it is. New anchors go there only as rule 4 says; with a guest that is not known, none
- * does.
- */
+ *     wherever it is. New anchors go there only as rule 4 says; with a guest that is not known,
+ *     none does. */
 #pragma once
 
 #include "machine/topology.h"
@@ -34,7 +34,8 @@
 enum vh_smt {
     VH_SMT_AVOID,  /* no other anchor while a core of the pool is free of anchors */
     VH_SMT_PAIR,   /* anchors of the same guest fill a core, those of one group with one another;
-                      another guest's   only once no core is free */
+                      another
+                      guest's only once no core is free */
     VH_SMT_IGNORE, /* its own siblings count as CPUs like any other; cores that others guard as
                       under AVOID */
     VH_SMT_COUNT

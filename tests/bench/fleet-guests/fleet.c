@@ -7,13 +7,15 @@
  * Sockets are DIRECTORY/N.qmp and DIRECTORY/N.channel. Times are in ns. Commands:
  *   threads           every vCPU's thread
  *   adopted N         waits until guests 0 to N - 1 were asked for their state and have vCPU 0
- * pinned; when floating          waits until no vCPU 0 is pinned decide FIRST N M  M times, guests
- * FIRST to FIRST + N - 1 in turn: binds a task to guest CPU 1, then to none; the time from each
- * hint's write to the changed mask stream N GUESTS   sends N hints in full frames, waits until they
- * are read; the time floor N           decodes N hints in full frames, on this thread alone; CPU
- * time poll              looks at every vCPU thread's statistics once; CPU time flood N guests 0 to
- * N - 1 send as much as their credit allows; 0: none does loads             how often a program was
- * sent */
+ *                     pinned; when
+ *   floating          waits until no vCPU 0 is pinned
+ *   decide FIRST N M  M times, guests FIRST to FIRST + N - 1 in turn: binds a task to guest CPU 1,
+ *                     then to none; the time from each hint's write to the changed mask
+ *   stream N GUESTS   sends N hints in full frames, waits until they are read; the time
+ *   floor N           decodes N hints in full frames, on this thread alone; CPU time
+ *   poll              looks at every vCPU thread's statistics once; CPU time
+ *   flood N           guests 0 to N - 1 send as much as their credit allows; 0: none does
+ *   loads             how often a program was sent */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
