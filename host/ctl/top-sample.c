@@ -46,20 +46,6 @@ static int last_cpu(pid_t thread)
     return at ? (int)g_ascii_strtoll(at, NULL, 10) : -1;
 }
 
-/* /proc/TID/schedstat: ns that it ran, ns that it waited on a run queue. */
-static bool read_schedstat(pid_t thread, guint64 *ran, guint64 *waited)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/schedstat", thread);
-    g_autofree char *text = NULL;
-    char *end = NULL;
-
-    if (!g_file_get_contents(path, &text, NULL, NULL))
-        return false;
-    *ran = g_ascii_strtoull(text, &end, 10);
-    *waited = g_ascii_strtoull(end, NULL, 10);
-    return true;
-}
-
 /* The same thread of the sample before; NULL: it was not there. */
 static const struct vh_top_row *find_before(const struct vh_top_sample *before, pid_t thread)
 {
@@ -77,11 +63,11 @@ static void measure(struct vh_top_row *row, const struct vh_top_sample *before, 
     const struct vh_top_row *last = find_before(before, row->thread);
 
     row->cpu = last_cpu(row->thread);
-    if (!read_schedstat(row->thread, &row->ran_ns, &row->waited_ns) || !last || !(seconds > 0) ||
-        row->ran_ns < last->ran_ns || row->waited_ns < last->waited_ns)
+    if (vh_sample_thread("/proc", row->thread, &row->total) < 0 || !last || !(seconds > 0) ||
+        row->total.ran < last->total.ran || row->total.waited < last->total.waited)
         return;
-    row->run = (double)(row->ran_ns - last->ran_ns) / seconds / 1e7;
-    row->wait = (double)(row->waited_ns - last->waited_ns) / seconds / 1e7;
+    row->run = (double)(row->total.ran - last->total.ran) / seconds / 1e7;
+    row->wait = (double)(row->total.waited - last->total.waited) / seconds / 1e7;
 }
 
 static char *printable(GVariant *dict, const char *key)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "ctl/ctl.h"
+#include "machine/sample.h"
 
 /* One vCPU. Texts are printable. */
 struct vh_top_row {
@@ -15,7 +16,7 @@ struct vh_top_row {
     double run, wait; /* percent of the time since the sample before that it ran, and waited to run;
                          NAN: not known */
     double hints;     /* its guest's, per second; NAN: not known */
-    guint64 ran_ns, waited_ns; /* since the thread began */
+    struct vh_run total; /* since the thread began */
 };
 
 struct vh_top_sample {

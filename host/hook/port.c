@@ -99,8 +99,6 @@ static const char *deliver(const VhHookPort *port, const GByteArray *bytes)
         g_autoptr(GBytes) xml = g_bytes_new(at, header.xml_len);
         const struct vh_hook_call call = {.guest = texts[VH_HOOK_GUEST],
                                           .operation = texts[VH_HOOK_OPERATION],
-                                          .subop = texts[VH_HOOK_SUBOP],
-                                          .extra = texts[VH_HOOK_EXTRA],
                                           .xml = xml,
                                           .flags = header.flags};
 

@@ -20,8 +20,6 @@ struct vh_hook_call {
     const char *guest;     /* the domain's name */
     const char *operation; /* "prepare", "start", "started", "stopped", "release", "reconnect",
                               "migrate", ... */
-    const char *subop;     /* "begin", "end" or "-" */
-    const char *extra;     /* mostly "-" */
     GBytes *xml;           /* not validated in any way; empty when `flags` says why */
     uint32_t flags;        /* VH_HOOK_XML_* */
 };

@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/backoff.h"
 #include "io/descriptors.h"
 
 struct VhLink {
@@ -78,7 +79,7 @@ static int connect_to(const char *path)
 
 static guint backoff(guint tries)
 {
-    return tries < 8 ? VH_LINK_DELAY_MIN << tries : VH_LINK_DELAY_MAX;
+    return vh_backoff(tries, VH_LINK_DELAY_MIN, VH_LINK_DELAY_MAX);
 }
 
 static gboolean on_timer(gpointer data)

@@ -5,6 +5,7 @@
 #include <libvirt/libvirt-qemu.h>
 #include <string.h>
 
+#include "base/backoff.h"
 #include "libvirt/xml.h"
 
 #define MONITOR_EVENTS \
@@ -247,11 +248,8 @@ static void on_socket(gpointer data)
 
 static void connect_later(VhVirt *virt)
 {
-    guint delay = VH_VIRT_RETRY_MAX;
+    guint delay = vh_backoff(virt->tries++, VH_VIRT_RETRY_MIN, VH_VIRT_RETRY_MAX);
 
-    if (virt->tries < 16)
-        delay = MIN(VH_VIRT_RETRY_MIN << virt->tries, VH_VIRT_RETRY_MAX);
-    virt->tries++;
     if (virt->socket && virt->watch && !virt->awaiting)
         virt->awaiting = vh_path_watch_add(virt->watch, virt->socket, on_socket, virt);
     if (!virt->timer)

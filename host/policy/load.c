@@ -7,9 +7,6 @@
 #include "base/keytext.h"
 #include "config/vhintd.h"
 
-#ifndef VH_PROGRAM_DIR
-#define VH_PROGRAM_DIR "/usr/share/vhint/programs"
-#endif
 #define SUFFIX ".bpf.o"
 
 /* Files that are there though the disk does not have them. */
