@@ -93,6 +93,11 @@ static void test_port_events(struct guest_stage *f, G_GNUC_UNUSED gconstpointer 
     assert_problem(f, "the injector has closed the port");
     fake_port_assert_heard(&f->port, "HELLO ");
     g_assert_cmpuint(f->port.hello.session, !=, before);
+    before = f->port.hello.session;
+    fake_monitor_event(&f->monitor, "VSERPORT_CHANGE", "{\"open\": false, \"id\": \"hints\"}");
+    guest_stage_turn();
+    fake_port_assert_heard(&f->port, "HELLO ");
+    g_assert_cmpuint(f->port.hello.session, !=, before);
     fake_monitor_event(&f->monitor, "VSERPORT_CHANGE", "{\"open\": true, \"id\": \"hints\"}");
     guest_stage_turn();
     fake_port_assert_heard(&f->port, "HELLO ");

@@ -18,10 +18,14 @@ static void test_guest(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
     guest_stage_tasks(f, 20, 1, 1 << 5);
     f->seq += 2;
     guest_stage_tasks(f, 10, 1, 0);
+    guest_stage_snapshot(f, 11, 1 << 0);
+    f->lost = 7;
+    guest_stage_tasks(f, 12, 1, 1 << 0);
     guest_stage_assert_told(f, "connected", "true");
     guest_stage_assert_told(f, "vcpus", "2");
     guest_stage_assert_told(f, "facts", "2");
-    guest_stage_assert_told(f, "hints", "4");
+    guest_stage_assert_told(f, "hints", "5");
+    guest_stage_assert_told(f, "lost", "7");
     guest_stage_assert_told(f, "refused", "1");
     guest_stage_assert_told(f, "problem", "");
     vh_guest_figures(f->guest, &figures);
@@ -29,9 +33,10 @@ static void test_guest(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_true(figures.connected);
     g_assert_cmpuint(figures.vcpus, ==, 2);
     g_assert_cmpuint(figures.facts, ==, 2);
-    g_assert_cmpuint(figures.hints, ==, 4);
+    g_assert_cmpuint(figures.hints, ==, 5);
+    g_assert_cmpuint(figures.lost, ==, 7);
     g_assert_cmpuint(figures.refused, ==, 1);
-    g_assert_cmpuint(figures.gaps, ==, 1);
+    g_assert_cmpuint(figures.gaps, ==, 2);
 }
 
 /* Whatever a guest calls itself, what is told is UTF-8. */

@@ -70,10 +70,23 @@ static void test_migrates(struct guest_stage *f, G_GNUC_UNUSED gconstpointer dat
     /* The channel stays, for whoever may speak there again. */
     g_assert_true(fake_port_is_connected(&f->port));
     g_assert_cmpuint(f->port.hello.session, !=, before);
-    /* What was asked for before it went does not bring its vCPUs back. */
+    /* Nobody asks for the vCPUs of a guest that is away. */
     fake_monitor_heard(&f->monitor, "query-cpus-fast");
     event(f, "RESET", NULL, GONE);
     g_assert_cmpuint(fake_monitor_heard(&f->monitor, "query-cpus-fast"), ==, 0);
+    event(f, "STOP", NULL, UNDECIDED);
+    assert_away(f);
+}
+
+/* What was asked for before it went does not bring its vCPUs back. */
+static void test_migrates_while_asked(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
+{
+    guest_stage_up(f);
+    fake_monitor_withhold(&f->monitor, "query-cpus-fast");
+    fake_monitor_event(&f->monitor, "RESET", NULL);
+    event(f, "STOP", NULL, GONE);
+    fake_monitor_answer(&f->monitor, f->cpus);
+    guest_stage_turn();
     assert_away(f);
 }
 
@@ -185,6 +198,7 @@ int main(int argc, char **argv)
     ADD("stands-still", test_stands_still);
     ADD("began-stopped", test_began_stopped);
     ADD("migrates", test_migrates);
+    ADD("migrates-while-asked", test_migrates_while_asked);
     ADD("comes-back", test_comes_back);
     ADD("undecided", test_undecided);
     ADD("undecided-and-failed", test_undecided_and_failed);

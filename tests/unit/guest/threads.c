@@ -50,15 +50,17 @@ static void name_thread(pid_t thread, const char *name)
 
 static void test_helpers(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
 {
-    struct victim iothread = {0};
+    struct victim iothread = {0}, emulator = {0};
     unsigned count = 0;
     const struct vh_thread *helpers = NULL;
 
     victim_start(&iothread);
+    victim_start(&emulator);
     reply_iothread(f, iothread.tid);
     guest_stage_start(f);
     assert_kind(f, getpid(), "emulator");
     assert_kind(f, iothread.tid, "iothread io-a");
+    assert_kind(f, emulator.tid, "emulator");
     assert_kind(f, f->vcpus[0].tid, NULL);
     assert_kind(f, 1, NULL); /* no thread of this process, whatever the monitor says */
     helpers = vh_guest_helpers(f->guest, &count);
@@ -70,6 +72,7 @@ static void test_helpers(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data
     GUEST_STAGE_WAIT(!vh_guest_process(f->guest));
     vh_guest_helpers(f->guest, &count);
     g_assert_cmpuint(count, ==, 0);
+    victim_end(&emulator);
     victim_end(&iothread);
 }
 
@@ -93,7 +96,7 @@ static void test_refresh(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data
 /* A guest that hints makes us look for threads that nobody tells of, where policy places them. */
 static void test_glance(struct guest_stage *f, gconstpointer policy)
 {
-    struct victim late = {0};
+    struct victim late = {0}, later = {0};
     bool placed = vh_guest_places_threads(f->guest);
 
     g_assert_true(placed == (policy != NULL));
@@ -107,8 +110,11 @@ static void test_glance(struct guest_stage *f, gconstpointer policy)
     guest_stage_assert_changed(f, placed ? "a hint has changed; the guest's threads have changed; "
                                          : "a hint has changed; ");
     /* Seldom: not again at the next hint. */
+    victim_start(&later);
     guest_stage_tasks(f, 11, 1, 1 << 0);
     g_assert_cmpuint(fake_monitor_heard(&f->monitor, "query-iothreads"), ==, 0);
+    assert_kind(f, later.tid, NULL);
+    victim_end(&later);
     victim_end(&late);
 }
 

@@ -194,8 +194,9 @@ static void say_tasks(struct guest_stage *stage, enum vh_type type, const struct
 void guest_stage_tasks(struct guest_stage *stage, guint32 pid, guint count, guint64 mask)
 {
     say_tasks(stage, VH_HINTS,
-              &(struct vh_batch){.program = STAGE_PROGRAM, .count = count, .seq = stage->seq}, pid,
-              mask);
+              &(struct vh_batch){
+                  .program = STAGE_PROGRAM, .count = count, .seq = stage->seq, .lost = stage->lost},
+              pid, mask);
     stage->seq += count;
     guest_stage_turn();
 }
@@ -206,6 +207,7 @@ void guest_stage_snapshot(struct guest_stage *stage, guint32 pid, guint64 mask)
               &(struct vh_batch){.program = STAGE_PROGRAM,
                                  .count = pid != 0,
                                  .seq = stage->seq,
+                                 .lost = stage->lost,
                                  .flags = VH_SNAPSHOT_FIRST | VH_SNAPSHOT_LAST},
               pid, mask);
     fake_port_answer(&stage->port, 0);

@@ -27,6 +27,7 @@ struct guest_stage {
     char *cpus; /* what query-cpus-fast returns */
     VhGuest *guest;
     uint64_t seq;     /* of the program's next hint */
+    uint64_t lost;    /* by the program */
     GString *changed; /* what changed() was told, each with "; " */
     guint injected;   /* calls */
     bool watched;
