@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "ctl/plan.h"
 
 static char *place(bool held, const struct vh_cpuset *cpus)
@@ -158,8 +159,7 @@ static char *event_text(const struct vh_event *event)
                                event->count);
     default: {
         g_autoptr(JsonNode) node = json_node_init_object(
-            json_node_alloc(),
-            json_object_get_object_member(json_node_get_object(event->json), "hint"));
+            json_node_alloc(), vh_json_member_object(vh_json_object(event->json), "hint"));
         g_autofree char *json = json_to_string(node, FALSE);
         g_autofree char *pretty = vh_hint_line_pretty(json);
 

@@ -10,8 +10,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "ctl/ctl.h"
 #include "forecast/recording.h"
 
@@ -146,10 +148,9 @@ static int look_again(struct record *record, const char *name)
 
 static int put_line(struct record *record, const char *line)
 {
-    g_autoptr(JsonNode) root = json_from_string(line, NULL);
-    JsonObject *object = root && JSON_NODE_HOLDS_OBJECT(root) ? json_node_get_object(root) : NULL;
-    const char *guest =
-        object ? json_object_get_string_member_with_default(object, "guest", NULL) : NULL;
+    g_autoptr(JsonNode) root = vh_json_parse(line, strlen(line), NULL);
+    JsonObject *object = vh_json_object(root);
+    const char *guest = vh_json_member_text(object, "guest", NULL);
 
     if (!object)
         return 0;

@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
-
-#define BRACKETS_MAX 10000u /* in a line: more than any hint has */
+#include "base/json.h"
 
 struct reader {
     const char *label;
@@ -40,36 +39,15 @@ static int refuse(const struct reader *reader, const char *format, ...)
     return -1;
 }
 
-/* ---- members of objects ---- */
-
-static JsonNode *typed(JsonObject *object, const char *name, GType type)
-{
-    JsonNode *node = json_object_get_member(object, name);
-
-    return node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == type ? node
-                                                                                         : NULL;
-}
-
 /* NULL: there is no such text. */
 static const char *text_of(JsonObject *object, const char *name)
 {
-    JsonNode *node = typed(object, name, G_TYPE_STRING);
-
-    return node ? json_node_get_string(node) : NULL;
+    return vh_json_member_text(object, name, NULL);
 }
 
 static gint64 number_of(JsonObject *object, const char *name, gint64 otherwise)
 {
-    JsonNode *node = typed(object, name, G_TYPE_INT64);
-
-    return node ? json_node_get_int(node) : otherwise;
-}
-
-static JsonObject *object_of(JsonObject *object, const char *name)
-{
-    JsonNode *node = json_object_get_member(object, name);
-
-    return node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+    return vh_json_member_int(object, name, G_MININT64, G_MAXINT64, otherwise);
 }
 
 /* ---- the kinds of lines ---- */
@@ -89,17 +67,15 @@ static int read_cpus(const struct reader *reader, JsonObject *object, const char
 static int read_vcpus(const struct reader *reader, JsonObject *object,
                       struct vh_forecast_guest *guest)
 {
-    JsonNode *node = json_object_get_member(object, "vcpus");
-    JsonArray *list = node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
+    JsonArray *list = vh_json_member_array(object, "vcpus");
 
     if (!list)
         return refuse(reader, "a guest needs \"vcpus\", an array");
-    if (json_array_get_length(list) > VH_CPUS_MAX)
+    if (vh_json_length(list) > VH_CPUS_MAX)
         return refuse(reader, "guest \"%s\" has %u vCPUs, the limit is %u", guest->name,
-                      json_array_get_length(list), VH_CPUS_MAX);
-    for (guint i = 0; i < json_array_get_length(list); i++) {
-        JsonNode *element = json_array_get_element(list, i);
-        JsonObject *entry = JSON_NODE_HOLDS_OBJECT(element) ? json_node_get_object(element) : NULL;
+                      vh_json_length(list), VH_CPUS_MAX);
+    for (guint i = 0; i < vh_json_length(list); i++) {
+        JsonObject *entry = vh_json_object(vh_json_element(list, i));
         struct vh_forecast_vcpu vcpu = {0};
         gint64 index = entry ? number_of(entry, "index", i) : -1;
         gint64 cpu = entry ? number_of(entry, "guest_cpu", -1) : -2;
@@ -120,14 +96,12 @@ static int read_vcpus(const struct reader *reader, JsonObject *object,
 static int read_threads(const struct reader *reader, JsonObject *object,
                         struct vh_forecast_guest *guest)
 {
-    JsonNode *node = json_object_get_member(object, "threads");
-    JsonArray *list = node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
+    JsonArray *list = vh_json_member_array(object, "threads");
 
-    for (guint i = 0; list && i < json_array_get_length(list); i++) {
-        JsonNode *element = json_array_get_element(list, i);
-        JsonObject *entry = JSON_NODE_HOLDS_OBJECT(element) ? json_node_get_object(element) : NULL;
-        const char *role = entry ? text_of(entry, "role") : NULL;
-        const char *name = entry ? text_of(entry, "name") : NULL;
+    for (guint i = 0; i < vh_json_length(list); i++) {
+        JsonObject *entry = vh_json_object(vh_json_element(list, i));
+        const char *role = text_of(entry, "role");
+        const char *name = text_of(entry, "name");
         struct vh_forecast_thread thread = {0};
 
         if (!role || !(g_str_equal(role, "emulator") || g_str_equal(role, "iothread") ||
@@ -183,16 +157,15 @@ static int read_guest(const struct reader *reader, JsonObject *object, struct vh
 static int read_hint(const struct reader *reader, JsonObject *object, struct vh_event *event)
 {
     gint64 key = number_of(object, "key", -1);
-    JsonNode *gone = typed(object, "gone", G_TYPE_BOOLEAN);
 
     event->kind = VH_EVENT_HINT;
     event->hint = (struct vh_forecast_hint){
         .guest = text_of(object, "guest"),
         .program = text_of(object, "program"),
         .kind = text_of(object, "kind"),
-        .gone = gone && json_node_get_boolean(gone),
+        .gone = vh_json_member_bool(object, "gone", false),
         .key_size = (unsigned)key,
-        .fields = object_of(object, "fields"),
+        .fields = vh_json_member_object(object, "fields"),
     };
     if (!event->hint.guest || !event->hint.program || !event->hint.kind || !event->hint.fields)
         return refuse(reader,
@@ -204,16 +177,16 @@ static int read_hint(const struct reader *reader, JsonObject *object, struct vh_
 
 static gint64 time_of(JsonObject *object)
 {
-    JsonNode *node = typed(object, "t", G_TYPE_DOUBLE);
-    double seconds = node ? json_node_get_double(node) : (double)number_of(object, "t", -1);
+    double seconds = -1;
 
+    vh_json_number(vh_json_member(object, "t"), &seconds);
     return seconds >= 0 && seconds < 1e9 ? (gint64)llrint(seconds * G_USEC_PER_SEC) : -1;
 }
 
 static int read_event(const struct reader *reader, JsonObject *object, struct vh_event *event)
 {
-    JsonObject *guest = object_of(object, "guest");
-    JsonObject *hint = object_of(object, "hint");
+    JsonObject *guest = vh_json_member_object(object, "guest");
+    JsonObject *hint = vh_json_member_object(object, "hint");
     gint64 count = 0;
 
     event->us = time_of(object);
@@ -256,38 +229,20 @@ static int read_head(const struct reader *reader, JsonObject *object)
     return 0;
 }
 
-/* json-glib reads by recursion, so that nesting is bounded here, however it is hidden in strings or
- * comments. */
-static bool is_nested_deeply(const char *line, gsize len)
-{
-    unsigned brackets = 0;
-
-    for (gsize i = 0; i < len; i++)
-        brackets += line[i] == '[' || line[i] == '{';
-    return brackets > BRACKETS_MAX;
-}
-
 static int read_line(const struct reader *reader, const char *line, gsize len)
 {
-    g_autoptr(JsonParser) parser = json_parser_new_immutable();
     g_autoptr(GError) bad = NULL;
-    JsonNode *root = NULL;
+    g_autoptr(JsonNode) root = NULL;
     struct vh_event *event = NULL;
     gint64 last = 0;
 
     if (len > VH_RECORDING_LINE_MAX)
         return refuse(reader, "is longer than %u bytes", VH_RECORDING_LINE_MAX);
-    if (is_nested_deeply(line, len))
-        return refuse(reader, "has more than %u brackets", BRACKETS_MAX);
-    if (!g_utf8_validate(line, (gssize)len, NULL))
-        return refuse(reader, "is not UTF-8");
-    if (!json_parser_load_from_data(parser, line, (gssize)len, &bad))
-        return refuse(reader, "is no JSON: %s", bad->message);
-    root = json_parser_get_root(parser);
-    if (!root || !JSON_NODE_HOLDS_OBJECT(root))
-        return refuse(reader, "is no JSON object");
+    root = vh_json_parse(line, len, &bad);
+    if (!root)
+        return refuse(reader, "%s", bad->message);
     if (reader->line == 1)
-        return read_head(reader, json_node_get_object(root));
+        return read_head(reader, vh_json_object(root));
     if (reader->events->len)
         last = ((const struct vh_event *)g_ptr_array_index(reader->events, reader->events->len - 1))
                    ->us;
@@ -295,7 +250,7 @@ static int read_line(const struct reader *reader, const char *line, gsize len)
     g_ptr_array_add(reader->events, event);
     event->line = reader->line;
     event->json = json_node_ref(root);
-    if (read_event(reader, json_node_get_object(root), event) < 0)
+    if (read_event(reader, vh_json_object(root), event) < 0)
         return -1;
     event->us = MAX(event->us, last);
     return 0;

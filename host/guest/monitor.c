@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // A guest's monitor: which device is our port, and the events that end what its injector said.
+#include "base/json.h"
 #include "guest/state.h"
 #include "qemu/vcpus.h"
 
@@ -19,8 +20,7 @@ static void on_port_name(JsonNode *result, const char *error, gpointer data)
     struct port_query *query = data;
 
     (void)error;
-    if (result && JSON_NODE_HOLDS_VALUE(result) && query->guest->monitor_ready &&
-        g_strcmp0(json_node_get_string(result), VH_PORT_NAME) == 0) {
+    if (query->guest->monitor_ready && g_strcmp0(vh_json_text(result), VH_PORT_NAME) == 0) {
         g_free(query->guest->port_device);
         query->guest->port_device = g_steal_pointer(&query->device);
         query->guest->port_problem = "";
@@ -45,20 +45,16 @@ static void ask_port_name(VhGuest *guest, const char *device)
 static void on_devices(JsonNode *result, const char *error, gpointer data)
 {
     VhGuest *guest = data;
-    JsonArray *list = result && JSON_NODE_HOLDS_ARRAY(result) ? json_node_get_array(result) : NULL;
+    JsonArray *list = vh_json_array(result);
 
     (void)error;
     if (guest->monitor_ready)
         guest->port_problem = NO_ID;
-    for (guint i = 0; list && guest->monitor_ready && i < json_array_get_length(list); i++) {
-        JsonNode *node = json_array_get_element(list, i);
-        JsonObject *device = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
-        const char *type =
-            device ? json_object_get_string_member_with_default(device, "type", "") : "";
-        const char *name =
-            device ? json_object_get_string_member_with_default(device, "name", "") : "";
+    for (guint i = 0; guest->monitor_ready && i < vh_json_length(list); i++) {
+        JsonObject *device = vh_json_object(vh_json_element(list, i));
+        const char *name = vh_json_member_text(device, "name", "");
 
-        if (g_str_equal(type, "child<virtserialport>"))
+        if (*name && g_str_equal(vh_json_member_text(device, "type", ""), "child<virtserialport>"))
             ask_port_name(guest, name);
     }
 }
@@ -76,8 +72,7 @@ static void find_port(VhGuest *guest)
 /* A port of another name is not ours. As long as we do not know which is, every one might be. */
 static bool is_our_port(const VhGuest *guest, JsonObject *details)
 {
-    const char *id =
-        details ? json_object_get_string_member_with_default(details, "id", NULL) : NULL;
+    const char *id = vh_json_member_text(details, "id", NULL);
 
     return !guest->port_device || !id || g_str_equal(id, guest->port_device);
 }
@@ -86,7 +81,7 @@ static void on_port_change(VhGuest *guest, JsonObject *details)
 {
     if (!details || !is_our_port(guest, details))
         return;
-    if (json_object_get_boolean_member_with_default(details, "open", FALSE))
+    if (vh_json_member_bool(details, "open", false))
         vh_guest_greet(guest);
     else
         vh_guest_restart_session(guest, "the injector has closed the port");

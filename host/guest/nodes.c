@@ -2,39 +2,37 @@
 // Learns from a guest's monitor which NUMA nodes its memory is bound to.
 #include <string.h>
 
+#include "base/json.h"
 #include "guest/state.h"
 
 /* Adds what one of QEMU's memory backends is bound to. Returns whether it is bound at all. */
 static bool add_nodes(JsonNode *backend, struct vh_cpuset *nodes)
 {
-    JsonObject *told = JSON_NODE_HOLDS_OBJECT(backend) ? json_node_get_object(backend) : NULL;
-    JsonNode *member = told ? json_object_get_member(told, "host-nodes") : NULL;
-    JsonArray *list = member && JSON_NODE_HOLDS_ARRAY(member) ? json_node_get_array(member) : NULL;
+    JsonObject *told = vh_json_object(backend);
+    JsonArray *list = vh_json_member_array(told, "host-nodes");
 
-    if (!list || g_str_equal(json_object_get_string_member_with_default(told, "policy", "default"),
-                             "default"))
+    if (!list || g_str_equal(vh_json_member_text(told, "policy", "default"), "default"))
         return false;
-    for (guint i = 0; i < json_array_get_length(list); i++) {
-        JsonNode *node = json_array_get_element(list, i);
-        gint64 number = JSON_NODE_HOLDS_VALUE(node) ? json_node_get_int(node) : -1;
+    for (guint i = 0; i < vh_json_length(list); i++) {
+        gint64 number = 0;
 
-        if (number >= 0 && number < VH_HOST_CPUS_MAX)
+        if (vh_json_int(vh_json_element(list, i), 0, VH_HOST_CPUS_MAX - 1, &number))
             vh_cpuset_add(nodes, (unsigned)number);
     }
-    return json_array_get_length(list) > 0;
+    return vh_json_length(list) > 0;
 }
 
 /* Where some of the memory may be anywhere, nobody knows where it is. */
 static void on_backends(JsonNode *result, const char *error, gpointer data)
 {
     VhGuest *guest = data;
-    JsonArray *list = result && JSON_NODE_HOLDS_ARRAY(result) ? json_node_get_array(result) : NULL;
+    JsonArray *list = vh_json_array(result);
     struct vh_cpuset nodes = {{0}};
     bool known = true;
 
     (void)error;
-    for (guint i = 0; list && known && i < json_array_get_length(list); i++)
-        known = add_nodes(json_array_get_element(list, i), &nodes);
+    for (guint i = 0; known && i < vh_json_length(list); i++)
+        known = add_nodes(vh_json_element(list, i), &nodes);
     if (!known)
         memset(&nodes, 0, sizeof(nodes));
     guest->nodes = nodes;

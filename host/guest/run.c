@@ -28,6 +28,7 @@
 // `migrating` and `postcopy`. What is measured while `still` or `migrating` says nothing.
 #include <string.h>
 
+#include "base/json.h"
 #include "guest/state.h"
 
 #define AGAIN_MIN_MS 20u
@@ -104,10 +105,7 @@ static void on_status(JsonNode *result, const char *error, gpointer data)
 {
     g_autofree struct status_query *query = data;
     VhGuest *guest = query->guest;
-    JsonObject *told =
-        result && JSON_NODE_HOLDS_OBJECT(result) ? json_node_get_object(result) : NULL;
-    const char *status =
-        told ? json_object_get_string_member_with_default(told, "status", NULL) : NULL;
+    const char *status = vh_json_member_text(vh_json_object(result), "status", NULL);
 
     (void)error;
     if (status && guest->monitor_ready && query->number == guest->run_number)
@@ -156,8 +154,7 @@ void vh_guest_forget_run(VhGuest *guest)
 static void on_migration(VhGuest *guest, JsonObject *details)
 {
     static const char *const ends[] = {"none", "cancelled", "completed", "failed", NULL};
-    const char *status =
-        details ? json_object_get_string_member_with_default(details, "status", "") : "";
+    const char *status = vh_json_member_text(details, "status", "");
     bool migrating = !g_strv_contains(ends, status);
 
     guest->postcopy = g_str_has_prefix(status, "postcopy");

@@ -2,6 +2,7 @@
 // The threads that serve a guest beside its vCPUs: from the monitor and /proc.
 #include <string.h>
 
+#include "base/json.h"
 #include "guest/state.h"
 #include "placement/placement.h"
 
@@ -11,20 +12,19 @@
 static void on_iothreads(JsonNode *result, const char *error, gpointer data)
 {
     VhGuest *guest = data;
-    JsonArray *list = result && JSON_NODE_HOLDS_ARRAY(result) ? json_node_get_array(result) : NULL;
+    JsonArray *list = vh_json_array(result);
 
     (void)error;
     g_array_set_size(guest->iothreads, 0);
-    for (guint i = 0; list && i < json_array_get_length(list) && i < VH_THREADS_MAX; i++) {
-        JsonNode *node = json_array_get_element(list, i);
-        JsonObject *told = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
-        struct vh_thread thread = {.kind = VH_THREAD_IOTHREAD};
+    for (guint i = 0; i < vh_json_length(list) && i < VH_THREADS_MAX; i++) {
+        JsonObject *told = vh_json_object(vh_json_element(list, i));
+        struct vh_thread thread = {
+            .kind = VH_THREAD_IOTHREAD,
+            .thread = (pid_t)vh_json_member_int(told, "thread-id", 1, G_MAXINT32, 0)};
 
-        if (!told)
+        if (!thread.thread)
             continue;
-        thread.thread = (pid_t)json_object_get_int_member_with_default(told, "thread-id", 0);
-        g_strlcpy(thread.name, json_object_get_string_member_with_default(told, "id", ""),
-                  sizeof(thread.name));
+        g_strlcpy(thread.name, vh_json_member_text(told, "id", ""), sizeof(thread.name));
         g_array_append_val(guest->iothreads, thread);
     }
 }
@@ -36,12 +36,8 @@ void vh_guest_query_iothreads(VhGuest *guest)
 
 static void on_kvm(JsonNode *result, const char *error, gpointer data)
 {
-    JsonObject *told =
-        result && JSON_NODE_HOLDS_OBJECT(result) ? json_node_get_object(result) : NULL;
-
     (void)error;
-    ((VhGuest *)data)->emulated =
-        told && !json_object_get_boolean_member_with_default(told, "enabled", TRUE);
+    ((VhGuest *)data)->emulated = !vh_json_member_bool(vh_json_object(result), "enabled", true);
 }
 
 void vh_guest_query_kvm(VhGuest *guest)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "hint/btf.h"
 
 struct encoder {
@@ -56,29 +57,25 @@ static bool find_constant(const struct encoder *encoder, const struct btf_type *
     return false;
 }
 
-static bool is_text(JsonNode *node)
-{
-    return JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING;
-}
-
 /* A number of `bits` bits: an integer, a bool, an enum's name or number. */
 static int put_number(struct encoder *encoder, const struct btf_type *type, uint32_t bit,
                       uint32_t bits, JsonNode *node)
 {
+    const char *text = vh_json_text(node);
     uint64_t value = 0;
     int64_t number = 0;
+    bool truth = false;
 
-    if (btf_is_any_enum(type) && is_text(node)) {
-        if (!find_constant(encoder, type, json_node_get_string(node), &value))
+    if (btf_is_any_enum(type) && text) {
+        if (!find_constant(encoder, type, text, &value))
             return refuse(encoder, "names no constant of its enum");
         put_bits(encoder, bit, bits, value);
         return 0;
     }
-    if (!JSON_NODE_HOLDS_VALUE(node) || (json_node_get_value_type(node) != G_TYPE_INT64 &&
-                                         json_node_get_value_type(node) != G_TYPE_BOOLEAN))
+    if (vh_json_bool(node, &truth))
+        number = truth;
+    else if (!vh_json_int(node, INT64_MIN, INT64_MAX, &number))
         return refuse(encoder, "is no whole number");
-    number = json_node_get_value_type(node) == G_TYPE_BOOLEAN ? json_node_get_boolean(node)
-                                                              : json_node_get_int(node);
     if (bits < 64 &&
         (number < -((int64_t)1 << (bits - 1)) || number > (int64_t)(((uint64_t)1 << bits) - 1)))
         return refuse(encoder, "is too large a number for it");
@@ -89,7 +86,7 @@ static int put_number(struct encoder *encoder, const struct btf_type *type, uint
 /* "0x" and hexadecimal digits: pointers, and integers of 16 bytes. */
 static int put_hex(struct encoder *encoder, uint32_t offset, uint32_t size, JsonNode *node)
 {
-    const char *text = is_text(node) ? json_node_get_string(node) : NULL;
+    const char *text = vh_json_text(node);
     gsize digits = 0;
 
     if (!text || !g_str_has_prefix(text, "0x"))
@@ -109,11 +106,10 @@ static int put_float(struct encoder *encoder, uint32_t offset, uint32_t size, Js
     double value = 0;
     float narrow = 0;
 
-    if (JSON_NODE_HOLDS_NULL(node)) /* what JSON has no word for */
+    if (vh_json_is_null(node)) /* what JSON has no word for */
         return 0;
-    if (!JSON_NODE_HOLDS_VALUE(node) || is_text(node))
+    if (!vh_json_number(node, &value))
         return refuse(encoder, "is no number");
-    value = json_node_get_double(node);
     narrow = (float)value;
     if (size == 8)
         memcpy(encoder->record + offset, &value, sizeof(value));
@@ -127,25 +123,22 @@ static int put_array(struct encoder *encoder, const struct btf_type *type, uint3
 {
     const struct btf_array *array = btf_array(type);
     uint32_t size = array->nelems ? (uint32_t)btf__resolve_size(encoder->btf, array->type) : 0;
-    JsonArray *values = NULL;
+    JsonArray *values = vh_json_array(node);
+    const char *text = vh_json_text(node);
 
-    if (is_text(node)) {
-        const char *text = json_node_get_string(node);
-
+    if (text) {
         if (size != 1)
             return refuse(encoder, "is no text");
         /* What was no UTF-8 has become longer when it was decoded. */
         memcpy(encoder->record + offset, text, MIN(strlen(text), array->nelems));
         return 0;
     }
-    if (!JSON_NODE_HOLDS_ARRAY(node))
+    if (!values)
         return refuse(encoder, "is no array");
-    values = json_node_get_array(node);
-    if (json_array_get_length(values) > array->nelems)
+    if (vh_json_length(values) > array->nelems)
         return refuse(encoder, "has too many elements");
-    for (guint i = 0; i < json_array_get_length(values); i++)
-        if (put_type(encoder, array->type, offset + i * size, json_array_get_element(values, i)) <
-            0)
+    for (guint i = 0; i < vh_json_length(values); i++)
+        if (put_type(encoder, array->type, offset + i * size, vh_json_element(values, i)) < 0)
             return -1;
     return 0;
 }
@@ -168,9 +161,9 @@ static int put_type(struct encoder *encoder, uint32_t id, uint32_t offset, JsonN
     case BTF_KIND_ARRAY:
         return put_array(encoder, type, offset, node);
     default:
-        if (!JSON_NODE_HOLDS_OBJECT(node))
+        if (!vh_json_object(node))
             return refuse(encoder, "is no object");
-        return put_members(encoder, type, offset, json_node_get_object(node), 0);
+        return put_members(encoder, type, offset, vh_json_object(node), 0);
     }
 }
 
@@ -209,8 +202,7 @@ static int put_members(struct encoder *encoder, const struct btf_type *outer, ui
 
     for (const GList *at = names; at; at = at->next) {
         const char *name = at->data;
-        int result =
-            put_member(encoder, outer, offset, name, json_object_get_member(fields, name), first);
+        int result = put_member(encoder, outer, offset, name, vh_json_member(fields, name), first);
 
         if (result < 0)
             return -1;

@@ -5,6 +5,8 @@
 #include <libvirt/libvirt-qemu.h>
 #include <string.h>
 
+#include "base/json.h"
+
 #define AWAITED_MAX 4096u
 
 struct VhVirtMonitor {
@@ -58,7 +60,7 @@ static bool work(virConnectPtr connection, gpointer data)
     virDomainPtr domain = virDomainLookupByUUIDString(connection, command->uuid);
     char *text = NULL;
     int result = domain ? virDomainQemuMonitorCommand(domain, command->text, &text, 0) : -1;
-    const char *problem = NULL;
+    g_autoptr(GError) error = NULL;
 
     if (result < 0 && vh_virt_lost(connection)) {
         if (domain)
@@ -68,9 +70,9 @@ static bool work(virConnectPtr connection, gpointer data)
     if (result < 0)
         command->problem = vh_virt_error();
     else
-        command->answer = vh_qmp_parse(text, strlen(text), &problem);
-    if (problem)
-        command->problem = g_strdup(problem);
+        command->answer = vh_json_parse(text, strlen(text), &error);
+    if (error)
+        command->problem = g_strdup_printf("what the monitor sent %s", error->message);
     free(text);
     if (domain)
         virDomainFree(domain);
@@ -80,19 +82,13 @@ static bool work(virConnectPtr connection, gpointer data)
 static void done(gpointer data)
 {
     struct command *command = data;
-    JsonObject *answer = command->answer ? json_node_get_object(command->answer) : NULL;
-    JsonNode *error = answer ? json_object_get_member(answer, "error") : NULL;
-    const char *problem =
-        command->problem ? command->problem : "the monitor reports an error without saying which";
+    JsonObject *answer = vh_json_object(command->answer);
 
     g_ptr_array_remove_fast(command->monitor->awaited, command);
     if (!command->reply)
         return;
-    if (error && JSON_NODE_HOLDS_OBJECT(error))
-        problem = json_object_get_string_member_with_default(json_node_get_object(error), "desc",
-                                                             problem);
-    command->reply(answer ? json_object_get_member(answer, "return") : NULL, problem,
-                   command->reply_data);
+    command->reply(vh_json_member(answer, "return"),
+                   answer ? vh_qmp_error_text(answer) : command->problem, command->reply_data);
 }
 
 static const struct vh_virt_job command_job = {.work = work, .done = done, .free = command_free};
@@ -169,8 +165,7 @@ void vh_virt_monitor_ready(VhVirtMonitor *monitor, pid_t process)
 
 void vh_virt_monitor_event(VhVirtMonitor *monitor, const char *event, const char *details)
 {
-    const char *problem = NULL;
-    g_autoptr(JsonNode) node = details ? vh_qmp_parse(details, strlen(details), &problem) : NULL;
+    g_autoptr(JsonNode) node = details ? vh_json_parse(details, strlen(details), NULL) : NULL;
 
-    monitor->funcs->event(event, node ? json_node_get_object(node) : NULL, monitor->data);
+    monitor->funcs->event(event, vh_json_object(node), monitor->data);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "inventory/maker.h"
 
 /* What somebody else has changed since is worth a question. */
@@ -128,9 +129,7 @@ struct vh_ram_state vh_ram_device_state(const VhRamDevice *device)
 
 static guint64 number(JsonObject *object, const char *name)
 {
-    gint64 value = object ? json_object_get_int_member_with_default(object, name, 0) : 0;
-
-    return value > 0 ? (guint64)value : 0;
+    return (guint64)vh_json_member_int(object, name, 0, G_MAXINT64, 0);
 }
 
 static void answered(VhRamDevice *device, enum vh_ram_kind kind, const char *problem)
@@ -145,8 +144,7 @@ static void answered(VhRamDevice *device, enum vh_ram_kind kind, const char *pro
 /* A reply for a monitor that is gone, or for a guest that is, is nobody's. */
 static JsonObject *take_object(VhRamDevice *device, JsonNode *result)
 {
-    return device->asking && result && JSON_NODE_HOLDS_OBJECT(result) ? json_node_get_object(result)
-                                                                      : NULL;
+    return device->asking ? vh_json_object(result) : NULL;
 }
 
 static void on_summary(JsonNode *result, const char *error, gpointer data)
@@ -215,16 +213,13 @@ static void on_balloon(JsonNode *result, const char *error, gpointer data)
 /* The first virtio-mem device of query-memory-devices; NULL: none. */
 static JsonObject *find_virtio_mem(JsonArray *list)
 {
-    for (guint i = 0; list && i < json_array_get_length(list); i++) {
-        JsonNode *node = json_array_get_element(list, i);
-        JsonObject *entry = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
-        JsonNode *inner = entry ? json_object_get_member(entry, "data") : NULL;
+    for (guint i = 0; i < vh_json_length(list); i++) {
+        JsonObject *entry = vh_json_object(vh_json_element(list, i));
+        JsonObject *inner = vh_json_member_object(entry, "data");
 
-        if (inner && JSON_NODE_HOLDS_OBJECT(inner) &&
-            g_str_equal(json_object_get_string_member_with_default(entry, "type", ""),
-                        "virtio-mem") &&
-            *json_object_get_string_member_with_default(json_node_get_object(inner), "id", ""))
-            return json_node_get_object(inner);
+        if (g_str_equal(vh_json_member_text(entry, "type", ""), "virtio-mem") &&
+            *vh_json_member_text(inner, "id", ""))
+            return inner;
     }
     return NULL;
 }
@@ -239,14 +234,13 @@ static void on_devices(JsonNode *result, const char *error, gpointer data)
         vh_ram_device_unref(device);
         return;
     }
-    if (result && JSON_NODE_HOLDS_ARRAY(result))
-        found = find_virtio_mem(json_node_get_array(result));
+    found = find_virtio_mem(vh_json_array(result));
     if (!found) {
         vh_qmp_command(device->monitor, "query-balloon", NULL, on_balloon, device);
         return;
     }
     g_free(device->name);
-    device->name = g_strdup(json_object_get_string_member_with_default(found, "id", ""));
+    device->name = g_strdup(vh_json_member_text(found, "id", ""));
     device->value = number(found, "requested-size");
     device->value_max = number(found, "max-size");
     device->block = MAX(number(found, "block-size"), 1);

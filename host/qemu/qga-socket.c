@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "qemu/qga.h"
 #include "qemu/qmp.h"
 
@@ -110,14 +111,12 @@ static int synchronize(const struct road *road, gint64 end, GError **error)
     for (;;) {
         g_autofree char *line = read_line(road, end, error);
         const char *answer = line ? strrchr(line, SENTINEL) : NULL;
-        const char *problem = NULL;
         g_autoptr(JsonNode) node =
-            answer ? vh_qmp_parse(answer + 1, strlen(answer + 1), &problem) : NULL;
+            answer ? vh_json_parse(answer + 1, strlen(answer + 1), NULL) : NULL;
 
         if (!line)
             return -1;
-        if (node &&
-            json_object_get_int_member_with_default(json_node_get_object(node), "return", -1) == id)
+        if (vh_json_member_int(vh_json_object(node), "return", 0, G_MAXUINT32, -1) == id)
             return 0;
     }
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "qemu/qmp.h"
 
 #define POLL_MIN_US 10000
@@ -20,28 +21,18 @@ char *vh_qga_text(const char *text)
 
 /* ---- commands ---- */
 
-/* The text of a member that is text; else `fallback`. */
-static const char *string_member(JsonObject *object, const char *key, const char *fallback)
-{
-    const char *text = json_object_get_string_member_with_default(object, key, NULL);
-
-    return text ? text : fallback;
-}
-
 static JsonNode *result_of(const char *name, const char *answer, GError **error)
 {
-    const char *problem = NULL;
-    g_autoptr(JsonNode) root = vh_qmp_parse(answer, strlen(answer), &problem);
-    JsonObject *object = root ? json_node_get_object(root) : NULL;
-    JsonNode *result = object ? json_object_get_member(object, "return") : NULL;
-    JsonNode *refusal = object ? json_object_get_member(object, "error") : NULL;
+    g_autoptr(JsonNode) root = vh_json_parse(answer, strlen(answer), NULL);
+    JsonObject *object = vh_json_object(root);
+    JsonNode *result = vh_json_member(object, "return");
+    JsonObject *refusal = vh_json_member_object(object, "error");
     g_autofree char *why = NULL;
 
     if (result)
         return json_node_copy(result);
-    if (refusal && JSON_NODE_HOLDS_OBJECT(refusal))
-        why = vh_qga_text(
-            string_member(json_node_get_object(refusal), "desc", "it does not say why"));
+    if (refusal)
+        why = vh_qga_text(vh_json_member_text(refusal, "desc", "it does not say why"));
     g_set_error(error, VH_ERROR, VH_ERROR_REFUSED, "the guest agent refuses %s: %s", name,
                 why ? why : "its answer is not one that an agent gives");
     return NULL;
@@ -79,8 +70,8 @@ static JsonObject *command_object(const struct vh_qga *agent, const char *name,
                                   JsonObject *arguments, JsonNode **node, GError **error)
 {
     *node = vh_qga_command(agent, name, arguments, error);
-    if (*node && JSON_NODE_HOLDS_OBJECT(*node))
-        return json_node_get_object(*node);
+    if (vh_json_object(*node))
+        return vh_json_object(*node);
     if (*node)
         g_set_error(error, VH_ERROR, VH_ERROR_REFUSED, "the guest agent answers %s with no object",
                     name);
@@ -89,12 +80,11 @@ static JsonObject *command_object(const struct vh_qga *agent, const char *name,
 
 static bool is_enabled(JsonArray *commands, const char *name)
 {
-    for (guint i = 0; commands && i < json_array_get_length(commands); i++) {
-        JsonNode *node = json_array_get_element(commands, i);
-        JsonObject *object = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+    for (guint i = 0; i < vh_json_length(commands); i++) {
+        JsonObject *object = vh_json_object(vh_json_element(commands, i));
 
-        if (object && g_str_equal(string_member(object, "name", ""), name))
-            return json_object_get_boolean_member_with_default(object, "enabled", FALSE);
+        if (g_str_equal(vh_json_member_text(object, "name", ""), name))
+            return vh_json_member_bool(object, "enabled", false);
     }
     return false;
 }
@@ -103,8 +93,7 @@ char *vh_qga_missing(const struct vh_qga *agent, const char *const *commands, GE
 {
     g_autoptr(JsonNode) node = NULL;
     JsonObject *info = command_object(agent, "guest-info", NULL, &node, error);
-    JsonNode *list = info ? json_object_get_member(info, "supported_commands") : NULL;
-    JsonArray *supported = list && JSON_NODE_HOLDS_ARRAY(list) ? json_node_get_array(list) : NULL;
+    JsonArray *supported = vh_json_member_array(info, "supported_commands");
     g_autoptr(GString) missing = g_string_new(NULL);
 
     if (!info)
@@ -136,7 +125,7 @@ static JsonObject *shell_arguments(const char *script, const char *const *argume
 static void append_output(GString *out, JsonObject *status, const char *key)
 {
     gsize len = 0;
-    g_autofree guchar *bytes = g_base64_decode(string_member(status, key, ""), &len);
+    g_autofree guchar *bytes = g_base64_decode(vh_json_member_text(status, key, ""), &len);
     g_autofree char *valid =
         g_utf8_make_valid((const char *)bytes, (gssize)strnlen((const char *)bytes, len));
 
@@ -158,14 +147,14 @@ static int wait_for_exit(const struct vh_qga *agent, gint64 pid, char **output, 
         status = command_object(agent, "guest-exec-status", arguments, &node, error);
         if (!status)
             return -1;
-        if (json_object_get_boolean_member_with_default(status, "exited", FALSE)) {
+        if (vh_json_member_bool(status, "exited", false)) {
             g_autoptr(GString) out = g_string_new(NULL);
-            gint64 code = json_object_get_int_member_with_default(status, "exitcode", 255);
+            gint64 code = vh_json_member_int(status, "exitcode", 0, 255, 255);
 
             append_output(out, status, "out-data");
             append_output(out, status, "err-data");
             *output = g_string_free(g_steal_pointer(&out), FALSE);
-            return (int)CLAMP(code, 0, 255);
+            return (int)code;
         }
         g_usleep(pause);
     }
@@ -181,10 +170,9 @@ int vh_qga_shell(const struct vh_qga *agent, const char *script, const char *con
     JsonObject *started =
         command_object(agent, "guest-exec", shell_arguments(script, arguments), &node, error);
 
-    return started
-               ? wait_for_exit(agent, json_object_get_int_member_with_default(started, "pid", 0),
-                               output, error)
-               : -1;
+    return started ? wait_for_exit(agent, vh_json_member_int(started, "pid", 0, G_MAXINT64, 0),
+                                   output, error)
+                   : -1;
 }
 
 /* ---- files ---- */
@@ -215,7 +203,7 @@ static int write_all(const struct vh_qga *agent, gint64 handle, GBytes *bytes, G
         result = command_object(agent, "guest-file-write", arguments, &node, error);
         if (!result)
             return -1;
-        count = json_object_get_int_member_with_default(result, "count", 0);
+        count = vh_json_member_int(result, "count", 0, G_MAXINT64, 0);
         if (count <= 0 || count > (gint64)len) {
             g_set_error(error, VH_ERROR, VH_ERROR_REFUSED,
                         "the guest agent says that it has written %" G_GINT64_FORMAT
@@ -248,7 +236,7 @@ int vh_qga_write(const struct vh_qga *agent, const char *path, GBytes *bytes, GE
     opened = vh_qga_command(agent, "guest-file-open", arguments, error);
     if (!opened)
         return -1;
-    handle = JSON_NODE_HOLDS_VALUE(opened) ? json_node_get_int(opened) : 0;
+    vh_json_int(opened, 0, G_MAXINT64, &handle);
     result = write_all(agent, handle, bytes, error);
     /* What the agent still has in its buffer is written here, or not. */
     if (result == 0)

@@ -8,6 +8,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/error.h"
+#include "base/json.h"
+
 #define OUTPUT_MAX (1u << 20) /* bytes of commands that a monitor may leave unread */
 
 struct pending {
@@ -143,100 +146,57 @@ static void on_capabilities(JsonNode *result, const char *error, gpointer data)
     qmp->funcs->ready(qmp->data);
 }
 
+const char *vh_qmp_error_text(JsonObject *answer)
+{
+    return vh_json_member_text(vh_json_member_object(answer, "error"), "desc",
+                               "the monitor reports an error without saying which");
+}
+
 static void take_reply(VhQmp *qmp, JsonObject *object)
 {
-    gint64 id = json_object_get_int_member_with_default(object, "id", -1);
+    gint64 id = vh_json_member_int(object, "id", 1, G_MAXINT64, -1);
 
     for (guint i = 0; i < qmp->awaited->len; i++) {
         g_autofree struct pending *pending = NULL;
-        JsonNode *error = NULL;
-        const char *text = "the monitor reports an error without saying which";
 
         if (((const struct pending *)g_ptr_array_index(qmp->awaited, i))->id != id)
             continue;
         pending = g_ptr_array_steal_index(qmp->awaited, i);
-        error = json_object_get_member(object, "error");
-        if (error && JSON_NODE_HOLDS_OBJECT(error))
-            text = json_object_get_string_member_with_default(json_node_get_object(error), "desc",
-                                                              text);
         if (pending->reply)
-            pending->reply(json_object_get_member(object, "return"), text, pending->data);
+            pending->reply(vh_json_member(object, "return"), vh_qmp_error_text(object),
+                           pending->data);
         return;
     }
 }
 
 static void take_object(VhQmp *qmp, JsonObject *object)
 {
-    const char *event = json_object_get_string_member_with_default(object, "event", NULL);
-    JsonNode *details = json_object_get_member(object, "data");
+    const char *event = vh_json_member_text(object, "event", NULL);
 
-    if (json_object_has_member(object, "QMP") && !qmp->greeted) {
+    if (vh_json_member(object, "QMP") && !qmp->greeted) {
         qmp->greeted = true;
         command(qmp, qmp->output, "qmp_capabilities", NULL, on_capabilities, qmp);
     } else if (event) {
-        qmp->funcs->event(event,
-                          details && JSON_NODE_HOLDS_OBJECT(details) ? json_node_get_object(details)
-                                                                     : NULL,
-                          qmp->data);
+        qmp->funcs->event(event, vh_json_member_object(object, "data"), qmp->data);
     } else {
         take_reply(qmp, object);
     }
 }
 
-/* json-glib's parser recurses, so the depth is bounded before it sees the text. */
-static bool too_deep(const char *text, gsize len)
+/* -1 and an error: the monitor is to be hung up on. */
+static int take_line(VhQmp *qmp, const char *line, gsize len, GError **error)
 {
-    guint depth = 0;
-    bool quoted = false;
+    g_autoptr(JsonNode) root = vh_json_parse(line, len, error);
 
-    for (gsize i = 0; i < len; i++) {
-        if (quoted && text[i] == '\\')
-            i++;
-        else if (text[i] == '"')
-            quoted = !quoted;
-        else if (!quoted && (text[i] == '{' || text[i] == '['))
-            depth++;
-        else if (!quoted && depth && (text[i] == '}' || text[i] == ']'))
-            depth--;
-        if (depth > VH_QMP_DEPTH_MAX)
-            return true;
+    if (!root) {
+        g_prefix_error(error, "what the monitor sent ");
+        return -1;
     }
-    return false;
+    take_object(qmp, vh_json_object(root));
+    return 0;
 }
 
-JsonNode *vh_qmp_parse(const char *text, gsize len, const char **problem)
-{
-    g_autoptr(JsonParser) parser = json_parser_new_immutable();
-    JsonNode *root = NULL;
-
-    if (too_deep(text, len)) {
-        *problem = "the monitor nests JSON too deeply";
-        return NULL;
-    }
-    if (!g_utf8_validate_len(text, len, NULL) ||
-        !json_parser_load_from_data(parser, text, (gssize)len, NULL)) {
-        *problem = "the monitor sent a line that is not JSON";
-        return NULL;
-    }
-    root = json_parser_get_root(parser);
-    if (root && JSON_NODE_HOLDS_OBJECT(root))
-        return json_node_ref(root);
-    *problem = "the monitor sent something that is not a JSON object";
-    return NULL;
-}
-
-/* NULL: done; else why the monitor is hung up on. */
-static const char *take_line(VhQmp *qmp, const char *line, gsize len)
-{
-    const char *problem = NULL;
-    g_autoptr(JsonNode) root = vh_qmp_parse(line, len, &problem);
-
-    if (root)
-        take_object(qmp, json_node_get_object(root));
-    return problem;
-}
-
-static const char *take_lines(VhQmp *qmp, gsize searched)
+static int take_lines(VhQmp *qmp, gsize searched, GError **error)
 {
     gsize start = 0;
     const guint8 *end = NULL;
@@ -244,19 +204,27 @@ static const char *take_lines(VhQmp *qmp, gsize searched)
     while ((end = memchr(qmp->input->data + searched, '\n', qmp->input->len - searched))) {
         gsize stop = (gsize)(end - qmp->input->data);
         gsize len = stop - start;
-        const char *problem = NULL;
 
         if (len && qmp->input->data[stop - 1] == '\r')
             len--;
-        problem = len ? take_line(qmp, (const char *)qmp->input->data + start, len) : NULL;
-        if (problem)
-            return problem;
+        if (len && take_line(qmp, (const char *)qmp->input->data + start, len, error) < 0)
+            return -1;
         start = stop + 1;
         searched = start;
     }
     if (start)
         g_byte_array_remove_range(qmp->input, 0, (guint)start);
-    return qmp->input->len > VH_QMP_LINE_MAX ? "the monitor sent a line over 1 MiB" : NULL;
+    if (qmp->input->len <= VH_QMP_LINE_MAX)
+        return 0;
+    g_set_error(error, VH_ERROR, VH_ERROR_REFUSED, "the monitor sent a line over 1 MiB");
+    return -1;
+}
+
+static void hang_up(VhQmp *qmp, const char *why)
+{
+    g_clear_pointer(&qmp->member, vh_member_leave);
+    fail_all(qmp, why);
+    qmp->funcs->closed(why, qmp->data);
 }
 
 static void on_readable(VhQmp *qmp)
@@ -264,21 +232,17 @@ static void on_readable(VhQmp *qmp)
     guint8 *bytes = vh_turn_buffer(qmp->turn);
     ssize_t len = recv(qmp->fd, bytes, VH_QMP_TURN, 0);
     gsize before = qmp->input->len;
-    const char *problem = NULL;
+    g_autoptr(GError) error = NULL;
 
     if (len < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (len <= 0) {
-        problem = len == 0 ? "the monitor hung up" : g_strerror(errno);
-    } else {
-        g_byte_array_append(qmp->input, bytes, (guint)len);
-        problem = take_lines(qmp, before);
-    }
-    if (!problem)
+        hang_up(qmp, len == 0 ? "the monitor hung up" : g_strerror(errno));
         return;
-    g_clear_pointer(&qmp->member, vh_member_leave);
-    fail_all(qmp, problem);
-    qmp->funcs->closed(problem, qmp->data);
+    }
+    g_byte_array_append(qmp->input, bytes, (guint)len);
+    if (take_lines(qmp, before, &error) < 0)
+        hang_up(qmp, error->message);
 }
 
 /* What was sent is read in another turn: the client may be freed while it reads. */

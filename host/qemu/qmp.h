@@ -13,7 +13,6 @@
 #include "io/turn.h"
 
 #define VH_QMP_LINE_MAX (1u << 20)
-#define VH_QMP_DEPTH_MAX 32u       /* of nested JSON */
 #define VH_QMP_TURN VH_TURN_BUFFER /* bytes read in one turn */
 
 typedef struct VhQmp VhQmp;
@@ -43,9 +42,8 @@ struct vh_qmp_road {
  * over. */
 VhQmp *vh_qmp_new_over(const struct vh_qmp_road *road, gpointer data);
 
-/* Reads one JSON object of a monitor's, within VH_QMP_DEPTH_MAX. NULL and why not; else
- * json_node_unref() it. */
-JsonNode *vh_qmp_parse(const char *text, gsize len, const char **problem);
+/* What an answer that is no result says went wrong; of it, or static. */
+const char *vh_qmp_error_text(JsonObject *answer);
 
 /* A command as JSON; `arguments` are taken over, NULL for none. g_free() it. */
 char *vh_qmp_command_text(const char *name, JsonObject *arguments);

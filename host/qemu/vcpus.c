@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/json.h"
+
 /* One query under way: query-cpus-fast, then one qom-get per vCPU. */
 struct query {
     VhQmp *qmp;
@@ -37,9 +39,8 @@ static void on_apic_id(JsonNode *result, const char *error, gpointer data)
     struct query *query = apic->query;
 
     (void)error;
-    if (result && JSON_NODE_HOLDS_VALUE(result))
-        g_array_index(query->vcpus, struct vh_vcpu, apic->position).apic_id =
-            json_node_get_int(result);
+    vh_json_int(result, 0, G_MAXUINT32,
+                &g_array_index(query->vcpus, struct vh_vcpu, apic->position).apic_id);
     if (--query->left == 0)
         finish(query, NULL);
 }
@@ -101,7 +102,7 @@ static const char *judge_threads(const GArray *vcpus, struct vh_qmp_peer peer, p
 static void on_cpus(JsonNode *result, const char *error, gpointer data)
 {
     struct query *query = data;
-    JsonArray *list = result && JSON_NODE_HOLDS_ARRAY(result) ? json_node_get_array(result) : NULL;
+    JsonArray *list = vh_json_array(result);
     g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
     const char *problem = NULL;
 
@@ -109,18 +110,16 @@ static void on_cpus(JsonNode *result, const char *error, gpointer data)
         finish(query, result ? "query-cpus-fast did not return a list" : error);
         return;
     }
-    for (guint i = 0; i < json_array_get_length(list) && i < VH_CPUS_MAX; i++) {
-        JsonNode *node = json_array_get_element(list, i);
-        JsonObject *cpu = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
-        struct vh_vcpu vcpu = {.apic_id = -1};
-        const char *path = NULL;
+    for (guint i = 0; i < vh_json_length(list) && i < VH_CPUS_MAX; i++) {
+        JsonObject *cpu = vh_json_object(vh_json_element(list, i));
+        const char *path = vh_json_member_text(cpu, "qom-path", NULL);
+        gint64 index = vh_json_member_int(cpu, "cpu-index", 0, VH_VCPU_INDEX_MAX, -1);
+        struct vh_vcpu vcpu = {.index = (unsigned)index,
+                               .thread =
+                                   (pid_t)vh_json_member_int(cpu, "thread-id", 1, G_MAXINT32, 0),
+                               .apic_id = -1};
 
-        if (!cpu)
-            continue;
-        vcpu.index = (unsigned)json_object_get_int_member_with_default(cpu, "cpu-index", 0);
-        vcpu.thread = (pid_t)json_object_get_int_member_with_default(cpu, "thread-id", 0);
-        path = json_object_get_string_member_with_default(cpu, "qom-path", NULL);
-        if (!path || vcpu.thread <= 0)
+        if (!path || index < 0 || !vcpu.thread)
             continue;
         g_array_append_val(query->vcpus, vcpu);
         g_ptr_array_add(paths, g_strdup(path));

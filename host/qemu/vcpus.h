@@ -5,6 +5,8 @@
 #include "base/cpu-map.h"
 #include "qemu/qmp.h"
 
+#define VH_VCPU_INDEX_MAX 65535 /* more than any QEMU has */
+
 /* `vcpus` (struct vh_vcpu) is the callee's; NULL and `error` when QEMU could not tell. `process` is
  * the one that all their threads are of; 0: none of them is there any longer. */
 typedef void (*VhVcpusFunc)(GArray *vcpus, pid_t process, const char *error, gpointer data);

@@ -137,3 +137,48 @@ class House(unittest.TestCase):
         lengths = {path: functions(text) for path, text in files.items() if path.endswith(".c")}
         self.assertEqual([path for path, of_it in lengths.items() if max(of_it, default=0) > FUNCTION_LINES], [])
         self.assertLessEqual(statistics.median(sum(lengths.values(), [])), FUNCTION_MEDIAN)
+
+
+class RawJson(unittest.TestCase):
+    """JSON from outside is read by type, with base/json.h. json-glib's own readers give NULL or 0 for
+    a value of another type, or convert it."""
+    ALLOWED = ("host/base/json.c",)
+    # The names of an object's members, and writing JSON, are nobody's word.
+    RAW = re.compile(r"\bjson_(object_get_(?!members\b)\w+|object_has_member|array_get_\w+|node_get_\w+|"
+                     r"from_string|parser_\w+|reader_\w+)|\bJSON_(NODE_HOLDS\w*|NODE_TYPE)")
+
+    def found(self, top):
+        """FILE:LINE: NAME of each raw call below `top`."""
+        paths = [os.path.join(folder, name) for part in ("host", "injector")
+                 for folder, _, names in os.walk(os.path.join(top, part)) for name in names
+                 if name.endswith((".c", ".h"))]
+        for path in sorted(set(paths) - {os.path.join(top, file) for file in self.ALLOWED}):
+            with open(path) as file:
+                for number, line in enumerate(file, 1):
+                    for call in self.RAW.finditer(line):
+                        yield f"{os.path.relpath(path, top)}:{number}: {call[0]}"
+
+    def test_nothing_reads_json_past_base_json(self):
+        self.assertEqual(list(self.found(vhtest.TOP)), [], "read it with base/json.h instead")
+
+    def test_the_check_finds_what_it_is_there_for(self):
+        top = vhtest.temporary_directory()
+        lines = {'const char *a = json_object_get_string_member(object, "type");': 1,
+                 'json_object_get_int_member_with_default(object, "id", 0)': 1,
+                 'json_object_get_member(object, "return")': 1,
+                 "JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL": 2,
+                 "json_array_get_length(list)": 1,
+                 "json_from_string(line, NULL)": 1,
+                 "g_autoptr(JsonParser) parser = json_parser_new_immutable();": 1,
+                 "g_autoptr(GList) names = json_object_get_members(fields);": 0,
+                 'json_object_set_string_member(object, "execute", name);': 0,
+                 'vh_json_member_text(object, "type", "")': 0}
+        os.makedirs(os.path.join(top, "host/qemu"))
+        for line, count in lines.items():
+            with self.subTest(line):
+                with open(os.path.join(top, "host/qemu/made-up.c"), "w") as file:
+                    file.write(f"\n{line}\n")
+                found = list(self.found(top))
+                self.assertEqual(len(found), count, found)
+                for entry in found:
+                    self.assertTrue(entry.startswith("host/qemu/made-up.c:2: "), entry)

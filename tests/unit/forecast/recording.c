@@ -171,7 +171,7 @@ static void test_nesting(void)
     g_string_append_c(text, '\n');
     g_assert_null(vh_recording_read("x.rec", text->str, text->len, &error));
     g_assert_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT);
-    g_assert_cmpstr(error->message, ==, "x.rec:2: has more than 10000 brackets");
+    g_assert_cmpstr(error->message, ==, "x.rec:2: nests deeper than 32 levels");
 }
 
 int main(int argc, char **argv)

@@ -171,6 +171,33 @@ static void test_deep(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_true(f->closed);
 }
 
+/* Brackets behind a quotation mark in a comment, which json-glib's parser would follow. */
+static void test_deep_in_hiding(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autofree char *deep = g_strnfill(50000, '[');
+    g_autofree char *line = g_strdup_printf("{/*\"*/\"return\":%s\n", deep);
+
+    hands_shaken(f);
+    say(f, line);
+    g_assert_true(f->closed);
+}
+
+/* What is there, but of another type, is not there. */
+static void test_types(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(GString) replies = g_string_new(NULL);
+
+    hands_shaken(f);
+    say(f, "{\"event\": 1}\n{\"event\": [\"RESET\"]}\n{\"event\": \"RESET\", \"data\": 5}\n");
+    g_assert_cmpstr(f->log->str, ==, "ready RESET ");
+    vh_qmp_command(f->qmp, "stop", NULL, on_reply, replies);
+    heard(f);
+    say(f, "{\"return\": {}, \"id\": \"2\"}\n{\"return\": {}, \"id\": 2.0}\n");
+    g_assert_cmpstr(replies->str, ==, "");
+    say(f, "{\"error\": {\"desc\": 1}, \"id\": 2}\n");
+    g_assert_cmpstr(replies->str, ==, "the monitor reports an error without saying which ");
+}
+
 static void test_endless_line(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     g_autofree char *piece = g_strnfill(60000, 'x');
@@ -272,6 +299,8 @@ int main(int argc, char **argv)
     ADD("not-an-object", test_not_an_object);
     ADD("not-utf8", test_not_utf8);
     ADD("deep", test_deep);
+    ADD("deep-in-hiding", test_deep_in_hiding);
+    ADD("types", test_types);
     ADD("endless-line", test_endless_line);
     ADD("unread-commands", test_unread_commands);
     ADD("vcpus", test_vcpus);
