@@ -7,6 +7,7 @@ static void on_vcpus(GArray *vcpus, pid_t process, const char *error, gpointer d
 {
     VhGuest *guest = data;
 
+    vh_question_answered(&guest->about_vcpus);
     if (!guest->monitor_ready || guest->away) {
         if (vcpus)
             g_array_unref(vcpus);
@@ -20,13 +21,20 @@ static void on_vcpus(GArray *vcpus, pid_t process, const char *error, gpointer d
     vh_guest_set_vcpus(guest, vcpus, error ? 0 : process, "the guest's vCPUs have changed");
 }
 
-void vh_guest_query_vcpus(VhGuest *guest)
+/* The last answer ends it, as a monitor answers in order. */
+void vh_guest_ask_vcpus(gpointer data)
 {
-    if (guest->away)
-        return;
+    VhGuest *guest = data;
+
     g_assert(guest->monitor);
     vh_guest_query_iothreads(guest);
     vh_guest_query_kvm(guest);
     vh_guest_query_nodes(guest);
     vh_vcpus_query(guest->monitor, on_vcpus, guest);
+}
+
+void vh_guest_query_vcpus(VhGuest *guest)
+{
+    if (!guest->away)
+        vh_question_ask(&guest->about_vcpus);
 }

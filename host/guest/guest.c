@@ -20,6 +20,8 @@ VhGuest *vh_guest_new(const struct vh_config_guest *config, const char *state_di
     g_autofree char *directory = g_build_filename(state_dir, "injected", config->name, NULL);
 
     guest->config = config;
+    guest->about_vcpus = (struct vh_question){.ask = vh_guest_ask_vcpus, .data = guest};
+    guest->about_run = (struct vh_question){.ask = vh_guest_ask_run, .data = guest};
     guest->turn = turn;
     guest->scratch = scratch;
     guest->journal = journal;
@@ -67,6 +69,8 @@ void vh_guest_free(VhGuest *guest)
     vh_programs_free(guest->programs);
     g_clear_handle_id(&guest->timer, g_source_remove);
     g_clear_handle_id(&guest->run_timer, g_source_remove);
+    vh_question_drop(&guest->about_vcpus);
+    vh_question_drop(&guest->about_run);
     vh_rules_free(guest->rules);
     vh_guest_policy_free(guest->policy);
     vh_facts_free(guest->facts);

@@ -121,6 +121,7 @@ static void on_closed(const char *why, gpointer data)
     VhGuest *guest = data;
 
     guest->monitor_ready = false;
+    vh_question_drop(&guest->about_vcpus);
     vh_guest_forget_run(guest);
     vh_ram_device_monitor(guest->ram, NULL);
     g_clear_pointer(&guest->monitor, vh_qmp_free);

@@ -34,11 +34,6 @@
 #define AGAIN_MIN_MS 20u
 #define AGAIN_MAX_MS 1000u
 
-struct status_query {
-    VhGuest *guest;
-    guint number;
-};
-
 static void set_still(VhGuest *guest, bool still)
 {
     if (guest->still == still)
@@ -75,15 +70,13 @@ static void come_back(VhGuest *guest)
     vh_guest_query_vcpus(guest);
 }
 
-static void query_run(VhGuest *guest);
-
 static gboolean on_again(gpointer data)
 {
     VhGuest *guest = data;
 
     guest->run_timer = 0;
     guest->run_wait = MIN(2 * guest->run_wait, AGAIN_MAX_MS);
-    query_run(guest);
+    vh_guest_query_run(guest);
     return G_SOURCE_REMOVE;
 }
 
@@ -103,22 +96,24 @@ static void take_status(VhGuest *guest, const char *status)
 
 static void on_status(JsonNode *result, const char *error, gpointer data)
 {
-    g_autofree struct status_query *query = data;
-    VhGuest *guest = query->guest;
+    VhGuest *guest = data;
     const char *status = vh_json_member_text(vh_json_object(result), "status", NULL);
 
     (void)error;
-    if (status && guest->monitor_ready && query->number == guest->run_number)
+    if (vh_question_answered(&guest->about_run) && status && guest->monitor_ready)
         take_status(guest, status);
 }
 
-static void query_run(VhGuest *guest)
+void vh_guest_ask_run(gpointer data)
 {
-    struct status_query *query = g_new0(struct status_query, 1);
+    VhGuest *guest = data;
 
-    query->guest = guest;
-    query->number = ++guest->run_number;
-    vh_qmp_command(guest->monitor, "query-status", NULL, on_status, query);
+    vh_qmp_command(guest->monitor, "query-status", NULL, on_status, guest);
+}
+
+void vh_guest_query_run(VhGuest *guest)
+{
+    vh_question_ask(&guest->about_run);
 }
 
 /* libvirt does so by itself. While a migration is under way QEMU refuses, and has been told before.
@@ -141,22 +136,24 @@ void vh_guest_follow_run(VhGuest *guest)
     guest->run_wait = AGAIN_MIN_MS;
     if (guest->monitor_link)
         want_events(guest);
-    query_run(guest);
+    vh_guest_query_run(guest);
 }
 
 void vh_guest_forget_run(VhGuest *guest)
 {
     g_clear_handle_id(&guest->run_timer, g_source_remove);
-    guest->run_number++;
+    vh_question_drop(&guest->about_run);
     guest->away = guest->still = guest->migrating = guest->postcopy = false;
 }
 
 static void on_migration(VhGuest *guest, JsonObject *details)
 {
     static const char *const ends[] = {"none", "cancelled", "completed", "failed", NULL};
-    const char *status = vh_json_member_text(details, "status", "");
-    bool migrating = !g_strv_contains(ends, status);
+    const char *status = vh_json_member_text(details, "status", NULL);
+    bool migrating = status && !g_strv_contains(ends, status);
 
+    if (!status)
+        return;
     guest->postcopy = g_str_has_prefix(status, "postcopy");
     if (migrating != guest->migrating)
         vh_guest_touch(guest, migrating ? "the guest is being migrated"
@@ -172,7 +169,7 @@ bool vh_guest_take_run_event(VhGuest *guest, const char *name, JsonObject *detai
     else if (!g_str_equal(name, "STOP") && !g_str_equal(name, "RESUME"))
         return false;
     guest->run_wait = AGAIN_MIN_MS;
-    query_run(guest);
+    vh_guest_query_run(guest);
     return true;
 }
 

@@ -13,6 +13,7 @@
 #include "channel/port.h"
 #include "channel/session.h"
 #include "guest/guest.h"
+#include "guest/question.h"
 #include "inventory/maker.h"
 #include "io/link.h"
 #include "qemu/qmp.h"
@@ -73,19 +74,20 @@ struct VhGuest {
     uint64_t bad_hints; /* refused, or not acted upon */
 
     /* run.c: as the monitor says, false as long as it has not */
-    bool away;        /* the guest has migrated: another QEMU has it */
-    bool still;       /* its vCPUs do not run */
-    bool migrating;   /* it is being copied, from here or to here */
-    bool postcopy;    /* and runs there already */
-    guint run_number; /* of the last question */
-    guint run_timer;  /* asks again */
-    guint run_wait;   /* ms */
+    bool away;      /* the guest has migrated: another QEMU has it */
+    bool still;     /* its vCPUs do not run */
+    bool migrating; /* it is being copied, from here or to here */
+    bool postcopy;  /* and runs there already */
+    struct vh_question about_run;
+    guint run_timer; /* asks again */
+    guint run_wait;  /* ms */
 
     /* monitor.c */
     VhLink *monitor_link; /* NULL: the inventory has the monitor */
     VhQmp *monitor;
     bool monitor_ready;
-    char *port_device; /* QEMU's id of our port; NULL: not known */
+    char *port_device;              /* QEMU's id of our port; NULL: not known */
+    struct vh_question about_vcpus; /* and all that goes with them; ask.c */
     VhRamDevice *ram;
 };
 
@@ -134,6 +136,8 @@ void vh_guest_query_nodes(VhGuest *guest);
 
 /* ask.c */
 void vh_guest_query_vcpus(VhGuest *guest);
+/* For about_vcpus. */
+void vh_guest_ask_vcpus(gpointer guest);
 
 /* hints.c: of struct vh_session_funcs. */
 void vh_guest_on_hints(const struct vh_batch *batch, struct vh_records records, gpointer data);
@@ -152,6 +156,9 @@ void vh_guest_greet(VhGuest *guest);
 void vh_guest_follow_run(VhGuest *guest);
 /* The monitor is gone. */
 void vh_guest_forget_run(VhGuest *guest);
+void vh_guest_query_run(VhGuest *guest);
+/* For about_run. */
+void vh_guest_ask_run(gpointer guest);
 /* Returns whether it was one that this file takes. */
 bool vh_guest_take_run_event(VhGuest *guest, const char *name, JsonObject *details);
 

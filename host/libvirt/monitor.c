@@ -7,8 +7,6 @@
 
 #include "base/json.h"
 
-#define AWAITED_MAX 4096u
-
 struct VhVirtMonitor {
     gint refs; /* the client's, and one of each command under way; main loop only */
     VhVirt *virt;
@@ -18,13 +16,12 @@ struct VhVirtMonitor {
     gpointer data;
     VhVirtMonitorFreed freed;
     gpointer freed_data;
-    GPtrArray *awaited; /* struct command */
     bool closed;
 };
 
 struct command {
     VhVirtMonitor *monitor;
-    VhQmpReply reply; /* NULL: nobody waits any longer */
+    VhQmpReply reply;
     gpointer reply_data;
     char *uuid;
     char *text;
@@ -36,7 +33,6 @@ static void monitor_unref(VhVirtMonitor *monitor)
 {
     if (--monitor->refs)
         return;
-    g_ptr_array_unref(monitor->awaited);
     g_free(monitor->uuid);
     g_free(monitor);
 }
@@ -45,6 +41,9 @@ static void command_free(gpointer data)
 {
     struct command *command = data;
 
+    /* It never ran. */
+    if (command->reply)
+        command->reply(NULL, "the domain is gone", command->reply_data);
     monitor_unref(command->monitor);
     g_clear_pointer(&command->answer, json_node_unref);
     g_free(command->uuid);
@@ -83,12 +82,10 @@ static void done(gpointer data)
 {
     struct command *command = data;
     JsonObject *answer = vh_json_object(command->answer);
+    VhQmpReply reply = g_steal_pointer(&command->reply);
 
-    g_ptr_array_remove_fast(command->monitor->awaited, command);
-    if (!command->reply)
-        return;
-    command->reply(vh_json_member(answer, "return"),
-                   answer ? vh_qmp_error_text(answer) : command->problem, command->reply_data);
+    reply(vh_json_member(answer, "return"), answer ? vh_qmp_error_text(answer) : command->problem,
+          command->reply_data);
 }
 
 static const struct vh_virt_job command_job = {.work = work, .done = done, .free = command_free};
@@ -98,21 +95,14 @@ static void give_command(gpointer data, const char *name, JsonObject *arguments,
 {
     VhVirtMonitor *monitor = data;
     g_autofree char *text = vh_qmp_command_text(name, arguments);
-    struct command *command;
+    struct command *command = g_new0(struct command, 1);
 
-    if (monitor->closed || monitor->awaited->len >= AWAITED_MAX) {
-        if (reply)
-            reply(NULL, "the monitor does not take commands", reply_data);
-        return;
-    }
-    command = g_new0(struct command, 1);
     command->monitor = monitor;
     monitor->refs++;
-    command->reply = reply;
+    command->reply = reply; /* VhQmp's: never NULL */
     command->reply_data = reply_data;
     command->uuid = g_strdup(monitor->uuid);
     command->text = g_steal_pointer(&text);
-    g_ptr_array_add(monitor->awaited, command);
     vh_virt_submit(monitor->virt, monitor->uuid, &command_job, command);
 }
 
@@ -121,23 +111,25 @@ static pid_t peer(gpointer data)
     return ((const VhVirtMonitor *)data)->process;
 }
 
+static void revived(gpointer data)
+{
+    VhVirtMonitor *monitor = data;
+
+    if (!monitor->closed)
+        monitor->funcs->ready(monitor->data);
+}
+
 static void hang_up(gpointer data)
 {
     VhVirtMonitor *monitor = data;
 
     monitor->closed = true;
     monitor->freed(monitor->freed_data);
-    for (guint i = 0; i < monitor->awaited->len; i++) {
-        struct command *command = g_ptr_array_index(monitor->awaited, i);
-        VhQmpReply reply = g_steal_pointer(&command->reply);
-
-        if (reply)
-            reply(NULL, "the domain is gone", command->reply_data);
-    }
     monitor_unref(monitor);
 }
 
-static const struct vh_qmp_road road = {.command = give_command, .peer = peer, .free = hang_up};
+static const struct vh_qmp_road road = {
+    .command = give_command, .peer = peer, .revived = revived, .free = hang_up};
 
 VhQmp *vh_virt_monitor_new(VhVirt *virt, const char *uuid, const struct vh_qmp_funcs *funcs,
                            gpointer data, VhVirtMonitorFreed freed, gpointer freed_data,
@@ -152,7 +144,6 @@ VhQmp *vh_virt_monitor_new(VhVirt *virt, const char *uuid, const struct vh_qmp_f
     new->data = data;
     new->freed = freed;
     new->freed_data = freed_data;
-    new->awaited = g_ptr_array_new();
     *monitor = new;
     return vh_qmp_new_over(&road, new);
 }

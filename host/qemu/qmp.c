@@ -10,29 +10,31 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "qemu/awaited.h"
 
+#define CLOSED "the monitor's connection was closed"
+#define OVERDUE "the monitor has not answered for a minute"
 #define OUTPUT_MAX (1u << 20) /* bytes of commands that a monitor may leave unread */
 
-struct pending {
-    gint64 id;
-    VhQmpReply reply;
-    gpointer data;
-};
-
 struct VhQmp {
-    const struct vh_qmp_road
-        *road; /* NULL: a connection of its own, and all but road_data is about that */
+    VhAwaited *awaited;
+    const struct vh_qmp_road *road; /* NULL: a connection of its own */
+
+    /* A road: */
     gpointer road_data;
+    guint refs;  /* the client's, and one of each command that the road has not answered */
+    bool ended;  /* the client's is gone */
+    guint stuck; /* commands that nobody waits for any longer, but the road has */
+
+    /* A connection of its own: */
     int fd;
     VhTurn *turn;
     VhMember *member; /* NULL: hung up */
     bool greeted;
     bool ready;
-    gint64 last_id;
     GByteArray *input;
     GByteArray *output;
-    GByteArray *held;   /* commands that wait for the handshake */
-    GPtrArray *awaited; /* struct pending, in the order of their commands */
+    GByteArray *held; /* commands that wait for the handshake */
     const struct vh_qmp_funcs *funcs;
     gpointer data;
 };
@@ -57,34 +59,85 @@ static void put(VhQmp *qmp, const void *bytes, guint len)
         vh_member_want(qmp->member, EPOLLIN | EPOLLOUT);
 }
 
-/* Ends the wait of everyone for a reply; some may give new commands meanwhile, which fail too. */
-static void fail_all(VhQmp *qmp, const char *why)
-{
-    while (qmp->awaited->len) {
-        struct pending *pending = g_ptr_array_steal_index(qmp->awaited, 0);
+/* ---- a road ---- */
 
-        if (pending->reply)
-            pending->reply(NULL, why, pending->data);
-        g_free(pending);
-    }
+struct road_command {
+    VhQmp *qmp;
+    gint64 id;
+};
+
+static void unref(VhQmp *qmp)
+{
+    if (--qmp->refs)
+        return;
+    vh_awaited_free(qmp->awaited);
+    g_free(qmp);
 }
+
+static void on_road(JsonNode *result, const char *error, gpointer data)
+{
+    g_autofree struct road_command *command = data;
+    VhQmp *qmp = command->qmp;
+
+    if (!vh_awaited_answer(qmp->awaited, command->id, result, error) && !qmp->ended &&
+        --qmp->stuck == 0)
+        qmp->road->revived(qmp->road_data);
+    unref(qmp);
+}
+
+static void on_road_overdue(gpointer data)
+{
+    VhQmp *qmp = data;
+
+    qmp->stuck += vh_awaited_fail(qmp->awaited, OVERDUE);
+}
+
+static void take_road(VhQmp *qmp, const char *name, JsonObject *arguments, VhQmpReply reply,
+                      gpointer data)
+{
+    struct road_command *command = g_new0(struct road_command, 1);
+
+    *command = (struct road_command){qmp, vh_awaited_add(qmp->awaited, reply, data)};
+    qmp->refs++;
+    qmp->road->command(qmp->road_data, name, arguments, on_road, command);
+}
+
+static void end_road(VhQmp *qmp)
+{
+    qmp->ended = true;
+    vh_awaited_fail(qmp->awaited, CLOSED);
+    qmp->road->free(qmp->road_data);
+    unref(qmp);
+}
+
+VhQmp *vh_qmp_new_over(const struct vh_qmp_road *road, gpointer data)
+{
+    VhQmp *qmp = g_new0(VhQmp, 1);
+
+    qmp->refs = 1;
+    qmp->road = road;
+    qmp->road_data = data;
+    qmp->awaited = vh_awaited_new(on_road_overdue, qmp);
+    return qmp;
+}
+
+/* ---- a connection of its own ---- */
 
 void vh_qmp_free(VhQmp *qmp)
 {
     if (!qmp)
         return;
     if (qmp->road) {
-        qmp->road->free(qmp->road_data);
-        g_free(qmp);
+        end_road(qmp);
         return;
     }
     g_clear_pointer(&qmp->member, vh_member_leave);
     qmp->ready = false;
-    fail_all(qmp, "the monitor's connection was closed");
+    vh_awaited_fail(qmp->awaited, CLOSED);
+    vh_awaited_free(qmp->awaited);
     g_byte_array_unref(qmp->input);
     g_byte_array_unref(qmp->output);
     g_byte_array_unref(qmp->held);
-    g_ptr_array_unref(qmp->awaited);
     close(qmp->fd);
     g_free(qmp);
 }
@@ -92,19 +145,14 @@ void vh_qmp_free(VhQmp *qmp)
 static void command(VhQmp *qmp, GByteArray *out, const char *name, JsonObject *arguments,
                     VhQmpReply reply, gpointer data)
 {
-    struct pending *pending = g_new0(struct pending, 1);
     g_autoptr(JsonObject) object = json_object_new();
     g_autoptr(JsonNode) node = json_node_alloc();
     g_autofree char *text = NULL;
 
-    pending->id = ++qmp->last_id;
-    pending->reply = reply;
-    pending->data = data;
-    g_ptr_array_add(qmp->awaited, pending);
     json_object_set_string_member(object, "execute", name);
     if (arguments)
         json_object_set_object_member(object, "arguments", arguments);
-    json_object_set_int_member(object, "id", pending->id);
+    json_object_set_int_member(object, "id", vh_awaited_add(qmp->awaited, reply, data));
     json_node_init_object(node, object);
     text = json_to_string(node, FALSE);
     if (out == qmp->output)
@@ -113,21 +161,28 @@ static void command(VhQmp *qmp, GByteArray *out, const char *name, JsonObject *a
         g_byte_array_append(out, (const guint8 *)text, (guint)strlen(text));
 }
 
+static bool takes_commands(const VhQmp *qmp)
+{
+    if (vh_awaited_count(qmp->awaited) + qmp->stuck >= VH_QMP_AWAITED_MAX)
+        return false;
+    if (qmp->road)
+        return !qmp->ended;
+    return qmp->member && qmp->output->len + qmp->held->len <= OUTPUT_MAX;
+}
+
 void vh_qmp_command(VhQmp *qmp, const char *name, JsonObject *arguments, VhQmpReply reply,
                     gpointer data)
 {
-    if (qmp->road) {
-        qmp->road->command(qmp->road_data, name, arguments, reply, data);
-        return;
-    }
-    if (qmp->output->len + qmp->held->len > OUTPUT_MAX || !qmp->member) {
+    if (!takes_commands(qmp)) {
         if (arguments)
             json_object_unref(arguments);
         if (reply)
             reply(NULL, "the monitor does not take commands", data);
-        return;
+    } else if (qmp->road) {
+        take_road(qmp, name, arguments, reply, data);
+    } else {
+        command(qmp, qmp->ready ? qmp->output : qmp->held, name, arguments, reply, data);
     }
-    command(qmp, qmp->ready ? qmp->output : qmp->held, name, arguments, reply, data);
 }
 
 static void on_capabilities(JsonNode *result, const char *error, gpointer data)
@@ -152,23 +207,6 @@ const char *vh_qmp_error_text(JsonObject *answer)
                                "the monitor reports an error without saying which");
 }
 
-static void take_reply(VhQmp *qmp, JsonObject *object)
-{
-    gint64 id = vh_json_member_int(object, "id", 1, G_MAXINT64, -1);
-
-    for (guint i = 0; i < qmp->awaited->len; i++) {
-        g_autofree struct pending *pending = NULL;
-
-        if (((const struct pending *)g_ptr_array_index(qmp->awaited, i))->id != id)
-            continue;
-        pending = g_ptr_array_steal_index(qmp->awaited, i);
-        if (pending->reply)
-            pending->reply(vh_json_member(object, "return"), vh_qmp_error_text(object),
-                           pending->data);
-        return;
-    }
-}
-
 static void take_object(VhQmp *qmp, JsonObject *object)
 {
     const char *event = vh_json_member_text(object, "event", NULL);
@@ -179,7 +217,8 @@ static void take_object(VhQmp *qmp, JsonObject *object)
     } else if (event) {
         qmp->funcs->event(event, vh_json_member_object(object, "data"), qmp->data);
     } else {
-        take_reply(qmp, object);
+        vh_awaited_answer(qmp->awaited, vh_json_member_int(object, "id", 1, G_MAXINT64, 0),
+                          vh_json_member(object, "return"), vh_qmp_error_text(object));
     }
 }
 
@@ -223,8 +262,13 @@ static int take_lines(VhQmp *qmp, gsize searched, GError **error)
 static void hang_up(VhQmp *qmp, const char *why)
 {
     g_clear_pointer(&qmp->member, vh_member_leave);
-    fail_all(qmp, why);
+    vh_awaited_fail(qmp->awaited, why);
     qmp->funcs->closed(why, qmp->data);
+}
+
+static void on_overdue(gpointer data)
+{
+    hang_up(data, OVERDUE);
 }
 
 static void on_readable(VhQmp *qmp)
@@ -268,15 +312,6 @@ char *vh_qmp_command_text(const char *name, JsonObject *arguments)
     return json_to_string(node, FALSE);
 }
 
-VhQmp *vh_qmp_new_over(const struct vh_qmp_road *road, gpointer data)
-{
-    VhQmp *qmp = g_new0(VhQmp, 1);
-
-    qmp->road = road;
-    qmp->road_data = data;
-    return qmp;
-}
-
 VhQmp *vh_qmp_new(VhTurn *turn, int fd, const struct vh_qmp_funcs *funcs, gpointer data)
 {
     VhQmp *qmp = g_new0(VhQmp, 1);
@@ -287,10 +322,15 @@ VhQmp *vh_qmp_new(VhTurn *turn, int fd, const struct vh_qmp_funcs *funcs, gpoint
     qmp->input = g_byte_array_new();
     qmp->output = g_byte_array_new();
     qmp->held = g_byte_array_new();
-    qmp->awaited = g_ptr_array_new_with_free_func(g_free);
+    qmp->awaited = vh_awaited_new(on_overdue, qmp);
     qmp->turn = turn;
     qmp->member = vh_turn_join(turn, fd, EPOLLIN, on_ready, qmp);
     return qmp;
+}
+
+void vh_qmp_set_patience(VhQmp *qmp, guint ms)
+{
+    vh_awaited_set_patience(qmp->awaited, ms);
 }
 
 struct vh_qmp_peer vh_qmp_peer(const VhQmp *qmp)

@@ -2,8 +2,9 @@
 /* A client of QEMU's monitor protocol on one connection, on the main loop.
  *
  * Commands may be given before the handshake is done; they wait for it. A monitor that is silent
- * costs nothing; one that sends a line over VH_QMP_LINE_MAX bytes, or one that is not JSON, is hung
- * up on. Source: QEMU's docs/interop/qmp-spec. */
+ * while it is asked nothing costs nothing. One that sends a line over VH_QMP_LINE_MAX bytes, or one
+ * that is not JSON, or that does not answer for VH_QMP_PATIENCE_MS, is hung up on. Source: QEMU's
+ * docs/interop/qmp-spec. */
 #pragma once
 
 #include <glib.h>
@@ -14,6 +15,10 @@
 
 #define VH_QMP_LINE_MAX (1u << 20)
 #define VH_QMP_TURN VH_TURN_BUFFER /* bytes read in one turn */
+/* Commands that may be unanswered at a time. More are refused. */
+#define VH_QMP_AWAITED_MAX 4096u
+/* For so long a monitor may keep an answer to itself. */
+#define VH_QMP_PATIENCE_MS 60000u
 
 typedef struct VhQmp VhQmp;
 
@@ -30,11 +35,14 @@ typedef void (*VhQmpReply)(JsonNode *result, const char *error, gpointer data);
 
 /* Another road to a monitor than a connection of its own; `data` is vh_qmp_new_over's. */
 struct vh_qmp_road {
-    /* As vh_qmp_command. */
+    /* As vh_qmp_command; calls `reply` once, also after `free`. */
     void (*command)(gpointer data, const char *command, JsonObject *arguments, VhQmpReply reply,
                     gpointer reply_data);
     pid_t (*peer)(gpointer data);
-    /* Gives awaited replies an error first. */
+    /* The road was silent for VH_QMP_PATIENCE_MS, so that those who waited were told of a failure,
+     * and has answered all of that now: all is to be asked anew. */
+    void (*revived)(gpointer data);
+    /* Nobody waits for replies any longer. */
     void (*free)(gpointer data);
 };
 
@@ -50,6 +58,9 @@ char *vh_qmp_command_text(const char *name, JsonObject *arguments);
 
 /* Takes `fd` (a connected non-blocking stream socket) over. `turn` and `funcs` are borrowed. */
 VhQmp *vh_qmp_new(VhTurn *turn, int fd, const struct vh_qmp_funcs *funcs, gpointer data);
+
+/* But for tests it is VH_QMP_PATIENCE_MS. For commands that follow. */
+void vh_qmp_set_patience(VhQmp *qmp, guint ms);
 
 /* Hangs up. Replies that are still awaited are given an error. */
 void vh_qmp_free(VhQmp *qmp);

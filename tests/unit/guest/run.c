@@ -160,6 +160,7 @@ static void test_last_answer(struct guest_stage *f, G_GNUC_UNUSED gconstpointer 
     guest_stage_up(f);
     fake_monitor_withhold(&f->monitor, "query-status");
     fake_monitor_event(&f->monitor, "STOP", NULL);
+    guest_stage_turn();
     fake_monitor_event(&f->monitor, "RESUME", NULL);
     guest_stage_turn();
     fake_monitor_answer(&f->monitor, GONE);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "guest/state.h"
 #include "lib/scratch.h"
 
 static void on_changed(G_GNUC_UNUSED VhGuest *guest, const char *why, gpointer data)
@@ -80,6 +81,8 @@ static void set_replies(struct guest_stage *stage)
         fake_monitor_reply(&stage->monitor, replies[i][0], replies[i][1]);
 }
 
+static struct guest_stage *on_stage; /* NULL: none is */
+
 VhGuest *guest_stage_new_guest(struct guest_stage *stage)
 {
     return vh_guest_new(&stage->config, stage->directory, stage->watch, stage->turn, stage->scratch,
@@ -91,6 +94,7 @@ void guest_stage_begin(struct guest_stage *stage, gconstpointer policy)
     g_autoptr(GError) error = NULL;
 
     memset(stage, 0, sizeof(*stage));
+    on_stage = stage;
     stage->directory = g_dir_make_tmp("vhint-XXXXXX", &error);
     g_assert_no_error(error);
     stage->watch = vh_path_watch_new(&error);
@@ -121,6 +125,7 @@ void guest_stage_begin(struct guest_stage *stage, gconstpointer policy)
 void guest_stage_end(struct guest_stage *stage, G_GNUC_UNUSED gconstpointer policy)
 {
     vh_guest_free(stage->guest);
+    on_stage = NULL;
     fake_port_end(&stage->port);
     fake_monitor_end(&stage->monitor);
     guest_stage_turn();
@@ -135,10 +140,20 @@ void guest_stage_end(struct guest_stage *stage, G_GNUC_UNUSED gconstpointer poli
     scratch_remove(stage->directory);
 }
 
+/* Is a question to the monitor only waiting for its turn? */
+static bool is_about_to_ask(void)
+{
+    const VhGuest *guest = on_stage ? on_stage->guest : NULL;
+
+    return guest && (guest->about_vcpus.timer || guest->about_run.timer);
+}
+
 void guest_stage_turn(void)
 {
-    while (g_main_context_iteration(NULL, FALSE))
-        ;
+    do
+        while (g_main_context_iteration(NULL, is_about_to_ask()))
+            ;
+    while (is_about_to_ask());
 }
 
 void guest_stage_start(struct guest_stage *stage)

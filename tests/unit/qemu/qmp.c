@@ -221,6 +221,111 @@ static void test_unread_commands(struct fixture *f, G_GNUC_UNUSED gconstpointer 
     vh_qmp_free(g_steal_pointer(&f->qmp)); /* all others fail now, into `replies` */
 }
 
+/* Nor does one that reads them and never answers. */
+static void test_unanswered_commands(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(GString) replies = g_string_new(NULL);
+    guint given = 0;
+
+    hands_shaken(f);
+    for (; given < 100000 && !replies->len; given++) {
+        vh_qmp_command(f->qmp, "query-status", NULL, on_reply, replies);
+        heard(f);
+    }
+    g_assert_cmpuint(given, ==, VH_QMP_AWAITED_MAX + 1);
+    g_assert_cmpstr(replies->str, ==, "the monitor does not take commands ");
+    vh_qmp_free(g_steal_pointer(&f->qmp)); /* all others fail now, into `replies` */
+}
+
+static void test_overdue(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(GString) replies = g_string_new(NULL);
+
+    vh_qmp_set_patience(f->qmp, 20);
+    hands_shaken(f);
+    vh_qmp_command(f->qmp, "query-status", NULL, on_reply, replies);
+    say(f, "{\"return\": {}, \"id\": 2}\n"); /* in time */
+    g_assert_cmpstr(replies->str, ==, "result ");
+    vh_qmp_command(f->qmp, "query-status", NULL, on_reply, replies);
+    while (!f->closed)
+        g_main_context_iteration(NULL, TRUE);
+    g_assert_cmpstr(replies->str, ==, "result the monitor has not answered for a minute ");
+}
+
+/* ---- a road ---- */
+
+struct road_test {
+    VhQmpReply reply[VH_QMP_AWAITED_MAX + 1];
+    gpointer data[VH_QMP_AWAITED_MAX + 1];
+    guint given, revived, freed;
+};
+
+static void on_road_command(gpointer data, G_GNUC_UNUSED const char *command, JsonObject *arguments,
+                            VhQmpReply reply, gpointer reply_data)
+{
+    struct road_test *road = data;
+
+    g_assert_null(arguments);
+    road->reply[road->given] = reply;
+    road->data[road->given++] = reply_data;
+}
+
+static void on_revived(gpointer data)
+{
+    ((struct road_test *)data)->revived++;
+}
+
+static void on_road_freed(gpointer data)
+{
+    ((struct road_test *)data)->freed++;
+}
+
+static const struct vh_qmp_road test_road = {
+    .command = on_road_command, .revived = on_revived, .free = on_road_freed};
+
+/* A road that is silent has the same bounds, keeps what it was given, and may answer at last. */
+static void test_road_overdue(void)
+{
+    g_autofree struct road_test *road = g_new0(struct road_test, 1);
+    VhQmp *qmp = vh_qmp_new_over(&test_road, road);
+    g_autoptr(JsonNode) result = json_node_new(JSON_NODE_NULL);
+    g_autoptr(GString) replies = g_string_new(NULL);
+
+    vh_qmp_set_patience(qmp, 20);
+    for (guint i = 0; i < VH_QMP_AWAITED_MAX; i++)
+        vh_qmp_command(qmp, "query-status", NULL, NULL, NULL);
+    vh_qmp_command(qmp, "query-status", NULL, on_reply, replies);
+    g_assert_cmpstr(replies->str, ==, "the monitor does not take commands ");
+    for (guint i = 0; i + 1 < VH_QMP_AWAITED_MAX; i++)
+        road->reply[i](result, NULL, road->data[i]);
+    g_string_truncate(replies, 0);
+    vh_qmp_command(qmp, "query-status", NULL, on_reply, replies);
+    while (!replies->len)
+        g_main_context_iteration(NULL, TRUE);
+    g_assert_cmpstr(replies->str, ==, "the monitor has not answered for a minute ");
+    g_assert_cmpuint(road->revived, ==, 0);
+    for (guint i = VH_QMP_AWAITED_MAX - 1; i <= VH_QMP_AWAITED_MAX; i++)
+        road->reply[i](result, NULL, road->data[i]);
+    g_assert_cmpuint(road->revived, ==, 1);
+    vh_qmp_free(qmp);
+    g_assert_cmpuint(road->freed, ==, 1);
+}
+
+/* The client goes first: who waits is told, and a late answer is nobody's. */
+static void test_road_freed(void)
+{
+    g_autofree struct road_test *road = g_new0(struct road_test, 1);
+    VhQmp *qmp = vh_qmp_new_over(&test_road, road);
+    g_autoptr(GString) replies = g_string_new(NULL);
+
+    vh_qmp_command(qmp, "query-status", NULL, on_reply, replies);
+    vh_qmp_free(qmp);
+    g_assert_cmpstr(replies->str, ==, "the monitor's connection was closed ");
+    g_assert_cmpuint(road->freed, ==, 1);
+    road->reply[0](NULL, "late", road->data[0]);
+    g_assert_cmpuint(road->revived, ==, 0);
+}
+
 static void on_vcpus(GArray *vcpus, pid_t process, const char *error, gpointer data)
 {
     GString *log = data;
@@ -303,6 +408,10 @@ int main(int argc, char **argv)
     ADD("types", test_types);
     ADD("endless-line", test_endless_line);
     ADD("unread-commands", test_unread_commands);
+    ADD("unanswered-commands", test_unanswered_commands);
+    ADD("overdue", test_overdue);
+    g_test_add_func("/qmp/road-overdue", test_road_overdue);
+    g_test_add_func("/qmp/road-freed", test_road_freed);
     ADD("vcpus", test_vcpus);
     ADD("vcpus-of-strangers", test_vcpus_of_strangers);
     ADD("vcpus-never-told", test_vcpus_never_told);
