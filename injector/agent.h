@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cpus.h"
+#include "jobs.h"
 #include "programs.h"
 #include "session.h"
 
@@ -10,7 +11,7 @@
 #define VH_SETTLE_NS 100000000u
 
 /* Where an event of the epoll set comes from. */
-enum vh_source { SOURCE_PORT, SOURCE_UEVENT, SOURCE_SIGNAL, SOURCE_RING };
+enum vh_source { SOURCE_PORT, SOURCE_UEVENT, SOURCE_SIGNAL, SOURCE_RING, SOURCE_JOB };
 
 struct vh_options {
     const char *port_name;
@@ -33,12 +34,38 @@ struct vh_agent {
     uint32_t in_len;
     uint8_t in[VH_READ_SIZE];
     struct vh_cpu_map cpus;
+    struct vh_jobs jobs;
+    struct vh_change *loads; /* under way */
+    uint32_t changes;        /* loads and unloads under way */
     struct vh_programs_set programs;
     struct vh_session session;
 };
 
 /* Hints move: VH_SETTLE_NS from now, if not earlier, the programs' losses are to be looked at. */
 void vh_agent_stir(struct vh_agent *in);
+
+uint64_t vh_agent_now(void); /* CLOCK_MONOTONIC, ns */
+/* Something is wrong with a program: tells the host and the guest's operator, if it is news. "":
+ * all is well. */
+void vh_agent_trouble(struct vh_agent *in, struct vh_running *running, const char *text);
+
+/* changes.c: as in struct vh_session_ops. */
+void vh_change_load(void *context, struct vh_ticket ticket, struct vh_transfer *transfer);
+void vh_change_unload(void *context, struct vh_ticket ticket, const char *name);
+/* Nobody waits any longer for the loads that are under way. */
+void vh_changes_forget(struct vh_agent *in);
+/* The walk has ended of a program that leaves. */
+void vh_change_leave(struct vh_running *running);
+
+/* walks.c */
+/* A program has been attached: finds the facts that are older. */
+void vh_walk_first(struct vh_agent *in, struct vh_running *running);
+/* As in struct vh_session_ops. */
+void vh_walk_facts(void *context, struct vh_ticket ticket, uint32_t program);
+/* When to look at walks again, ns of CLOCK_MONOTONIC; 0: at no time. */
+uint64_t vh_walks_deadline(const struct vh_agent *in);
+/* Gives up those that are over their time. */
+void vh_walks_look(struct vh_agent *in);
 
 /* What the session asks of an agent, its context. */
 extern const struct vh_session_ops vh_agent_ops;

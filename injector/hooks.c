@@ -1,58 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Chooses program variants by the running kernel's BTF: see hooks.h. */
+/* Chooses programs by the running kernel's hooks: see hooks.h. */
 #include "hooks.h"
 
 #include <bpf/btf.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "wire.h"
+#include "cleanup.h"
+#include "kernel.h"
 
 #define MARK "___"
-
-/* How a kind of hook shows in the kernel's BTF. */
-struct hook_kind {
-    const char *section;
-    const char *prefix; /* before the hook's name */
-    __u32 kind;
-};
-
-static const struct hook_kind hook_kinds[] = {
-    {"fentry", "", BTF_KIND_FUNC},
-    {"fexit", "", BTF_KIND_FUNC},
-    {"fmod_ret", "", BTF_KIND_FUNC},
-    {"kprobe", "", BTF_KIND_FUNC},
-    {"kretprobe", "", BTF_KIND_FUNC},
-    {"tp_btf", "btf_trace_", BTF_KIND_TYPEDEF},
-    {"raw_tp", "btf_trace_", BTF_KIND_TYPEDEF},
-    {"raw_tracepoint", "btf_trace_", BTF_KIND_TYPEDEF},
-    {"lsm", "bpf_lsm_", BTF_KIND_FUNC},
-    {"iter", "bpf_iter_", BTF_KIND_FUNC},
-};
-
-/* SEC("fexit.s/name") is the kind fexit with the hook "name". Kinds that BTF does not show count as
- * present: the kernel then says so itself. */
-static bool hook_exists(const struct btf *kernel, const char *section)
-{
-    size_t kind_len;
-    const char *hook;
-
-    section += section[0] == '?';
-    kind_len = strcspn(section, "./");
-    hook = strchr(section, '/');
-    for (size_t i = 0; hook && i < sizeof(hook_kinds) / sizeof(hook_kinds[0]); i++) {
-        const struct hook_kind *k = &hook_kinds[i];
-        char name[256];
-
-        if (strlen(k->section) != kind_len || strncmp(k->section, section, kind_len) != 0)
-            continue;
-        snprintf(name, sizeof(name), "%s%.*s", k->prefix, (int)strcspn(hook + 1, "+"), hook + 1);
-        return btf__find_by_name_kind(kernel, name, k->kind) > 0;
-    }
-    return true;
-}
 
 /* Length of NAME in NAME___VARIANT; 0 when there is no variant. */
 static size_t base_len(const struct bpf_program *program)
@@ -91,7 +50,7 @@ static const struct bpf_program *first(struct bpf_object *object, const struct b
 }
 
 /* Of the variants that are on, leaves the first of each NAME. */
-static void leave_first(struct bpf_object *object)
+void vh_hooks_assume(struct bpf_object *object)
 {
     struct bpf_program *p;
 
@@ -128,37 +87,71 @@ bool vh_hooks_any(struct bpf_object *object)
     return false;
 }
 
-int vh_hooks_assume(struct bpf_object *object, char *text)
+void vh_hooks_leave_out(struct vh_left_out *left, const struct bpf_program *program)
 {
-    (void)text;
-    leave_first(object);
+    size_t used = strlen(left->text);
+
+    snprintf(left->text + used, sizeof(left->text) - used, "%s%s", left->count ? ", " : "",
+             bpf_program__section_name(program));
+    left->count++;
+}
+
+/* Names whose variants are all off, in the order of their first one. */
+static int settle_none(struct bpf_object *object, struct vh_left_out *left, char *text)
+{
+    const struct bpf_program *last = NULL;
+    struct bpf_program *p;
+
+    bpf_object__for_each_program (p, object) {
+        if (base_len(p) == 0 || first(object, p) || (last && same_base(p, last)))
+            continue;
+        if (!left)
+            return report_none(object, p, text);
+        vh_hooks_leave_out(left, p);
+        last = p;
+    }
     return 0;
 }
 
-int vh_hooks_choose(struct bpf_object *object, char *text)
+int vh_hooks_choose(struct bpf_object *object, struct vh_left_out *left, char *text)
 {
-    struct btf *kernel = NULL;
+    vh_autokernel struct vh_kernel kernel = {0};
     struct bpf_program *p;
-    int error = 0;
+    int error = vh_kernel_open(&kernel, object, true, text);
 
+    if (error)
+        return error;
     bpf_object__for_each_program (p, object) {
-        if (base_len(p) == 0)
-            continue;
-        if (!kernel)
-            kernel = btf__load_vmlinux_btf();
-        if (!kernel) {
-            snprintf(text, VH_TEXT_MAX,
-                     "the guest's kernel has no BTF (/sys/kernel/btf/vmlinux: %s)",
-                     strerror(errno));
-            return -ENOENT;
-        }
-        bpf_program__set_autoload(p, hook_exists(kernel, bpf_program__section_name(p)));
+        bool there = bpf_program__autoload(p) || base_len(p) > 0;
+
+        if (there && (base_len(p) > 0 || left))
+            there = vh_kernel_has(&kernel, bpf_program__section_name(p));
+        if (left && base_len(p) == 0 && bpf_program__autoload(p) && !there)
+            vh_hooks_leave_out(left, p);
+        bpf_program__set_autoload(p, there);
     }
-    btf__free(kernel);
-    leave_first(object);
+    vh_hooks_assume(object);
+    return settle_none(object, left, text);
+}
+
+int vh_hooks_check(struct bpf_object *object, char *text)
+{
+    vh_autokernel struct vh_kernel kernel = {0};
+    struct vh_left_out lacking = {0};
+    struct bpf_program *p;
+    int error = vh_kernel_open(&kernel, object, false, text);
+
+    if (error)
+        return error;
     bpf_object__for_each_program (p, object) {
-        if (error == 0 && base_len(p) > 0 && !first(object, p))
-            error = report_none(object, p, text);
+        if (bpf_program__autoload(p) && !vh_kernel_has(&kernel, bpf_program__section_name(p)))
+            vh_hooks_leave_out(&lacking, p);
     }
-    return error;
+    if (lacking.count == 0)
+        return 0;
+    snprintf(text, VH_TEXT_MAX,
+             "the guest's kernel lacks %u of its hooks: %s; nothing was attached (--partial leaves "
+             "such programs out)",
+             lacking.count, lacking.text);
+    return -ENOENT;
 }

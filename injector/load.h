@@ -3,9 +3,15 @@
 #pragma once
 
 #include <bpf/libbpf.h>
+#include <stdatomic.h>
 
 #include "session.h"
 #include "sweep.h"
+
+struct vh_iterator {
+    int link; /* descriptor, borrowed */
+    const char *name;
+};
 
 /* An object in the kernel. Freed by vh_loaded_free, which detaches it; so does the death of this
  * process. */
@@ -13,19 +19,28 @@ struct vh_loaded {
     struct bpf_object *object;
     struct bpf_link **links; /* one per attached program */
     uint32_t attached;
-    int *iterators; /* descriptors of the links among them that are iterators; borrowed */
+    struct vh_iterator *iterators; /* those among them */
     uint32_t iterator_count;
 };
 
-/* Opens, tunes, loads and attaches. `cpus`: number of possible guest CPUs. 0 or -errno with
- * `reply`'s text and, where the kernel or libbpf said something, log. */
-int vh_load(const struct vh_transfer *transfer, uint32_t cpus, struct vh_loaded *loaded,
-            struct vh_reply *reply);
+/* Opens, tunes, loads and attaches. `cpus`: number of possible guest CPUs; once `unwanted` is set
+ * it gives up with -ECANCELED. 0 or -errno with `reply`'s text and, where the kernel or libbpf said
+ * something, log. Slow: a job's. */
+int vh_load(const struct vh_transfer *transfer, uint32_t cpus, const atomic_bool *unwanted,
+            struct vh_loaded *loaded, struct vh_reply *reply);
+/* Detaches. Slow: a job's. */
 void vh_loaded_free(struct vh_loaded *loaded);
 
-/* Runs the object's iterators once, each to its end, and appends what they write to `written`
- * (NULL: it is thrown away). 0 or the first -errno. */
-int vh_loaded_iterate(const struct vh_loaded *loaded, struct vh_written *written);
+/* attach.c: attaches what an object has loaded. 0 or -errno with `text` (VH_TEXT_MAX + 1 bytes);
+ * what has been attached is in `loaded` in either case. */
+int vh_attach(struct vh_loaded *loaded, const atomic_bool *unwanted, char *text);
+
+/* iterate.c: runs the object's iterators once, each to its end, and appends what they write to
+ * `written` (NULL: it is thrown away). 0 or the first -errno with `text` (VH_TROUBLE_SIZE bytes):
+ * -ELOOP when the kernel is asked for the same object again and again, -ETIMEDOUT after `deadline`
+ * (ns of CLOCK_MONOTONIC), -EFBIG when they write too much. Slow: a job's. */
+int vh_loaded_iterate(const struct vh_loaded *loaded, uint64_t deadline, struct vh_written *written,
+                      char *text);
 
 /* Events that the kernel did not show to the object's programs because one was running already (0
  * before 5.12). */

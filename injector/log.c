@@ -10,9 +10,9 @@
 
 #include "cleanup.h"
 
-/* libbpf calls its printer without a context: the one variable of this program that is not in
- * main's. */
-static struct vh_log *current;
+/* libbpf calls its printer without a context, in the thread that has called it: the one variable of
+ * this program that is not in main's. */
+static _Thread_local struct vh_log *current;
 
 /* Appends, keeping the last VH_LOG_MAX bytes. */
 static void append(struct vh_log *log, const char *text, size_t len)

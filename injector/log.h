@@ -15,7 +15,7 @@ struct vh_log {
     bool cut; /* the beginning was left out */
 };
 
-/* From here on libbpf's warnings go to `log`, until vh_log_end. */
+/* From here on libbpf's warnings in this thread go to `log`, until vh_log_end. */
 void vh_log_begin(struct vh_log *log);
 void vh_log_end(void);
 void vh_log_free(struct vh_log *log);

@@ -5,6 +5,7 @@
  * One loop: bytes from the port go into the session (session.h), which calls the set of programs;
  * hints from the rings and the session's answers go out. Everything is edge-triggered, so that an
  * idle guest sees no wake-up of ours. After each event serve() runs until nothing moves any more.
+ * What may take the kernel long runs beside the loop, as a job (jobs.h): loads, unloads and walks.
  *
  * Events that the kernel did not show to a program wake nobody. So VH_SETTLE_NS after hints were
  * relayed, and again as long as there are more of them, the programs' counts of those are read, and
@@ -28,7 +29,9 @@
 #include "say.h"
 #include "uevent.h"
 
-#define ROUNDS 64 /* of serve(), before other events get a look */
+#define ROUNDS 64           /* of serve(), before other events get a look */
+#define DESCRIPTORS 1048576 /* what the kernel allows at most, unless told otherwise */
+#define PORT_DESCRIPTOR 16384
 
 /* ---- the port ---- */
 
@@ -44,7 +47,7 @@ static int watch(struct vh_agent *in, int fd, uint32_t events, enum vh_source so
  * after. */
 static int raise_fd(int fd)
 {
-    int raised = fcntl(fd, F_DUPFD_CLOEXEC, 1000);
+    int raised = fcntl(fd, F_DUPFD_CLOEXEC, PORT_DESCRIPTOR);
 
     if (raised < 0)
         return fd;
@@ -190,11 +193,14 @@ static bool flush(struct vh_agent *in)
 /* One round of the pipeline; true when it moved something, so that another may. */
 static bool serve(struct vh_agent *in)
 {
+    struct vh_job *job;
     bool relayed;
     bool moved;
 
     if (in->host)
         take_input(in);
+    while (!vh_out_full(&in->session.out) && (job = vh_jobs_take(&in->jobs)))
+        job->done(job);
     vh_session_pump(&in->session);
     relayed = vh_programs_relay(&in->programs, &in->session);
     moved = flush(in);
@@ -206,11 +212,13 @@ static bool serve(struct vh_agent *in)
 /* How long to wait for an event, in ms; -1: for ever. */
 static int patience(const struct vh_agent *in)
 {
-    uint64_t now = in->settles ? vh_agent_ops.now(NULL) : 0;
+    uint64_t walks = vh_walks_deadline(in);
+    uint64_t next = in->settles && (walks == 0 || in->settles < walks) ? in->settles : walks;
+    uint64_t now = next ? vh_agent_now() : 0;
 
-    if (in->settles == 0)
+    if (next == 0)
         return -1;
-    return now >= in->settles ? 0 : (int)((in->settles - now) / 1000000u + 1);
+    return now >= next ? 0 : (int)((next - now) / 1000000u + 1);
 }
 
 /* Looks for losses when it is time to; what it finds is relayed by the serve() that follows, and
@@ -218,7 +226,7 @@ static int patience(const struct vh_agent *in)
  */
 static void settle(struct vh_agent *in)
 {
-    if (in->settles == 0 || vh_agent_ops.now(in) < in->settles)
+    if (in->settles == 0 || vh_agent_now() < in->settles)
         return;
     in->settles = 0;
     vh_programs_account(&in->programs);
@@ -238,6 +246,15 @@ static int on_uevent(struct vh_agent *in)
     return error;
 }
 
+/* serve() takes the jobs themselves. */
+static int on_job(struct vh_agent *in)
+{
+    uint64_t count;
+
+    (void)!read(in->jobs.event, &count, sizeof(count));
+    return 0;
+}
+
 static int on_event(struct vh_agent *in, const struct epoll_event *event)
 {
     switch ((enum vh_source)event->data.u64) {
@@ -252,6 +269,8 @@ static int on_event(struct vh_agent *in, const struct epoll_event *event)
         return 0;
     case SOURCE_RING:
         return 0; /* serve() looks into every ring */
+    case SOURCE_JOB:
+        return on_job(in);
     }
     return 0;
 }
@@ -271,6 +290,7 @@ static int loop(struct vh_agent *in)
         for (int i = 0; i < count && error == 0; i++)
             error = on_event(in, &events[i]);
         settle(in);
+        vh_walks_look(in);
         while (rounds < ROUNDS && serve(in))
             rounds++;
         timeout = rounds == ROUNDS ? 0 : patience(in);
@@ -294,6 +314,18 @@ static int start_signals(struct vh_agent *in)
     return in->signals < 0 ? -errno : watch(in, in->signals, EPOLLIN, SOURCE_SIGNAL);
 }
 
+/* A kprobe takes three, and a large program that is replaced is there twice. */
+static void raise_descriptors(void)
+{
+    static const struct rlimit most = {DESCRIPTORS, DESCRIPTORS};
+    struct rlimit allowed;
+
+    if (setrlimit(RLIMIT_NOFILE, &most) == 0 || getrlimit(RLIMIT_NOFILE, &allowed))
+        return;
+    allowed.rlim_cur = allowed.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &allowed);
+}
+
 static int start(struct vh_agent *in)
 {
     struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
@@ -301,6 +333,7 @@ static int start(struct vh_agent *in)
     int error;
 
     setrlimit(RLIMIT_MEMLOCK, &unlimited); /* before Linux 5.11 BPF memory counts against it */
+    raise_descriptors();
     setpriority(PRIO_PROCESS, 0,
                 -20); /* a busy guest is the one whose hints matter, and whose rings fill */
     error = vh_cpus_read(&in->cpus, "/sys", "/proc");
@@ -316,6 +349,11 @@ static int start(struct vh_agent *in)
         vh_say("the kernel's uevents cannot be watched: %s", strerror(-error));
         return error;
     }
+    error = vh_jobs_init(&in->jobs);
+    if (error == 0)
+        error = watch(in, in->jobs.event, EPOLLIN | EPOLLET, SOURCE_JOB);
+    if (error)
+        return error;
     vh_programs_init(&in->programs, in->epoll, SOURCE_RING, in->cpus.possible);
     error = vh_session_init(&in->session, &self, &vh_agent_ops, in);
     return error ? error : port_look(in);
@@ -336,12 +374,15 @@ static int run(const struct vh_options *options)
     error = in->epoll < 0 ? -errno : start(in);
     if (error == 0)
         error = loop(in);
-    vh_programs_free(&in->programs);
-    vh_session_free(&in->session);
+    /* The port first: the host is to hear of the end before the kernel detaches anything, which it
+     * does as this process goes. Jobs that are under way go with it. */
     vh_cleanup_close(&in->port);
+    vh_session_free(&in->session);
     vh_cleanup_close(&in->uevents);
     vh_cleanup_close(&in->signals);
     vh_cleanup_close(&in->epoll);
+    if (in->jobs.running > 0)
+        (void)vh_take(in); /* theirs until the process has ended, which it does now */
     return error;
 }
 

@@ -99,13 +99,12 @@ int vh_running_init(struct vh_running *running, char *text)
     return error;
 }
 
-void vh_running_free(struct vh_running *running)
+void vh_running_end(struct vh_running *running)
 {
     vh_ring_close(&running->ring);
     if (running->bss)
         munmap(running->bss, running->bss_size);
     vh_loaded_free(&running->loaded);
-    *running = (struct vh_running){0};
 }
 
 void vh_running_account(struct vh_running *running)

@@ -3,8 +3,38 @@
  */
 #pragma once
 
+#include "jobs.h"
 #include "load.h"
 #include "ring.h"
+
+struct vh_agent;
+
+/* A walk through a program's iterators, and the reading of its facts that may follow (walks.c). */
+struct vh_walk {
+    struct vh_job job;
+    struct vh_agent *in;
+    bool under_way;
+    bool late;               /* for so long that nobody waits for it any longer */
+    uint64_t deadline;       /* ns of CLOCK_MONOTONIC, while it walks; 0: it reads */
+    bool snapshot;           /* facts are to be read after it */
+    struct vh_ticket ticket; /* for whom */
+    bool asked;              /* facts are, of the next walk */
+    struct vh_ticket next;   /* for whom */
+    int error;
+    char text[VH_TROUBLE_SIZE];
+    long taken;       /* facts out of `state` */
+    uint64_t refused; /* values in `state` that are no hints */
+    struct vh_facts facts;
+};
+
+/* A program's way out (changes.c). */
+struct vh_leave {
+    struct vh_job job;
+    struct vh_agent *in;
+    bool due;    /* it leaves, once its walk has ended */
+    bool waited; /* for, by an UNLOAD */
+    struct vh_ticket ticket;
+};
 
 struct vh_running {
     uint32_t id;
@@ -25,11 +55,16 @@ struct vh_running {
     uint64_t dropped;              /* records that were no hints, or that nobody was there for */
     uint64_t misses;               /* as last asked of the kernel */
     uint64_t lost_told;            /* the sum that the host knows */
+    char trouble[VH_TROUBLE_SIZE]; /* what is wrong with it; "": nothing */
+    bool held;                     /* its facts are being read: its ring is left alone */
+    struct vh_walk walk;
+    struct vh_leave leave;
 };
 
 /* Fills what depends on the loaded object's maps and variables. 0 or -errno with `text`. */
 int vh_running_init(struct vh_running *running, char *text);
-void vh_running_free(struct vh_running *running);
+/* Detaches and frees all but the struct itself. Slow: a job's. */
+void vh_running_end(struct vh_running *running);
 
 /* All that is lost so far. */
 uint64_t vh_running_lost(const struct vh_running *running);
@@ -43,6 +78,15 @@ bool vh_relay(struct vh_running *running, struct vh_session *session);
 /* relay.c: drops what the ring holds, counting it as lost. */
 void vh_relay_discard(struct vh_running *running);
 
-/* snapshot.c: runs the iterators (and sweeps, when they confirm), empties the ring, reads `state`.
- */
-int vh_snapshot(struct vh_running *running, struct vh_session *session, struct vh_facts *facts);
+/* snapshot.c: a snapshot's three steps. */
+/* Runs the iterators, and sweeps when they confirm, until `deadline` (ns of CLOCK_MONOTONIC). The
+ * number of facts taken out, or -errno with `text` (VH_TROUBLE_SIZE bytes). Slow: a job's; needs
+ * nothing of `running` that the loop changes. */
+long vh_snapshot_walk(const struct vh_running *running, uint64_t deadline, char *text);
+/* Empties the ring, and sets `facts`' seq and lost. From here on until the facts are read no hints
+ * of the program may be relayed. */
+void vh_snapshot_begin(struct vh_running *running, struct vh_session *session,
+                       struct vh_facts *facts);
+/* Reads `state` into facts' records. `*refused`: entries that were no hints. 0 or -errno. Slow: a
+ * job's, as vh_snapshot_walk. */
+int vh_snapshot_read(const struct vh_running *running, struct vh_facts *facts, uint64_t *refused);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Keeps the running programs: adds, replaces, removes, lists. */
+/* Keeps the running programs: adds, takes out, lists. */
 #include "programs.h"
 
 #include <errno.h>
@@ -12,30 +12,27 @@ void vh_programs_init(struct vh_programs_set *set, int epoll, uint64_t ring_even
     *set = (struct vh_programs_set){.epoll = epoll, .ring_event = ring_event, .cpus = cpus};
 }
 
-static struct vh_running *find_name(struct vh_programs_set *set, const char *name)
+/* Where the program of this name is; -1: nowhere. */
+static int find_name(const struct vh_programs_set *set, const char *name)
 {
     for (uint32_t i = 0; i < set->count; i++) {
-        if (strcmp(set->running[i].name, name) == 0)
-            return &set->running[i];
+        if (strcmp(set->running[i]->name, name) == 0)
+            return (int)i;
     }
-    return NULL;
+    return -1;
 }
 
 /* Closing the map that backs a ring takes it out of the epoll set too, but only with its last
  * reference. */
-static void remove_running(struct vh_programs_set *set, struct vh_running *running)
+static struct vh_running *take_out(struct vh_programs_set *set, uint32_t at)
 {
+    struct vh_running *running = set->running[at];
+
     if (running->ring_fd >= 0)
         epoll_ctl(set->epoll, EPOLL_CTL_DEL, running->ring_fd, NULL);
-    vh_running_free(running);
     set->count--;
-    memmove(running, running + 1, (size_t)(set->running + set->count - running) * sizeof(*running));
-}
-
-void vh_programs_free(struct vh_programs_set *set)
-{
-    while (set->count > 0)
-        remove_running(set, &set->running[set->count - 1]);
+    memmove(&set->running[at], &set->running[at + 1], (set->count - at) * sizeof(set->running[0]));
+    return running;
 }
 
 static int watch_ring(struct vh_programs_set *set, const struct vh_running *running, char *text)
@@ -49,53 +46,43 @@ static int watch_ring(struct vh_programs_set *set, const struct vh_running *runn
     return -errno;
 }
 
-int vh_programs_load(struct vh_programs_set *set, const struct vh_transfer *transfer,
-                     struct vh_reply *reply)
+int vh_programs_add(struct vh_programs_set *set, struct vh_running *running, bool replace,
+                    struct vh_running **old, char *text)
 {
-    struct vh_running *fresh = &set->running[set->count];
-    struct vh_running *old;
+    int at = find_name(set, running->name);
     int error;
 
-    *fresh = (struct vh_running){.ring_fd = -1, .state_fd = -1};
-    memcpy(fresh->name, transfer->load.name, sizeof(fresh->name));
-    memcpy(fresh->digest, transfer->load.digest, sizeof(fresh->digest));
-    error = vh_load(transfer, set->cpus, &fresh->loaded, reply);
+    if (at >= 0 && !replace) {
+        snprintf(text, VH_TEXT_MAX, "%s: a program of this name has begun to run meanwhile",
+                 running->name);
+        return -EEXIST;
+    }
+    if (at < 0 && set->count == VH_PROGRAMS_MAX) {
+        snprintf(text, VH_TEXT_MAX, "%s: the guest runs %u programs by now, the most there may be",
+                 running->name, VH_PROGRAMS_MAX);
+        return -ENOSPC;
+    }
+    error = watch_ring(set, running, text);
     if (error)
         return error;
-    error = vh_running_init(fresh, reply->text);
-    if (error == 0)
-        error = watch_ring(set, fresh, reply->text);
-    if (error) {
-        vh_running_free(fresh);
-        return error;
-    }
-    fresh->id = ++set->last_id;
-    reply->program = fresh->id;
-    old = find_name(set, fresh->name);
-    set->count++;
-    if (old)
-        remove_running(set, old);
+    running->id = ++set->last_id;
+    *old = at >= 0 ? take_out(set, (uint32_t)at) : NULL;
+    set->running[set->count++] = running;
     return 0;
 }
 
-int vh_programs_unload(struct vh_programs_set *set, const char *name, struct vh_reply *reply)
+struct vh_running *vh_programs_remove(struct vh_programs_set *set, const char *name)
 {
-    struct vh_running *running = find_name(set, name);
+    int at = find_name(set, name);
 
-    if (!running) {
-        snprintf(reply->text, sizeof(reply->text), "%s: no program of this name runs in the guest",
-                 name);
-        return -ENOENT;
-    }
-    remove_running(set, running);
-    return 0;
+    return at >= 0 ? take_out(set, (uint32_t)at) : NULL;
 }
 
 uint32_t vh_programs_list(const struct vh_programs_set *set,
                           struct vh_program programs[VH_PROGRAMS_MAX])
 {
     for (uint32_t i = 0; i < set->count; i++) {
-        const struct vh_running *running = &set->running[i];
+        const struct vh_running *running = set->running[i];
 
         programs[i] = (struct vh_program){
             .id = running->id,
@@ -114,8 +101,8 @@ uint32_t vh_programs_list(const struct vh_programs_set *set,
 struct vh_running *vh_programs_find(struct vh_programs_set *set, uint32_t id)
 {
     for (uint32_t i = 0; i < set->count; i++) {
-        if (set->running[i].id == id)
-            return &set->running[i];
+        if (set->running[i]->id == id)
+            return set->running[i];
     }
     return NULL;
 }
@@ -125,18 +112,18 @@ bool vh_programs_relay(struct vh_programs_set *set, struct vh_session *session)
     bool any = false;
 
     for (uint32_t i = 0; i < set->count; i++)
-        any |= vh_relay(&set->running[i], session);
+        any |= vh_relay(set->running[i], session);
     return any;
 }
 
 void vh_programs_account(struct vh_programs_set *set)
 {
     for (uint32_t i = 0; i < set->count; i++)
-        vh_running_account(&set->running[i]);
+        vh_running_account(set->running[i]);
 }
 
 void vh_programs_discard(struct vh_programs_set *set)
 {
     for (uint32_t i = 0; i < set->count; i++)
-        vh_relay_discard(&set->running[i]);
+        vh_relay_discard(set->running[i]);
 }

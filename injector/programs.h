@@ -10,17 +10,20 @@ struct vh_programs_set {
     uint32_t cpus;    /* possible guest CPUs */
     uint32_t last_id; /* given to a program */
     uint32_t count;
-    struct vh_running running[VH_PROGRAMS_MAX + 1]; /* one more while a replacement comes */
+    struct vh_running *running[VH_PROGRAMS_MAX];
 };
 
 /* Rings are added to `epoll` (edge-triggered) with `ring_event` as data. */
 void vh_programs_init(struct vh_programs_set *set, int epoll, uint64_t ring_event, uint32_t cpus);
-void vh_programs_free(struct vh_programs_set *set);
+
+/* Adds a program (taken over) under a new id. `*old`: the one of its name that it replaces, taken
+ * out; NULL: none. 0, or -errno with `text` (VH_TEXT_MAX + 1 bytes), and the set is as before. */
+int vh_programs_add(struct vh_programs_set *set, struct vh_running *running, bool replace,
+                    struct vh_running **old, char *text);
+/* Takes a program out, which is the caller's from now on; NULL: there is none of this name. */
+struct vh_running *vh_programs_remove(struct vh_programs_set *set, const char *name);
 
 /* As in struct vh_session_ops. */
-int vh_programs_load(struct vh_programs_set *set, const struct vh_transfer *transfer,
-                     struct vh_reply *reply);
-int vh_programs_unload(struct vh_programs_set *set, const char *name, struct vh_reply *reply);
 uint32_t vh_programs_list(const struct vh_programs_set *set,
                           struct vh_program programs[VH_PROGRAMS_MAX]);
 

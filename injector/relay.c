@@ -54,12 +54,12 @@ bool vh_relay(struct vh_running *running, struct vh_session *session)
     struct batch batch;
     bool any = false;
 
-    if (!running->ring.size)
+    if (!running->ring.size || running->held)
         return false;
     do {
         struct vh_batch head = {.program = running->id, .seq = running->seq};
 
-        batch = (struct batch){.records = records, .room = vh_session_room(session)};
+        batch = (struct batch){.records = records, .room = vh_session_room(session, running->id)};
         if (batch.room == 0)
             return any;
         fill(running, &batch);

@@ -35,36 +35,89 @@ void vh_resync_request(struct vh_session *s, const struct vh_frame *frame)
                 .request = frame->id, .program = programs[i].id, .any = resync.program == 0};
     }
     if (s->due_count > before)
-        s->due[s->due_count - 1].ends_request = true;
-    else if (resync.program)
+        return;
+    if (resync.program)
         vh_session_answer_text(s, frame->id, -ENOENT,
                                "no program of this number runs in the guest");
     else
         vh_session_answer_text(s, frame->id, 0, "");
 }
 
-/* Takes the first due program out; its request ends with `error` when it failed or was the
- * request's last. */
-static void due_done(struct vh_session *s, int error)
+static struct vh_due *find_asked(struct vh_session *s, uint32_t program)
 {
-    struct vh_due done = s->due[0];
-    uint32_t gone = 1;
+    for (uint32_t i = 0; i < s->due_count; i++) {
+        if (s->due[i].program == program && s->due[i].asked)
+            return &s->due[i];
+    }
+    return NULL;
+}
 
-    if (error == -ENOENT && done.any)
-        error = 0; /* unloaded meanwhile; the others are still wanted */
-    while (error && gone < s->due_count && s->due[gone].request == done.request)
-        gone++; /* the rest of a failed request */
-    s->due_count -= gone;
-    memmove(s->due, s->due + gone, s->due_count * sizeof(s->due[0]));
-    s->sending = false;
-    free(s->facts.records);
-    s->facts = (struct vh_facts){0};
-    if (error)
-        vh_session_answer_text(s, done.request, error,
-                               error == -ENOENT ? "the program has been unloaded meanwhile"
-                                                : "the program's facts could not be read");
-    else if (done.ends_request)
-        vh_session_answer_text(s, done.request, 0, "");
+bool vh_resync_holds(const struct vh_session *s, uint32_t program)
+{
+    const struct vh_due *due = find_asked((struct vh_session *)s, program);
+
+    return due && due->ready && due->facts.records;
+}
+
+static void give_up(struct vh_due *due)
+{
+    free(due->facts.records);
+    due->facts =
+        (struct vh_facts){.error = -ENOENT, .text = "the program has been unloaded meanwhile"};
+    due->asked = true;
+    due->ready = true;
+}
+
+void vh_resync_prune(struct vh_session *s, const struct vh_program *programs, uint32_t count)
+{
+    for (uint32_t i = 0; i < s->due_count; i++) {
+        bool runs = false;
+
+        for (uint32_t j = 0; j < count && !runs; j++)
+            runs = programs[j].id == s->due[i].program;
+        if (!runs)
+            give_up(&s->due[i]);
+    }
+}
+
+void vh_session_facts(struct vh_session *s, struct vh_ticket ticket, uint32_t program,
+                      struct vh_facts *facts)
+{
+    struct vh_due *due = vh_session_waits(s, ticket) ? find_asked(s, program) : NULL;
+
+    if (due && !due->ready && due->request == ticket.request) {
+        due->facts = *facts;
+        due->ready = true;
+    } else {
+        free(facts->records);
+    }
+    *facts = (struct vh_facts){0};
+}
+
+/* Takes a due program out. Its request ends with the last of its programs, and with the first error
+ * of any. */
+static void due_done(struct vh_session *s, struct vh_due *due)
+{
+    struct vh_due done = *due;
+    uint32_t after = (uint32_t)(s->due + s->due_count - due) - 1;
+
+    if (done.facts.error == -ENOENT && done.any)
+        done.facts.error = 0; /* unloaded meanwhile; the others are still wanted */
+    if (done.error == 0) {
+        done.error = done.facts.error;
+        memcpy(done.text, done.facts.text, sizeof(done.text));
+    }
+    free(done.facts.records);
+    memmove(due, due + 1, after * sizeof(*due));
+    s->due_count--;
+    for (uint32_t i = 0; i < s->due_count; i++) {
+        if (s->due[i].request != done.request)
+            continue;
+        s->due[i].error = done.error;
+        memcpy(s->due[i].text, done.text, sizeof(done.text));
+        return;
+    }
+    vh_session_answer_text(s, done.request, done.error, done.error ? done.text : "");
 }
 
 static size_t record_padded(const uint8_t *record)
@@ -75,13 +128,13 @@ static size_t record_padded(const uint8_t *record)
     return (hint.size + 7u) & ~7u;
 }
 
-/* Sends the next part of the snapshot under way; false when it has to wait for credit. */
-static bool send_part(struct vh_session *s)
+/* Sends the next part of a snapshot; false when it has to wait for credit. */
+static bool send_part(struct vh_session *s, struct vh_due *due)
 {
     struct vh_batch batch = {
-        .program = s->due[0].program, .seq = s->facts.seq, .lost = s->facts.lost};
-    uint8_t *records = s->facts.records + s->facts_sent;
-    size_t left = s->facts.len - s->facts_sent;
+        .program = due->program, .seq = due->facts.seq, .lost = due->facts.lost};
+    uint8_t *records = due->facts.records + due->sent;
+    size_t left = due->facts.len - due->sent;
     struct iovec parts[] = {{.iov_base = &batch, .iov_len = sizeof(batch)}, {.iov_base = records}};
     size_t room = vh_session_payload_room(s);
     size_t len = 0;
@@ -95,31 +148,58 @@ static bool send_part(struct vh_session *s)
     }
     if (left > 0 && len == 0)
         return false;
-    batch.flags =
-        (s->facts_sent == 0 ? VH_SNAPSHOT_FIRST : 0) | (len == left ? VH_SNAPSHOT_LAST : 0);
+    batch.flags = (due->sent == 0 ? VH_SNAPSHOT_FIRST : 0) | (len == left ? VH_SNAPSHOT_LAST : 0);
     parts[1].iov_len = len;
     s->credit -= sizeof(batch) + len;
-    s->facts_sent += len;
-    vh_session_send(s, VH_SNAPSHOT, s->due[0].request, parts, 2);
+    due->sent += len;
+    vh_session_send(s, VH_SNAPSHOT, due->request, parts, 2);
     if (batch.flags & VH_SNAPSHOT_LAST && s->host)
-        due_done(s, 0);
+        due_done(s, due);
     return true;
+}
+
+/* Asks for the facts of all that are due (invariant 5), so that a slow one keeps no other waiting.
+ */
+static void ask(struct vh_session *s)
+{
+    for (uint32_t i = 0; i < s->due_count; i++) {
+        struct vh_due *due = &s->due[i];
+
+        if (due->asked || find_asked(s, due->program))
+            continue;
+        due->asked = true;
+        s->ops->facts(s->context, (struct vh_ticket){s->epoch, due->request}, due->program);
+    }
+}
+
+/* The one whose parts are being sent, else the first that is ready; NULL: none is. */
+static struct vh_due *next_due(struct vh_session *s)
+{
+    struct vh_due *first = NULL;
+
+    for (uint32_t i = 0; i < s->due_count; i++) {
+        struct vh_due *due = &s->due[i];
+
+        if (due->ready && due->sent > 0)
+            return due;
+        if (due->ready && !first)
+            first = due;
+    }
+    return first;
 }
 
 void vh_session_pump(struct vh_session *s)
 {
     while (s->due_count > 0 && !vh_out_full(&s->out)) {
-        if (!s->sending) {
-            int error = s->ops->facts(s->context, s->due[0].program, &s->facts);
+        struct vh_due *due;
 
-            if (error) {
-                due_done(s, error);
-                continue;
-            }
-            s->sending = true;
-            s->facts_sent = 0;
-        }
-        if (!send_part(s))
+        ask(s);
+        due = next_due(s);
+        if (!due)
+            return;
+        if (!due->facts.records)
+            due_done(s, due);
+        else if (!send_part(s, due))
             return;
     }
 }

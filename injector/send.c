@@ -16,14 +16,19 @@ void vh_session_greet(struct vh_session *s, uint64_t peer)
     (void)vh_out_frame(&s->out, VH_HELLO, 0, 0, &part, 1);
 }
 
+void vh_session_forget_due(struct vh_session *s)
+{
+    for (uint32_t i = 0; i < s->due_count; i++)
+        free(s->due[i].facts.records);
+    s->due_count = 0;
+}
+
 void vh_session_forget_host(struct vh_session *s)
 {
     s->host = 0;
+    s->epoch++;
     s->credit = 0;
-    s->due_count = 0;
-    s->sending = false;
-    free(s->facts.records);
-    s->facts = (struct vh_facts){0};
+    vh_session_forget_due(s);
     vh_transfer_end(&s->transfer);
     s->transfer.id = 0;
 }

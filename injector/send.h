@@ -9,6 +9,9 @@ void vh_session_greet(struct vh_session *session, uint64_t peer);
 /* Forgets everything that belongs to one session of the host's. */
 void vh_session_forget_host(struct vh_session *session);
 
+/* Forgets all that is due: nobody waits for it. */
+void vh_session_forget_due(struct vh_session *session);
+
 /* Queues a frame. */
 void vh_session_send(struct vh_session *session, enum vh_type type, uint32_t id,
                      struct iovec *parts, int count);

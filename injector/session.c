@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "resync.h"
@@ -33,6 +34,43 @@ void vh_session_send_programs(struct vh_session *s)
     head.count = s->ops->programs(s->context, programs);
     parts[1].iov_len = head.count * sizeof(programs[0]);
     vh_session_send(s, VH_PROGRAMS, 0, parts, 2);
+    vh_resync_prune(s, programs, head.count);
+    for (uint32_t i = 0; i < head.count; i++) {
+        if (s->ops->trouble(s->context, programs[i].id)[0])
+            vh_session_send_trouble(s, programs[i].id);
+    }
+}
+
+void vh_session_send_trouble(struct vh_session *s, uint32_t program)
+{
+    const char *text = s->ops->trouble(s->context, program);
+    struct vh_trouble head = {.program = program, .text_len = (uint32_t)strnlen(text, VH_TEXT_MAX)};
+    struct iovec parts[] = {{.iov_base = &head, .iov_len = sizeof(head)},
+                            {.iov_base = (void *)text, .iov_len = head.text_len}};
+
+    if (s->host)
+        vh_session_send(s, VH_TROUBLE, 0, parts, 2);
+}
+
+static struct vh_ticket ticket_of(const struct vh_session *s, uint32_t request)
+{
+    return (struct vh_ticket){.epoch = s->epoch, .request = request};
+}
+
+bool vh_session_waits(const struct vh_session *s, struct vh_ticket ticket)
+{
+    return s->host && ticket.epoch == s->epoch;
+}
+
+void vh_session_done(struct vh_session *s, struct vh_ticket ticket, int error,
+                     struct vh_reply *reply)
+{
+    if (vh_session_waits(s, ticket)) {
+        vh_session_answer(s, ticket.request, error, reply);
+        return;
+    }
+    free(reply->log);
+    reply->log = NULL;
 }
 
 /* A HELLO of the session that is up, and that knows ours, confirms it; any other begins a new one.
@@ -110,20 +148,6 @@ static void on_load(struct vh_session *s, const struct vh_frame *frame)
         vh_session_answer_text(s, frame->id, error, text);
 }
 
-static void finish_load(struct vh_session *s)
-{
-    struct vh_reply reply = {0};
-    uint32_t id = s->transfer.id;
-    int error = s->ops->load(s->context, &s->transfer, &reply);
-
-    vh_transfer_end(&s->transfer);
-    if (error == 0)
-        vh_session_send_programs(s);
-    vh_session_answer(s, id, error, &reply);
-    if (error == 0)
-        s->ops->loaded(s->context, reply.program);
-}
-
 static void on_chunk(struct vh_session *s, const struct vh_frame *frame)
 {
     char text[VH_TEXT_MAX + 1] = "";
@@ -145,8 +169,10 @@ static void on_chunk(struct vh_session *s, const struct vh_frame *frame)
     } else {
         got = vh_transfer_add(&s->transfer, &chunk, data, len, text);
     }
-    if (got == 1)
-        finish_load(s);
+    if (got == 1) {
+        s->ops->load(s->context, ticket_of(s, frame->id), &s->transfer);
+        vh_transfer_end(&s->transfer);
+    }
     if (got >= 0)
         return;
     vh_transfer_end(&s->transfer);
@@ -155,19 +181,14 @@ static void on_chunk(struct vh_session *s, const struct vh_frame *frame)
 
 static void on_unload(struct vh_session *s, const struct vh_frame *frame)
 {
-    struct vh_reply reply = {0};
     struct vh_unload unload;
-    int error;
 
     if (vh_msg_unload(frame, &unload)) {
         vh_session_answer_text(s, frame->id, -EBADMSG,
                                "an UNLOAD that breaks the protocol's layout");
         return;
     }
-    error = s->ops->unload(s->context, unload.name, &reply);
-    if (error == 0)
-        vh_session_send_programs(s);
-    vh_session_answer(s, frame->id, error, &reply);
+    s->ops->unload(s->context, ticket_of(s, frame->id), unload.name);
 }
 
 static void on_list(struct vh_session *s, const struct vh_frame *frame)
@@ -241,11 +262,12 @@ size_t vh_session_input(struct vh_session *s, const uint8_t *bytes, size_t len)
     return (size_t)(at - bytes);
 }
 
-size_t vh_session_room(const struct vh_session *s)
+size_t vh_session_room(const struct vh_session *s, uint32_t program)
 {
     size_t room = vh_session_payload_room(s);
 
-    if (!s->host || s->sending || vh_out_full(&s->out) || room < sizeof(struct vh_batch))
+    if (!s->host || vh_resync_holds(s, program) || vh_out_full(&s->out) ||
+        room < sizeof(struct vh_batch))
         return 0;
     return room - sizeof(struct vh_batch);
 }

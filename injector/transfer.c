@@ -84,6 +84,14 @@ int vh_transfer_add(struct vh_transfer *transfer, const struct vh_chunk *chunk, 
     return transfer->got == load->size ? check_digest(transfer, text) : 0;
 }
 
+struct vh_transfer vh_transfer_take(struct vh_transfer *transfer)
+{
+    struct vh_transfer taken = *transfer;
+
+    *transfer = (struct vh_transfer){.id = taken.id};
+    return taken;
+}
+
 void vh_transfer_end(struct vh_transfer *transfer)
 {
     uint32_t id = transfer->id;

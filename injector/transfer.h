@@ -26,5 +26,8 @@ int vh_transfer_begin(struct vh_transfer *transfer, uint32_t id, const struct vh
 int vh_transfer_add(struct vh_transfer *transfer, const struct vh_chunk *chunk, const uint8_t *data,
                     uint32_t len, char *text);
 
+/* Hands the object and all that was said of it on; `id` stays. */
+struct vh_transfer vh_transfer_take(struct vh_transfer *transfer);
+
 /* Frees the object; `id` stays. */
 void vh_transfer_end(struct vh_transfer *transfer);

@@ -86,6 +86,8 @@ const char *vh_type_name(uint8_t type)
         return "ANSWER";
     case VH_PONG:
         return "PONG";
+    case VH_TROUBLE:
+        return "TROUBLE";
     }
     return "?";
 }
@@ -292,6 +294,19 @@ int vh_msg_answer(const struct vh_frame *frame, struct vh_answer *answer, const 
     *answer = a;
     *text = (const char *)c.at;
     *log = (const char *)c.at + a.text_len;
+    return 0;
+}
+
+int vh_msg_trouble(const struct vh_frame *frame, struct vh_trouble *trouble, const char **text)
+{
+    struct cursor c = cursor_of(frame);
+    struct vh_trouble t;
+
+    if (!cursor_copy(&c, &t, sizeof(t)) || t.program == 0 || t.text_len > VH_TEXT_MAX ||
+        c.left != t.text_len)
+        return -EBADMSG;
+    *trouble = t;
+    *text = (const char *)c.at;
     return 0;
 }
 

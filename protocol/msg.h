@@ -41,6 +41,9 @@ int vh_msg_programs(const struct vh_frame *frame, struct vh_program programs[VH_
 int vh_msg_answer(const struct vh_frame *frame, struct vh_answer *answer, const char **text,
                   const char **log);
 
+/* `text` is not NUL-terminated: its length is in `trouble`. */
+int vh_msg_trouble(const struct vh_frame *frame, struct vh_trouble *trouble, const char **text);
+
 /* HINTS and SNAPSHOT: checks the whole batch (every record's size, key size and padding, their
  * number), then hands out the records' bytes for vh_records_next. */
 struct vh_records {

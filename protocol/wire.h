@@ -80,6 +80,7 @@ enum vh_type {
     VH_SNAPSHOT = 35, /* struct vh_batch, records */
     VH_ANSWER = 36,   /* struct vh_answer, text, log */
     VH_PONG = 37,     /* struct vh_pong */
+    VH_TROUBLE = 38,  /* struct vh_trouble, text; after PROGRAMS and on every change */
 };
 
 /* ---- payloads ---- */
@@ -201,6 +202,12 @@ struct vh_answer {
 };
 #define VH_ANSWER_LOG_CUT 0x1u /* the log's beginning was left out */
 
+/* What is wrong with a program that runs. A program is fine until a TROUBLE says otherwise. */
+struct vh_trouble {
+    __u32 program;
+    __u32 text_len; /* bytes of text, no NUL, at most VH_TEXT_MAX; 0: all is well again */
+};
+
 #ifndef __bpf__
 #include <assert.h>
 static_assert(sizeof(struct vh_hint) == 24, "wire size");
@@ -219,6 +226,7 @@ static_assert(sizeof(struct vh_programs) == 8, "wire size");
 static_assert(sizeof(struct vh_program) == 128, "wire size");
 static_assert(sizeof(struct vh_batch) == 32, "wire size");
 static_assert(sizeof(struct vh_answer) == 24, "wire size");
+static_assert(sizeof(struct vh_trouble) == 8, "wire size");
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
               "the wire is little-endian and read in place");
 #endif

@@ -3,8 +3,8 @@
  *
  * The input is a list of steps, each a byte that says what, and its operands: raw bytes; a frame
  * around a payload from the input (a CRC would keep a fuzzer from making one); reading what waits;
- * losing the host; a hint. Whatever comes out must be well-formed, stay within its bounds and
- * within the credit. */
+ * losing the host; a hint; the end of a load or walk that took its time. Whatever comes out must be
+ * well-formed, stay within its bounds and within the credit. */
 #include <errno.h>
 #include <sodium/crypto_hash_sha256.h>
 #include <stdlib.h>
@@ -13,6 +13,14 @@
 #include "session.h"
 
 #define PAYLOAD_MAX 4096u
+#define PENDING_MAX 200u
+
+/* What the session has asked for and that has not ended. */
+struct pending {
+    struct vh_ticket ticket;
+    struct vh_transfer transfer; /* of a load */
+    uint32_t program;            /* of facts; 0: a load */
+};
 
 struct fuzz {
     struct vh_session session;
@@ -21,6 +29,9 @@ struct fuzz {
     uint32_t last_id;
     char names[VH_PROGRAMS_MAX][VH_NAME_SIZE];
     uint32_t ids[VH_PROGRAMS_MAX];
+    bool slow; /* what is begun ends later */
+    struct pending pending[PENDING_MAX];
+    uint32_t pending_count;
 };
 
 static void on_opened(void *context)
@@ -28,9 +39,8 @@ static void on_opened(void *context)
     (void)context;
 }
 
-static int on_load(void *context, const struct vh_transfer *transfer, struct vh_reply *reply)
+static int run_load(struct fuzz *fuzz, const struct vh_transfer *transfer, struct vh_reply *reply)
 {
-    struct fuzz *fuzz = context;
     volatile uint8_t sum = 0;
 
     for (uint32_t i = 0; i < transfer->load.size; i++)
@@ -49,33 +59,92 @@ static int on_load(void *context, const struct vh_transfer *transfer, struct vh_
     for (uint32_t i = 0; i < fuzz->count; i++) {
         if (strcmp(fuzz->names[i], transfer->load.name) == 0) {
             if (!(transfer->load.flags & VH_LOAD_REPLACE))
-                abort();
+                return -EEXIST;
             reply->program = fuzz->ids[i] = ++fuzz->last_id;
             return 0;
         }
     }
     if (fuzz->count == VH_PROGRAMS_MAX)
-        abort();
+        return -ENOSPC;
     memcpy(fuzz->names[fuzz->count], transfer->load.name, VH_NAME_SIZE);
     reply->program = fuzz->ids[fuzz->count++] = ++fuzz->last_id;
     return 0;
 }
 
-static void on_loaded(void *context, uint32_t program)
+static void end_load(struct fuzz *fuzz, struct pending *pending)
 {
-    (void)context;
-    (void)program;
+    struct vh_reply reply = {0};
+    int error = -ECANCELED;
+
+    if (vh_session_waits(&fuzz->session, pending->ticket))
+        error = run_load(fuzz, &pending->transfer, &reply);
+    if (error == 0)
+        vh_session_send_programs(&fuzz->session);
+    vh_session_done(&fuzz->session, pending->ticket, error, &reply);
+    vh_transfer_end(&pending->transfer);
 }
 
-static int on_unload(void *context, const char *name, struct vh_reply *reply)
+/* A different number of records of a different size for each program. */
+static void end_facts(struct fuzz *fuzz, const struct pending *pending)
+{
+    uint32_t program = pending->program;
+    struct vh_hint hint = {.size = (uint16_t)(24 + 40 * (program % 100)), .kind = 1};
+    struct vh_facts facts = {.error = program % 5 ? 0 : -ELOOP, .text = "why"};
+    size_t count = program % 7 * 500;
+
+    if (program % 11 == 0) {
+        facts.error = -EIO;
+    } else {
+        facts.records = malloc(count * hint.size + 1);
+        facts.len = count * hint.size;
+        memset(facts.records, 0, facts.len);
+    }
+    for (size_t i = 0; facts.records && i < count; i++)
+        memcpy(facts.records + i * hint.size, &hint, sizeof(hint));
+    vh_session_facts(&fuzz->session, pending->ticket, program, &facts);
+}
+
+static void end_pending(struct fuzz *fuzz, uint32_t at)
+{
+    struct pending pending = fuzz->pending[at];
+
+    fuzz->pending[at] = fuzz->pending[--fuzz->pending_count];
+    if (pending.program)
+        end_facts(fuzz, &pending);
+    else
+        end_load(fuzz, &pending);
+}
+
+static void pend(struct fuzz *fuzz, struct pending pending)
+{
+    fuzz->pending[fuzz->pending_count++] = pending;
+    if (!fuzz->slow || fuzz->pending_count == PENDING_MAX)
+        end_pending(fuzz, fuzz->pending_count - 1);
+}
+
+static void on_load(void *context, struct vh_ticket ticket, struct vh_transfer *transfer)
+{
+    pend(context, (struct pending){ticket, vh_transfer_take(transfer), 0});
+}
+
+static void on_unload(void *context, struct vh_ticket ticket, const char *name)
 {
     struct fuzz *fuzz = context;
+    struct vh_reply reply = {0};
+    int error = -ENOENT;
 
-    (void)reply;
-    if (fuzz->count == 0 || strcmp(fuzz->names[fuzz->count - 1], name) != 0)
-        return -ENOENT;
-    fuzz->count--;
-    return 0;
+    if (fuzz->count > 0 && strcmp(fuzz->names[fuzz->count - 1], name) == 0) {
+        fuzz->count--;
+        error = 0;
+        vh_session_send_programs(&fuzz->session);
+    }
+    vh_session_done(&fuzz->session, ticket, error, &reply);
+}
+
+static const char *on_trouble(void *context, uint32_t program)
+{
+    (void)context;
+    return program % 3 ? "" : "something is wrong";
 }
 
 static uint32_t on_programs(void *context, struct vh_program programs[VH_PROGRAMS_MAX])
@@ -97,24 +166,9 @@ static uint32_t on_cpus(void *context, struct vh_cpu cpus[VH_CPUS_MAX])
     return 4;
 }
 
-/* A different number of records of a different size for each program. */
-static int on_facts(void *context, uint32_t program, struct vh_facts *facts)
+static void on_facts(void *context, struct vh_ticket ticket, uint32_t program)
 {
-    struct vh_hint hint = {.size = (uint16_t)(24 + 40 * (program % 100)), .kind = 1};
-    size_t count = program % 7 * 500;
-    struct fuzz *fuzz = context;
-    bool known = false;
-
-    for (uint32_t i = 0; i < fuzz->count; i++)
-        known |= fuzz->ids[i] == program;
-    if (!known)
-        return -ENOENT;
-    facts->records = malloc(count * hint.size + 1);
-    facts->len = count * hint.size;
-    memset(facts->records, 0, facts->len);
-    for (size_t i = 0; i < count; i++)
-        memcpy(facts->records + i * hint.size, &hint, sizeof(hint));
-    return 0;
+    pend(context, (struct pending){.ticket = ticket, .program = program});
 }
 
 static uint64_t on_now(void *context)
@@ -123,8 +177,8 @@ static uint64_t on_now(void *context)
     return 1;
 }
 
-static const struct vh_session_ops ops = {on_opened,   on_load, on_loaded, on_unload,
-                                          on_programs, on_cpus, on_facts,  on_now};
+static const struct vh_session_ops ops = {on_opened,  on_load, on_unload, on_programs,
+                                          on_trouble, on_cpus, on_facts,  on_now};
 
 static void check_frame(const struct vh_frame *frame)
 {
@@ -134,6 +188,7 @@ static void check_frame(const struct vh_frame *frame)
     struct vh_answer answer;
     struct vh_batch batch;
     struct vh_hello hello;
+    struct vh_trouble trouble;
     struct vh_pong pong;
     const char *text;
     const char *log;
@@ -152,6 +207,8 @@ static void check_frame(const struct vh_frame *frame)
         error = vh_msg_answer(frame, &answer, &text, &log);
     else if (frame->type == VH_PONG)
         error = vh_msg_pong(frame, &pong);
+    else if (frame->type == VH_TROUBLE)
+        error = vh_msg_trouble(frame, &trouble, &text);
     if (error)
         abort();
 }
@@ -191,7 +248,7 @@ static void hint(struct fuzz *fuzz)
     uint8_t record[24] = {24, 0, 1, 0};
     struct vh_batch batch = {.program = 1, .count = 1};
 
-    if (vh_session_room(&fuzz->session) >= sizeof(record))
+    if (vh_session_room(&fuzz->session, 1) >= sizeof(record))
         vh_session_hints(&fuzz->session, &batch, record, sizeof(record));
 }
 
@@ -245,7 +302,7 @@ static size_t take_step(struct fuzz *fuzz, const uint8_t *bytes, size_t len)
         return len;
     operand = bytes[3] < 200 ? bytes[3] : (bytes[3] - 200u) * 70u;
     operand = operand > len - 4 ? len - 4 : operand;
-    switch (bytes[0] % 9) {
+    switch (bytes[0] % 11) {
     case 0:
         input(fuzz, bytes + 4, operand);
         return 4 + operand;
@@ -270,10 +327,18 @@ static size_t take_step(struct fuzz *fuzz, const uint8_t *bytes, size_t len)
     case 7:
         load_step(fuzz, bytes[1], bytes[2], bytes + 4, operand);
         return 4 + operand;
-    default:
+    case 8:
         vh_session_send_cpus(&fuzz->session);
         read_out(fuzz);
         return 1;
+    case 9:
+        fuzz->slow = bytes[1] % 2;
+        return 2;
+    default:
+        if (fuzz->pending_count > 0)
+            end_pending(fuzz, bytes[1] % fuzz->pending_count);
+        vh_session_pump(&fuzz->session);
+        return 2;
     }
 }
 
@@ -297,6 +362,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         len -= used;
     }
     read_out(&fuzz);
+    while (fuzz.pending_count > 0)
+        end_pending(&fuzz, fuzz.pending_count - 1);
     vh_session_free(&fuzz.session);
     return 0;
 }

@@ -12,7 +12,7 @@ import zlib
 from .process import SLOWNESS, Failure
 
 TYPES = {"HELLO": 1, "LOAD": 16, "CHUNK": 17, "UNLOAD": 18, "LIST": 19, "RESYNC": 20, "CREDIT": 24, "PING": 25,
-         "CPUS": 32, "PROGRAMS": 33, "HINTS": 34, "SNAPSHOT": 35, "ANSWER": 36, "PONG": 37}
+         "CPUS": 32, "PROGRAMS": 33, "HINTS": 34, "SNAPSHOT": 35, "ANSWER": 36, "PONG": 37, "TROUBLE": 38}
 NAMES = {number: name for name, number in TYPES.items()}
 FIRST, LAST, GONE, REPLACE = 1, 2, 1, 1
 CHUNK_SIZE = 32768
@@ -83,6 +83,13 @@ class Answer:
 
 class Anew(Failure):
     """The guest has begun another session and knows nothing of what it was asked in the one before."""
+
+
+def parse_trouble(payload):
+    """(program, text) of a TROUBLE."""
+    program, size = struct.unpack_from("<II", payload)
+    assert len(payload) == 8 + size
+    return program, payload[8:].decode()
 
 
 class Channel:

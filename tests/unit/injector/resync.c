@@ -54,8 +54,8 @@ static void test_resync(void)
     fake_free(fake);
 }
 
-/* More than the way out and the credit hold: it goes on as both come back, and no hint slips in
- * between. */
+/* More than the way out and the credit hold: it goes on as both come back, and no hint of that
+ * program slips in between. */
 static void test_snapshot_waits(void)
 {
     struct fake *fake = fake_up(100000);
@@ -65,10 +65,10 @@ static void test_snapshot_waits(void)
     struct got got;
 
     fake_load_good(fake, 1, "a", 0);
-    g_assert_cmpuint(vh_session_room(&fake->session), >, 0);
+    g_assert_cmpuint(vh_session_room(&fake->session, 1), >, 0);
     fake->facts = 10000; /* 320,000 bytes */
     fake_request(fake, VH_RESYNC, 2, &resync, sizeof(resync));
-    g_assert_cmpuint(vh_session_room(&fake->session), ==, 0);
+    g_assert_cmpuint(vh_session_room(&fake->session, 1), ==, 0);
     for (int part = 0; part < 50; part++) {
         struct vh_batch batch;
         struct vh_records r;
@@ -82,12 +82,14 @@ static void test_snapshot_waits(void)
         g_assert_cmpint(vh_msg_batch(&got.frame, &batch, &r), ==, 0);
         records += batch.count;
         if (!(batch.flags & VH_SNAPSHOT_LAST))
-            g_assert_cmpuint(vh_session_room(&fake->session), ==, 0);
+            g_assert_cmpuint(vh_session_room(&fake->session, 1), ==, 0);
+        if (fake->session.credit > 1000 && !vh_out_full(&fake->session.out))
+            g_assert_cmpuint(vh_session_room(&fake->session, 2), >, 0); /* others go on */
         vh_session_pump(&fake->session);
     }
     g_assert_cmpuint(records, ==, 10000);
     g_assert_cmpuint(got.frame.type, ==, VH_ANSWER);
-    g_assert_cmpuint(vh_session_room(&fake->session), >, 0);
+    g_assert_cmpuint(vh_session_room(&fake->session, 1), >, 0);
     fake_free(fake);
 }
 
@@ -129,6 +131,69 @@ static void test_too_many_snapshots(void)
     fake_free(fake);
 }
 
+/* Programs are asked at once, and sent as they answer: a slow walk keeps no other waiting. */
+static void test_slow_facts(void)
+{
+    struct fake *fake = fake_up(1u << 20);
+    struct vh_resync first = {.program = 1};
+    struct vh_resync second = {.program = 2};
+    bool complete;
+
+    fake_load_good(fake, 1, "a", 0);
+    fake_load_good(fake, 2, "b", 0);
+    fake->slow = true;
+    fake->facts = 3;
+    fake_request(fake, VH_RESYNC, 3, &first, sizeof(first));
+    fake_request(fake, VH_RESYNC, 4, &second, sizeof(second));
+    fake_request(fake, VH_RESYNC, 5, &second, sizeof(second));
+    g_assert_cmpuint(fake->asked_count, ==, 2);                 /* invariant 5 */
+    g_assert_cmpuint(vh_session_room(&fake->session, 1), >, 0); /* it walks */
+    fake_finish_facts(fake, fake->asked[1].ticket, 2);
+    g_assert_cmpuint(vh_session_room(&fake->session, 2), ==, 0);
+    vh_session_pump(&fake->session);
+    g_assert_cmpuint(take_snapshot(fake, 4, 2, &complete), ==, 3);
+    fake_expect_answer(fake, 4, 0);
+    g_assert_cmpuint(fake->asked_count, ==, 3);
+    g_assert_cmpuint(vh_session_room(&fake->session, 2), >, 0);
+    fake_finish_facts(fake, fake->asked[2].ticket, 2);
+    fake_finish_facts(fake, fake->asked[0].ticket, 1);
+    vh_session_pump(&fake->session);
+    g_assert_cmpuint(take_snapshot(fake, 3, 1, &complete), ==, 3);
+    fake_expect_answer(fake, 3, 0);
+    g_assert_cmpuint(take_snapshot(fake, 5, 2, &complete), ==, 3);
+    fake_expect_answer(fake, 5, 0);
+    fake_expect_nothing(fake);
+    fake_free(fake);
+}
+
+/* What is known is sent also where the walk has failed, and the answer says so. */
+static void test_failed_walk(void)
+{
+    struct fake *fake = fake_up(1u << 20);
+    struct vh_resync resync = {.program = 1};
+    struct vh_resync all = {0};
+    bool complete;
+
+    fake_load_good(fake, 1, "a", 0);
+    fake->facts = 3;
+    fake->facts_error = -ELOOP;
+    fake_request(fake, VH_RESYNC, 2, &resync, sizeof(resync));
+    g_assert_cmpuint(take_snapshot(fake, 2, 1, &complete), ==, 3);
+    g_assert_cmpstr(fake_expect_answer(fake, 2, ELOOP), ==, "why");
+    fake_load_good(fake, 3, "b", 0);
+    fake->slow = true;
+    fake_request(fake, VH_RESYNC, 4, &all, sizeof(all));
+    fake_finish_facts(fake, fake->asked[0].ticket, fake->asked[0].program);
+    fake->facts_error = 0;
+    fake_finish_facts(fake, fake->asked[1].ticket, fake->asked[1].program);
+    vh_session_pump(&fake->session);
+    g_assert_cmpuint(take_snapshot(fake, 4, 1, &complete), ==, 3);
+    g_assert_cmpuint(take_snapshot(fake, 4, 2, &complete), ==, 3);
+    fake_expect_answer(fake, 4, ELOOP);
+    fake_expect_nothing(fake);
+    fake_free(fake);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -136,5 +201,7 @@ int main(int argc, char **argv)
     g_test_add_func("/resync/snapshot-waits", test_snapshot_waits);
     g_test_add_func("/resync/unloaded-amid-snapshots", test_unloaded_amid_snapshots);
     g_test_add_func("/resync/too-many-snapshots", test_too_many_snapshots);
+    g_test_add_func("/resync/slow-facts", test_slow_facts);
+    g_test_add_func("/resync/failed-walk", test_failed_walk);
     return g_test_run();
 }

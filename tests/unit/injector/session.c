@@ -29,7 +29,7 @@ static void test_wrong_version(void)
     fake_expect_nothing(fake);
     fake_request(fake, VH_LIST, 1, NULL, 0);
     fake_expect_nothing(fake);
-    g_assert_cmpuint(vh_session_room(&fake->session), ==, 0);
+    g_assert_cmpuint(vh_session_room(&fake->session, 1), ==, 0);
     fake_hello(fake, HOST + 2, GUEST, 1, 1000);
     fake_expect_greeting(fake, HOST + 2);
     fake_send(fake, VH_LIST, 2, 1, NULL, 0, SIZE_MAX); /* a frame of another version */
@@ -117,16 +117,16 @@ static void test_hints_and_credit(void)
     struct vh_batch batch = {.program = 1, .count = 1};
     struct vh_credit credit = {.bytes = 32};
 
-    g_assert_cmpuint(vh_session_room(&fake->session), ==, 100 - sizeof(batch));
+    g_assert_cmpuint(vh_session_room(&fake->session, 1), ==, 100 - sizeof(batch));
     vh_session_hints(&fake->session, &batch, record, sizeof(record));
     fake_expect(fake, VH_HINTS, 0);
-    g_assert_cmpuint(vh_session_room(&fake->session), ==, 36 - sizeof(batch));
+    g_assert_cmpuint(vh_session_room(&fake->session, 1), ==, 36 - sizeof(batch));
     vh_session_hints(&fake->session, &batch, NULL, 0);
-    g_assert_cmpuint(vh_session_room(&fake->session), ==, 0);
+    g_assert_cmpuint(vh_session_room(&fake->session, 1), ==, 0);
     fake_request(fake, VH_CREDIT, 0, &credit, sizeof(credit));
-    g_assert_cmpuint(vh_session_room(&fake->session), ==, 36 - sizeof(batch));
+    g_assert_cmpuint(vh_session_room(&fake->session, 1), ==, 36 - sizeof(batch));
     vh_session_close(&fake->session);
-    g_assert_cmpuint(vh_session_room(&fake->session), ==, 0);
+    g_assert_cmpuint(vh_session_room(&fake->session, 1), ==, 0);
     fake_free(fake);
 }
 
@@ -159,6 +159,93 @@ static void test_answers_not_read(void)
     fake_free(fake);
 }
 
+/* A load that takes its time: everything else goes on, and its answer comes to who has asked. */
+static void test_slow_load(void)
+{
+    struct fake *fake = fake_up(1000);
+    struct vh_batch batch = {.program = 1, .count = 0};
+
+    fake_load_good(fake, 1, "a", 0);
+    fake->slow = true;
+    fake_load(fake, 2, "b", 0);
+    fake_expect_nothing(fake);
+    fake_request(fake, VH_LIST, 3, NULL, 0);
+    fake_expect(fake, VH_CPUS, 0);
+    fake_expect(fake, VH_PROGRAMS, 0);
+    fake_expect_answer(fake, 3, 0);
+    g_assert_cmpuint(vh_session_room(&fake->session, 1), >, 0);
+    vh_session_hints(&fake->session, &batch, NULL, 0);
+    fake_expect(fake, VH_HINTS, 0);
+    fake_finish_load(fake);
+    fake_expect(fake, VH_PROGRAMS, 0);
+    fake_expect_answer(fake, 2, 0);
+    g_assert_cmpuint(fake->loaded, ==, 2);
+    fake_free(fake);
+}
+
+/* Whoever has asked is gone: nobody is answered, least of all a later session's request of that
+ * number, even where the host begins anew under its old one. */
+static void test_answers_of_another_session(void)
+{
+    for (uint64_t host = HOST; host < HOST + 2; host++) {
+        struct fake *fake = fake_up(1000);
+        struct vh_resync resync = {.program = 1};
+
+        fake_load_good(fake, 1, "a", 0);
+        fake->slow = true;
+        fake_request(fake, VH_RESYNC, 2, &resync, sizeof(resync));
+        fake_load(fake, 3, "b", 0);
+        fake_hello(fake, host, 0, 1, 1000);
+        fake_expect_greeting(fake, host);
+        fake_finish_load(fake);
+        fake_finish_facts(fake, fake->asked[0].ticket, 1);
+        vh_session_pump(&fake->session);
+        fake_expect_nothing(fake);
+        fake_request(fake, VH_RESYNC, 2, &resync, sizeof(resync));
+        fake_finish_facts(fake, fake->asked[0].ticket, 1); /* the old session's */
+        vh_session_pump(&fake->session);
+        fake_expect_nothing(fake);
+        fake_finish_facts(fake, fake->asked[1].ticket, 1);
+        vh_session_pump(&fake->session);
+        fake_expect(fake, VH_SNAPSHOT, 2);
+        fake_expect_answer(fake, 2, 0);
+        fake_free(fake);
+    }
+}
+
+static void expect_trouble(struct fake *fake, uint32_t program, const char *text)
+{
+    struct got *got = fake_expect(fake, VH_TROUBLE, 0);
+    struct vh_trouble trouble;
+    const char *said;
+
+    g_assert_cmpint(vh_msg_trouble(&got->frame, &trouble, &said), ==, 0);
+    g_assert_cmpuint(trouble.program, ==, program);
+    g_assert_cmpmem(said, trouble.text_len, text, strlen(text));
+}
+
+static void test_trouble(void)
+{
+    struct fake *fake = fake_up(1000);
+
+    fake_load_good(fake, 1, "a", 0);
+    fake_load_good(fake, 2, "b", 0);
+    fake->trouble = "it loops";
+    fake->troubled = 2;
+    vh_session_send_trouble(&fake->session, 2);
+    expect_trouble(fake, 2, "it loops");
+    fake_hello(fake, HOST + 1, 0, 1, 1000); /* a later host is told as well */
+    fake_expect_greeting(fake, HOST + 1);
+    expect_trouble(fake, 2, "it loops");
+    fake->trouble = NULL;
+    vh_session_send_trouble(&fake->session, 2);
+    expect_trouble(fake, 2, "");
+    vh_session_close(&fake->session);
+    vh_session_send_trouble(&fake->session, 2);
+    fake_expect_nothing(fake);
+    fake_free(fake);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -170,5 +257,8 @@ int main(int argc, char **argv)
     g_test_add_func("/session/rubbish", test_rubbish);
     g_test_add_func("/session/hints-and-credit", test_hints_and_credit);
     g_test_add_func("/session/answers-not-read", test_answers_not_read);
+    g_test_add_func("/session/slow-load", test_slow_load);
+    g_test_add_func("/session/answers-of-another-session", test_answers_of_another_session);
+    g_test_add_func("/session/trouble", test_trouble);
     return g_test_run();
 }

@@ -10,15 +10,8 @@ static void on_opened(void *context)
     ((struct fake *)context)->opened++;
 }
 
-static int on_load(void *context, const struct vh_transfer *transfer, struct vh_reply *reply)
+static int run_load(struct fake *fake, const struct vh_load *load, struct vh_reply *reply)
 {
-    struct fake *fake = context;
-
-    fake->loads++;
-    g_byte_array_set_size(fake->object, 0);
-    g_byte_array_append(fake->object, transfer->object, transfer->load.size);
-    g_free(fake->tunables);
-    fake->tunables = g_memdup2(transfer->tunables, transfer->load.tunables_len + 1);
     if (fake->load_error) {
         g_strlcpy(reply->text, "refused", sizeof(reply->text));
         reply->log_len = VH_LOG_MAX + 10;
@@ -28,33 +21,77 @@ static int on_load(void *context, const struct vh_transfer *transfer, struct vh_
         return fake->load_error;
     }
     for (uint32_t i = 0; i < fake->count; i++) {
-        if (strcmp(fake->programs[i].name, transfer->load.name) == 0)
+        if (strcmp(fake->programs[i].name, load->name) == 0)
             fake->programs[i] = fake->programs[--fake->count];
     }
     fake->programs[fake->count] =
         (struct vh_program){.id = ++fake->last_id, .flags = VH_PROGRAM_STATE};
-    memcpy(fake->programs[fake->count].name, transfer->load.name, VH_NAME_SIZE);
+    memcpy(fake->programs[fake->count].name, load->name, VH_NAME_SIZE);
     reply->program = fake->programs[fake->count++].id;
+    vh_session_send_programs(&fake->session);
     return 0;
 }
 
-static void on_loaded(void *context, uint32_t program)
+static void finish_load(struct fake *fake, struct vh_ticket ticket, const struct vh_load *load)
 {
-    ((struct fake *)context)->loaded = program;
+    struct vh_reply reply = {0};
+    int error = -ECANCELED;
+
+    if (vh_session_waits(&fake->session, ticket))
+        error = run_load(fake, load, &reply);
+    vh_session_done(&fake->session, ticket, error, &reply);
+    if (error == 0)
+        fake->loaded = reply.program;
 }
 
-static int on_unload(void *context, const char *name, struct vh_reply *reply)
+static void on_load(void *context, struct vh_ticket ticket, struct vh_transfer *transfer)
 {
     struct fake *fake = context;
 
-    (void)reply;
+    fake->loads++;
+    g_byte_array_set_size(fake->object, 0);
+    g_byte_array_append(fake->object, transfer->object, transfer->load.size);
+    g_free(fake->tunables);
+    fake->tunables = g_memdup2(transfer->tunables, transfer->load.tunables_len + 1);
+    if (fake->slow) {
+        fake->load_ticket = ticket;
+        fake->load = transfer->load;
+        return;
+    }
+    finish_load(fake, ticket, &transfer->load);
+}
+
+void fake_finish_load(struct fake *fake)
+{
+    finish_load(fake, fake->load_ticket, &fake->load);
+}
+
+static int run_unload(struct fake *fake, const char *name)
+{
     for (uint32_t i = 0; i < fake->count; i++) {
         if (strcmp(fake->programs[i].name, name) == 0) {
             fake->programs[i] = fake->programs[--fake->count];
+            vh_session_send_programs(&fake->session);
             return 0;
         }
     }
     return -ENOENT;
+}
+
+static void on_unload(void *context, struct vh_ticket ticket, const char *name)
+{
+    struct fake *fake = context;
+    struct vh_reply reply = {0};
+    int error = run_unload(fake, name);
+
+    vh_session_done(&fake->session, ticket, error, &reply);
+}
+
+static const char *on_trouble(void *context, uint32_t program)
+{
+    struct fake *fake = context;
+
+    return fake->trouble && program == fake->troubled ? fake->trouble : "";
 }
 
 static uint32_t on_programs(void *context, struct vh_program programs[VH_PROGRAMS_MAX])
@@ -72,25 +109,38 @@ static uint32_t on_cpus(void *context, struct vh_cpu cpus[VH_CPUS_MAX])
     return 1;
 }
 
-static int on_facts(void *context, uint32_t program, struct vh_facts *facts)
+void fake_finish_facts(struct fake *fake, struct vh_ticket ticket, uint32_t program)
 {
-    struct fake *fake = context;
     struct vh_hint hint = {.size = 28, .kind = 1, .key_size = 4};
+    struct vh_facts facts = {.error = fake->facts_error, .seq = 5, .lost = 2};
     bool known = false;
 
     for (uint32_t i = 0; i < fake->count; i++)
         known |= fake->programs[i].id == program;
     if (!known)
-        return -ENOENT;
-    facts->len = fake->facts * 32u;
-    facts->records = calloc(facts->len + 1, 1);
-    for (uint32_t i = 0; i < fake->facts; i++) {
-        memcpy(facts->records + 32u * i, &hint, sizeof(hint));
-        memcpy(facts->records + 32u * i + sizeof(hint), &i, sizeof(i));
+        facts.error = -ENOENT;
+    g_strlcpy(facts.text, facts.error ? "why" : "", sizeof(facts.text));
+    if (facts.error != -ENOENT) {
+        facts.len = fake->facts * 32u;
+        facts.records = calloc(facts.len + 1, 1);
     }
-    facts->seq = 5;
-    facts->lost = 2;
-    return 0;
+    for (uint32_t i = 0; facts.records && i < fake->facts; i++) {
+        memcpy(facts.records + 32u * i, &hint, sizeof(hint));
+        memcpy(facts.records + 32u * i + sizeof(hint), &i, sizeof(i));
+    }
+    vh_session_facts(&fake->session, ticket, program, &facts);
+}
+
+static void on_facts(void *context, struct vh_ticket ticket, uint32_t program)
+{
+    struct fake *fake = context;
+
+    if (fake->slow) {
+        g_assert_cmpuint(fake->asked_count, <, G_N_ELEMENTS(fake->asked));
+        fake->asked[fake->asked_count++] = (struct fake_asked){ticket, program};
+        return;
+    }
+    fake_finish_facts(fake, ticket, program);
 }
 
 static uint64_t on_now(void *context)
@@ -99,8 +149,8 @@ static uint64_t on_now(void *context)
     return 99;
 }
 
-static const struct vh_session_ops ops = {on_opened,   on_load, on_loaded, on_unload,
-                                          on_programs, on_cpus, on_facts,  on_now};
+static const struct vh_session_ops ops = {on_opened,  on_load, on_unload, on_programs,
+                                          on_trouble, on_cpus, on_facts,  on_now};
 
 struct fake *fake_new(void)
 {

@@ -11,6 +11,11 @@
 #define GUEST 77u
 #define HOST 42u
 
+struct fake_asked {
+    struct vh_ticket ticket;
+    uint32_t program;
+};
+
 /* What stands behind the session: programs by name, and what was called. */
 struct fake {
     struct vh_session session;
@@ -24,6 +29,14 @@ struct fake {
     GByteArray *object; /* as it arrived */
     char *tunables;
     uint32_t facts; /* records in every program's state */
+    int facts_error;
+    const char *trouble; /* of the program `troubled` */
+    uint32_t troubled;
+    bool slow; /* loads and facts are ended by fake_finish_*, not at once */
+    struct vh_ticket load_ticket;
+    struct vh_load load;
+    struct fake_asked asked[VH_DUE_MAX];
+    uint32_t asked_count;
 };
 
 struct got {
@@ -67,5 +80,8 @@ void fake_load_first(struct fake *fake, uint32_t id, const char *name, uint16_t 
 void fake_load_rest(struct fake *fake, uint32_t id);
 /* Both. */
 void fake_load(struct fake *fake, uint32_t id, const char *name, uint16_t flags);
-/* The same, and it runs: nothing is left to read. */
+/* What was begun while `slow`. */
+void fake_finish_load(struct fake *fake);
+void fake_finish_facts(struct fake *fake, struct vh_ticket ticket, uint32_t program);
+/* As fake_load, and it runs: nothing is left to read. */
 void fake_load_good(struct fake *fake, uint32_t id, const char *name, uint16_t flags);

@@ -207,6 +207,31 @@ static void test_answer(void)
     g_assert_cmpint(vh_msg_answer(&frame, &got, &text, &log), ==, -EBADMSG);
 }
 
+static void test_trouble(void)
+{
+    struct vh_trouble trouble = {.program = 3, .text_len = 4};
+    uint8_t payload[sizeof(trouble) + 4];
+    struct vh_trouble got;
+    const char *text = NULL;
+    struct vh_frame frame = frame_of(VH_TROUBLE, payload, sizeof(payload));
+
+    memcpy(payload, &trouble, sizeof(trouble));
+    memcpy(payload + sizeof(trouble), "text", 4);
+    g_assert_cmpint(vh_msg_trouble(&frame, &got, &text), ==, 0);
+    g_assert_cmpuint(got.program, ==, 3);
+    g_assert_cmpmem(text, got.text_len, "text", 4);
+    frame.len--;
+    g_assert_cmpint(vh_msg_trouble(&frame, &got, &text), ==, -EBADMSG);
+    frame.len = sizeof(trouble) - 1;
+    g_assert_cmpint(vh_msg_trouble(&frame, &got, &text), ==, -EBADMSG);
+    frame.len = sizeof(payload);
+    ((struct vh_trouble *)payload)->text_len = UINT32_MAX;
+    g_assert_cmpint(vh_msg_trouble(&frame, &got, &text), ==, -EBADMSG);
+    ((struct vh_trouble *)payload)->text_len = 4;
+    ((struct vh_trouble *)payload)->program = 0;
+    g_assert_cmpint(vh_msg_trouble(&frame, &got, &text), ==, -EBADMSG);
+}
+
 static void test_chunk_and_fixed(void)
 {
     static uint8_t payload[sizeof(struct vh_chunk) + VH_CHUNK_MAX + 1];
@@ -303,6 +328,7 @@ int main(int argc, char **argv)
     g_test_add_func("/msg/cpus", test_cpus);
     g_test_add_func("/msg/programs", test_programs);
     g_test_add_func("/msg/answer", test_answer);
+    g_test_add_func("/msg/trouble", test_trouble);
     g_test_add_func("/msg/chunk-and-fixed", test_chunk_and_fixed);
     g_test_add_func("/msg/batch", test_batch);
     return g_test_run();

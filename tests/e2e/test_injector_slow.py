@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is slow in a guest's kernel, or never comes to an end, and must not hold up hints: walks, loads, refusals, ejections."""
+import errno
+import os
+import struct
+import time
+import unittest
+
+import vhtest
+from vhtest import channel, wait_for
+from vhtest.bpf import compile_bpf
+from vhtest.process import SLOWNESS
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+class Slow(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = vhtest.temporary_directory()
+        cls.guest = cls.enterClassContext(vhtest.Guest())
+
+    def setUp(self):
+        self.channel = channel.Channel(self.guest.channel_path)
+        self.channel.start()
+        self.affinity = self.loaded("affinity", read(vhtest.AFFINITY))
+
+    def tearDown(self):
+        for name in self.channel.programs():
+            self.channel.unload(name)
+        self.channel.close()
+
+    def built(self, name, *arguments):
+        return read(compile_bpf(name, os.path.join(self.directory, f"{name}.o"), *arguments))
+
+    def loaded(self, name, data, **options):
+        answer = self.channel.load(name, data, **options)
+        self.assertEqual(answer.error, 0, answer.text + answer.log)
+        return answer.program
+
+    def pinned(self):
+        """Seconds from a new task's mask to its hint; other frames are kept in self.frames."""
+        task = self.guest.start_command("exec taskset 4 sleep 1000")
+        begin = time.monotonic()
+        facts = {}
+        while facts.get(task.pid) != 4:
+            self.assertLess(time.monotonic() - begin, 10 * SLOWNESS, "no hint of a new task's mask")
+            frame = self.channel.receive(1)
+            if frame and frame[0] in ("HINTS", "SNAPSHOT") and frame[2].program == self.affinity:
+                channel.apply_hints(facts, [frame])
+            elif frame:
+                self.frames.append(frame)
+        task.kill()
+        return time.monotonic() - begin
+
+    def while_waiting(self, request):
+        """Makes hints until the request is answered: the answer, its seconds, and how long the hints took."""
+        begin = time.monotonic()
+        delays = []
+        self.frames = []
+        while True:
+            delays.append(self.pinned())
+            for kind, number, payload in self.frames:
+                if kind == "ANSWER" and number == request:
+                    return channel.Answer(payload, []), time.monotonic() - begin, delays
+
+    def trouble(self, program):
+        while True:
+            told, text = channel.parse_trouble(self.channel.wait("TROUBLE", 30))
+            if told == program:
+                return text
+
+    # Walks
+
+    def test_an_iterator_that_returns_1(self):
+        """The kernel shows it the same task for ever. What its tracepoint knows is reported all the same."""
+        program = self.loaded("stubborn", self.built("stubborn"))
+        text = self.trouble(program)
+        for words in ("stubborn", "find_all", "returns 1"):
+            self.assertIn(words, text)
+        self.frames = []
+        self.pinned()
+        task = self.guest.start_command("exec sleep 1000")
+        answer = self.channel.request("RESYNC", struct.pack("<II", program, 0))
+        self.assertEqual(answer.error, errno.ELOOP, answer.text)
+        self.assertIn("find_all", answer.text)
+        records = [record for kind, _, batch in answer.before if kind == "SNAPSHOT" for record in batch.records]
+        self.assertIn(task.pid, [struct.unpack_from("<I", record, 24)[0] for record in records])
+        task.kill()
+        self.channel.session += 1  # a host that comes later is told as well
+        self.channel.start()
+        self.assertEqual(self.trouble(program), text)
+        self.assertEqual(self.channel.unload("stubborn").error, 0)
+
+    def test_a_walk_that_takes_too_long(self):
+        program = self.loaded("stubborn", self.built("stubborn", "-DSLOW"), tunables={"rounds": 1 << 20})
+        text = self.trouble(program)
+        self.assertIn("find_all", text)
+        request = self.channel.next_request()
+        self.channel.send("UNLOAD", struct.pack("<64s", b"stubborn"), request)
+        self.frames = []
+        self.pinned()
+
+    # Programs of many hooks
+
+    def test_hints_while_many_hooks_come_and_go(self):
+        data = self.built("many")
+        answer, seconds, delays = self.while_waiting(self.channel.send_load("many", data))
+        self.assertEqual(answer.error, 0, answer.text + answer.log)
+        self.assertEqual(self.channel.programs()["many"].attached, 60)
+        self.assertLess(max(delays), 1 * SLOWNESS, delays)
+        request = self.channel.next_request()
+        self.channel.send("UNLOAD", struct.pack("<64s", b"many"), request)
+        answer, gone, delays = self.while_waiting(request)
+        self.assertEqual(answer.error, 0, answer.text)
+        self.assertLess(max(delays), 1 * SLOWNESS, delays)
+        # What the kernel lacks is found before anything is attached.
+        answer, refused, delays = self.while_waiting(self.channel.send_load("many", self.built("many", "-DLACKING")))
+        self.assertEqual(answer.error, errno.ENOENT, answer.text)
+        self.assertIn("kprobe/no_such_function_at_all", answer.text)
+        self.assertLess(max(delays), 1 * SLOWNESS, delays)
+        self.assertLess(refused, (seconds + gone) / 2)
+
+    def test_a_large_program_is_replaced(self):
+        data = self.built("many", "-DLARGE")
+        first = self.loaded("many", data)
+        second = self.loaded("many", data, replace=True)
+        self.assertNotEqual(first, second)
+        self.assertEqual(self.channel.programs()["many"].attached, 180)
+
+
+if __name__ == "__main__":
+    unittest.main()
