@@ -26,6 +26,7 @@ struct vh_request *vh_request_new(VhSession *session, enum vh_type type, VhAnswe
     request->data = data;
     g_queue_push_tail(&session->requests, request);
     session->resyncs += type == VH_RESYNC;
+    session->funcs->asked(session->data);
     return request;
 }
 

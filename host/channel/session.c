@@ -142,6 +142,23 @@ bool vh_session_is_current(const VhSession *session, uint32_t program)
     return stream && !stream->wanted && !stream->asked;
 }
 
+bool vh_session_ping(VhSession *session)
+{
+    struct vh_ping ping = {.host_ns = (uint64_t)g_get_monotonic_time() * 1000};
+
+    return session->up && send_struct(session, VH_PING, 0, &ping, sizeof(ping));
+}
+
+gint64 vh_session_heard(const VhSession *session)
+{
+    return session->heard;
+}
+
+bool vh_session_waits(const VhSession *session)
+{
+    return session->up && session->requests.head;
+}
+
 /* A frame that arrived broken may have held anything. */
 static void note_broken(VhSession *session)
 {

@@ -12,9 +12,9 @@
  *  2. At most one RESYNC per program is unanswered, and VH_PROGRAMS_MAX of them in all.
  *  3. Nothing that belongs to a session is reported before its up() or after its down().
  *  4. Every request's answer function is called exactly once: with its ANSWER, or with a NULL
- * answer once the session is down or freed.
- *  5. No function of the session is called from within send() or room(); vh_session_free and
- * vh_session_restart from none of its functions. */
+ *     answer once the session is down or freed.
+ *  5. No function of the session that sends is called from within send(), room() or asked();
+ *     vh_session_free and vh_session_restart from none of its functions. */
 #pragma once
 
 #include <glib.h>
@@ -39,6 +39,11 @@ struct vh_session_funcs {
     void (*programs)(const struct vh_program *programs, uint32_t count, gpointer data);
     void (*hints)(const struct vh_batch *batch, struct vh_records records, gpointer data);
     void (*snapshot)(const struct vh_batch *batch, struct vh_records records, gpointer data);
+    /* What is wrong with a program that runs: after programs(), which says that nothing is. "":
+     * nothing any longer. */
+    void (*trouble)(uint32_t program, const char *text, gpointer data);
+    /* The guest owes an answer: a request has been made. */
+    void (*asked)(gpointer data);
     /* Something that an operator should know: a wire version, a broken frame, a gap. */
     void (*complaint)(const char *text, gpointer data);
 };
@@ -85,6 +90,13 @@ uint32_t vh_session_unload(VhSession *session, const char *name, VhAnswerFunc fu
 
 /* The answer to request `id` is not waited for any longer; its function is not called. */
 void vh_session_forget(VhSession *session, uint32_t id);
+
+/* Asks the guest for a sign of life; false: not now, there is no room. */
+bool vh_session_ping(VhSession *session);
+/* When the guest last gave one, by a good frame; monotonic, us. */
+gint64 vh_session_heard(const VhSession *session);
+/* Is there a request that the guest has not answered? */
+bool vh_session_waits(const VhSession *session);
 
 /* Are the facts of this program complete, as far as is known? */
 bool vh_session_is_current(const VhSession *session, uint32_t program);

@@ -42,6 +42,7 @@ struct VhSession {
     uint32_t last_id;
     uint32_t credit_owed;
     uint64_t broken_seen;
+    gint64 heard;     /* monotonic, us */
     GQueue requests;  /* struct vh_request, in order */
     uint32_t resyncs; /* of them */
     struct vh_stream streams[VH_PROGRAMS_MAX];

@@ -89,6 +89,7 @@ static void take_hello(VhSession *session, const struct vh_frame *frame)
     session->peer = hello.session;
     session->version = (uint8_t)version;
     session->up = true;
+    session->heard = g_get_monotonic_time();
     session->hello_owed = true;
     session->broken_seen = session->decoder.counters.bad + session->decoder.counters.oversize;
     session->funcs->up(&hello, session->data);
@@ -209,6 +210,28 @@ static void take_answer(VhSession *session, const struct vh_frame *frame)
     vh_request_free(request);
 }
 
+static void take_pong(VhSession *session, const struct vh_frame *frame)
+{
+    struct vh_pong pong;
+
+    if (vh_msg_pong(frame, &pong) < 0)
+        refuse(session, frame);
+}
+
+static void take_trouble(VhSession *session, const struct vh_frame *frame)
+{
+    struct vh_trouble trouble;
+    const char *text = NULL;
+    g_autofree char *copy = NULL;
+
+    if (vh_msg_trouble(frame, &trouble, &text) < 0) {
+        refuse(session, frame);
+        return;
+    }
+    copy = g_utf8_make_valid(text, trouble.text_len);
+    session->funcs->trouble(trouble.program, copy, session->data);
+}
+
 void vh_session_take_frame(VhSession *session, const struct vh_frame *frame)
 {
     if (frame->type == VH_HELLO) {
@@ -223,6 +246,7 @@ void vh_session_take_frame(VhSession *session, const struct vh_frame *frame)
         return;
     }
     session->counters.frames++;
+    session->heard = g_get_monotonic_time();
     switch (frame->type) {
     case VH_CPUS:
         take_cpus(session, frame);
@@ -236,6 +260,12 @@ void vh_session_take_frame(VhSession *session, const struct vh_frame *frame)
         break;
     case VH_ANSWER:
         take_answer(session, frame);
+        break;
+    case VH_PONG:
+        take_pong(session, frame);
+        break;
+    case VH_TROUBLE:
+        take_trouble(session, frame);
         break;
     default:
         session->counters.unknown++;

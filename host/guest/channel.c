@@ -37,12 +37,14 @@ static void on_up(const struct vh_hello *hello, gpointer data)
     vh_journal_step(guest->journal, guest->config->name, "connect", "the injector has answered",
                     NULL, hello->release);
     vh_programs_up(guest->programs, guest->session, hello->boot_id);
+    vh_guest_begin_pulse(guest);
 }
 
 static void on_down(const char *why, gpointer data)
 {
     VhGuest *guest = data;
 
+    vh_guest_end_pulse(guest);
     vh_programs_down(guest->programs);
     vh_facts_clear(guest->facts);
     guest->cpu_count = 0;
@@ -108,6 +110,11 @@ static void on_injected(gpointer data)
         guest->funcs->injected(guest, guest->data);
 }
 
+static void on_trouble(uint32_t program, const char *text, gpointer data)
+{
+    vh_programs_trouble(((VhGuest *)data)->programs, program, text);
+}
+
 static void on_complaint(const char *text, gpointer data)
 {
     VhGuest *guest = data;
@@ -126,6 +133,8 @@ static const struct vh_session_funcs session_funcs = {
     .programs = on_programs,
     .hints = vh_guest_on_hints,
     .snapshot = vh_guest_on_snapshot,
+    .trouble = on_trouble,
+    .asked = vh_guest_on_asked,
     .complaint = on_complaint,
 };
 

@@ -12,7 +12,7 @@ static char *boot_id_text(const uint8_t id[16])
                            id[10], id[11], id[12], id[13], id[14], id[15]);
 }
 
-static const char *problem_of(const VhGuest *guest)
+static const char *known_problem_of(const VhGuest *guest)
 {
     if (!guest->monitor_ready)
         return guest->monitor_link && *vh_link_problem(guest->monitor_link)
@@ -29,6 +29,19 @@ static const char *problem_of(const VhGuest *guest)
     return *guest->vcpu_problem ? guest->vcpu_problem : guest->port_problem;
 }
 
+/* Owned by the caller. */
+static char *problem_of(const VhGuest *guest)
+{
+    unsigned silence = vh_guest_silence(guest);
+
+    if (silence && guest->monitor_ready && !guest->away)
+        return g_strdup_printf(
+            "the injector has not answered for %u s: is the guest out of CPU, or "
+            "the injector stopped?",
+            silence);
+    return g_strdup(known_problem_of(guest));
+}
+
 /* A string that a guest has sent, and that has not been looked at yet. */
 static void insert_guest_text(GVariantDict *dict, const char *key, const char *text, gsize size)
 {
@@ -40,6 +53,7 @@ static void insert_guest_text(GVariantDict *dict, const char *key, const char *t
 void vh_guest_describe(const VhGuest *guest, GVariantDict *dict)
 {
     bool up = vh_guest_is_connected(guest);
+    g_autofree char *problem = NULL;
     g_autofree char *boot_id = up ? boot_id_text(guest->hello.boot_id) : g_strdup("");
 
     g_variant_dict_insert(dict, "name", "s", guest->config->name);
@@ -57,7 +71,8 @@ void vh_guest_describe(const VhGuest *guest, GVariantDict *dict)
     g_variant_dict_insert(dict, "hints", "t", guest->hints);
     g_variant_dict_insert(dict, "lost", "t", guest->lost);
     g_variant_dict_insert(dict, "refused", "t", guest->bad_hints);
-    insert_guest_text(dict, "problem", problem_of(guest), G_MAXSSIZE);
+    problem = problem_of(guest);
+    insert_guest_text(dict, "problem", problem, G_MAXSSIZE);
 }
 
 void vh_guest_figures(const VhGuest *guest, struct vh_guest_figures *figures)
@@ -76,6 +91,7 @@ void vh_guest_figures(const VhGuest *guest, struct vh_guest_figures *figures)
 GVariant *vh_guest_describe_program(const VhGuest *guest, const struct vh_managed *managed)
 {
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+    g_autofree char *problem = NULL;
 
     g_variant_dict_insert(&dict, "name", "s", managed->name);
     g_variant_dict_insert(&dict, "version", "s", managed->object ? managed->object->version : "");
@@ -87,7 +103,8 @@ GVariant *vh_guest_describe_program(const VhGuest *guest, const struct vh_manage
     g_variant_dict_insert(&dict, "facts", "u",
                           managed->id ? vh_facts_count_of(guest->facts, managed->id) : 0);
     g_variant_dict_insert(&dict, "origin", "s", managed->injected ? "injected" : "policy");
-    g_variant_dict_insert(&dict, "problem", "s", managed->problem);
+    problem = vh_programs_problem(managed);
+    g_variant_dict_insert(&dict, "problem", "s", problem);
     return g_variant_dict_end(&dict);
 }
 

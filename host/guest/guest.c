@@ -71,6 +71,7 @@ void vh_guest_free(VhGuest *guest)
     g_clear_handle_id(&guest->run_timer, g_source_remove);
     vh_question_drop(&guest->about_vcpus);
     vh_question_drop(&guest->about_run);
+    vh_guest_end_pulse(guest);
     vh_rules_free(guest->rules);
     vh_guest_policy_free(guest->policy);
     vh_facts_free(guest->facts);

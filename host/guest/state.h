@@ -73,6 +73,12 @@ struct VhGuest {
     uint64_t lost;
     uint64_t bad_hints; /* refused, or not acted upon */
 
+    /* pulse.c */
+    guint pulse;      /* timer of the next look; 0: the session is not up */
+    bool pulse_owing; /* which is soon, since the guest owes something */
+    gint64 pinged;    /* when a sign of life was asked for; monotonic, us; 0: it has been given */
+    bool silent;      /* that it has not come was told */
+
     /* run.c: as the monitor says, false as long as it has not */
     bool away;      /* the guest has migrated: another QEMU has it */
     bool still;     /* its vCPUs do not run */
@@ -150,6 +156,14 @@ void vh_guest_close_channel(VhGuest *guest);
 void vh_guest_restart_session(VhGuest *guest, const char *why);
 /* The guest's side of the port was opened: says HELLO if nobody has answered yet. */
 void vh_guest_greet(VhGuest *guest);
+
+/* pulse.c: while the session is up, looks whether the injector still answers. */
+void vh_guest_begin_pulse(VhGuest *guest);
+void vh_guest_end_pulse(VhGuest *guest);
+/* Of struct vh_session_funcs. */
+void vh_guest_on_asked(gpointer data);
+/* For how long it has not answered, s; 0: it does, or need not. */
+unsigned vh_guest_silence(const VhGuest *guest);
 
 /* run.c */
 /* The monitor is there: asks whether the guest runs, and keeps following. */

@@ -50,7 +50,7 @@ char **vh_manager_hints(VhManager *manager, const char *guest,
  * Cancelling ends the wait, not the load. finish: ListPrograms' dictionary of the program, or NULL
  * and NO_SUCH_GUEST, NOT_CONNECTED, EXISTS, INVALID_OBJECT, INVALID_ARGUMENT, BUSY, TIMED_OUT or
  * REFUSED, whose message may go on with
- * "\nverifier log:\n" and the log. */
+ * "\nverifier log:\n" (of a refused program; "\nlibbpf said:\n" otherwise) and the log. */
 void vh_manager_inject(VhManager *manager, const char *guest, const char *name, GBytes *object,
                        GVariant *tunables, bool replace, GCancellable *cancellable,
                        GAsyncReadyCallback callback, gpointer data);

@@ -16,13 +16,29 @@ static void call_fail(struct vh_call *call, enum vh_error_code code, const char 
     vh_call_free(call);
 }
 
+/* Why the caller need not wait any longer; NULL: it is to. */
+static char *lost_patience(const struct vh_call *call)
+{
+    gint64 now = g_get_monotonic_time();
+    gint64 silent = (now - vh_session_heard(call->programs->session)) / G_USEC_PER_SEC;
+    gint64 waited = (now - call->since) / G_USEC_PER_SEC;
+
+    if (silent >= VH_SILENCE_SECONDS)
+        return g_strdup_printf(
+            "the guest has not answered for %d seconds: is it paused, or out of CPU?", (int)silent);
+    if (waited >= VH_ANSWER_SECONDS)
+        return g_strdup_printf("the guest's kernel has not come to an end with it for %d seconds",
+                               (int)waited);
+    return NULL;
+}
+
 static gboolean on_timeout(gpointer data)
 {
     struct vh_call *call = data;
-    g_autofree char *text =
-        g_strdup_printf("the guest has not answered for %u seconds: is it paused, or out of CPU?",
-                        VH_ANSWER_SECONDS);
+    g_autofree char *text = lost_patience(call);
 
+    if (!text)
+        return G_SOURCE_CONTINUE;
     call->timer = 0;
     vh_session_forget(call->programs->session, call->request);
     if (!call->candidate) {
@@ -43,7 +59,8 @@ static struct vh_call *call_new(VhPrograms *programs, const char *name, GTask *t
     call->task = task;
     call->name = g_strdup(name);
     g_ptr_array_add(programs->calls, call);
-    call->timer = g_timeout_add_seconds(VH_ANSWER_SECONDS, on_timeout, call);
+    call->since = g_get_monotonic_time();
+    call->timer = g_timeout_add_seconds(VH_LOOK_SECONDS, on_timeout, call);
     return call;
 }
 

@@ -75,8 +75,8 @@ void vh_programs_up(VhPrograms *programs, VhSession *session, const uint8_t boot
             memcmp(managed->refused_by, boot_id, sizeof(managed->refused_by)) == 0)
             continue;
         managed->refused = false;
-        g_free(managed->problem);
-        managed->problem = g_strdup("");
+        managed->stuck = 0;
+        vh_programs_set_text(&managed->problem, "");
     }
 }
 

@@ -4,7 +4,8 @@
  * Whatever the guest reports is compared with what is wanted, and only the difference is sent: one
  * path for the first start, a restarted daemon, a restarted injector and a rebooted guest. A
  * program that the guest refused is not tried again before the guest has booted anew or its object
- * has changed. */
+ * has changed. Nor is one with which the injector went away: whose load had been under way for
+ * long, or not for the first time. */
 #pragma once
 
 #include <gio/gio.h>
@@ -12,7 +13,11 @@
 #include "channel/session.h"
 #include "hint/object.h"
 
-#define VH_ANSWER_SECONDS 60u /* how long a caller waits for the guest's answer */
+/* How long a caller waits for a guest of which nothing is heard, and how long for one that is alive
+ * but whose kernel is not through. */
+#define VH_SILENCE_SECONDS 60u
+#define VH_ANSWER_SECONDS 600u
+#define VH_LOOK_SECONDS 5u /* between two looks at that */
 
 typedef struct VhPrograms VhPrograms;
 
@@ -40,7 +45,11 @@ struct vh_managed {
     uint32_t attached;
     uint64_t lost;
     uint64_t hints; /* received */
-    char *problem;
+    char *problem;  /* why it does not run; "": none */
+    char *trouble;  /* what the guest has said last is wrong with it while it runs */
+    bool troubled;  /* and still is */
+    char *misfit;   /* what is wrong with its hints; "": nothing */
+    unsigned stuck; /* loads that did not come back, in the guest that booted as `refused_by` */
 };
 
 /* `directory` is where injected programs are kept (kept.h); they are read now. `funcs` is borrowed.
@@ -71,6 +80,12 @@ void vh_programs_up(VhPrograms *programs, VhSession *session, const uint8_t boot
 void vh_programs_down(VhPrograms *programs);
 /* The guest reports what runs. */
 void vh_programs_report(VhPrograms *programs, const struct vh_program *running, uint32_t count);
+
+/* The guest says what is wrong with the program of this id; "": nothing. */
+void vh_programs_trouble(VhPrograms *programs, uint32_t id, const char *text);
+/* What there is to say of a program: why it does not run, or what is wrong with it; "": nothing.
+ * Owned by the caller. */
+char *vh_programs_problem(const struct vh_managed *managed);
 
 /* Does all that is wanted and not refused run, with its facts complete? */
 bool vh_programs_are_settled(const VhPrograms *programs);

@@ -15,6 +15,8 @@ void vh_managed_free(gpointer data)
     g_free(managed->name);
     g_bytes_unref(managed->tunables);
     g_free(managed->problem);
+    g_free(managed->trouble);
+    g_free(managed->misfit);
     g_free(managed);
 }
 
@@ -27,6 +29,8 @@ struct vh_managed *vh_managed_new(VhObject *object, GBytes *tunables, bool injec
     managed->tunables = tunables;
     managed->injected = injected;
     managed->problem = g_strdup("");
+    managed->trouble = g_strdup("");
+    managed->misfit = g_strdup("");
     return managed;
 }
 
@@ -106,11 +110,24 @@ void vh_programs_note_running(VhPrograms *programs, struct vh_managed *managed, 
     programs->running[programs->running_count++] = program;
 }
 
+void vh_programs_set_text(char **text, const char *fresh)
+{
+    char *former = *text;
+
+    *text = g_strdup(fresh);
+    g_free(former);
+}
+
 char *vh_answer_text(const char *text, const char *log)
 {
+    /* libbpf marks the verifier's part; where the beginning was cut, only its end is there. */
+    bool verifier = strstr(log, "BEGIN PROG LOAD LOG") || strstr(log, "END PROG LOAD LOG");
+
     if (!*text)
         text = "the guest refused it without saying why";
-    return *log ? g_strdup_printf("%s\nverifier log:\n%s", text, log) : g_strdup(text);
+    if (!*log)
+        return g_strdup(text);
+    return g_strdup_printf("%s\n%s:\n%s", text, verifier ? "verifier log" : "libbpf said", log);
 }
 
 uint32_t vh_programs_send_load(VhPrograms *programs, const struct vh_managed *managed, bool replace,

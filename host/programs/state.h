@@ -9,6 +9,7 @@
 struct vh_load_call {
     VhPrograms *programs;
     struct vh_managed *managed; /* NULL: not wanted any longer */
+    gint64 since;               /* monotonic, us */
 };
 
 /* An inject or eject that somebody waits for. */
@@ -19,6 +20,7 @@ struct vh_call {
     struct vh_managed *candidate; /* inject: the new program until it is committed; eject: NULL */
     uint32_t request;
     guint timer;
+    gint64 since; /* monotonic, us */
 };
 
 struct VhPrograms {
@@ -51,7 +53,16 @@ void vh_programs_note_running(VhPrograms *programs, struct vh_managed *managed, 
 uint32_t vh_programs_send_load(VhPrograms *programs, const struct vh_managed *managed, bool replace,
                                VhAnswerFunc func, gpointer data);
 /* Why a program was refused, with the verifier's log. g_free() it. */
+/* `fresh`, copied, takes the place of `*text`, of which it may be a part. */
+void vh_programs_set_text(char **text, const char *fresh);
 char *vh_answer_text(const char *text, const char *log);
 
 /* wanted.c */
 void vh_wish_clear(gpointer data);
+
+/* trouble.c */
+
+/* The program is not tried again in the guest that runs now. */
+void vh_programs_refuse(VhPrograms *programs, struct vh_managed *managed, const char *why);
+/* A load that began at `since` has not been answered, and the session has ended. */
+void vh_programs_note_stuck(VhPrograms *programs, struct vh_managed *managed, gint64 since);

@@ -18,6 +18,7 @@ static void start_load(VhPrograms *programs, struct vh_managed *managed, bool re
     g_assert(!managed->load);
     load->programs = programs;
     load->managed = managed;
+    load->since = g_get_monotonic_time();
     managed->load = load;
     vh_programs_send_load(programs, managed, replace, on_loaded, load);
 }
@@ -97,6 +98,12 @@ static void update(VhPrograms *programs, struct vh_managed *managed,
     managed->id = id;
     managed->attached = same ? reported->attached : 0;
     managed->lost = same ? reported->lost : 0;
+    managed->troubled = false;
+    if (same && managed->stuck) { /* it was not the program's fault */
+        managed->stuck = 0;
+        managed->refused = false;
+        vh_programs_set_text(&managed->problem, "");
+    }
 }
 
 void vh_programs_report(VhPrograms *programs, const struct vh_program *running, uint32_t count)
@@ -199,22 +206,23 @@ static void on_loaded(const struct vh_answer *answer, const char *text, const ch
     g_autofree struct vh_load_call *load = data;
     VhPrograms *programs = load->programs;
     struct vh_managed *managed = load->managed;
-    g_autofree char *what = NULL;
 
     if (!managed)
         return;
     managed->load = NULL;
-    if (!answer)
+    if (!answer) {
+        vh_programs_note_stuck(programs, managed, load->since);
         return;
-    what = g_strdup_printf("load %s", managed->name);
-    g_free(managed->problem);
+    }
+    managed->stuck = 0;
     if (answer->error) {
-        managed->problem = vh_answer_text(text, log);
-        managed->refused = true;
-        memcpy(managed->refused_by, programs->boot_id, sizeof(managed->refused_by));
-        programs->funcs->step(what, managed->problem, programs->data);
+        g_autofree char *why = vh_answer_text(text, log);
+
+        vh_programs_refuse(programs, managed, why);
     } else {
-        managed->problem = g_strdup("");
+        g_autofree char *what = g_strdup_printf("load %s", managed->name);
+
+        vh_programs_set_text(&managed->problem, "");
         vh_programs_note_running(programs, managed, answer->program);
         programs->funcs->step(what, "it is wanted and did not run", programs->data);
     }

@@ -109,6 +109,16 @@ static void on_batch(const struct vh_batch *batch, struct vh_records records, gp
     g_assert(count == batch->count);
 }
 
+static void on_trouble(uint32_t program, const char *text, gpointer data)
+{
+    g_assert(((struct peer *)data)->up && program && g_utf8_validate(text, -1, NULL));
+}
+
+static void on_asked(gpointer data)
+{
+    (void)data;
+}
+
 static void on_complaint(const char *text, G_GNUC_UNUSED gpointer data)
 {
     g_assert(g_utf8_validate(text, -1, NULL));
@@ -122,6 +132,8 @@ static const struct vh_session_funcs funcs = {.room = on_room,
                                               .programs = on_programs,
                                               .hints = on_batch,
                                               .snapshot = on_batch,
+                                              .trouble = on_trouble,
+                                              .asked = on_asked,
                                               .complaint = on_complaint};
 
 static void on_answer(G_GNUC_UNUSED const struct vh_answer *answer, const char *text,

@@ -170,6 +170,18 @@ static void take_resync(struct fleet_guest *guest, const struct vh_frame *frame)
     guest->adopted = true;
 }
 
+static void take_ping(struct fleet_guest *guest, const struct vh_frame *frame)
+{
+    struct vh_ping ping;
+    struct vh_pong pong = {0};
+    struct iovec part = {&pong, sizeof(pong)};
+
+    if (vh_msg_ping(frame, &ping))
+        return;
+    pong.host_ns = ping.host_ns;
+    send_frame(guest, VH_PONG, frame->id, &part, 1);
+}
+
 static void take(struct fleet *fleet, struct fleet_guest *guest, const struct vh_frame *frame)
 {
     struct vh_credit credit;
@@ -190,6 +202,9 @@ static void take(struct fleet *fleet, struct fleet_guest *guest, const struct vh
     case VH_CREDIT:
         if (vh_msg_credit(frame, &credit) == 0)
             guest->credit += credit.bytes;
+        break;
+    case VH_PING:
+        take_ping(guest, frame);
         break;
     default:
         break;

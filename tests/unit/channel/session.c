@@ -23,6 +23,8 @@ struct fixture {
     GByteArray *object;    /* of CHUNKs */
     bool calls_back;       /* send() breaks the rules */
     uint32_t resyncs;
+    uint32_t pings;
+    uint32_t asked;
 };
 
 static size_t on_room(gpointer data)
@@ -79,6 +81,16 @@ static void on_snapshot(const struct vh_batch *batch, struct vh_records records,
     g_string_append_printf(((struct fixture *)data)->log, "snapshot(%u) ", batch->flags);
 }
 
+static void on_trouble(uint32_t program, const char *text, gpointer data)
+{
+    g_string_append_printf(((struct fixture *)data)->log, "trouble(%u,%s) ", program, text);
+}
+
+static void on_asked(gpointer data)
+{
+    ((struct fixture *)data)->asked++;
+}
+
 static void on_complaint(const char *text, gpointer data)
 {
     g_assert_cmpuint(strlen(text), >, 10);
@@ -93,6 +105,8 @@ static const struct vh_session_funcs funcs = {.room = on_room,
                                               .programs = on_programs,
                                               .hints = on_hints,
                                               .snapshot = on_snapshot,
+                                              .trouble = on_trouble,
+                                              .asked = on_asked,
                                               .complaint = on_complaint};
 
 static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
@@ -136,6 +150,7 @@ static void note_sent(struct fixture *f, const struct vh_frame *frame)
         f->credit += credit.bytes;
     if (frame->type == VH_RESYNC)
         f->resyncs++;
+    f->pings += frame->type == VH_PING;
     if (frame->type != VH_CHUNK)
         return;
     g_assert_cmpint(vh_msg_chunk(frame, &chunk, &bytes, &len), ==, 0);
@@ -537,6 +552,51 @@ static void test_forget(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 
 /* A guest that talks and never reads: nothing piles up, and what is owed goes out once there is
  * room. */
+/* Whatever is heard of the guest is a sign of life, also what it was not asked for. */
+static void test_signs_of_life(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    struct vh_pong pong = {.host_ns = 1, .guest_ns = 2};
+    gint64 heard = 0;
+    gint64 before = 0;
+    uint32_t asked = 0;
+
+    g_assert_false(vh_session_ping(f->session)); /* nobody is there */
+    come_up(f);
+    g_assert_false(vh_session_waits(f->session));
+    g_assert_cmpuint(f->asked, ==, 1); /* for the snapshot */
+    g_assert_true(vh_session_ping(f->session));
+    assert_sent(f, "PING ");
+    g_assert_cmpuint(f->pings, ==, 1);
+    heard = vh_session_heard(f->session);
+    before = g_get_monotonic_time();
+    vh_session_receive(f->session, (const uint8_t *)"rubbish", 8);
+    g_assert_cmpint(vh_session_heard(f->session), ==, heard);
+    say(f, VH_PONG, 0, &pong, sizeof(pong), NULL, 0);
+    g_assert_cmpint(vh_session_heard(f->session), >=, before);
+    f->room = 3;
+    g_assert_false(vh_session_ping(f->session));
+    f->room = 1 << 20;
+    asked = f->asked;
+    vh_session_unload(f->session, "p", NULL, NULL);
+    g_assert_cmpuint(f->asked, ==, asked + 1);
+    g_assert_true(vh_session_waits(f->session));
+}
+
+static void test_trouble(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    struct vh_trouble trouble = {.program = 3, .text_len = 4};
+
+    come_up(f);
+    say(f, VH_TROUBLE, 0, &trouble, sizeof(trouble), "lo\xffp", 4);
+    assert_log(f, "trouble(3,lo\xef\xbf\xbdp) ");
+    trouble.text_len = 0;
+    say(f, VH_TROUBLE, 0, &trouble, sizeof(trouble), NULL, 0);
+    assert_log(f, "trouble(3,) ");
+    say(f, VH_TROUBLE, 0, &trouble, sizeof(trouble), "more", 4);
+    assert_log(f, "complaint ");
+    g_assert_cmpuint(vh_session_counters(f->session)->refused, ==, 1);
+}
+
 static void test_no_room(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     come_up(f);
@@ -650,6 +710,8 @@ int main(int argc, char **argv)
     ADD("load", test_load);
     ADD("load-is-paced", test_load_is_paced);
     ADD("forget", test_forget);
+    ADD("signs-of-life", test_signs_of_life);
+    ADD("trouble", test_trouble);
     ADD("no-room", test_no_room);
     ADD("resyncs-are-bounded", test_resyncs_are_bounded);
     g_test_add("/session/calls-back", struct fixture, "send", set_up, test_calling_back, tear_down);

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "lib/objects.h"
+#include "programs/state.h"
 #include "programs/travel.h"
 
 #define HOST 0x1111u
@@ -24,6 +25,7 @@ struct fixture {
     GString *gone;
     GAsyncResult *result;
     guint injected; /* calls */
+    guint troubles; /* steps that tell of one */
 };
 
 static size_t on_room(G_GNUC_UNUSED gpointer data)
@@ -53,6 +55,15 @@ static void on_programs(const struct vh_program *programs, uint32_t count, gpoin
     vh_programs_report(((struct fixture *)data)->programs, programs, count);
 }
 
+static void on_trouble(uint32_t program, const char *text, gpointer data)
+{
+    vh_programs_trouble(((struct fixture *)data)->programs, program, text);
+}
+
+static void on_asked(G_GNUC_UNUSED gpointer data)
+{
+}
+
 static void on_complaint(const char *text, G_GNUC_UNUSED gpointer data)
 {
     g_test_message("%s", text);
@@ -63,6 +74,8 @@ static const struct vh_session_funcs session_funcs = {.room = on_room,
                                                       .up = on_up,
                                                       .down = on_down,
                                                       .programs = on_programs,
+                                                      .trouble = on_trouble,
+                                                      .asked = on_asked,
                                                       .complaint = on_complaint};
 
 static void on_gone(uint32_t id, gpointer data)
@@ -70,8 +83,9 @@ static void on_gone(uint32_t id, gpointer data)
     g_string_append_printf(((struct fixture *)data)->gone, "%u ", id);
 }
 
-static void on_step(const char *what, const char *why, G_GNUC_UNUSED gpointer data)
+static void on_step(const char *what, const char *why, gpointer data)
 {
+    ((struct fixture *)data)->troubles += g_str_has_prefix(what, "trouble ");
     g_test_message("%s: %s", what, why);
 }
 
@@ -257,6 +271,13 @@ static const char *state(const struct fixture *f)
     return vh_programs_state(vh_programs_get(f->programs, 0));
 }
 
+static void assert_problem(const struct vh_managed *managed, const char *text)
+{
+    g_autofree char *problem = vh_programs_problem(managed);
+
+    g_assert_cmpstr(problem, ==, text);
+}
+
 static void test_policy(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     g_autoptr(VhObject) object = test_object("plain");
@@ -341,7 +362,7 @@ static void test_refused_until_reboot(struct fixture *f, G_GNUC_UNUSED gconstpoi
     assert_sent(f, "LOAD(fallback) ");
     answer(f, EINVAL, 0);
     g_assert_cmpstr(state(f), ==, "refused");
-    g_assert_cmpstr(vh_programs_get(f->programs, 0)->problem, ==, "no\nverifier log:\nlog");
+    g_assert_cmpstr(vh_programs_get(f->programs, 0)->problem, ==, "no\nlibbpf said:\nlog");
     report(f, 0, "", NULL);
     boot(f, 1);
     report(f, 0, "", NULL);
@@ -349,6 +370,84 @@ static void test_refused_until_reboot(struct fixture *f, G_GNUC_UNUSED gconstpoi
     boot(f, 2);
     report(f, 0, "", NULL);
     assert_sent(f, "LOAD(fallback) ");
+}
+
+/* A load with which the injector goes away: once that may be chance, the second time it is not
+ * tried again. */
+static void test_stuck_load_is_not_repeated(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autofree char *problem = NULL;
+
+    add_policy(f);
+    boot(f, 1);
+    report(f, 0, "", NULL);
+    assert_sent(f, "LOAD(fallback) ");
+    boot(f, 1);
+    report(f, 0, "", NULL);
+    assert_sent(f, "LOAD(fallback) ");
+    boot(f, 1);
+    report(f, 0, "", NULL);
+    assert_sent(f, "");
+    g_assert_cmpstr(state(f), ==, "refused");
+    problem = vh_programs_problem(vh_programs_get(f->programs, 0));
+    g_assert_nonnull(strstr(problem, "went away"));
+    boot(f, 2);
+    report(f, 0, "", NULL);
+    assert_sent(f, "LOAD(fallback) ");
+    boot(f, 3); /* the guest itself went away */
+    report(f, 0, "", NULL);
+    assert_sent(f, "LOAD(fallback) ");
+    answer(f, 0, 5);
+    g_assert_cmpstr(state(f), ==, "running");
+    boot(f, 3); /* what has run is not held against it */
+    report(f, 0, "", NULL);
+    assert_sent(f, "LOAD(fallback) ");
+    boot(f, 3);
+    report(f, 0, "", NULL);
+    assert_sent(f, "LOAD(fallback) ");
+}
+
+static void test_trouble(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(VhObject) object = test_object("plain");
+    struct vh_trouble head = {.program = 5, .text_len = 8};
+    const struct vh_managed *managed = NULL;
+
+    add_policy(f);
+    boot(f, 1);
+    report(f, 5, "fallback", object);
+    say(f, VH_TROUBLE, 0, &head, sizeof(head), "it loops", 8);
+    managed = vh_programs_get(f->programs, 0);
+    assert_problem(managed, "it loops");
+    g_assert_cmpstr(state(f), ==, "running");
+    g_assert_cmpuint(f->troubles, ==, 1);
+    report(f, 5, "fallback", object);
+    say(f, VH_TROUBLE, 0, &head, sizeof(head), "it loops", 8); /* no news */
+    assert_problem(managed, "it loops");
+    g_assert_cmpuint(f->troubles, ==, 1);
+    report(f, 5, "fallback", object);
+    assert_problem(managed, "");
+    say(f, VH_TROUBLE, 0, &head, sizeof(head), "it loops", 8);
+    head.text_len = 0;
+    say(f, VH_TROUBLE, 0, &head, sizeof(head), NULL, 0);
+    assert_problem(managed, "");
+    head.program = 6;
+    say(f, VH_TROUBLE, 0, &head, sizeof(head), NULL, 0); /* of a stranger */
+}
+
+/* Only what the verifier has said is called its log. */
+static void test_logs(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autofree char *verifier = vh_answer_text(
+        "no", "libbpf: prog 'a': BPF program load failed\nlibbpf: prog 'a': -- BEGIN PROG LOAD LOG "
+              "--\nR0 invalid\n-- END PROG LOAD LOG --\n");
+    g_autofree char *other = vh_answer_text("no", "libbpf: map 'm': failed to create\n");
+    g_autofree char *silent = vh_answer_text("", "");
+
+    g_assert_true(g_str_has_prefix(verifier, "no\nverifier log:\nlibbpf: prog"));
+    g_assert_cmpstr(other, ==, "no\nlibbpf said:\nlibbpf: map 'm': failed to create\n");
+    g_assert_cmpstr(silent, ==, "the guest refused it without saying why");
+    (void)f;
 }
 
 static void test_stranger_is_unloaded_once(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
@@ -411,7 +510,7 @@ static void test_bad_replacement(struct fixture *f, G_GNUC_UNUSED gconstpointer 
     inject(f, "rich", true);
     assert_sent(f, "LOAD(rich,replace,tuned) ");
     answer(f, EACCES, 0);
-    assert_refused(f, VH_ERROR_REFUSED, "verifier log:\nlog");
+    assert_refused(f, VH_ERROR_REFUSED, "libbpf said:\nlog");
     g_assert_cmpuint(vh_programs_count(f->programs), ==, 1);
     g_assert_nonnull(vh_programs_by_id(f->programs, 4));
     g_assert_cmpstr(f->gone->str, ==, "");
@@ -526,6 +625,9 @@ int main(int argc, char **argv)
     ADD("policy-changes", test_policy_changes);
     ADD("policy-changes-its-mind", test_policy_changes_its_mind);
     ADD("refused-until-reboot", test_refused_until_reboot);
+    ADD("stuck-load-is-not-repeated", test_stuck_load_is_not_repeated);
+    ADD("trouble", test_trouble);
+    ADD("logs", test_logs);
     ADD("stranger-is-unloaded-once", test_stranger_is_unloaded_once);
     ADD("unloads-are-bounded", test_unloads_are_bounded);
     ADD("inject-and-eject", test_inject_and_eject);
