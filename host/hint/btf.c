@@ -53,6 +53,17 @@ const struct btf_type *vh_btf_strip(const struct btf *btf, uint32_t id)
     return NULL;
 }
 
+uint32_t vh_btf_size(const struct btf *btf, uint32_t id)
+{
+    const struct btf_type *type = vh_btf_strip(btf, id);
+
+    if (btf_is_ptr(type))
+        return 8;
+    if (btf_is_array(type))
+        return vh_btf_size(btf, btf_array(type)->type) * btf_array(type)->nelems;
+    return type->size;
+}
+
 static struct extent walk_array(struct walk *walk, const struct btf_type *type, const char *where)
 {
     const struct btf_array *array = btf_array(type);
@@ -161,6 +172,16 @@ static struct extent walk_kind(struct walk *walk, const struct btf_type *type, c
     }
 }
 
+/* Are the names good of all types from `id` down to the one that holds data? */
+static bool names_good(const struct btf *btf, uint32_t id)
+{
+    const struct btf_type *type = btf__type_by_id(btf, id);
+
+    while (name_of(btf, type->name_off) && (btf_is_mod(type) || btf_is_typedef(type)))
+        type = btf__type_by_id(btf, type->type);
+    return name_of(btf, type->name_off);
+}
+
 static struct extent walk_type(struct walk *walk, uint32_t id, const char *where)
 {
     const struct btf_type *type = vh_btf_strip(walk->btf, id);
@@ -168,6 +189,8 @@ static struct extent walk_type(struct walk *walk, uint32_t id, const char *where
 
     if (!type)
         return refuse(walk, where, "refers to a type that is not there, or to itself");
+    if (!names_good(walk->btf, id))
+        return refuse(walk, where, "has a type whose name is outside of the string table");
     if (walk->depth >= VH_BTF_DEPTH_MAX)
         return refuse(walk, where, "is nested too deeply, or contains itself");
     /* Bounds the walk itself: wide structs nested in one another multiply. */

@@ -17,5 +17,8 @@
  * naming the member otherwise. */
 int vh_btf_check(const struct btf *btf, uint32_t id, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Bytes of the type `id`, which was checked, by the same rules. */
+uint32_t vh_btf_size(const struct btf *btf, uint32_t id);
+
 /* The type below typedefs and qualifiers; NULL: there is none. For a checked type there is. */
 const struct btf_type *vh_btf_strip(const struct btf *btf, uint32_t id);

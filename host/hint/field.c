@@ -90,7 +90,7 @@ static int step_index(const struct vh_kind *kind, const char **at, const char *p
         return vh_invalid(error, "\"%s\": the array has %u elements (0-%d)", path, array->nelems,
                           (int)array->nelems - 1);
     place->type_id = array->type;
-    place->bit += (uint32_t)index * (uint32_t)btf__resolve_size(kind->btf, array->type) * 8;
+    place->bit += (uint32_t)index * vh_btf_size(kind->btf, array->type) * 8;
     *at = end + 1;
     return 0;
 }

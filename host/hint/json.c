@@ -105,7 +105,7 @@ static void put_array(struct decoder *decoder, const struct btf_type *type, uint
     bool chars =
         btf_is_int(element) && element->size == 1 &&
         ((btf_int_encoding(element) & BTF_INT_CHAR) || (name && g_str_equal(name, "char")));
-    uint32_t size = array->nelems ? (uint32_t)btf__resolve_size(decoder->btf, array->type) : 0;
+    uint32_t size = array->nelems ? vh_btf_size(decoder->btf, array->type) : 0;
 
     if (chars) {
         const char *text = (const char *)decoder->record + offset;
@@ -145,7 +145,7 @@ static void put_members(struct decoder *decoder, const struct btf_type *outer, u
         const struct btf_type *type = vh_btf_strip(decoder->btf, member->type);
         uint32_t bit = offset * 8 + btf_member_bit_offset(outer, i);
         uint32_t bits = btf_member_bitfield_size(outer, i);
-        gint64 size = btf__resolve_size(decoder->btf, member->type);
+        uint32_t size = vh_btf_size(decoder->btf, member->type);
 
         if ((bits ? bit + bits : bit + (guint64)size * 8) > (guint64)decoder->end * 8)
             continue;

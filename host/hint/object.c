@@ -105,10 +105,15 @@ static Elf_Data *find_section(Elf *elf, const char *name)
     if (elf_getshdrstrndx(elf, &names) < 0)
         return NULL;
     while ((section = elf_nextscn(elf, section))) {
-        const Elf64_Shdr *header = elf64_getshdr(section);
-        const char *found = header ? elf_strptr(elf, names, header->sh_name) : NULL;
+        const void *at = elf64_getshdr(section); /* in the object itself, at any byte */
+        const char *found = NULL;
+        Elf64_Shdr header;
 
-        if (found && g_str_equal(found, name) && header->sh_type == SHT_PROGBITS)
+        if (!at)
+            continue;
+        memcpy(&header, at, sizeof(header));
+        found = elf_strptr(elf, names, header.sh_name);
+        if (found && g_str_equal(found, name) && header.sh_type == SHT_PROGBITS)
             return elf_rawdata(section, NULL);
     }
     return NULL;

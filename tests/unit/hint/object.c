@@ -4,10 +4,13 @@
 #include "hint/object.h"
 
 #include <bpf/libbpf.h>
+#include <elf.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "hint/btf.h"
+#include "hint/field.h"
+#include "hint/json.h"
 #include "lib/objects.h"
 
 static void test_manifest(void)
@@ -232,6 +235,157 @@ static void test_btf_explosion(void)
     assert_bad(btf, id, "too many values");
 }
 
+static struct btf_type *writable(struct btf *btf, int id)
+{
+    return (struct btf_type *)(void *)btf__type_by_id(btf, (uint32_t)id);
+}
+
+/* Any type that a walk meets has a name that may be anywhere: also those that are only passed
+ * through. */
+static void test_btf_names(void)
+{
+    for (int which = 0; which < 6; which++) {
+        int number = 0;
+        struct btf *btf = new_btf(&number);
+        int character = btf__add_int(btf, "char", 1, BTF_INT_CHAR);
+        int plain = btf__add_int(btf, "unsigned char", 1, 0);
+        int inner = btf__add_struct(btf, "inner", 4);
+        int alias = 0;
+        int ids[6];
+        int id = 0;
+
+        btf__add_field(btf, "a", number, 0, 0);
+        alias = btf__add_typedef(btf, "alias", inner);
+        id = btf__add_struct(btf, "s", 32);
+        btf__add_field(btf, "number", number, 0, 0);
+        btf__add_field(btf, "inner", alias, 32, 0);
+        btf__add_field(btf, "text", 0, 64, 0); /* an array, once there is one */
+        btf__add_field(btf, "bytes", 0, 128, 0);
+        ((struct btf_member *)(void *)btf_members(writable(btf, id)))[2].type =
+            (uint32_t)btf__add_array(btf, number, character, 8);
+        ((struct btf_member *)(void *)btf_members(writable(btf, id)))[3].type =
+            (uint32_t)btf__add_array(btf, number, plain, 8);
+        memcpy(ids, (int[]){number, character, plain, inner, alias, id}, sizeof(ids));
+        g_assert_cmpint(vh_btf_check(btf, (uint32_t)id, NULL), ==, 32);
+        writable(btf, ids[which])->name_off = 0x7ffffff0;
+        assert_bad(btf, id, "string table");
+    }
+}
+
+/* A kind made by hand, of a struct that was checked. */
+static struct vh_kind kind_of(const struct btf *btf, int id)
+{
+    g_autoptr(GError) error = NULL;
+    int size = vh_btf_check(btf, (uint32_t)id, &error);
+
+    g_assert_no_error(error);
+    return (struct vh_kind){
+        .number = 1, .name = "s", .size = (uint32_t)size, .type = (uint32_t)id, .btf = btf};
+}
+
+/* The fields of a record whose words after the header are 0, 1, 2... */
+static void assert_decodes(const struct vh_kind *kind, const char *fields)
+{
+    g_autofree uint8_t *record = g_malloc0(kind->size);
+    g_autofree char *expected = g_strdup_printf("\"fields\":{%s}}", fields);
+    struct vh_hint hint = {.size = (uint16_t)kind->size, .kind = 1};
+    g_autoptr(GString) line = g_string_new(NULL);
+    struct vh_kind shown = *kind;
+
+    memcpy(record, &hint, sizeof(hint));
+    for (uint32_t i = 0; i < (kind->size - sizeof(hint)) / 4; i++)
+        memcpy(record + sizeof(hint) + i * 4, &i, sizeof(i));
+    vh_hint_json(line, "g", "p", &shown, record, -1);
+    if (!g_str_has_suffix(line->str, expected))
+        g_error("%s is not %s", line->str, expected);
+}
+
+/* Where a path leads is ours to say: libbpf gives up on long rows of typedefs, and takes the size
+ * of a pointer from what the object calls "long". */
+static void test_btf_places(void)
+{
+    int number = 0;
+    struct btf *btf = new_btf(&number);
+    int array = number;
+    int header = 0;
+    int id = 0;
+    struct vh_fieldref ref;
+    struct vh_kind kind;
+
+    for (int level = 0; level < 4; level++) {
+        for (int i = 0; i < 14; i++)
+            array = btf__add_typedef(btf, "t", array);
+        array = btf__add_array(btf, number, array, 2);
+    }
+    header = btf__add_struct(btf, "vh_hint", 24);
+    id = btf__add_struct(btf, "s", 24 + 64);
+    btf__add_field(btf, "h", header, 0, 0);
+    btf__add_field(btf, "deep", array, 24 * 8, 0);
+    kind = kind_of(btf, id);
+    g_assert_cmpint(vh_fieldref_find(&kind, "deep[1][1][1][1]", &ref, NULL), ==, 0);
+    g_assert_cmpuint(ref.bit, ==, (24 + 60) * 8);
+    g_assert_cmpuint(vh_btf_size(btf, (uint32_t)array), ==, 64);
+    assert_decodes(&kind,
+                   "\"deep\":[[[[0,1],[2,3]],[[4,5],[6,7]]],[[[8,9],[10,11]],[[12,13],[14,15]]]]");
+    btf__free(btf);
+
+    btf = btf__new_empty();
+    number = btf__add_int(btf, "long int", 4, BTF_INT_SIGNED);
+    array = btf__add_array(btf, number, btf__add_ptr(btf, number), 2);
+    header = btf__add_struct(btf, "vh_hint", 24);
+    id = btf__add_struct(btf, "s", 24 + 16);
+    btf__add_field(btf, "h", header, 0, 0);
+    btf__add_field(btf, "pointers", array, 24 * 8, 0);
+    kind = kind_of(btf, id);
+    g_assert_cmpint(vh_fieldref_find(&kind, "pointers[1]", &ref, NULL), ==, 0);
+    g_assert_cmpuint(ref.bit, ==, (24 + 8) * 8);
+    assert_decodes(&kind, "\"pointers\":[\"0x100000000\",\"0x300000002\"]");
+    btf__free(btf);
+}
+
+/* A section table that does not begin at an even byte: it is read all the same. */
+static void test_odd_offsets(void)
+{
+    g_autoptr(GBytes) bytes = test_object_bytes("rich");
+    g_autoptr(GBytes) odd = NULL;
+    g_autoptr(VhObject) object = NULL;
+    g_autoptr(GError) error = NULL;
+    gsize size = 0;
+    const guint8 *data = g_bytes_get_data(bytes, &size);
+    Elf64_Ehdr header;
+    GByteArray *made = g_byte_array_new();
+
+    memcpy(&header, data, sizeof(header));
+    g_byte_array_append(made, data, (guint)size);
+    g_byte_array_append(made, (const guint8 *)"padding", 8 - size % 2 - 1 + size % 2 * 2);
+    if (made->len % 2 == 0)
+        g_byte_array_append(made, (const guint8 *)"", 1);
+    for (guint i = 0; i < header.e_shnum; i++) {
+        Elf64_Shdr section;
+
+        memcpy(&section, data + header.e_shoff + i * sizeof(section), sizeof(section));
+        if (section.sh_type == SHT_PROGBITS && section.sh_size > 0) {
+            guint at = made->len;
+
+            g_byte_array_append(made, data + section.sh_offset, (guint)section.sh_size);
+            section.sh_offset = at;
+            memcpy(made->data + header.e_shoff + i * sizeof(section), &section, sizeof(section));
+        }
+        if (made->len % 2 == 0)
+            g_byte_array_append(made, (const guint8 *)"", 1);
+    }
+    size = made->len;
+    g_byte_array_append(made, made->data + header.e_shoff,
+                        header.e_shnum * (guint)sizeof(Elf64_Shdr));
+    header.e_shoff = size;
+    memcpy(made->data, &header, sizeof(header));
+    odd = g_byte_array_free_to_bytes(made);
+    object = vh_object_read(odd, "x", &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(object->name, ==, "rich");
+    g_assert_cmpuint(object->kind_count, ==, 2);
+}
+
 static void test_btf_sizes(void)
 {
     int number = 0;
@@ -262,6 +416,9 @@ int main(int argc, char **argv)
     g_test_add_func("/object/btf/cycles", test_btf_cycles);
     g_test_add_func("/object/btf/arrays", test_btf_arrays);
     g_test_add_func("/object/btf/explosion", test_btf_explosion);
+    g_test_add_func("/object/odd-offsets", test_odd_offsets);
+    g_test_add_func("/object/btf/names", test_btf_names);
+    g_test_add_func("/object/btf/places", test_btf_places);
     g_test_add_func("/object/btf/sizes", test_btf_sizes);
     return g_test_run();
 }
