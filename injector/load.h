@@ -31,6 +31,12 @@ int vh_load(const struct vh_transfer *transfer, uint32_t cpus, const atomic_bool
 /* Detaches. Slow: a job's. */
 void vh_loaded_free(struct vh_loaded *loaded);
 
+/* open.c: the first step, which asks nothing of the kernel. `*object` is the caller's to close,
+ * also after an error; NULL: it could not be opened. 0 or -errno with `text` (VH_TEXT_MAX + 1
+ * bytes). */
+int vh_open(const struct vh_transfer *transfer, uint32_t cpus, struct bpf_object **object,
+            char *text);
+
 /* attach.c: attaches what an object has loaded. 0 or -errno with `text` (VH_TEXT_MAX + 1 bytes);
  * what has been attached is in `loaded` in either case. */
 int vh_attach(struct vh_loaded *loaded, const atomic_bool *unwanted, char *text);

@@ -173,17 +173,19 @@ static void list_tunables(const struct bpf_object *object, char *text, size_t si
 /* What a value of this type has to be, for people. */
 static void describe_type(const struct variable *v, char *text, size_t size)
 {
-    if (btf_is_int(v->type) && btf_int_encoding(v->type) & BTF_INT_BOOL)
+    bool number = btf_is_int(v->type) && v->size > 0 && v->size <= sizeof(uint64_t);
+
+    if (number && btf_int_encoding(v->type) & BTF_INT_BOOL)
         snprintf(text, size, "it must be true or false");
-    else if (btf_is_int(v->type) && btf_int_encoding(v->type) & BTF_INT_SIGNED)
+    else if (number && btf_int_encoding(v->type) & BTF_INT_SIGNED)
         snprintf(text, size, "it must be a whole number that fits %zu bits with sign", v->size * 8);
-    else if (btf_is_int(v->type))
+    else if (number)
         snprintf(text, size, "it must be a whole number from 0 to %llu",
                  ~0ull >> (64 - v->size * 8));
     else if (btf_is_enum(v->type))
         snprintf(text, size, "it must be a value of enum %s",
                  btf__name_by_offset(v->btf, v->type->name_off));
-    else if (btf_is_array(v->type))
+    else if (btf_is_array(v->type) && v->size > 0)
         snprintf(text, size, "it must be a text of at most %zu bytes", v->size - 1);
     else
         snprintf(text, size, "a tunable of its type cannot be set");
