@@ -24,7 +24,7 @@ _vhintctl()
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         case $word in
-        --socket | --name | --set | --count | --profile | --connect | --cpus | --program-dir | --topology | --svg | --policy | \
+        --socket | --name | --set | --map | --every | --count | --profile | --connect | --cpus | --program-dir | --topology | --svg | --policy | \
             --replay | --vcpus | --interval) i=$((i + 1)) ;;
         -*) ;;
         *) if [ -z "$command" ]; then command=$word; else guest=$word; fi ;;

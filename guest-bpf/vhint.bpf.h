@@ -51,6 +51,9 @@
 
 #define VH_WALK_CONFIRMS const volatile bool vh_walk_confirms = true
 
+/* A part will do: programs whose hook the guest's kernel lacks are left out, and named. */
+#define VH_PARTIAL const volatile bool vh_partial = true
+
 #define VH_STATE(key_type, value_type, entries) \
     struct { \
         __uint(type, BPF_MAP_TYPE_HASH); \

@@ -57,16 +57,21 @@ static uint64_t on_now(void *context)
 
 void vh_agent_trouble(struct vh_agent *in, struct vh_running *running, const char *text)
 {
+    const struct vh_left_out *left = &running->loaded.left;
     char trouble[VH_TROUBLE_SIZE] = "";
 
     if (text[0])
         snprintf(trouble, sizeof(trouble), "%s: %s", running->name, text);
+    else if (left->count > 0)
+        snprintf(trouble, sizeof(trouble), "%s: this kernel lacks the hooks of %u programs: %s",
+                 running->name, left->count, left->text);
     if (strcmp(trouble, running->trouble) == 0)
         return;
     memcpy(running->trouble, trouble, sizeof(trouble));
     if (trouble[0])
         vh_say("%s", trouble);
-    vh_session_send_trouble(&in->session, running->id);
+    if (running->id)
+        vh_session_send_trouble(&in->session, running->id);
 }
 
 void vh_agent_stir(struct vh_agent *in)

@@ -46,7 +46,7 @@ void vh_agent_stir(struct vh_agent *in);
 
 uint64_t vh_agent_now(void); /* CLOCK_MONOTONIC, ns */
 /* Something is wrong with a program: tells the host and the guest's operator, if it is news. "":
- * all is well. */
+ * nothing but what was left out of it. One that is not in the set yet is told of with PROGRAMS. */
 void vh_agent_trouble(struct vh_agent *in, struct vh_running *running, const char *text);
 
 /* changes.c: as in struct vh_session_ops. */

@@ -99,8 +99,9 @@ static void load(struct vh_job *job)
 {
     struct vh_change *change = (struct vh_change *)job;
 
-    change->error = vh_load(&change->transfer, change->cpus, &change->unwanted,
-                            &change->fresh->loaded, &change->reply);
+    struct vh_how how = {.cpus = change->cpus, .unwanted = &change->unwanted};
+
+    change->error = vh_load(&change->transfer, how, &change->fresh->loaded, &change->reply);
     if (change->error == 0)
         change->error = vh_running_init(change->fresh, change->reply.text);
     if (change->error)
@@ -116,6 +117,7 @@ static int take_over(struct vh_change *change)
 
     if (!vh_session_waits(&in->session, change->ticket))
         return -ECANCELED;
+    vh_agent_trouble(in, change->fresh, "");
     error =
         vh_programs_add(&in->programs, change->fresh, change->transfer.load.flags & VH_LOAD_REPLACE,
                         &old, change->reply.text);

@@ -14,7 +14,7 @@
 /* Programs that were left out, for people: "kprobe/a, kprobe/b". */
 struct vh_left_out {
     uint32_t count;
-    char text[VH_TEXT_MAX / 2];
+    char text[300]; /* as many as find room */
 };
 
 /* Where a program stands in the source, compared with others of its object: the compiler describes

@@ -12,31 +12,31 @@
 #include "hooks.h"
 #include "log.h"
 
-/* Leaves for load_steps the programs that this kernel can have. */
-static int choose(struct bpf_object *object, bool look, char *text)
+/* Leaves on what this kernel can have. Without `look` the first variants are taken. */
+static int choose(struct vh_loaded *loaded, const struct vh_how *how, bool look, char *text)
 {
-    if (look)
-        return vh_hooks_choose(object, NULL, text);
-    vh_hooks_assume(object);
+    if (look || how->options.partial)
+        return vh_hooks_choose(loaded->object, how->options.partial ? &loaded->left : NULL, text);
+    vh_hooks_assume(loaded->object);
     return 0;
 }
 
-/* Each step leaves what it made in `loaded`. Without `look` the first variants are taken. */
-static int load_steps(const struct vh_transfer *transfer, uint32_t cpus, bool look,
-                      const atomic_bool *unwanted, struct vh_loaded *loaded, char *text)
+/* Each step leaves what it made in `loaded`. */
+static int load_steps(const struct vh_transfer *transfer, struct vh_how *how, bool look,
+                      struct vh_loaded *loaded, char *text)
 {
-    int error = vh_open(transfer, cpus, &loaded->object, text);
+    int error = vh_open(transfer, how, &loaded->object, text);
 
     if (error == 0)
-        error = choose(loaded->object, look, text);
+        error = choose(loaded, how, look, text);
     if (error == 0)
         error = vh_hooks_check(loaded->object, text);
-    if (error == 0 && atomic_load(unwanted))
+    if (error == 0 && atomic_load(how->unwanted))
         error = -ECANCELED;
     if (error == 0)
         error = bpf_object__load(loaded->object);
     if (error == 0)
-        error = vh_attach(loaded, unwanted, text);
+        error = vh_attach(loaded, how, text);
     return error;
 }
 
@@ -57,8 +57,8 @@ static void explain(struct vh_reply *reply, const char *name, const char *text, 
     reply->log_cut = log->cut;
 }
 
-int vh_load(const struct vh_transfer *transfer, uint32_t cpus, const atomic_bool *unwanted,
-            struct vh_loaded *loaded, struct vh_reply *reply)
+int vh_load(const struct vh_transfer *transfer, struct vh_how how, struct vh_loaded *loaded,
+            struct vh_reply *reply)
 {
     struct vh_loaded fresh = {0};
     char text[VH_TEXT_MAX + 1] = "";
@@ -68,13 +68,13 @@ int vh_load(const struct vh_transfer *transfer, uint32_t cpus, const atomic_bool
     vh_log_begin(&log);
     /* Reading the kernel's BTF to choose costs as much as all the rest, and the first variants
      * mostly do. */
-    error = load_steps(transfer, cpus, false, unwanted, &fresh, text);
+    error = load_steps(transfer, &how, false, &fresh, text);
     if (error && error != -ECANCELED && fresh.object && vh_hooks_any(fresh.object)) {
         vh_loaded_free(&fresh);
         vh_log_free(&log);
         vh_log_begin(&log);
         text[0] = 0;
-        error = load_steps(transfer, cpus, true, unwanted, &fresh, text);
+        error = load_steps(transfer, &how, true, &fresh, text);
     }
     vh_log_end();
     if (error) {
@@ -89,7 +89,7 @@ int vh_load(const struct vh_transfer *transfer, uint32_t cpus, const atomic_bool
 
 void vh_loaded_free(struct vh_loaded *loaded)
 {
-    for (uint32_t i = 0; i < loaded->attached; i++)
+    for (uint32_t i = 0; i < loaded->link_count; i++)
         bpf_link__destroy(loaded->links[i]);
     free(loaded->links);
     free(loaded->iterators);

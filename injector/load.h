@@ -5,6 +5,8 @@
 #include <bpf/libbpf.h>
 #include <stdatomic.h>
 
+#include "hooks.h"
+#include "options.h"
 #include "session.h"
 #include "sweep.h"
 
@@ -17,29 +19,37 @@ struct vh_iterator {
  * process. */
 struct vh_loaded {
     struct bpf_object *object;
-    struct bpf_link **links; /* one per attached program */
-    uint32_t attached;
+    struct bpf_link **links; /* one or more for each attached program */
+    uint32_t link_count;
+    uint32_t attached;             /* programs */
     struct vh_iterator *iterators; /* those among them */
     uint32_t iterator_count;
+    struct vh_left_out left; /* programs that are not attached, though the object has them */
 };
 
-/* Opens, tunes, loads and attaches. `cpus`: number of possible guest CPUs; once `unwanted` is set
- * it gives up with -ECANCELED. 0 or -errno with `reply`'s text and, where the kernel or libbpf said
- * something, log. Slow: a job's. */
-int vh_load(const struct vh_transfer *transfer, uint32_t cpus, const atomic_bool *unwanted,
-            struct vh_loaded *loaded, struct vh_reply *reply);
+/* How a load is to be done. */
+struct vh_how {
+    uint32_t cpus;               /* possible guest CPUs */
+    const atomic_bool *unwanted; /* once it is set, the load gives up with -ECANCELED */
+    struct vh_load_options options;
+};
+
+/* Opens, tunes, loads and attaches; of `how` all but the options, which the transfer has. 0 or
+ * -errno with `reply`'s text and, where the kernel or libbpf said something, log. Slow: a job's. */
+int vh_load(const struct vh_transfer *transfer, struct vh_how how, struct vh_loaded *loaded,
+            struct vh_reply *reply);
 /* Detaches. Slow: a job's. */
 void vh_loaded_free(struct vh_loaded *loaded);
 
-/* open.c: the first step, which asks nothing of the kernel. `*object` is the caller's to close,
- * also after an error; NULL: it could not be opened. 0 or -errno with `text` (VH_TEXT_MAX + 1
- * bytes). */
-int vh_open(const struct vh_transfer *transfer, uint32_t cpus, struct bpf_object **object,
+/* open.c: the first step, which asks nothing of the kernel; fills how->options. `*object` is the
+ * caller's to close, also after an error; NULL: it could not be opened. 0 or -errno with `text`
+ * (VH_TEXT_MAX + 1 bytes). */
+int vh_open(const struct vh_transfer *transfer, struct vh_how *how, struct bpf_object **object,
             char *text);
 
 /* attach.c: attaches what an object has loaded. 0 or -errno with `text` (VH_TEXT_MAX + 1 bytes);
  * what has been attached is in `loaded` in either case. */
-int vh_attach(struct vh_loaded *loaded, const atomic_bool *unwanted, char *text);
+int vh_attach(struct vh_loaded *loaded, const struct vh_how *how, char *text);
 
 /* iterate.c: runs the object's iterators once, each to its end, and appends what they write to
  * `written` (NULL: it is thrown away). 0 or the first -errno with `text` (VH_TROUBLE_SIZE bytes):

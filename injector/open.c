@@ -45,7 +45,7 @@ static int tune(struct bpf_object *object, const struct vh_transfer *transfer, u
     return vh_tunables_set(object, transfer->tunables, transfer->load.tunables_len, text);
 }
 
-int vh_open(const struct vh_transfer *transfer, uint32_t cpus, struct bpf_object **object,
+int vh_open(const struct vh_transfer *transfer, struct vh_how *how, struct bpf_object **object,
             char *text)
 {
     struct bpf_object *opened = NULL;
@@ -54,5 +54,8 @@ int vh_open(const struct vh_transfer *transfer, uint32_t cpus, struct bpf_object
     if (error == 0)
         error = open_object(transfer, &opened, text);
     *object = opened;
-    return error ? error : tune(opened, transfer, cpus, text);
+    if (error == 0)
+        error = vh_options_take(opened, transfer->tunables, transfer->load.tunables_len,
+                                &how->options, text);
+    return error ? error : tune(opened, transfer, how->cpus, text);
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "options.h"
 #include "wire.h"
 
 #define RODATA ".rodata"
@@ -218,7 +219,7 @@ static int set_one(struct bpf_object *object, const char *tunable, char *text)
 int vh_tunables_set(struct bpf_object *object, const char *tunables, size_t len, char *text)
 {
     for (const char *t = tunables; t < tunables + len; t += strlen(t) + 1) {
-        int error = set_one(object, t, text);
+        int error = t[0] == VH_OPTION_MARK ? 0 : set_one(object, t, text);
 
         if (error)
             return error;

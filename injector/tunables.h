@@ -14,8 +14,8 @@
 void *vh_variable(const struct bpf_object *object, const char *section, const char *name,
                   size_t *size);
 
-/* Sets each "name=value" of `tunables` (`len` bytes, each NUL-terminated). Integers in C's
- * notations, booleans also as true and false, enums also by name, char arrays as text. 0, -EINVAL
- * or -ERANGE with `text` (VH_TEXT_MAX
+/* Sets each "name=value" of `tunables` (`len` bytes, each NUL-terminated) but the options
+ * (options.h). Integers in C's notations, booleans also as true and false, enums also by name, char
+ * arrays as text. 0, -EINVAL or -ERANGE with `text` (VH_TEXT_MAX
  * + 1 bytes). */
 int vh_tunables_set(struct bpf_object *object, const char *tunables, size_t len, char *text);

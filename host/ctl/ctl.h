@@ -34,6 +34,9 @@ struct vh_ctl {
     char *name; /* inject --name */
     char **set; /* inject --set, "NAME=VALUE" each */
     gboolean replace;
+    gboolean partial;  /* inject --partial */
+    char **map;        /* inject --map, "NAME=ENTRIES" each */
+    char *every;       /* inject --every, Hz; NULL: not said */
     char *cpus;        /* policy check --cpus */
     char *program_dir; /* policy check --program-dir */
     int count;         /* watch --count; 0: no end */

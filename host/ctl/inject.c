@@ -40,26 +40,57 @@ static GVariant *read_object(const char *path, GError **error)
     return g_variant_new_from_data(G_VARIANT_TYPE_BYTESTRING, exact, size, TRUE, g_free, exact);
 }
 
-/* a{ss} of "NAME=VALUE" each. */
-static GVariant *read_tunables(char **set, GError **error)
+/* The pairs for the daemon, each name once. */
+struct pairs {
+    GHashTable *seen;
+    GVariantBuilder builder;
+};
+
+/* "NAME=VALUE" as it was given to `option`; `prefix` goes before the name. 0 or -1. */
+static int add_pair(struct pairs *pairs, const char *option, const char *prefix, const char *text,
+                    GError **error)
+{
+    const char *equals = strchr(text, '=');
+    g_autofree char *name =
+        g_strdup_printf("%s%.*s", prefix, equals ? (int)(equals - text) : 0, text);
+    if (strlen(name) == strlen(prefix)) {
+        g_set_error(error, VH_CTL_ERROR, VH_EXIT_USAGE, "%s %s: it is given as NAME=%s", option,
+                    text, *prefix ? "ENTRIES" : "VALUE");
+        return -1;
+    }
+    if (!g_hash_table_add(pairs->seen, g_strdup(name))) {
+        g_set_error(error, VH_CTL_ERROR, VH_EXIT_USAGE, "%s %s: this is given twice", option, text);
+        return -1;
+    }
+    g_variant_builder_add(&pairs->builder, "{ss}", name, equals + 1);
+    return 0;
+}
+
+static int add_all(struct pairs *pairs, const char *option, const char *prefix, char **list,
+                   GError **error)
+{
+    for (; list != NULL && *list != NULL; list++)
+        if (add_pair(pairs, option, prefix, *list, error) < 0)
+            return -1;
+    return 0;
+}
+
+/* a{ss} of the tunables, and of the load's options: their names begin with a dot. */
+static GVariant *read_tunables(const struct vh_ctl *ctl, GError **error)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    GVariantBuilder builder;
-    g_variant_builder_init(&builder, G_VARIANT_TYPE("a{ss}"));
-    for (; set != NULL && *set != NULL; set++) {
-        const char *equals = strchr(*set, '=');
-        g_autofree char *name = g_strndup(*set, equals ? (gsize)(equals - *set) : 0);
-        if (name[0] == '\0' || !g_hash_table_add(seen, g_strdup(name))) {
-            g_set_error(error, VH_CTL_ERROR, VH_EXIT_USAGE,
-                        name[0] == '\0' ? "--set %s: a tunable is set as NAME=VALUE"
-                                        : "--set %s: this tunable is set twice",
-                        *set);
-            g_variant_builder_clear(&builder);
-            return NULL;
-        }
-        g_variant_builder_add(&builder, "{ss}", name, equals + 1);
+    struct pairs pairs = {.seen = seen};
+    g_variant_builder_init(&pairs.builder, G_VARIANT_TYPE("a{ss}"));
+    if (add_all(&pairs, "--set", "", ctl->set, error) < 0 ||
+        add_all(&pairs, "--map", ".map.", ctl->map, error) < 0) {
+        g_variant_builder_clear(&pairs.builder);
+        return NULL;
     }
-    return g_variant_builder_end(&builder);
+    if (ctl->partial)
+        g_variant_builder_add(&pairs.builder, "{ss}", ".partial", "true");
+    if (ctl->every)
+        g_variant_builder_add(&pairs.builder, "{ss}", ".every", ctl->every);
+    return g_variant_builder_end(&pairs.builder);
 }
 
 /* What an object without a manifest is called unless --name says: as its file, without ".o" or
@@ -81,7 +112,7 @@ static char *name_of_file(const char *path)
 
 int vh_ctl_inject(struct vh_ctl *ctl, GError **error)
 {
-    g_autoptr(GVariant) tunables = read_tunables(ctl->set, error);
+    g_autoptr(GVariant) tunables = read_tunables(ctl, error);
     if (tunables == NULL)
         return -1;
     GVariant *object = read_object(ctl->args[1], error);
@@ -103,14 +134,15 @@ int vh_ctl_inject(struct vh_ctl *ctl, GError **error)
         puts(text);
         return VH_EXIT_OK;
     }
-    const char *made = "?", *version = "";
+    const char *made = "?", *version = "", *problem = "";
     guint32 attached = 0;
     (void)g_variant_lookup(program, "name", "&s", &made);
     (void)g_variant_lookup(program, "version", "&s", &version);
     (void)g_variant_lookup(program, "attached", "u", &attached);
-    g_autofree char *line = g_strdup_printf("injected %s%s%s into %s: %u BPF program%s attached",
-                                            made, version[0] ? " " : "", version, ctl->args[0],
-                                            attached, attached == 1 ? "" : "s");
+    (void)g_variant_lookup(program, "problem", "&s", &problem);
+    g_autofree char *line = g_strdup_printf(
+        "injected %s%s%s into %s: %u BPF program%s attached%s%s", made, version[0] ? " " : "",
+        version, ctl->args[0], attached, attached == 1 ? "" : "s", problem[0] ? "; " : "", problem);
     g_autofree char *printable = vh_text_printable(line, false);
     puts(printable);
     return VH_EXIT_OK;

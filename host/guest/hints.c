@@ -35,6 +35,30 @@ static void see_record(VhGuest *guest, const struct vh_kind *kind, const struct 
         vh_guest_complain(guest, "rule not used", misfit);
 }
 
+/* What whoever wrote the program should mend, said once: of its kinds, sizes, or missing state. */
+static void note_misfit(struct vh_managed *managed, const struct vh_kind *kind,
+                        const struct vh_hint *hint)
+{
+    if (*managed->misfit)
+        return;
+    g_free(managed->misfit);
+    if (!kind)
+        managed->misfit =
+            g_strdup_printf("it sends hints of kind %u, which its manifest does not have: declare "
+                            "it with VH_HINT(%u, STRUCT)",
+                            hint->kind, hint->kind);
+    else if (!vh_hint_fits(kind, hint))
+        managed->misfit = g_strdup_printf(
+            "it sends hints of kind %u with %u bytes and a key of %u, but struct %s has %u bytes: "
+            "stamp them with sizeof",
+            hint->kind, hint->size, hint->key_size, kind->name, kind->size);
+    else
+        managed->misfit =
+            g_strdup_printf("its hints of kind %s have a key, but it has no VH_STATE: a fact whose "
+                            "hint is lost stays unknown",
+                            kind->name);
+}
+
 /* One record of a batch: decoded by nobody yet, only matched with its kind and taken for a fact. */
 static void take_record(VhGuest *guest, struct vh_managed *managed, const struct vh_hint *hint,
                         const uint8_t *record)
@@ -44,11 +68,14 @@ static void take_record(VhGuest *guest, struct vh_managed *managed, const struct
 
     if (!kind || !vh_hint_fits(kind, hint)) {
         guest->bad_hints++;
+        note_misfit(managed, kind, hint);
         vh_guest_complain(guest, "hint refused",
                           kind ? "its size is not its kind's"
                                : "the program's manifest has no such kind");
         return;
     }
+    if (hint->key_size && !managed->has_state)
+        note_misfit(managed, kind, hint);
     result = vh_facts_take(guest->facts, managed->id, kind, hint, record);
     if (result > 0)
         vh_guest_touch_facts(guest, hint->flags & VH_HINT_GONE

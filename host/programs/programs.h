@@ -43,6 +43,7 @@ struct vh_managed {
     uint8_t refused_by[16];
     uint32_t id; /* in the guest; 0: does not run */
     uint32_t attached;
+    bool has_state; /* a map `state` */
     uint64_t lost;
     uint64_t hints; /* received */
     char *problem;  /* why it does not run; "": none */

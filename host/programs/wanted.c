@@ -97,6 +97,7 @@ static void update(VhPrograms *programs, struct vh_managed *managed,
         programs->funcs->gone(managed->id, programs->data);
     managed->id = id;
     managed->attached = same ? reported->attached : 0;
+    managed->has_state = same && reported->flags & VH_PROGRAM_STATE;
     managed->lost = same ? reported->lost : 0;
     managed->troubled = false;
     if (same && managed->stuck) { /* it was not the program's fault */

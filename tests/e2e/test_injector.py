@@ -178,7 +178,7 @@ class Injector(unittest.TestCase):
         self.assertEqual(channel.apply_hints({}, frames), {task.pid: 2})
         task.kill()
         self.pinned()
-        self.assertEqual(self.kernel_programs(), programs)
+        wait_for(lambda: self.kernel_programs() == programs, 10, "the old one has left the kernel")
 
     def kernel_programs(self):
         """BPF programs in the guest's kernel that a vhint-injector holds."""

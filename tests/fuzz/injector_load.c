@@ -44,6 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     struct vh_transfer transfer = {.load.name = "fuzz"};
     char text[VH_TEXT_MAX + 1] = "";
     struct bpf_object *object = NULL;
+    struct vh_how how = {.cpus = 4};
     size_t tunables = tunables_of(bytes, len);
     struct vh_log log;
 
@@ -58,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     transfer.object = malloc(transfer.load.size);
     memcpy(transfer.object, bytes + tunables, transfer.load.size);
     vh_log_begin(&log);
-    if (vh_open(&transfer, 4, &object, text) == 0)
+    if (vh_open(&transfer, &how, &object, text) == 0)
         look_over(object);
     else if (strlen(text) > VH_TEXT_MAX)
         abort();

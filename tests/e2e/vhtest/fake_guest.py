@@ -198,10 +198,10 @@ class FakeGuest:
         self.send("CPUS", struct.pack("<II", self.cpus, 0) + b"".join(
             struct.pack("<III", cpu, 2 * cpu + 2, 1) for cpu in range(self.cpus)))
 
-    def say_programs(self, *programs):
-        """Each is (id, name, digest)."""
+    def say_programs(self, *programs, flags=3):
+        """Each is (id, name, digest); flags: they have hints (1) and state (2)."""
         self.send("PROGRAMS", struct.pack("<II", len(programs), 0) + b"".join(
-            struct.pack("<II64s32sIIQQ", number, 3, name.encode(), digest, 1, 0, 0, 0)
+            struct.pack("<II64s32sIIQQ", number, flags, name.encode(), digest, 1, 0, 0, 0)
             for number, name, digest in programs))
 
     def start(self):

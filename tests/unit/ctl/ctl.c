@@ -287,6 +287,13 @@ static void test_inject(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     RUN(f, "inject", "web", f->object);
     g_assert_cmpstr(fake_manager_last_call(f->manager), ==, "inject web good replace=0 {}");
 
+    RUN(f, "inject", "web", f->object, "--partial", "--map", "start=1024", "--every", "49", "--set",
+        "a=1");
+    g_assert_cmpint(f->code, ==, 0);
+    g_assert_cmpstr(fake_manager_last_call(f->manager), ==,
+                    "inject web good replace=0 {'a': '1', '.map.start': '1024', '.partial': "
+                    "'true', '.every': '49'}");
+
     g_autofree char *refused = make_file(f, "REFUSE", -1);
     RUN(f, "inject", "web", refused);
     g_assert_cmpint(f->code, ==, 1);
@@ -349,6 +356,9 @@ static void test_usage(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
         {{"inject", "web"}, "too few arguments, it takes: GUEST FILE"},
         {{"inject", "web", "/dev/null", "--set", "novalue"}, "NAME=VALUE"},
         {{"inject", "web", "/dev/null", "--set", "a=1", "--set", "a=2"}, "twice"},
+        {{"inject", "web", "/dev/null", "--map", "start"}, "NAME=ENTRIES"},
+        {{"inject", "web", "/dev/null", "--map", "a=1", "--map", "a=2"}, "twice"},
+        {{"eject", "web", "x", "--partial"}, "partial"},
         {{"watch", "--count", "0"}, "above 0"},
         {{"watch", "--count", "x"}, "count"},
         {{"programs", "\xff"}, "UTF-8"},

@@ -99,7 +99,7 @@ static void test_program(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data
     fake_port_say(&f->port, VH_ANSWER, f->port.last_id, &refusal, sizeof(refusal), "nolog", 5);
     guest_stage_turn();
     assert_program(f, "state", "'refused'");
-    assert_program(f, "problem", "'no\\nverifier log:\\nlog'");
+    assert_program(f, "problem", "'no\\nlibbpf said:\\nlog'");
 }
 
 static void test_facts(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
