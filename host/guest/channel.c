@@ -45,8 +45,8 @@ static void on_down(const char *why, gpointer data)
     VhGuest *guest = data;
 
     vh_guest_end_pulse(guest);
-    vh_programs_down(guest->programs);
     vh_facts_clear(guest->facts);
+    vh_programs_down(guest->programs);
     guest->cpu_count = 0;
     guest->batch = 0;
     guest->deferred = 0;

@@ -87,22 +87,24 @@ static void take_record(VhGuest *guest, struct vh_managed *managed, const struct
         see_record(guest, kind, hint, record, result);
 }
 
+/* Whom it tells may do as it likes: what is told is kept by a reference. */
 static void tell_watchers(VhGuest *guest, const struct vh_managed *managed,
                           const struct vh_batch *batch, struct vh_records records)
 {
+    g_autoptr(VhObject) object = vh_object_ref(managed->object);
     struct vh_hint hint;
     const uint8_t *record = NULL;
     gint64 seq = (gint64)batch->seq;
 
     while ((record = vh_records_next(&records, &hint))) {
-        const struct vh_kind *kind = vh_object_kind(managed->object, hint.kind);
+        const struct vh_kind *kind = vh_object_kind(object, hint.kind);
         g_autoptr(GString) line = NULL;
 
         seq++;
         if (!kind || !vh_hint_fits(kind, &hint))
             continue;
         line = g_string_sized_new(512);
-        vh_hint_json(line, guest->config->name, managed->name, kind, record, seq - 1);
+        vh_hint_json(line, guest->config->name, object->name, kind, record, seq - 1);
         guest->funcs->watch(guest, line, guest->data);
     }
 }

@@ -43,12 +43,31 @@ static gboolean fact_equal(gconstpointer a, gconstpointer b)
            x->key_size == y->key_size && memcmp(key_of(x), key_of(y), x->key_size) == 0;
 }
 
+static void fact_free(gpointer data)
+{
+    struct vh_fact *fact = data;
+
+    vh_object_unref(fact->kind->object);
+    g_free(fact);
+}
+
+static void set_kind(struct vh_fact *fact, const struct vh_kind *kind)
+{
+    VhObject *former = fact->kind->object;
+
+    fact->kind = kind;
+    if (former == kind->object)
+        return;
+    vh_object_ref(kind->object);
+    vh_object_unref(former);
+}
+
 VhFacts *vh_facts_new(void)
 {
     VhFacts *facts = g_new0(VhFacts, 1);
 
     randombytes_buf(facts->seed, sizeof(facts->seed));
-    facts->table = g_hash_table_new_full(fact_hash, fact_equal, g_free, NULL);
+    facts->table = g_hash_table_new_full(fact_hash, fact_equal, fact_free, NULL);
     return facts;
 }
 
@@ -94,7 +113,7 @@ int vh_facts_take(VhFacts *facts, uint32_t program, const struct vh_kind *kind,
         bool same = same_content(known, record, hint->size);
 
         known->confirmed = true;
-        known->kind = kind;
+        set_kind(known, kind);
         memcpy(known->record, record, hint->size);
         return !same;
     }
@@ -103,6 +122,7 @@ int vh_facts_take(VhFacts *facts, uint32_t program, const struct vh_kind *kind,
         return -ENOSPC;
     fact = g_malloc(offsetof(struct vh_fact, record) + hint->size);
     *fact = probe.fact;
+    vh_object_ref(kind->object);
     fact->confirmed = true;
     fact->size = hint->size;
     memcpy(fact->record, record, hint->size);

@@ -13,8 +13,8 @@
 typedef struct VhFacts VhFacts;
 
 struct vh_fact {
-    uint32_t program; /* the injector's id */
-    const struct vh_kind *kind;
+    uint32_t program;           /* the injector's id */
+    const struct vh_kind *kind; /* with a reference to its object */
     guint hash;
     bool confirmed; /* by the snapshot under way */
     uint16_t key_size;
@@ -25,9 +25,9 @@ struct vh_fact {
 VhFacts *vh_facts_new(void);
 void vh_facts_free(VhFacts *facts);
 
-/* Takes a hint that fits its kind (borrowed as long as the program's facts are held). 1: a fact
- * appeared, changed or went; 0: nothing changed (an event, a repetition); -ENOSPC: the limits are
- * reached, and it was not taken. */
+/* Takes a hint that fits its kind, whose object the fact holds a reference to: what a program was
+ * may go before its facts do. 1: a fact appeared, changed or went; 0: nothing changed (an event, a
+ * repetition); -ENOSPC: the limits are reached, and it was not taken. */
 int vh_facts_take(VhFacts *facts, uint32_t program, const struct vh_kind *kind,
                   const struct vh_hint *hint, const uint8_t *record);
 

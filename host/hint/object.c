@@ -200,6 +200,7 @@ static int take_hint_line(VhObject *object, char **words, const char *line, GErr
         return -1;
     kind.name = g_strdup(kind.name);
     kind.serial = next_serial();
+    kind.object = object;
     object->kinds[object->kind_count++] = kind;
     return 0;
 }

@@ -15,6 +15,9 @@
 #define VH_KINDS_MAX 64u
 #define VH_MANIFEST_MAX 16384u /* bytes of the section .vhint */
 
+/* Immutable and reference-counted. */
+typedef struct VhObject VhObject;
+
 /* One kind of hint: what decoding it needs. */
 struct vh_kind {
     uint16_t number;
@@ -24,10 +27,8 @@ struct vh_kind {
     uint32_t size;
     uint32_t type; /* id in btf, checked by vh_btf_check */
     const struct btf *btf;
+    VhObject *object; /* which it is part of: who keeps a kind keeps a reference to this */
 };
-
-/* Immutable and reference-counted. */
-typedef struct VhObject VhObject;
 
 struct VhObject {
     GBytes *bytes;

@@ -10,8 +10,8 @@
 
 static void call_fail(struct vh_call *call, enum vh_error_code code, const char *text)
 {
-    if (call->candidate && call->candidate->id && call->programs)
-        call->programs->funcs->gone(call->candidate->id, call->programs->data);
+    if (call->candidate && call->programs)
+        vh_programs_set_id(call->programs, call->candidate, 0);
     g_task_return_error(call->task, g_error_new_literal(VH_ERROR, code, text));
     vh_call_free(call);
 }
@@ -113,12 +113,8 @@ static void commit(struct vh_call *call, uint32_t id)
 
     g_clear_handle_id(&call->timer, g_source_remove);
     call->request = 0;
-    if (old && old->id == id)
-        old->id = 0;
     if (old)
         vh_programs_drop(programs, old);
-    if (managed->id && managed->id != id)
-        programs->funcs->gone(managed->id, programs->data);
     g_ptr_array_add(programs->managed, managed);
     programs->funcs->injected(programs->data);
     vh_programs_note_running(programs, managed, id);
@@ -137,11 +133,14 @@ static void on_injected(const struct vh_answer *answer, const char *text, const 
         call_fail(call, VH_ERROR_NOT_CONNECTED, why);
         return;
     }
-    if (!answer->error) {
+    if (!answer->error)
+        why = vh_programs_doubt(call->programs, call->candidate, answer->program);
+    if (!answer->error && !why) {
         commit(call, answer->program);
         return;
     }
-    why = vh_answer_text(text, log);
+    if (!why)
+        why = vh_answer_text(text, log);
     call_fail(call, answer->error == EEXIST ? VH_ERROR_EXISTS : VH_ERROR_REFUSED, why);
 }
 

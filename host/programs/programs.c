@@ -87,24 +87,7 @@ void vh_programs_down(VhPrograms *programs)
     programs->running_count = 0;
     programs->reported = false;
     for (guint i = 0; i < programs->managed->len; i++)
-        ((struct vh_managed *)g_ptr_array_index(programs->managed, i))->id = 0;
-}
-
-struct vh_managed *vh_programs_by_id(VhPrograms *programs, uint32_t id)
-{
-    for (guint i = 0; id && i < programs->managed->len; i++) {
-        struct vh_managed *managed = g_ptr_array_index(programs->managed, i);
-
-        if (managed->id == id)
-            return managed;
-    }
-    for (guint i = 0; id && i < programs->calls->len; i++) {
-        struct vh_call *call = g_ptr_array_index(programs->calls, i);
-
-        if (call->candidate && call->candidate->id == id)
-            return call->candidate;
-    }
-    return NULL;
+        vh_programs_set_id(programs, g_ptr_array_index(programs->managed, i), 0);
 }
 
 guint vh_programs_count(const VhPrograms *programs)

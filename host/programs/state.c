@@ -68,13 +68,62 @@ void vh_call_free(struct vh_call *call)
     g_free(call);
 }
 
+struct vh_managed *vh_programs_by_id(VhPrograms *programs, uint32_t id)
+{
+    for (guint i = 0; id && i < programs->managed->len; i++) {
+        struct vh_managed *managed = g_ptr_array_index(programs->managed, i);
+
+        if (managed->id == id)
+            return managed;
+    }
+    for (guint i = 0; id && i < programs->calls->len; i++) {
+        struct vh_call *call = g_ptr_array_index(programs->calls, i);
+
+        if (call->candidate && call->candidate->id == id)
+            return call->candidate;
+    }
+    return NULL;
+}
+
+void vh_programs_set_id(VhPrograms *programs, struct vh_managed *managed, uint32_t id)
+{
+    struct vh_managed *holder = vh_programs_by_id(programs, id);
+    uint32_t former = managed->id;
+
+    if (former == id)
+        return;
+    if (holder)
+        vh_programs_set_id(programs, holder, 0);
+    managed->id = id;
+    if (former)
+        programs->funcs->gone(former, programs->data);
+}
+
+char *vh_programs_doubt(VhPrograms *programs, const struct vh_managed *managed, uint32_t id)
+{
+    const struct vh_managed *holder = vh_programs_by_id(programs, id);
+    bool other = holder && holder != managed;
+
+    for (uint32_t i = 0; i < programs->running_count; i++) {
+        const struct vh_program *running = &programs->running[i];
+
+        other = other || (running->id == id &&
+                          (!g_str_equal(running->name, managed->name) ||
+                           memcmp(running->digest, managed->object->digest, VH_DIGEST_SIZE) != 0));
+    }
+    if (id && !other)
+        return NULL;
+    return g_strdup_printf("the guest says that it runs as program %u, which is %s: is its "
+                           "vhint-injector the one that came with vhint?",
+                           id, id ? "another one" : "no number of a program");
+}
+
 void vh_programs_drop(VhPrograms *programs, struct vh_managed *managed)
 {
     bool injected = managed->injected;
 
     VH_ASSERT_DEEP(g_ptr_array_find(programs->managed, managed, NULL));
-    if (managed->id)
-        programs->funcs->gone(managed->id, programs->data);
+    vh_programs_set_id(programs, managed, 0);
     if (managed->load)
         managed->load->managed = NULL;
     g_ptr_array_remove(programs->managed, managed);
@@ -98,7 +147,7 @@ void vh_programs_note_running(VhPrograms *programs, struct vh_managed *managed, 
     int at = vh_running_find(programs->running, programs->running_count, managed->name);
     struct vh_program program = {.id = id};
 
-    managed->id = id;
+    vh_programs_set_id(programs, managed, id);
     if (at >= 0 && programs->running[at].id == id)
         return;
     vh_programs_forget_running(programs, managed->name);

@@ -45,7 +45,13 @@ struct vh_managed *vh_managed_new(VhObject *object, GBytes *tunables, bool injec
 void vh_call_free(struct vh_call *call);
 struct vh_managed *vh_programs_find(const VhPrograms *programs, const char *name);
 struct vh_call *vh_programs_find_call(const VhPrograms *programs, const char *name);
-/* Forgets a program; its facts refer to its object, so they go first. */
+/* From now on the guest's number for `managed` is `id` (0: it does not run), and no other program
+ * of ours has it. The one place where an id changes: what was said under the former one ends. */
+void vh_programs_set_id(VhPrograms *programs, struct vh_managed *managed, uint32_t id);
+/* What is wrong with a guest's answer that `managed` runs now as `id`; NULL: it may be so. g_free()
+ * it. */
+char *vh_programs_doubt(VhPrograms *programs, const struct vh_managed *managed, uint32_t id);
+/* Forgets a program, and what was said under its id. */
 void vh_programs_drop(VhPrograms *programs, struct vh_managed *managed);
 void vh_programs_forget_running(VhPrograms *programs, const char *name);
 /* The guest has said that `managed` runs as `id`; its PROGRAMS may come before or after. */

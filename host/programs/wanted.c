@@ -93,9 +93,7 @@ static void update(VhPrograms *programs, struct vh_managed *managed,
                 memcmp(reported->digest, managed->object->digest, sizeof(reported->digest)) == 0;
     uint32_t id = same ? reported->id : 0;
 
-    if (managed->id && managed->id != id)
-        programs->funcs->gone(managed->id, programs->data);
-    managed->id = id;
+    vh_programs_set_id(programs, managed, id);
     managed->attached = same ? reported->attached : 0;
     managed->has_state = same && reported->flags & VH_PROGRAM_STATE;
     managed->lost = same ? reported->lost : 0;
@@ -207,6 +205,7 @@ static void on_loaded(const struct vh_answer *answer, const char *text, const ch
     g_autofree struct vh_load_call *load = data;
     VhPrograms *programs = load->programs;
     struct vh_managed *managed = load->managed;
+    g_autofree char *doubt = NULL;
 
     if (!managed)
         return;
@@ -216,8 +215,10 @@ static void on_loaded(const struct vh_answer *answer, const char *text, const ch
         return;
     }
     managed->stuck = 0;
-    if (answer->error) {
-        g_autofree char *why = vh_answer_text(text, log);
+    if (!answer->error)
+        doubt = vh_programs_doubt(programs, managed, answer->program);
+    if (answer->error || doubt) {
+        g_autofree char *why = doubt ? g_steal_pointer(&doubt) : vh_answer_text(text, log);
 
         vh_programs_refuse(programs, managed, why);
     } else {

@@ -67,6 +67,37 @@ static void test_goes_and_comes_back(struct guest_stage *f, G_GNUC_UNUSED gconst
     guest_stage_assert_wishes(f, "A1 -");
 }
 
+static void answer_load(struct guest_stage *f, uint32_t program)
+{
+    struct vh_answer answer = {.program = program};
+
+    fake_port_say(&f->port, VH_ANSWER, f->port.last_id, &answer, sizeof(answer), NULL, 0);
+    guest_stage_turn();
+}
+
+/* Its program is another one all of a sudden: the former one's facts go, and what asks again later
+ * asks of none that is freed. */
+static void test_answer_with_another_id(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
+{
+    static const uint8_t digest[VH_DIGEST_SIZE];
+
+    guest_stage_start(f);
+    fake_port_hello(&f->port, 77, VH_WIRE_MIN, VH_WIRE_MAX);
+    fake_port_cpus(&f->port, (const uint32_t[]){3, 7}, STAGE_VCPUS);
+    fake_port_programs(&f->port, 0, "", digest, 0);
+    guest_stage_turn();
+    fake_port_assert_heard(&f->port, "HELLO HELLO LOAD ");
+    fake_port_programs(&f->port, STAGE_PROGRAM, "affinity", digest, f->seq);
+    guest_stage_tasks(f, 10, 1, 1 << 0);
+    guest_stage_assert_told(f, "facts", "1");
+    f->port.last_id = 1;
+    answer_load(f, 7);
+    guest_stage_assert_told(f, "facts", "0");
+    guest_stage_assert_wishes(f, "- -");
+    guest_stage_set_policy(f, "max-pins = 1\n");
+    guest_stage_assert_wishes(f, "- -");
+}
+
 static void test_wrong_version(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
 {
     guest_stage_start(f);
@@ -193,6 +224,7 @@ int main(int argc, char **argv)
                guest_stage_end)
     ADD("connect", test_connect);
     ADD("goes-and-comes-back", test_goes_and_comes_back);
+    ADD("answer-with-another-id", test_answer_with_another_id);
     ADD("wrong-version", test_wrong_version);
     ADD("port-events", test_port_events);
     ADD("port-without-id", test_port_without_id);

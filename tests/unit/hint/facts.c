@@ -12,8 +12,23 @@ struct record {
     uint32_t value;
 };
 
-static const struct vh_kind kind = {.number = 1, .name = "k", .size = sizeof(struct record)};
-static const struct vh_kind other_kind = {.number = 2, .name = "o", .size = sizeof(struct record)};
+static VhObject *object_new(void)
+{
+    VhObject *object = g_atomic_rc_box_new0(VhObject);
+
+    object->bytes = g_bytes_new_static("", 0);
+    object->kinds = g_new0(struct vh_kind, 2);
+    for (guint16 i = 0; i < 2; i++)
+        object->kinds[i] = (struct vh_kind){.number = (guint16)(i + 1),
+                                            .name = g_strdup(i ? "o" : "k"),
+                                            .size = sizeof(struct record),
+                                            .object = object};
+    object->kind_count = 2;
+    return object;
+}
+
+static const struct vh_kind *kind;
+static const struct vh_kind *other_kind;
 
 static struct record record_of(uint32_t key, uint32_t value, uint16_t flags)
 {
@@ -47,16 +62,16 @@ static void test_last_wins(void)
 {
     VhFacts *facts = vh_facts_new();
 
-    g_assert_cmpint(take(facts, 1, &kind, record_of(7, 1, 0)), ==, 1);
-    g_assert_cmpint(take(facts, 1, &kind, record_of(7, 1, 0)), ==, 0);
-    g_assert_cmpint(take(facts, 1, &kind, record_of(7, 2, 0)), ==, 1);
+    g_assert_cmpint(take(facts, 1, kind, record_of(7, 1, 0)), ==, 1);
+    g_assert_cmpint(take(facts, 1, kind, record_of(7, 1, 0)), ==, 0);
+    g_assert_cmpint(take(facts, 1, kind, record_of(7, 2, 0)), ==, 1);
     g_assert_cmpuint(vh_facts_count(facts), ==, 1);
     g_assert_cmpuint(value_of(facts, 1, 7), ==, 2);
-    g_assert_cmpint(take(facts, 2, &kind, record_of(7, 5, 0)), ==, 1);
-    g_assert_cmpint(take(facts, 1, &other_kind, record_of(7, 6, 0)), ==, 1);
+    g_assert_cmpint(take(facts, 2, kind, record_of(7, 5, 0)), ==, 1);
+    g_assert_cmpint(take(facts, 1, other_kind, record_of(7, 6, 0)), ==, 1);
     g_assert_cmpuint(vh_facts_count(facts), ==, 3);
-    g_assert_cmpint(take(facts, 1, &kind, record_of(7, 0, VH_HINT_GONE)), ==, 1);
-    g_assert_cmpint(take(facts, 1, &kind, record_of(7, 0, VH_HINT_GONE)), ==, 0);
+    g_assert_cmpint(take(facts, 1, kind, record_of(7, 0, VH_HINT_GONE)), ==, 1);
+    g_assert_cmpint(take(facts, 1, kind, record_of(7, 0, VH_HINT_GONE)), ==, 0);
     g_assert_cmpuint(vh_facts_count(facts), ==, 2);
     g_assert_cmpuint(value_of(facts, 2, 7), ==, 5);
     vh_facts_free(facts);
@@ -68,7 +83,7 @@ static void test_event_leaves_nothing(void)
     struct record record = record_of(1, 1, 0);
 
     record.h.key_size = 0;
-    g_assert_cmpint(take(facts, 1, &kind, record), ==, 0);
+    g_assert_cmpint(take(facts, 1, kind, record), ==, 0);
     g_assert_cmpuint(vh_facts_count(facts), ==, 0);
     vh_facts_free(facts);
 }
@@ -78,12 +93,12 @@ static void test_snapshot(void)
     VhFacts *facts = vh_facts_new();
 
     for (uint32_t key = 1; key <= 10; key++)
-        take(facts, 1, &kind, record_of(key, key, 0));
-    take(facts, 2, &kind, record_of(1, 99, 0));
+        take(facts, 1, kind, record_of(key, key, 0));
+    take(facts, 2, kind, record_of(1, 99, 0));
     vh_facts_begin(facts, 1);
-    g_assert_cmpint(take(facts, 1, &kind, record_of(3, 3, 0)), ==, 0);
-    g_assert_cmpint(take(facts, 1, &kind, record_of(4, 40, 0)), ==, 1);
-    g_assert_cmpint(take(facts, 1, &kind, record_of(11, 11, 0)), ==, 1);
+    g_assert_cmpint(take(facts, 1, kind, record_of(3, 3, 0)), ==, 0);
+    g_assert_cmpint(take(facts, 1, kind, record_of(4, 40, 0)), ==, 1);
+    g_assert_cmpint(take(facts, 1, kind, record_of(11, 11, 0)), ==, 1);
     g_assert_cmpuint(vh_facts_end(facts, 1), ==, 8);
     g_assert_cmpuint(vh_facts_count_of(facts, 1), ==, 3);
     g_assert_cmpuint(value_of(facts, 1, 4), ==, 40);
@@ -99,21 +114,58 @@ static void test_limit(void)
     VhFacts *facts = vh_facts_new();
 
     for (uint32_t key = 0; key < VH_FACTS_MAX; key++)
-        g_assert_cmpint(take(facts, 1, &kind, record_of(key, 1, 0)), ==, 1);
-    g_assert_cmpint(take(facts, 1, &kind, record_of(VH_FACTS_MAX, 1, 0)), ==, -ENOSPC);
-    g_assert_cmpint(take(facts, 1, &kind, record_of(5, 2, 0)), ==, 1);
-    g_assert_cmpint(take(facts, 1, &kind, record_of(6, 0, VH_HINT_GONE)), ==, 1);
-    g_assert_cmpint(take(facts, 1, &kind, record_of(VH_FACTS_MAX, 1, 0)), ==, 1);
+        g_assert_cmpint(take(facts, 1, kind, record_of(key, 1, 0)), ==, 1);
+    g_assert_cmpint(take(facts, 1, kind, record_of(VH_FACTS_MAX, 1, 0)), ==, -ENOSPC);
+    g_assert_cmpint(take(facts, 1, kind, record_of(5, 2, 0)), ==, 1);
+    g_assert_cmpint(take(facts, 1, kind, record_of(6, 0, VH_HINT_GONE)), ==, 1);
+    g_assert_cmpint(take(facts, 1, kind, record_of(VH_FACTS_MAX, 1, 0)), ==, 1);
+    vh_facts_free(facts);
+}
+
+/* A fact outlives the program that its owner has dropped, and takes over another's kind. */
+static void test_keeps_its_object(void)
+{
+    VhFacts *facts = vh_facts_new();
+    VhObject *first = object_new();
+    VhObject *second = object_new();
+    VhFactsIter iter;
+    const struct vh_fact *fact = NULL;
+
+    take(facts, 1, &first->kinds[0], record_of(1, 1, 0));
+    take(facts, 1, &first->kinds[0], record_of(2, 1, 0));
+    vh_object_unref(first);
+    vh_facts_iter_init(&iter, facts);
+    fact = vh_facts_iter_next(&iter);
+    g_assert_true(fact->kind->object == first);
+    g_assert_cmpstr(fact->kind->name, ==, "k");
+    take(facts, 1, &second->kinds[0], record_of(1, 1, 0));
+    take(facts, 1, &second->kinds[0], record_of(2, 2, 0));
+    vh_object_unref(second);
+    vh_facts_iter_init(&iter, facts);
+    while ((fact = vh_facts_iter_next(&iter))) {
+        g_assert_true(fact->kind->object == second);
+        g_assert_cmpstr(fact->kind->name, ==, "k");
+    }
+    g_assert_cmpuint(vh_facts_drop(facts, 1), ==, 2);
     vh_facts_free(facts);
 }
 
 int main(int argc, char **argv)
 {
+    VhObject *object = NULL;
+    int result = 0;
+
     g_assert_cmpint(sodium_init(), >=, 0);
     g_test_init(&argc, &argv, NULL);
+    object = object_new();
+    kind = &object->kinds[0];
+    other_kind = &object->kinds[1];
     g_test_add_func("/facts/last-wins", test_last_wins);
     g_test_add_func("/facts/event-leaves-nothing", test_event_leaves_nothing);
     g_test_add_func("/facts/snapshot", test_snapshot);
     g_test_add_func("/facts/limit", test_limit);
-    return g_test_run();
+    g_test_add_func("/facts/keeps-its-object", test_keeps_its_object);
+    result = g_test_run();
+    vh_object_unref(object);
+    return result;
 }

@@ -30,7 +30,8 @@ static void set_kind(VhObject *object, guint16 number, const char *name, gsize s
                                         .name = g_strdup(name),
                                         .size = (guint32)size,
                                         .type = (guint32)type,
-                                        .btf = object->btf};
+                                        .btf = object->btf,
+                                        .object = object};
 }
 
 #define FIELD(btf, type, of, name) \

@@ -616,6 +616,97 @@ static void test_unloads_are_bounded(struct fixture *f, G_GNUC_UNUSED gconstpoin
     assert_sent(f, "UNLOAD UNLOAD ");
 }
 
+/* A guest that tells of a program under one id, and then answers the LOAD with another: what the
+ * first one had ends, whoever asked for the program. */
+static void test_answer_with_another_id(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(VhObject) object = test_object("plain");
+    g_autoptr(VhObject) rich = test_object("rich");
+
+    add_policy(f);
+    boot(f, 1);
+    report(f, 0, "", NULL);
+    assert_sent(f, "LOAD(fallback) ");
+    report(f, 5, "fallback", object);
+    g_assert_nonnull(vh_programs_by_id(f->programs, 5));
+    answer(f, 0, 7);
+    g_assert_cmpstr(f->gone->str, ==, "5 ");
+    g_assert_null(vh_programs_by_id(f->programs, 5));
+    g_assert_nonnull(vh_programs_by_id(f->programs, 7));
+    inject(f, "rich", false);
+    assert_sent(f, "LOAD(rich,tuned) ");
+    report(f, 8, "rich", rich);
+    answer(f, 0, 9);
+    assert_injected(f, "rich");
+    g_assert_cmpstr(f->gone->str, ==, "5 7 8 ");
+    g_assert_nonnull(vh_programs_by_id(f->programs, 9));
+}
+
+/* Other tunables do not show in PROGRAMS: hints of the former instance may come until the answer.
+ */
+static void test_replaced_by_an_equal(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(VhObject) object = test_object("plain");
+
+    want(f, "a=1");
+    boot(f, 1);
+    report(f, 5, "fallback", object);
+    want(f, "a=2");
+    assert_sent(f, "LOAD(fallback,replace,tuned) ");
+    g_assert_cmpstr(f->gone->str, ==, "5 ");
+    g_assert_nonnull(vh_programs_by_id(f->programs, 5));
+    answer(f, 0, 6);
+    g_assert_cmpstr(f->gone->str, ==, "5 5 ");
+    g_assert_null(vh_programs_by_id(f->programs, 5));
+}
+
+/* An answer cannot make a program of what is none, or is another. */
+static void test_answer_with_a_bad_id(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(VhObject) object = test_object("plain");
+    g_autoptr(VhObject) rich = test_object("rich");
+
+    add_policy(f);
+    boot(f, 1);
+    report(f, 0, "", NULL);
+    assert_sent(f, "LOAD(fallback) ");
+    answer(f, 0, 0);
+    g_assert_cmpstr(state(f), ==, "refused");
+    g_assert_nonnull(strstr(vh_programs_get(f->programs, 0)->problem, "as program 0"));
+    /* One that runs by another name. */
+    boot(f, 2);
+    report(f, 3, "stranger", NULL);
+    assert_sent(f, "UNLOAD LOAD(fallback) ");
+    answer(f, 0, 3);
+    g_assert_cmpstr(state(f), ==, "refused");
+    g_assert_null(vh_programs_by_id(f->programs, 3));
+    /* One of ours; and the very one that is to be replaced. */
+    boot(f, 3);
+    report(f, 4, "fallback", object);
+    assert_sent(f, "");
+    inject(f, "rich", false);
+    assert_sent(f, "LOAD(rich,tuned) ");
+    answer(f, 0, 4);
+    assert_refused(f, VH_ERROR_REFUSED, "as program 4");
+    inject(f, "rich", false);
+    assert_sent(f, "LOAD(rich,tuned) ");
+    answer(f, 0, 0);
+    assert_refused(f, VH_ERROR_REFUSED, "as program 0");
+    inject(f, "rich", false);
+    assert_sent(f, "LOAD(rich,tuned) ");
+    answer(f, 0, 6);
+    assert_injected(f, "rich");
+    inject(f, "rich", true);
+    assert_sent(f, "LOAD(rich,replace,tuned) ");
+    answer(f, 0, 6);
+    assert_refused(f, VH_ERROR_REFUSED, "as program 6");
+    g_assert_cmpstr(f->gone->str, ==, "");
+    /* PROGRAMS may take a number from one and give it to another. */
+    report(f, 6, "fallback", object);
+    g_assert_cmpstr(f->gone->str, ==, "6 4 ");
+    g_assert_cmpstr(vh_programs_by_id(f->programs, 6)->name, ==, "fallback");
+}
+
 #define ADD(name, func) g_test_add("/programs/" name, struct fixture, NULL, set_up, func, tear_down)
 
 int main(int argc, char **argv)
@@ -630,6 +721,9 @@ int main(int argc, char **argv)
     ADD("logs", test_logs);
     ADD("stranger-is-unloaded-once", test_stranger_is_unloaded_once);
     ADD("unloads-are-bounded", test_unloads_are_bounded);
+    ADD("answer-with-another-id", test_answer_with_another_id);
+    ADD("answer-with-a-bad-id", test_answer_with_a_bad_id);
+    ADD("replaced-by-an-equal", test_replaced_by_an_equal);
     ADD("inject-and-eject", test_inject_and_eject);
     ADD("bad-replacement", test_bad_replacement);
     ADD("inject-refused", test_inject_refused);
