@@ -7,20 +7,22 @@
 
 typedef struct VhInventory VhInventory;
 
-/* What an inventory calls; a guest's description lives until it is removed. */
+/* What an inventory calls. A guest is meant by the pointer to its description, the one that `added`
+ * was given, which lives until `removed` has returned; never by its name. */
 struct vh_inventory_events {
     void (*added)(const struct vh_config_guest *guest, gpointer data);
-    void (*removed)(const char *name, gpointer data);
+    void (*removed)(const struct vh_config_guest *guest, gpointer data);
     /* The guest comes up: its QEMU is `process`, whose monitor is not within reach yet. Called
      * again and again. */
-    void (*starting)(const char *name, pid_t process, gpointer data);
+    void (*starting)(const struct vh_config_guest *guest, pid_t process, gpointer data);
     /* What bars a pin may have changed: try again. */
-    void (*retry)(const char *name, gpointer data);
+    void (*retry)(const struct vh_config_guest *guest, gpointer data);
     /* The guest's maker has set a thread's mask as it was told to before something else was wanted.
      */
-    void (*outdated)(const char *name, gpointer data);
+    void (*outdated)(const struct vh_config_guest *guest, gpointer data);
     /* The seat is somebody else's to place, because of `why` (borrowed); NULL: it no longer is. */
-    void (*hands_off)(const char *name, struct vh_seat seat, const char *why, gpointer data);
+    void (*hands_off)(const struct vh_config_guest *guest, struct vh_seat seat, const char *why,
+                      gpointer data);
     /* Does policy say anything of this guest? Those that the configuration names are looked after
      * anyway. */
     bool (*wanted)(const struct vh_guest_id *id, gpointer data);

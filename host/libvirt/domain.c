@@ -38,21 +38,21 @@ static void on_foreign(struct vh_seat seat, const char *cpus, gpointer data)
                                cpus)
              : NULL;
 
-    inventory->events->hands_off(domain->guest.name, seat, why, inventory->data);
+    inventory->events->hands_off(&domain->guest, seat, why, inventory->data);
 }
 
 static void on_synced(gpointer data)
 {
     const struct vh_virt_domain *domain = data;
 
-    domain->inventory->events->retry(domain->guest.name, domain->inventory->data);
+    domain->inventory->events->retry(&domain->guest, domain->inventory->data);
 }
 
 static void on_outdated(gpointer data)
 {
     const struct vh_virt_domain *domain = data;
 
-    domain->inventory->events->outdated(domain->guest.name, domain->inventory->data);
+    domain->inventory->events->outdated(&domain->guest, domain->inventory->data);
 }
 
 static const struct vh_virt_pins_funcs pins_funcs = {
@@ -144,37 +144,57 @@ void vh_virt_domain_take_back(struct vh_virt_domain *domain, bool gone)
     g_clear_pointer(&domain->early, vh_early_free);
     if (!domain->reported)
         return;
-    inventory->events->removed(domain->guest.name, inventory->data);
+    inventory->events->removed(&domain->guest, inventory->data);
     if (!gone)
         vh_virt_pins_set_none(domain->pins);
     vh_virt_pins_free(g_steal_pointer(&domain->pins), gone);
     clear_guest(domain);
 }
 
-/* Names go into paths and messages, and must be unique among all guests. */
-static char *guest_name(const VhInventory *inventory, const struct vh_domain *xml)
+static bool is_taken(const VhInventory *inventory, const char *name)
 {
     GHashTableIter iter;
     gpointer value;
-    bool taken = !vh_domain_name_valid(xml->name);
+    bool taken = false;
 
     for (guint i = 0; !taken && i < inventory->config->guests->len; i++) {
         const struct vh_config_guest *guest = g_ptr_array_index(inventory->config->guests, i);
 
-        taken = g_str_equal(guest->name, xml->name);
+        taken = g_str_equal(guest->name, name);
     }
     g_hash_table_iter_init(&iter, inventory->domains);
     while (!taken && g_hash_table_iter_next(&iter, NULL, &value)) {
         const struct vh_virt_domain *other = value;
 
-        taken = other->reported && g_str_equal(other->guest.name, xml->name);
+        taken = other->reported && g_str_equal(other->guest.name, name);
     }
-    if (taken)
+    return taken;
+}
+
+/* Names go into paths and messages, and are unique among all guests: what looks like a UUID names
+ * only the domain that has this UUID. NULL: even that is taken, by a guest of the configuration. */
+static char *guest_name(const VhInventory *inventory, const struct vh_domain *xml)
+{
+    const char *why = NULL;
+
+    if (!vh_domain_name_valid(xml->name))
+        why = "has characters other than A-Z a-z 0-9 _ . -";
+    else if (g_uuid_string_is_valid(xml->name))
+        why = "looks like a UUID";
+    else if (is_taken(inventory, xml->name))
+        why = "is taken";
+    if (!why)
+        return g_strdup(xml->name);
+    if (is_taken(inventory, xml->uuid)) {
+        g_warning("libvirt: the domain \"%s\" is not served, as a guest of the configuration is "
+                  "called %s: give that one another name",
+                  xml->name, xml->uuid);
+        return NULL;
+    }
+    if (!g_str_equal(xml->name, xml->uuid))
         g_message("libvirt: the domain \"%s\" goes by its UUID %s here, as its name %s", xml->name,
-                  xml->uuid,
-                  vh_domain_name_valid(xml->name) ? "is taken"
-                                                  : "has characters other than A-Z a-z 0-9 _ . -");
-    return g_strdup(taken ? xml->uuid : xml->name);
+                  xml->uuid, why);
+    return g_strdup(xml->uuid);
 }
 
 static void report(struct vh_virt_domain *domain, const struct vh_domain *xml)
@@ -182,9 +202,12 @@ static void report(struct vh_virt_domain *domain, const struct vh_domain *xml)
     const VhInventory *inventory = domain->inventory;
     g_autofree char *record =
         g_build_filename(inventory->config->run_dir, "saved", xml->uuid, NULL);
+    char *name = guest_name(inventory, xml);
 
+    if (!name)
+        return;
     domain->id = xml->id;
-    domain->guest = (struct vh_config_guest){.name = guest_name(inventory, xml),
+    domain->guest = (struct vh_config_guest){.name = name,
                                              .title = g_strdup(xml->name),
                                              .uuid = g_strdup(xml->uuid),
                                              .channel = g_strdup(xml->channel_path),
@@ -225,7 +248,7 @@ static void on_early(pid_t process, gpointer data)
 {
     const struct vh_virt_domain *domain = data;
 
-    domain->inventory->events->starting(domain->guest.name, process, domain->inventory->data);
+    domain->inventory->events->starting(&domain->guest, process, domain->inventory->data);
 }
 
 void vh_virt_domain_starts(struct vh_virt_domain *domain, const struct vh_domain *xml)

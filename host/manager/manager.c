@@ -53,10 +53,22 @@ static void on_added(const struct vh_config_guest *config, gpointer data)
     vh_guest_start(entry->guest);
 }
 
-static void on_removed(const char *name, gpointer data)
+/* NULL: the manager has none, as it closes. */
+static struct vh_entry *entry_of(const VhManager *manager, const struct vh_config_guest *config)
+{
+    for (guint i = 0; i < manager->entries->len; i++) {
+        struct vh_entry *entry = g_ptr_array_index(manager->entries, i);
+
+        if (vh_guest_config(entry->guest) == config)
+            return entry;
+    }
+    return NULL;
+}
+
+static void on_removed(const struct vh_config_guest *config, gpointer data)
 {
     VhManager *manager = data;
-    struct vh_entry *entry = vh_manager_find(manager, name, NULL);
+    struct vh_entry *entry = entry_of(manager, config);
 
     if (!entry)
         return;
@@ -70,10 +82,10 @@ static void on_removed(const char *name, gpointer data)
     vh_round_run(manager->round, "the guest is not managed any longer");
 }
 
-static void on_starting(const char *name, pid_t process, gpointer data)
+static void on_starting(const struct vh_config_guest *config, pid_t process, gpointer data)
 {
     VhManager *manager = data;
-    const struct vh_entry *entry = vh_manager_find(manager, name, NULL);
+    const struct vh_entry *entry = entry_of(manager, config);
 
     if (!entry)
         return;
@@ -82,28 +94,29 @@ static void on_starting(const char *name, pid_t process, gpointer data)
                      "libvirt has set the masks that it sets before a guest runs");
 }
 
-static void on_outdated(const char *name, gpointer data)
+static void on_outdated(const struct vh_config_guest *config, gpointer data)
 {
     VhManager *manager = data;
-    const struct vh_entry *entry = vh_manager_find(manager, name, NULL);
+    const struct vh_entry *entry = entry_of(manager, config);
 
     if (entry && !manager->closing)
         vh_round_recheck(manager->round, entry,
                          "libvirt has only now set a mask that it was told earlier");
 }
 
-static void on_hands_off(const char *name, struct vh_seat seat, const char *why, gpointer data)
+static void on_hands_off(const struct vh_config_guest *config, struct vh_seat seat, const char *why,
+                         gpointer data)
 {
     VhManager *manager = data;
-    const struct vh_entry *entry = vh_manager_find(manager, name, NULL);
+    const struct vh_entry *entry = entry_of(manager, config);
     gpointer key = GUINT_TO_POINTER(vh_seat_key(seat));
     g_autofree char *who = vh_seat_text(seat);
     g_autofree char *what = g_strdup_printf("hands %s %s", why ? "off" : "on", who);
 
     if (!entry || manager->closing || (!why && !g_hash_table_contains(entry->off, key)))
         return;
-    vh_journal_step(manager->journal, name, what, why ? why : "nobody else pins it any longer",
-                    NULL, NULL);
+    vh_journal_step(manager->journal, config->name, what,
+                    why ? why : "nobody else pins it any longer", NULL, NULL);
     if (why)
         g_hash_table_insert(entry->off, key, g_strdup(why));
     else
@@ -112,10 +125,10 @@ static void on_hands_off(const char *name, struct vh_seat seat, const char *why,
     vh_round_run(manager->round, why ? why : "vhint may place it again");
 }
 
-static void on_retry(const char *name, gpointer data)
+static void on_retry(const struct vh_config_guest *config, gpointer data)
 {
     VhManager *manager = data;
-    const struct vh_entry *entry = vh_manager_find(manager, name, NULL);
+    const struct vh_entry *entry = entry_of(manager, config);
 
     if (!entry || manager->closing || !vh_round_is_barred(manager->round, entry))
         return;
