@@ -2,7 +2,10 @@
 // Makes text that guests choose harmless on a terminal, and measures it.
 #include "base/printable.h"
 
-#include <glib.h>
+bool vh_text_is_control(gunichar c)
+{
+    return !g_unichar_isprint(c) || c == 0x2028 || c == 0x2029;
+}
 
 char *vh_text_printable(const char *text, bool lines)
 {
@@ -10,7 +13,7 @@ char *vh_text_printable(const char *text, bool lines)
     GString *out = g_string_new(NULL);
     for (const char *at = valid; *at != '\0'; at = g_utf8_next_char(at)) {
         gunichar c = g_utf8_get_char(at);
-        if (g_unichar_isprint(c) || (lines && (c == '\n' || c == '\t')))
+        if (!vh_text_is_control(c) || (lines && (c == '\n' || c == '\t')))
             g_string_append_unichar(out, c);
         else if (c < 0x100)
             g_string_append_printf(out, "\\x%02x", c);

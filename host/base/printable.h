@@ -2,9 +2,15 @@
 /* Text for a terminal. */
 #pragma once
 
+#include <glib.h>
 #include <stdbool.h>
 
-/* `text` with everything that could steer a terminal written as \x1b or \u202e: guests choose many
+/* The one table of what is never shown or written as it is: what steers a terminal (C0, DEL, C1),
+ * what changes the order or form of text around it (bidi marks and other format characters), what
+ * breaks lines, and what is no character. Terminals, JSON and the journal all go by it. */
+bool vh_text_is_control(gunichar c);
+
+/* `text` with every control character written as \x1b or \u202e: guests choose many
  * of these texts. `lines` leaves newlines and tabs as they are. g_free() it. */
 char *vh_text_printable(const char *text, bool lines);
 

@@ -46,7 +46,7 @@ void vh_ctl_print_error_json(const GError *error, int code)
     json_builder_end_object(builder);
     g_autoptr(JsonNode) root = json_builder_get_root(builder);
     g_autofree char *text = json_to_string(root, FALSE);
-    puts(text);
+    vh_ctl_print_json_text(text);
 }
 
 static int unreachable(const struct vh_ctl *ctl, GError **error, const char *why)

@@ -257,7 +257,8 @@ int vh_ctl_hints(struct vh_ctl *ctl, GError **error)
     g_variant_get(answer, "(^a&s)", &lines);
     if (ctl->json) {
         g_autofree char *joined = g_strjoinv(",\n", (char **)lines);
-        printf("[%s]\n", joined);
+        g_autofree char *all = g_strdup_printf("[%s]", joined);
+        vh_ctl_print_json_text(all);
         return VH_EXIT_OK;
     }
     for (guint i = 0; lines[i] != NULL; i++) {

@@ -48,10 +48,16 @@ GVariant *vh_ctl_get_guests(struct vh_ctl *ctl, const char *only, GError **error
     return names ? g_steal_pointer(&guests) : NULL;
 }
 
+void vh_ctl_print_json_text(const char *json)
+{
+    g_autofree char *escaped = vh_json_escape(json);
+    puts(escaped);
+}
+
 void vh_ctl_print_json(JsonNode *node)
 {
     g_autofree char *text = json_to_string(node, TRUE);
-    puts(text);
+    vh_ctl_print_json_text(text);
 }
 
 void vh_ctl_print_variant_json(GVariant *value)

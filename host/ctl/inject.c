@@ -129,9 +129,7 @@ int vh_ctl_inject(struct vh_ctl *ctl, GError **error)
     }
     g_autoptr(GVariant) program = g_variant_get_child_value(answer, 0);
     if (ctl->json) {
-        g_autoptr(JsonNode) node = json_gvariant_serialize(program);
-        g_autofree char *text = json_to_string(node, TRUE);
-        puts(text);
+        vh_ctl_print_variant_json(program);
         return VH_EXIT_OK;
     }
     const char *made = "?", *version = "", *problem = "";

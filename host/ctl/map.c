@@ -97,9 +97,7 @@ int vh_ctl_draw_map(struct vh_ctl *ctl, const VhMap *map, GError **error)
     }
     if (ctl->json) {
         g_autoptr(JsonNode) root = vh_map_json(map);
-        g_autofree char *text = json_to_string(root, TRUE);
-
-        puts(text);
+        vh_ctl_print_json(root);
     } else if (!svg) {
         g_autofree char *text = vh_map_text(map, columns());
 

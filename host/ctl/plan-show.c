@@ -64,7 +64,6 @@ void vh_plan_show_json(const struct plan *plan, const GPtrArray *lines)
 {
     g_autoptr(JsonBuilder) builder = json_builder_new();
     g_autoptr(JsonNode) root = NULL;
-    g_autofree char *text = NULL;
     unsigned changes = 0;
 
     json_builder_begin_object(builder);
@@ -81,8 +80,7 @@ void vh_plan_show_json(const struct plan *plan, const GPtrArray *lines)
     }
     json_builder_end_object(builder);
     root = json_builder_get_root(builder);
-    text = json_to_string(root, TRUE);
-    puts(text);
+    vh_ctl_print_json(root);
 }
 
 static void show_texts(const char *label, const GPtrArray *texts)

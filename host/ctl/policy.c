@@ -23,8 +23,7 @@ static void print_problems_json(const GPtrArray *problems)
     json_builder_end_array(builder);
     json_builder_end_object(builder);
     g_autoptr(JsonNode) root = json_builder_get_root(builder);
-    g_autofree char *text = json_to_string(root, TRUE);
-    puts(text);
+    vh_ctl_print_json(root);
 }
 
 static int check(struct vh_ctl *ctl, GError **error)
@@ -140,8 +139,7 @@ static void print_policy_json(GVariant *policy)
     json_builder_end_array(builder);
     json_builder_end_object(builder);
     g_autoptr(JsonNode) root = json_builder_get_root(builder);
-    g_autofree char *text = json_to_string(root, TRUE);
-    puts(text);
+    vh_ctl_print_json(root);
 }
 
 static int show(struct vh_ctl *ctl, GError **error)

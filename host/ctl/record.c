@@ -51,8 +51,9 @@ static void known_free(gpointer data)
 static int put(const struct record *record, char *line)
 {
     g_autofree char *owned = line;
+    g_autofree char *escaped = vh_json_escape(owned);
 
-    if (fprintf(record->out, "%s\n", owned) < 0 || fflush(record->out) != 0) {
+    if (fprintf(record->out, "%s\n", escaped) < 0 || fflush(record->out) != 0) {
         g_set_error(record->error, VH_CTL_ERROR, VH_EXIT_REFUSED,
                     "cannot write %s: %s: it ends after %" G_GUINT64_FORMAT " hints", record->path,
                     g_strerror(errno), record->hints);

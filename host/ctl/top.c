@@ -229,7 +229,6 @@ static void print_json(const struct vh_top_sample *sample)
 {
     g_autoptr(JsonBuilder) builder = json_builder_new();
     g_autoptr(JsonNode) root = NULL;
-    g_autofree char *text = NULL;
 
     json_builder_begin_array(builder);
     for (guint i = 0; i < sample->rows->len; i++) {
@@ -261,8 +260,7 @@ static void print_json(const struct vh_top_sample *sample)
     }
     json_builder_end_array(builder);
     root = json_builder_get_root(builder);
-    text = json_to_string(root, TRUE);
-    puts(text);
+    vh_ctl_print_json(root);
 }
 
 static int batch(struct vh_ctl *ctl, GError **error)

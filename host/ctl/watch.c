@@ -32,7 +32,7 @@ static bool print_line(const struct vh_ctl *ctl, const char *line)
     guint64 dropped = 0;
     bool is_hint = !vh_hint_line_dropped(line, &dropped);
     if (ctl->json) {
-        puts(line);
+        vh_ctl_print_json_text(line);
     } else if (is_hint) {
         g_autofree char *pretty = vh_hint_line_pretty(line);
         puts(pretty ? pretty : "(a line that is no hint)");

@@ -122,7 +122,7 @@ static void test_people(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_cmpstr(f->err, ==, "");
     g_assert_cmpint(f->code, ==, 0);
     assert_has(f->out, "vhintd " VH_VERSION " at ");
-    assert_has(f->out, "web: connected, kernel 6.1\\x1b[2Jé, programs 1");
+    assert_has(f->out, "web: connected, kernel 6.1\\x1b[2J\\x9b\\u202eé, programs 1");
     assert_has(f->out,
                "VCPU  GUEST CPU  APIC ID  THREAD  HOST CPUS  FORMER  STATE     REASON\n"
                "0     0          0        4711    1          0-1     pinned    task 812 (nginx)\n"
@@ -134,7 +134,7 @@ static void test_people(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     RUN(f, "guests");
     g_assert_cmpint(f->code, ==, 0);
     assert_has(f->out, "GUEST  CONNECTED  KERNEL");
-    assert_has(f->out, "web    yes        6.1\\x1b[2Jé ");
+    assert_has(f->out, "web    yes        6.1\\x1b[2J\\x9b\\u202eé ");
     RUN(f, "programs", "web");
     assert_has(f->out, "affinity  1.0      running");
     assert_has(f->out, "0123456789ab");
@@ -257,6 +257,8 @@ static void test_json(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
         g_autoptr(GError) error = NULL;
         run(f, cases[i].args);
         g_autoptr(JsonNode) root = parse(f);
+        g_assert_null(strstr(f->out, "\xc2\x9b"));
+        g_assert_null(strstr(f->out, "\xe2\x80\xae"));
         g_autoptr(JsonNode) found = json_path_query(cases[i].path, root, &error);
         g_assert_no_error(error);
         g_autofree char *text = json_to_string(found, FALSE);

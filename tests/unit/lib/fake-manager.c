@@ -45,10 +45,11 @@ static bool known(const char *guest, GError **error)
     return false;
 }
 
-/* The release is what a hostile guest would say: it would clear the screen. */
+/* The release is what a hostile guest would say: it would clear the screen, or
+ * turn round what follows. */
 #define GUEST \
     "'name': <'web'>, 'uuid': <''>, 'connected': <true>, 'boot_id': <''>, 'release': " \
-    "<'6.1\\u001b[2Jé'>, " \
+    "<'6.1\\u001b[2J\\u009b\\u202eé'>, " \
     "'injector': <'vhint-injector 0.1'>, 'programs': <uint32 1>, 'vcpus': <uint32 2>, 'facts': " \
     "<uint32 1>, " \
     "'hints': <uint64 12>, 'lost': <uint64 0>, 'held': <false>, 'problem': <''>"
