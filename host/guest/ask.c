@@ -15,7 +15,7 @@ static void on_vcpus(GArray *vcpus, pid_t process, const char *error, gpointer d
     }
     vh_guest_set_vcpu_problem(guest, vcpus ? "" : error);
     if (!vcpus) {
-        vh_journal_step(guest->journal, guest->config->name, "vCPUs", error, NULL, NULL);
+        vh_guest_tell(guest, "vCPUs", error, NULL);
         vcpus = g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu));
     }
     vh_guest_set_vcpus(guest, vcpus, error ? 0 : process, "the guest's vCPUs have changed");

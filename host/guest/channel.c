@@ -34,8 +34,7 @@ static void on_up(const struct vh_hello *hello, gpointer data)
     guest->hints = 0;
     guest->lost = 0;
     vh_guest_set_problem(guest, "");
-    vh_journal_step(guest->journal, guest->config->name, "connect", "the injector has answered",
-                    NULL, hello->release);
+    vh_guest_tell(guest, "connect", "the injector has answered", hello->release);
     vh_programs_up(guest->programs, guest->session, hello->boot_id);
     vh_guest_begin_pulse(guest);
 }
@@ -52,7 +51,7 @@ static void on_down(const char *why, gpointer data)
     guest->deferred = 0;
     vh_guest_join_cpus(guest);
     vh_guest_set_problem(guest, why);
-    vh_journal_step(guest->journal, guest->config->name, "disconnect", why, NULL, NULL);
+    vh_guest_tell(guest, "disconnect", why, NULL);
     vh_guest_touch(guest, "the guest's injector is not connected any longer");
 }
 
@@ -97,9 +96,7 @@ static void on_gone(uint32_t id, gpointer data)
 
 static void on_step(const char *what, const char *why, gpointer data)
 {
-    const VhGuest *guest = data;
-
-    vh_journal_step(guest->journal, guest->config->name, what, why, NULL, NULL);
+    vh_guest_tell(data, what, why, NULL);
 }
 
 static void on_injected(gpointer data)

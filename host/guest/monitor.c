@@ -129,7 +129,7 @@ static void on_closed(const char *why, gpointer data)
     guest->port_problem = "";
     vh_guest_set_vcpu_problem(guest, "");
     vh_guest_set_monitor_problem(guest, why);
-    vh_journal_step(guest->journal, guest->config->name, "monitor lost", why, NULL, NULL);
+    vh_guest_tell(guest, "monitor lost", why, NULL);
     vh_guest_set_vcpus(guest, g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu)), 0,
                        "the guest's monitor is gone");
     if (guest->monitor_link)

@@ -46,8 +46,7 @@ static void leave(VhGuest *guest)
 {
     if (guest->away)
         return;
-    vh_journal_step(guest->journal, guest->config->name, "leave",
-                    "it has migrated, or was saved to a file", NULL, NULL);
+    vh_guest_tell(guest, "leave", "it has migrated, or was saved to a file", NULL);
     /* Its memory is on its way with it: nothing is to be put back here. */
     vh_ram_device_monitor(guest->ram, NULL);
     /* The channel stays: while a machine stands still QEMU does not notice that one is closed, and
@@ -64,8 +63,7 @@ static void come_back(VhGuest *guest)
     if (!guest->away)
         return;
     guest->away = false;
-    vh_journal_step(guest->journal, guest->config->name, "return", "QEMU lets it go on here", NULL,
-                    NULL);
+    vh_guest_tell(guest, "return", "QEMU lets it go on here", NULL);
     vh_ram_device_monitor(guest->ram, guest->monitor);
     vh_guest_query_vcpus(guest);
 }

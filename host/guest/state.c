@@ -23,9 +23,14 @@ void vh_guest_check(const VhGuest *guest)
     VH_ASSERT_DEEP(map_fits(guest));
 }
 
+void vh_guest_tell(VhGuest *guest, const char *what, const char *why, const char *after)
+{
+    vh_journal_talk(guest->journal, &guest->limit, guest->config->name, what, why, NULL, after);
+}
+
 void vh_guest_complain(VhGuest *guest, const char *what, const char *why)
 {
-    vh_journal_complaint(guest->journal, &guest->limit, guest->config->name, what, why);
+    vh_guest_tell(guest, what, why, NULL);
 }
 
 void vh_guest_set_problem(VhGuest *guest, const char *text)

@@ -106,7 +106,11 @@ void vh_guest_set_problem(VhGuest *guest, const char *text);
 void vh_guest_set_monitor_problem(VhGuest *guest, const char *text);
 /* Why it has not told of vCPUs; "": it has. */
 void vh_guest_set_vcpu_problem(VhGuest *guest, const char *text);
-/* One line for the journal, of which a guest gets so many a second. */
+/* One line for the journal, of which a guest gets so many a second, and so many bytes. All lines
+ * that this folder writes are such: who is in the guest, or in its QEMU, can cause each of them
+ * again and again. */
+void vh_guest_tell(VhGuest *guest, const char *what, const char *why, const char *after);
+/* The same of what it did wrong. */
 void vh_guest_complain(VhGuest *guest, const char *what, const char *why);
 
 /* wishes.c */

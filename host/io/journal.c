@@ -13,9 +13,11 @@
 #include <unistd.h>
 
 #include "base/json-text.h"
+#include "base/printable.h"
 #include "io/service.h"
 
 #define RETRY_US (G_USEC_PER_SEC / 2)
+#define STEP_SIZE 128                 /* of a line without its texts, about */
 #define CLOSE_US (3 * G_USEC_PER_SEC) /* for the last lines */
 
 /* One step, or, without `what`, the service manager's status line; without `why` either, the
@@ -24,6 +26,8 @@ struct step {
     gint64 time;      /* us since 1970, for people */
     gint64 monotonic; /* us, for order: no clock that is set moves it */
     char *guest, *what, *why, *before, *after;
+    gsize size; /* bytes of its line, about */
+    gint *room; /* of the journal's, which it takes from; NULL: none */
 };
 
 struct VhJournal {
@@ -36,6 +40,7 @@ struct VhJournal {
     bool torn;                        /* the file may end in the middle of a line */
     gint64 last_time, last_monotonic; /* of the step before, written or lost; the order of lines is
                                          that of times */
+    gint steps, talk;                 /* bytes that wait: steps, what guests cause; atomic */
     int error;                        /* errno of the last loss; 0: the queue was full */
     gint dropped;                     /* since the journal last told; atomic */
     gint lost;                        /* in all; atomic */
@@ -193,7 +198,8 @@ static void tell_dropped(VhJournal *journal)
 
 static void add_systemd(GArray *fields, GPtrArray *texts, const char *name, const char *value)
 {
-    char *text = value ? g_strconcat(name, "=", value, NULL) : NULL;
+    g_autofree char *printable = value ? vh_text_printable(value, false) : NULL;
+    char *text = value ? g_strconcat(name, "=", printable, NULL) : NULL;
     struct iovec field = {text, text ? strlen(text) : 0};
 
     if (!text)
@@ -234,6 +240,8 @@ static bool take_step(VhJournal *journal, struct step *step)
     } else if (!last) {
         vh_service_status(step->why);
     }
+    if (step->room)
+        g_atomic_int_add(step->room, -(gint)step->size);
     step_free(step);
     return last;
 }
@@ -301,59 +309,100 @@ void vh_journal_free(VhJournal *journal)
     g_free(journal);
 }
 
+/* ---- what is to be written ---- */
+
+static struct step *step_new(const char *guest, const char *what, const char *why,
+                             const char *before, const char *after)
+{
+    struct step *step = g_new0(struct step, 1);
+
+    step->time = g_get_real_time();
+    step->monotonic = g_get_monotonic_time();
+    step->guest = vh_json_cut(guest, VH_JOURNAL_TEXT);
+    step->what = vh_json_cut(what, VH_JOURNAL_TEXT);
+    step->why = vh_json_cut(why, VH_JOURNAL_TEXT);
+    step->before = vh_json_cut(before, VH_JOURNAL_TEXT);
+    step->after = vh_json_cut(after, VH_JOURNAL_TEXT);
+    step->size = STEP_SIZE + vh_json_length(step->guest) + vh_json_length(step->what) +
+                 vh_json_length(step->why) + vh_json_length(step->before) +
+                 vh_json_length(step->after);
+    return step;
+}
+
+/* Whoever was there first has the room. Returns whether there was any. */
+static bool push(VhJournal *journal, struct step *step, bool talk)
+{
+    gint size = (gint)step->size;
+    gint room = talk ? VH_JOURNAL_TALK : VH_JOURNAL_QUEUE;
+
+    step->room = talk ? &journal->talk : &journal->steps;
+    if (g_atomic_int_add(step->room, size) + size <= room) {
+        g_async_queue_push(journal->queue, step);
+        return true;
+    }
+    g_atomic_int_add(step->room, -size);
+    step_free(step);
+    return false;
+}
+
 void vh_journal_step(VhJournal *journal, const char *guest, const char *what, const char *why,
                      const char *before, const char *after)
 {
-    struct step *step = NULL;
-
-    if (!journal)
-        return;
-    if (g_async_queue_length(journal->queue) > VH_JOURNAL_QUEUE) {
+    if (journal && !push(journal, step_new(guest, what, why, before, after), false))
         note_lost(journal);
-        return;
-    }
-    step = g_new0(struct step, 1);
-    step->time = g_get_real_time();
-    step->monotonic = g_get_monotonic_time();
-    step->guest = g_strdup(guest);
-    step->what = g_strdup(what);
-    step->why = g_strdup(why);
-    step->before = g_strdup(before);
-    step->after = g_strdup(after);
-    g_async_queue_push(journal->queue, step);
 }
 
 void vh_journal_status(VhJournal *journal, const char *text)
 {
-    struct step *step = NULL;
-
-    if (!journal || g_async_queue_length(journal->queue) > VH_JOURNAL_QUEUE)
-        return;
-    step = g_new0(struct step, 1);
-    step->why = g_strdup(text);
-    g_async_queue_push(journal->queue, step);
+    if (journal)
+        push(journal, step_new(NULL, NULL, text, NULL, NULL), true);
 }
 
-void vh_journal_complaint(VhJournal *journal, struct vh_journal_limit *limit, const char *guest,
-                          const char *what, const char *why)
+/* ---- what guests cause ---- */
+
+/* May one more line pass now? */
+static bool admit(struct vh_journal_limit *limit, gint64 now)
 {
-    gint64 second = g_get_monotonic_time() / G_USEC_PER_SEC;
+    gint64 second = now / G_USEC_PER_SEC;
 
+    limit->left = limit->filled ? limit->left + (double)(now - limit->filled) * VH_JOURNAL_RATE /
+                                                    G_USEC_PER_SEC
+                                : VH_JOURNAL_SHARE;
+    limit->left = MIN(limit->left, VH_JOURNAL_SHARE);
+    limit->filled = now;
     if (second != limit->second) {
-        if (limit->held_back) {
-            g_autofree char *text = g_strdup_printf(
-                "%" G_GUINT64_FORMAT " complaints in a second were left out", limit->held_back);
-
-            vh_journal_step(journal, guest, "complaints", text, NULL, NULL);
-        }
         limit->second = second;
         limit->passed = 0;
-        limit->held_back = 0;
     }
-    if (limit->passed >= VH_JOURNAL_BURST) {
+    limit->shut = limit->left <= 0 || (limit->shut && limit->left < VH_JOURNAL_SHARE / 4);
+    if (limit->shut || limit->passed >= VH_JOURNAL_BURST) {
         limit->held_back++;
-        return;
+        return false;
     }
     limit->passed++;
-    vh_journal_step(journal, guest, what, why, NULL, NULL);
+    return true;
+}
+
+static void spend(VhJournal *journal, struct vh_journal_limit *limit, struct step *step)
+{
+    limit->left -= (double)step->size;
+    if (!push(journal, step, true))
+        note_lost(journal);
+}
+
+void vh_journal_talk(VhJournal *journal, struct vh_journal_limit *limit, const char *guest,
+                     const char *what, const char *why, const char *before, const char *after)
+{
+    if (!journal || !admit(limit, g_get_monotonic_time()))
+        return;
+    if (limit->held_back) {
+        g_autofree char *text = g_strdup_printf(
+            "%" G_GUINT64_FORMAT " lines were left out: the guest causes more of them than its "
+            "share of the journal",
+            limit->held_back);
+
+        limit->held_back = 0;
+        spend(journal, limit, step_new(guest, "complaints", text, NULL, NULL));
+    }
+    spend(journal, limit, step_new(guest, what, why, before, after));
 }

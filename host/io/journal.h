@@ -1,19 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The journal: one line of JSON per step taken, saying what, why, before and after.
  *
- * A thread of its own writes, so that neither a slow nor a full disk delays the hint path. When it
- * falls VH_JOURNAL_QUEUE lines behind, or a line cannot be written, lines are lost; how many is
- * told in a line of its own as soon as one can be written again. No line is ever written in part.
- * The file is only appended to: one that somebody truncates is gone on with, one that somebody
- * moves away or removes is begun anew, as is, once it has grown beyond VH_JOURNAL_SIZE bytes, one
- * of ours, after it was renamed to FILE.1. Each line has the time of day for people, and
- * `monotonic` for its order, which no setting of the clock disturbs. Under systemd its journal gets
- * the same steps, as fields VHINT_GUEST, VHINT_WHAT, VHINT_WHY, VHINT_BEFORE and VHINT_AFTER. */
+ * A thread of its own writes, so that neither a slow nor a full disk delays the hint path. What
+ * waits for it is bounded in bytes: VH_JOURNAL_QUEUE for steps, and VH_JOURNAL_TALK for what guests
+ * cause, so that no guest's talk takes the room of a step. When there is no room, or a line cannot
+ * be written, lines are lost; how many is told in a line of its own as soon as one can be written
+ * again. A text that takes more than VH_JOURNAL_TEXT bytes loses its middle. No line is ever
+ * written in part. The file is only appended to: one that somebody truncates is gone on with, one
+ * that somebody moves away or removes is begun anew, as is, once it has grown beyond
+ * VH_JOURNAL_SIZE bytes, one of ours, after it was renamed to FILE.1. Each line has the time of day
+ * for people, and `monotonic` for its order, which no setting of the clock disturbs. Under systemd
+ * its journal gets the same steps, as fields VHINT_GUEST, VHINT_WHAT, VHINT_WHY, VHINT_BEFORE and
+ * VHINT_AFTER. */
 #pragma once
 
 #include <glib.h>
+#include <stdbool.h>
 
-#define VH_JOURNAL_QUEUE 10000
+#define VH_JOURNAL_QUEUE (2u << 20) /* bytes */
+#define VH_JOURNAL_TALK (1u << 20)
+#define VH_JOURNAL_TEXT 2048u
 #define VH_JOURNAL_SIZE (16 << 20)
 
 typedef struct VhJournal VhJournal;
@@ -37,16 +43,23 @@ void vh_journal_status(VhJournal *journal, const char *text);
 /* Lines that were lost so far. */
 guint64 vh_journal_dropped(const VhJournal *journal);
 
-/* A bound for lines that a guest can cause: passes at most VH_JOURNAL_BURST per second and guest.
- */
-#define VH_JOURNAL_BURST 20
+/* What one guest may add to the journal: VH_JOURNAL_BURST lines in a second, and bytes of lines by
+ * a bucket that holds VH_JOURNAL_SHARE and fills by VH_JOURNAL_RATE in a second. So a guest that
+ * talks for ever needs many hours to fill the file, and one that is honest is never cut short. All
+ * zero: a full one. */
+#define VH_JOURNAL_BURST 40u
+#define VH_JOURNAL_SHARE 65536
+#define VH_JOURNAL_RATE 1024
 struct vh_journal_limit {
     gint64 second;
     guint passed;
+    gint64 filled; /* us of the monotonic clock; 0: never */
+    double left;   /* bytes; below 0: owed */
+    bool shut;     /* until a quarter of its share is there again */
     guint64 held_back;
 };
 
-/* Like vh_journal_step without before and after, within `limit`; tells how many lines were held
- * back since. */
-void vh_journal_complaint(VhJournal *journal, struct vh_journal_limit *limit, const char *guest,
-                          const char *what, const char *why);
+/* Like vh_journal_step, of what a guest can cause again and again, within its `limit`; tells how
+ * many lines were held back since. */
+void vh_journal_talk(VhJournal *journal, struct vh_journal_limit *limit, const char *guest,
+                     const char *what, const char *why, const char *before, const char *after);

@@ -98,6 +98,41 @@ static void test_answer_with_another_id(struct guest_stage *f, G_GNUC_UNUSED gco
     guest_stage_assert_wishes(f, "- -");
 }
 
+/* Ever new sessions, and loads that are refused with a long log: the guest fills its own share of
+ * the journal, and no more. */
+static void test_talks_without_end(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
+{
+    static const uint8_t digest[VH_DIGEST_SIZE];
+    g_autofree char *path = g_build_filename(f->directory, "journal", NULL);
+    g_autofree char *log = g_strnfill(VH_LOG_MAX, '\x1b');
+    struct vh_answer refusal = {.error = EACCES, .log_len = VH_LOG_MAX};
+    GStatBuf st;
+
+    f->journal = vh_journal_new(path, NULL);
+    vh_guest_free(f->guest);
+    f->guest = guest_stage_new_guest(f);
+    guest_stage_set_policy(f, "");
+    guest_stage_start(f);
+    for (unsigned i = 0; i < 1000; i++) {
+        fake_port_hello(&f->port, 77 + i, VH_WIRE_MIN, VH_WIRE_MAX);
+        f->port.last_id = 0;
+        fake_port_programs(&f->port, 0, "", digest, 0);
+        GUEST_STAGE_WAIT(f->port.last_id || i % 50);
+        if (f->port.last_id)
+            fake_port_say(&f->port, VH_ANSWER, f->port.last_id, &refusal, sizeof(refusal), log,
+                          VH_LOG_MAX);
+        guest_stage_turn();
+    }
+    vh_journal_step(f->journal, "other", "pin", "a neighbour's", NULL, NULL);
+    vh_guest_free(f->guest);
+    f->guest = guest_stage_new_guest(f);
+    g_assert_cmpuint(vh_journal_dropped(f->journal), ==, 0);
+    g_clear_pointer(&f->journal, vh_journal_free);
+    g_assert_cmpint(g_stat(path, &st), ==, 0);
+    g_assert_cmpint(st.st_size, <, 2 * VH_JOURNAL_SHARE);
+    g_assert_cmpint(st.st_size, >, 1000);
+}
+
 static void test_wrong_version(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
 {
     guest_stage_start(f);
@@ -225,6 +260,7 @@ int main(int argc, char **argv)
     ADD("connect", test_connect);
     ADD("goes-and-comes-back", test_goes_and_comes_back);
     ADD("answer-with-another-id", test_answer_with_another_id);
+    ADD("talks-without-end", test_talks_without_end);
     ADD("wrong-version", test_wrong_version);
     ADD("port-events", test_port_events);
     ADD("port-without-id", test_port_without_id);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* Takes GLib's place: a clock that the tests set. 0: the true one. */
@@ -24,6 +25,24 @@ gint64 g_get_real_time(void)
     clock_gettime(CLOCK_REALTIME, &now);
     return clock_says ? clock_says : (gint64)now.tv_sec * G_USEC_PER_SEC + now.tv_nsec / 1000;
 }
+
+/* Takes systemd's place: what its journal got, each field with a newline. */
+static GMutex sent_lock;
+static GString *sent;
+int sd_journal_sendv(const struct iovec *iov, int n);
+int sd_journal_sendv(const struct iovec *iov, int n)
+{
+    g_mutex_lock(&sent_lock);
+    for (int i = 0; i < n; i++) {
+        g_string_append_len(sent, iov[i].iov_base, (gssize)iov[i].iov_len);
+        g_string_append_c(sent, '\n');
+    }
+    g_mutex_unlock(&sent_lock);
+    return 0;
+}
+
+/* Lines of which some find no room. */
+#define MANY (2 * VH_JOURNAL_QUEUE / 100)
 
 struct fixture {
     char *directory, *path, *old;
@@ -241,12 +260,12 @@ static void test_slow(struct fixture *f, gconstpointer data)
     fd = open(f->path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
     g_assert_cmpint(fd, >=, 0);
     begin(f);
-    for (int i = 0; i < 2 * VH_JOURNAL_QUEUE; i++)
+    for (guint i = 0; i < MANY; i++)
         step(f, "step");
     lost = vh_journal_dropped(f->journal);
     g_assert_cmpuint(lost, >, 0);
     /* What is not lost arrives, and of what is lost it is told once or more often. */
-    while (lines < 2 * VH_JOURNAL_QUEUE - lost + tellings(text->str, &told_lost)) {
+    while (lines < MANY - lost + tellings(text->str, &told_lost)) {
         g_assert_cmpint(g_get_monotonic_time(), <, deadline);
         len = read(fd, buffer, sizeof(buffer));
         for (ssize_t i = 0; i < len; i++)
@@ -331,16 +350,149 @@ static void test_hung(struct fixture *f, gconstpointer data)
     /* The reader stays open: a thread waits for it as long as this process lives. */
 }
 
+/* Whatever the text, its line is of a moderate length, and keeps both ends. */
+static void test_cut(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    static const char *const fills[] = {"x", "\x1b", "\"", "\xc2\x9b", "\xe2\x80\xae", "\xff"};
+
+    begin(f);
+    for (gsize i = 0; i < G_N_ELEMENTS(fills); i++) {
+        g_autoptr(GString) why = g_string_new("its head ");
+
+        while (why->len < 49152)
+            g_string_append(why, fills[i]);
+        g_string_append(why, " its tail");
+        vh_journal_step(f->journal, "web", "load", why->str, NULL, NULL);
+    }
+    step(f, "end");
+    wait_end(f->path, "end");
+    g_autofree char *text = NULL;
+    g_assert_true(g_file_get_contents(f->path, &text, NULL, NULL));
+    g_auto(GStrv) split = g_strsplit(text, "\n", -1);
+    for (gsize i = 0; i < G_N_ELEMENTS(fills); i++) {
+        g_assert_cmpuint(strlen(split[i]), <, VH_JOURNAL_TEXT + 256);
+        g_assert_cmpuint(strlen(split[i]), >, VH_JOURNAL_TEXT - 256);
+        g_assert_nonnull(strstr(split[i], "its head "));
+        g_assert_nonnull(strstr(split[i], " bytes left out] "));
+        g_assert_nonnull(strstr(split[i], " its tail\""));
+    }
+}
+
+/* What a guest causes has a budget, of lines and of bytes; steps have none of that. */
+static void test_talk(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    struct vh_journal_limit short_ones = {0};
+    struct vh_journal_limit long_ones = {0};
+    g_autofree char *text = g_strnfill(5000, 'x');
+    gsize length = 0;
+
+    begin(f);
+    for (int i = 0; i < 10000; i++)
+        vh_journal_talk(f->journal, &short_ones, "web", "talk", "why", NULL, NULL);
+    g_assert_cmpuint(short_ones.held_back, >, 10000 - 10 * VH_JOURNAL_BURST);
+    /* As in a minute of many lines a second. */
+    for (int i = 0; i < 6000; i++) {
+        long_ones.second = -1;
+        vh_journal_talk(f->journal, &long_ones, "bad", "talk", text, text, text);
+    }
+    g_assert_true(long_ones.shut);
+    step(f, "end");
+    wait_end(f->path, "end");
+    g_assert_cmpuint(vh_journal_dropped(f->journal), ==, 0);
+    g_clear_pointer(&text, g_free);
+    g_assert_true(g_file_get_contents(f->path, &text, &length, NULL));
+    g_assert_cmpuint(length, <, 2 * VH_JOURNAL_SHARE);
+    /* It is told once there is room for a good many again. */
+    long_ones.filled -= (gint64)VH_JOURNAL_SHARE / 5 * G_USEC_PER_SEC / VH_JOURNAL_RATE;
+    vh_journal_talk(f->journal, &long_ones, "bad", "talk", "why", NULL, NULL);
+    g_assert_true(long_ones.shut);
+    long_ones.filled -= (gint64)VH_JOURNAL_SHARE / 5 * G_USEC_PER_SEC / VH_JOURNAL_RATE;
+    long_ones.second = -1;
+    vh_journal_talk(f->journal, &long_ones, "bad", "again", "why", NULL, NULL);
+    wait_end(f->path, "again");
+    g_assert_cmpuint(long_ones.held_back, ==, 0);
+    g_autoptr(GPtrArray) lines = lines_of(f->path);
+    g_assert_cmpstr(json_object_get_string_member(line(lines, lines->len - 2), "what"), ==,
+                    "complaints");
+}
+
+/* The disk stands still, and guests talk: there is still room for every step. */
+static void test_room_for_steps(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autofree char *text = g_strnfill(5000, 'x');
+    int fd = -1;
+    guint64 lost = 0;
+    guint lines = 0;
+    char buffer[65536];
+
+    g_assert_cmpint(mkfifo(f->path, 0600), ==, 0);
+    fd = open(f->path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    begin(f);
+    for (guint i = 0; i < 2 * VH_JOURNAL_TALK / VH_JOURNAL_TEXT; i++) {
+        struct vh_journal_limit another = {0};
+
+        vh_journal_talk(f->journal, &another, "bad", "talk", text, NULL, NULL);
+    }
+    lost = vh_journal_dropped(f->journal);
+    g_assert_cmpuint(lost, >, 0);
+    for (int i = 0; i < 5000; i++)
+        step(f, "pin");
+    g_assert_cmpuint(vh_journal_dropped(f->journal), ==, lost);
+    while (lines < 5000) {
+        ssize_t len = read(fd, buffer, sizeof(buffer));
+
+        for (ssize_t i = 0; i + 5 < len; i++)
+            lines += memcmp(buffer + i, "\"pin\"", 5) == 0;
+        if (len < 0)
+            g_usleep(100);
+        else if (len == sizeof(buffer))
+            lines++; /* one may be in two parts */
+    }
+    g_clear_pointer(&f->journal, vh_journal_free);
+    close(fd);
+}
+
+/* What a guest says is text wherever it is read. */
+static void test_control(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autofree char *text = NULL;
+
+    sent = g_string_new(NULL);
+    g_setenv("JOURNAL_STREAM", "1:2", TRUE);
+    begin(f);
+    g_unsetenv("JOURNAL_STREAM");
+    vh_journal_step(f->journal, "web", "load",
+                    "a\xc2\x9b"
+                    "1m\x1b[2J\nb\xe2\x80\xae c\xe2\x80\xa8",
+                    NULL, NULL);
+    step(f, "end");
+    wait_end(f->path, "end");
+    g_clear_pointer(&f->journal, vh_journal_free);
+    g_assert_true(g_file_get_contents(f->path, &text, NULL, NULL));
+    g_assert_nonnull(strstr(text, "\"a\\u009b1m\\u001b[2J\\nb\\u202e c\\u2028\""));
+    g_assert_nonnull(strstr(sent->str, "VHINT_WHY=a\\x9b1m\\x1b[2J\\x0ab\\u202e c\\u2028\n"));
+    g_assert_nonnull(strstr(sent->str, "MESSAGE=web: load: a\\x9b1m"));
+    g_string_free(sent, TRUE);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
         const char *name;
         void (*test)(struct fixture *, gconstpointer);
     } tests[] = {
-        {"/journal/clock", test_order_by_clock}, {"/journal/full", test_full},
-        {"/journal/never", test_never},          {"/journal/slow", test_slow},
-        {"/journal/truncated", test_truncated},  {"/journal/rotated", test_rotated},
-        {"/journal/too-large", test_too_large},  {"/journal/hung", test_hung},
+        {"/journal/clock", test_order_by_clock},
+        {"/journal/full", test_full},
+        {"/journal/never", test_never},
+        {"/journal/slow", test_slow},
+        {"/journal/truncated", test_truncated},
+        {"/journal/rotated", test_rotated},
+        {"/journal/too-large", test_too_large},
+        {"/journal/hung", test_hung},
+        {"/journal/cut", test_cut},
+        {"/journal/talk", test_talk},
+        {"/journal/control", test_control},
+        {"/journal/room-for-steps", test_room_for_steps},
     };
 
     g_test_init(&argc, &argv, NULL);

@@ -86,7 +86,7 @@ static struct guest_stage *on_stage; /* NULL: none is */
 VhGuest *guest_stage_new_guest(struct guest_stage *stage)
 {
     return vh_guest_new(&stage->config, stage->directory, stage->watch, stage->turn, stage->scratch,
-                        NULL, &funcs, stage);
+                        stage->journal, &funcs, stage);
 }
 
 void guest_stage_begin(struct guest_stage *stage, gconstpointer policy)

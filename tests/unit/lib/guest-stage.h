@@ -25,6 +25,7 @@ struct guest_stage {
     struct fake_port port;
     struct victim vcpus[STAGE_VCPUS];
     char *cpus; /* what query-cpus-fast returns */
+    VhJournal *journal; /* NULL: none */
     VhGuest *guest;
     uint64_t seq;     /* of the program's next hint */
     uint64_t lost;    /* by the program */
