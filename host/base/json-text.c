@@ -67,7 +67,7 @@ char *vh_json_escape(const char *json)
     return g_string_free(out, FALSE);
 }
 
-gsize vh_json_length(const char *text)
+gsize vh_json_text_size(const char *text)
 {
     gsize length = 0;
 

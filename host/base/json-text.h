@@ -11,7 +11,7 @@ void vh_json_append_string(GString *out, const char *text, gssize len);
 /* The bytes that vh_json_append_string takes for a character. */
 gsize vh_json_size(gunichar c);
 /* The same for all of `text`, without the quotes. NULL: 0. */
-gsize vh_json_length(const char *text);
+gsize vh_json_text_size(const char *text);
 
 /* A copy of which that comes to little more than `room`: of a longer text the middle is left out,
  * and how much that was is said in its place. A verifier's last words matter more than what stands

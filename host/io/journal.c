@@ -323,9 +323,9 @@ static struct step *step_new(const char *guest, const char *what, const char *wh
     step->why = vh_json_cut(why, VH_JOURNAL_TEXT);
     step->before = vh_json_cut(before, VH_JOURNAL_TEXT);
     step->after = vh_json_cut(after, VH_JOURNAL_TEXT);
-    step->size = STEP_SIZE + vh_json_length(step->guest) + vh_json_length(step->what) +
-                 vh_json_length(step->why) + vh_json_length(step->before) +
-                 vh_json_length(step->after);
+    step->size = STEP_SIZE + vh_json_text_size(step->guest) + vh_json_text_size(step->what) +
+                 vh_json_text_size(step->why) + vh_json_text_size(step->before) +
+                 vh_json_text_size(step->after);
     return step;
 }
 

@@ -114,6 +114,7 @@ static void test_talks_without_end(struct guest_stage *f, G_GNUC_UNUSED gconstpo
     guest_stage_set_policy(f, "");
     guest_stage_start(f);
     for (unsigned i = 0; i < 1000; i++) {
+        f->port.boot = (uint8_t)(i / 50); /* what was refused is tried again */
         fake_port_hello(&f->port, 77 + i, VH_WIRE_MIN, VH_WIRE_MAX);
         f->port.last_id = 0;
         fake_port_programs(&f->port, 0, "", digest, 0);

@@ -116,7 +116,7 @@ void fake_port_hello(struct fake_port *port, uint64_t session, uint16_t version_
                                    .session = session,
                                    .peer = port->hello.session,
                                    .role = VH_ROLE_GUEST,
-                                   .boot_id = {0x12, 0x34, [15] = 0xff},
+                                   .boot_id = {0x12, 0x34, [14] = port->boot, [15] = 0xff},
                                    .release = "6.1.0-test",
                                    .agent = "fake 1"};
 

@@ -18,6 +18,7 @@ struct fake_port {
     uint8_t *buffer;
     GString *heard;        /* the types of frames, as words, since the last look */
     struct vh_hello hello; /* the last one heard */
+    uint8_t boot;          /* of the next hello's boot id */
     uint32_t last_id;      /* of the last request heard */
 };
 
