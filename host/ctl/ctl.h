@@ -79,8 +79,10 @@ GVariant *vh_ctl_list(struct vh_ctl *ctl, const char *method, GVariant *paramete
  * meanwhile is left out of all. */
 GVariant *vh_ctl_get_guests(struct vh_ctl *ctl, const char *only, GError **error);
 
-/* One JSON document on stdout. */
-/* All JSON is printed by these: what is control in a text is escaped (base/printable.h). */
+/* ---- json.c ---- */
+
+/* One JSON document on stdout. All JSON is printed by these: what is control in a text is escaped
+ * (base/printable.h). */
 void vh_ctl_print_json_text(const char *json);
 void vh_ctl_print_json(JsonNode *node);
 void vh_ctl_print_variant_json(GVariant *value);

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What several commands ask the daemon for, and how they print it for programs. */
-#include <json-glib/json-glib.h>
-#include <stdio.h>
-
 #include "ctl/ctl.h"
 
 GVariant *vh_ctl_list(struct vh_ctl *ctl, const char *method, GVariant *parameters, GError **error)
@@ -46,22 +43,4 @@ GVariant *vh_ctl_get_guests(struct vh_ctl *ctl, const char *only, GError **error
     }
     g_autoptr(GVariant) guests = g_variant_ref_sink(g_variant_builder_end(&builder));
     return names ? g_steal_pointer(&guests) : NULL;
-}
-
-void vh_ctl_print_json_text(const char *json)
-{
-    g_autofree char *escaped = vh_json_escape(json);
-    puts(escaped);
-}
-
-void vh_ctl_print_json(JsonNode *node)
-{
-    g_autofree char *text = json_to_string(node, TRUE);
-    vh_ctl_print_json_text(text);
-}
-
-void vh_ctl_print_variant_json(GVariant *value)
-{
-    g_autoptr(JsonNode) node = json_gvariant_serialize(value);
-    vh_ctl_print_json(node);
 }
