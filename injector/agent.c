@@ -41,43 +41,10 @@ static const char *on_trouble(void *context, uint32_t program)
     return running ? running->trouble : "";
 }
 
-uint64_t vh_agent_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static uint64_t on_now(void *context)
 {
     (void)context;
     return vh_agent_now();
-}
-
-void vh_agent_trouble(struct vh_agent *in, struct vh_running *running, const char *text)
-{
-    const struct vh_left_out *left = &running->loaded.left;
-    char trouble[VH_TROUBLE_SIZE] = "";
-
-    if (text[0])
-        snprintf(trouble, sizeof(trouble), "%s: %s", running->name, text);
-    else if (left->count > 0)
-        snprintf(trouble, sizeof(trouble), "%s: this kernel lacks the hooks of %u programs: %s",
-                 running->name, left->count, left->text);
-    if (strcmp(trouble, running->trouble) == 0)
-        return;
-    memcpy(running->trouble, trouble, sizeof(trouble));
-    if (trouble[0])
-        vh_say("%s", trouble);
-    if (running->id)
-        vh_session_send_trouble(&in->session, running->id);
-}
-
-void vh_agent_stir(struct vh_agent *in)
-{
-    if (in->settles == 0)
-        in->settles = vh_agent_now() + VH_SETTLE_NS;
 }
 
 const struct vh_session_ops vh_agent_ops = {

@@ -36,30 +36,6 @@ struct vh_change {
 
 /* ---- a program leaves ---- */
 
-static void detach(struct vh_job *job)
-{
-    struct vh_leave *leave = (struct vh_leave *)job;
-
-    vh_running_end((struct vh_running *)((char *)leave - offsetof(struct vh_running, leave)));
-}
-
-static void detached(struct vh_job *job)
-{
-    struct vh_leave *leave = (struct vh_leave *)job;
-    struct vh_reply reply = {0};
-
-    leave->in->changes--;
-    if (leave->waited)
-        vh_session_done(&leave->in->session, leave->ticket, 0, &reply);
-    free((char *)leave - offsetof(struct vh_running, leave));
-}
-
-void vh_change_leave(struct vh_running *running)
-{
-    running->leave.job = (struct vh_job){.work = detach, .done = detached};
-    vh_jobs_start(&running->leave.in->jobs, &running->leave.job);
-}
-
 /* The program is out of the set. */
 static void leave(struct vh_agent *in, struct vh_running *running)
 {

@@ -78,3 +78,8 @@ size_t vh_session_payload_room(const struct vh_session *s)
 {
     return s->credit < VH_PAYLOAD_MAX ? (size_t)s->credit : VH_PAYLOAD_MAX;
 }
+
+bool vh_session_waits(const struct vh_session *s, struct vh_ticket ticket)
+{
+    return s->host && ticket.epoch == s->epoch;
+}

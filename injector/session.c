@@ -57,11 +57,6 @@ static struct vh_ticket ticket_of(const struct vh_session *s, uint32_t request)
     return (struct vh_ticket){.epoch = s->epoch, .request = request};
 }
 
-bool vh_session_waits(const struct vh_session *s, struct vh_ticket ticket)
-{
-    return s->host && ticket.epoch == s->epoch;
-}
-
 void vh_session_done(struct vh_session *s, struct vh_ticket ticket, int error,
                      struct vh_reply *reply)
 {

@@ -72,7 +72,7 @@ class Notify(Case):
             file.write("[rule nonsense]\ndo=nothing\n")
         self.daemon.process.popen.send_signal(1)
         self.hear("RELOADING")
-        self.assertIn("refused", self.hear("READY")[1]["STATUS"])
+        self.assertIn("mistakes", self.hear("READY")[1]["STATUS"])
         self.daemon.stop()
         self.assertEqual(self.hear("STOPPING")[0], "1")
 
