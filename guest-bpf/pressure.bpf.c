@@ -20,8 +20,9 @@
 
 #include "kernel.h"
 
-#define TASKS 4096 /* that stand still at one time; of more, those that began first are forgotten \
-                    */
+#define TASKS \
+    4096 /* that stand still at one time; of more, those that began first are forgotten \
+          */
 #define STALE_NS (30 * 1000000000ULL)
 #define PAGES_PER_MIB 256
 

@@ -24,7 +24,7 @@ struct guest_stage {
     struct fake_monitor monitor;
     struct fake_port port;
     struct victim vcpus[STAGE_VCPUS];
-    char *cpus; /* what query-cpus-fast returns */
+    char *cpus;         /* what query-cpus-fast returns */
     VhJournal *journal; /* NULL: none */
     VhGuest *guest;
     uint64_t seq;     /* of the program's next hint */

@@ -49,6 +49,12 @@ static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 
 static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
+    GHashTableIter iter;
+    gpointer domain = NULL;
+
+    g_hash_table_iter_init(&iter, f->inventory.domains);
+    while (g_hash_table_iter_next(&iter, NULL, &domain))
+        vh_virt_domain_take_back(domain, true);
     g_hash_table_unref(f->inventory.domains);
     vh_virt_told_free(f->inventory.told);
     g_ptr_array_unref(f->reported);
