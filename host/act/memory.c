@@ -21,8 +21,7 @@ struct VhHold {
     VhRamDevice *device;
     struct vh_saved_slot *slot;
     int alive;
-    bool applied;   /* something else than the former value is wanted */
-    bool forgotten; /* by the owner */
+    bool applied; /* something else than the former value is wanted */
     unsigned under_way;
 };
 
@@ -39,12 +38,6 @@ static void hold_unref(VhHold *hold)
         close(hold->alive);
     vh_ram_device_unref(hold->device);
     g_free(hold);
-}
-
-static void forget(VhHold *hold)
-{
-    hold->forgotten = true;
-    hold_unref(hold);
 }
 
 /* What a dead daemon, or one that lost the monitor, left changed for this very thread; NULL:
@@ -236,7 +229,7 @@ const struct vh_actuator vh_actuator_memory = {
     .stands = stands,
     .same = same,
     .text = text,
-    .forget = forget,
-    .leave = forget,
+    .forget = hold_unref,
+    .leave = hold_unref,
     .recover = recover,
 };

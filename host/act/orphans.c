@@ -44,8 +44,7 @@ VhOrphans *vh_orphans_new(VhSaved *saved)
     while ((slot = vh_saved_next(saved, VH_SAVED_MASK, slot))) {
         struct maker maker = {.thread = slot->thread, .vcpu = slot->vcpu, .former = slot->former};
 
-        if (vh_tid_check(slot->thread, slot->start) < 0 ||
-            !vh_thread_cpus(slot->thread, &maker.held))
+        if (vh_tid_check(slot->thread, slot->start) < 0 || !vh_tid_cpus(slot->thread, &maker.held))
             continue;
         maker.process = process_of(slot->thread);
         memcpy(maker.guest, slot->guest, sizeof(maker.guest));
@@ -63,7 +62,7 @@ static const struct maker *maker_of(const VhOrphans *orphans, pid_t process, pid
     const struct maker *found = NULL;
     struct vh_cpuset cpus;
 
-    if (!vh_thread_cpus(thread, &cpus))
+    if (!vh_tid_cpus(thread, &cpus))
         return NULL;
     for (guint i = 0; i < orphans->makers->len; i++) {
         const struct maker *maker = &g_array_index(orphans->makers, struct maker, i);

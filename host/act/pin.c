@@ -93,7 +93,7 @@ static int note_former(VhHold *hold)
 {
     int result = 0;
 
-    if (!vh_thread_cpus(hold->target.thread, &hold->active))
+    if (!vh_tid_cpus(hold->target.thread, &hold->active))
         return -errno;
     result = read_mask(hold->target.thread, &hold->slot->former);
     if (result == 0)
@@ -143,7 +143,7 @@ static VhHold *probe(VhSaved *saved, const struct vh_target *target, GError **er
  * back. */
 static bool found(const VhHold *hold, union vh_setting *setting)
 {
-    return hold->found && vh_thread_cpus(hold->target.thread, &setting->cpus);
+    return hold->found && vh_tid_cpus(hold->target.thread, &setting->cpus);
 }
 
 /* Does the thread still have what the kernel made of its former mask, and nobody else? */
@@ -160,7 +160,7 @@ static int save_former(VhHold *hold)
 {
     struct vh_cpuset now;
 
-    if (!vh_thread_cpus(hold->target.thread, &now))
+    if (!vh_tid_cpus(hold->target.thread, &now))
         return -errno;
     if (!hold->assumed && !is_partial(hold) && !vh_cpuset_equal(&now, &hold->active)) {
         int result = note_former(hold);
@@ -195,10 +195,9 @@ static int put_back(VhHold *hold)
     struct vh_cpuset now;
     int result = set_mask(hold->target.thread, former);
 
-    hold->partial = result == 0 && vh_thread_cpus(hold->target.thread, &now) &&
-                    !vh_cpuset_equal(&now, former) &&
-                    read_mask(hold->target.thread, &hold->part) == 0 &&
-                    !vh_cpuset_equal(&hold->part, former);
+    hold->partial =
+        result == 0 && vh_tid_cpus(hold->target.thread, &now) && !vh_cpuset_equal(&now, former) &&
+        read_mask(hold->target.thread, &hold->part) == 0 && !vh_cpuset_equal(&hold->part, former);
     return result;
 }
 
@@ -214,7 +213,7 @@ static bool is_barred(pid_t thread, const struct vh_cpuset *cpus, int result, GE
     g_autofree char *wanted = NULL;
     g_autofree char *allowed = NULL;
 
-    if (result == 0 && vh_thread_cpus(thread, &now) && vh_cpuset_equal(&now, cpus))
+    if (result == 0 && vh_tid_cpus(thread, &now) && vh_cpuset_equal(&now, cpus))
         return false;
     if ((result != 0 && result != -EINVAL) ||
         !vh_cgroup_cpus("/proc", "/sys/fs/cgroup", thread, &group, &path) ||
@@ -318,7 +317,7 @@ static bool stands(const VhHold *hold, const union vh_setting *setting)
     struct vh_cpuset now;
 
     /* A thread that is gone needs nothing. */
-    return !vh_thread_cpus(hold->target.thread, &now) || vh_cpuset_equal(&now, &setting->cpus);
+    return !vh_tid_cpus(hold->target.thread, &now) || vh_cpuset_equal(&now, &setting->cpus);
 }
 
 static bool same(const union vh_setting *a, const union vh_setting *b)

@@ -115,7 +115,7 @@ int vh_tid_fail(GError **error, int number, const char *what, pid_t thread)
     return -1;
 }
 
-bool vh_thread_cpus(pid_t thread, struct vh_cpuset *cpus)
+bool vh_tid_cpus(pid_t thread, struct vh_cpuset *cpus)
 {
     memset(cpus, 0, sizeof(*cpus));
     return sched_getaffinity(thread, sizeof(*cpus), (cpu_set_t *)(void *)cpus) == 0;

@@ -32,7 +32,7 @@ uint64_t vh_tid_cpu_time(pid_t thread);
 int vh_tid_cpu(pid_t thread);
 
 /* The host CPUs that a thread is allowed on now; false: it is gone. */
-bool vh_thread_cpus(pid_t thread, struct vh_cpuset *cpus);
+bool vh_tid_cpus(pid_t thread, struct vh_cpuset *cpus);
 
 /* Says that `what` failed with errno `number`: VH_ERROR_NOT_CONNECTED when the thread is gone,
  * VH_ERROR_INVALID_ARGUMENT for EINVAL, else VH_ERROR_FAILED. Returns -1. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What is taken over from a former daemon, and what is put back, or left to the next, in the end.
 #include "machine/tid.h"
+#include "round/helpers.h"
 #include "round/state.h"
-#include "round/threads.h"
 
 static void left_free(gpointer data)
 {
@@ -122,7 +122,7 @@ static void survey_slots(VhRound *round, const struct vh_left *left, int guest)
         struct vh_cpuset now;
 
         if (vh_saved_is_left_slot(round->saved, slot) && slot->vcpu < VH_TARGET_EMULATOR &&
-            vh_thread_cpus(slot->thread, &now))
+            vh_tid_cpus(slot->thread, &now))
             vh_survey_left(round->survey, guest, &now);
     }
 }

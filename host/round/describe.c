@@ -30,8 +30,8 @@ static GVariant *describe_vcpu(const VhRound *round, const struct vh_entry *entr
     return g_variant_dict_end(&dict);
 }
 
-void vh_helper_describe(const struct vh_thread *thread, const struct vh_standing *standing,
-                        GVariantDict *dict)
+void vh_helpers_describe(const struct vh_thread *thread, const struct vh_standing *standing,
+                         GVariantDict *dict)
 {
     g_autofree char *name = g_utf8_make_valid(thread->name, -1);
 
@@ -47,7 +47,7 @@ static GVariant *describe_helper(const VhRound *round, const struct vh_entry *en
     g_auto(VhStanding) standing = {0};
 
     vh_standing_helper(round, entry, thread, &standing);
-    vh_helper_describe(thread, &standing, &dict);
+    vh_helpers_describe(thread, &standing, &dict);
     return g_variant_dict_end(&dict);
 }
 

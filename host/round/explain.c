@@ -173,7 +173,7 @@ static void tell_helper(struct story *story, const struct vh_thread *thread, con
     if (standing.state == VH_STANDING_FLOATING)
         return;
     in_force = standing.state == VH_STANDING_PINNED;
-    vh_helper_describe(thread, &standing, &dict);
+    vh_helpers_describe(thread, &standing, &dict);
     g_variant_dict_insert(&dict, "action", "s", "pin");
     g_variant_dict_insert(&dict, "state", "s", in_force ? "applied" : "wanted");
     g_variant_dict_insert(&dict, "in_force", "b", (gboolean)in_force);

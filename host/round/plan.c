@@ -2,8 +2,8 @@
 // From all guests' wishes to the plan, and what that cannot do.
 #include <string.h>
 
+#include "round/helpers.h"
 #include "round/state.h"
-#include "round/threads.h"
 
 static void survey_guest(VhRound *round, const struct vh_entry *entry)
 {

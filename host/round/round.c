@@ -13,12 +13,12 @@
  *     that is released by hand, or still as a former daemon left it, wishes nothing.
  *  2. Each vCPU gets what the plan has for it, unless its trial says that it must not have it now
  *     (boost.c asks the trials), or somebody else has pinned it (its seat is off).
- *  3. The guest's other threads get theirs (threads.c).
+ *  3. The guest's other threads get theirs (helpers.c).
  *  4. The actuator carries that out: first all that is to be undone, then all that is new.
  *  5. The trials learn that the round is over, and say which boosts are to be in force. boost.c
  *     plays a round of its own for these, and does so between two rounds, too, when no more than a
  *     boost begins or ends.
- *  6. Memory has a round of its own, too (memory.c).
+ *  6. Memory has a round of its own, too (ram.c).
  *  7. What was to be taken over from a former daemon and is nobody's is put back (adopt.c), and the
  *     guests' makers are told what their threads are pinned to.
  *
@@ -35,9 +35,9 @@
 #include "act/warden.h"
 #include "inventory/maker.h"
 #include "machine/tid.h"
-#include "round/memory.h"
+#include "round/helpers.h"
+#include "round/ram.h"
 #include "round/state.h"
-#include "round/threads.h"
 
 /* Also by a former daemon. */
 static bool is_pinned(const VhRound *round, pid_t thread)

@@ -3,7 +3,7 @@
 #include "round/standing.h"
 
 #include "machine/tid.h"
-#include "round/threads.h"
+#include "round/helpers.h"
 
 const char *const vh_standing_names[] = {
     [VH_STANDING_FLOATING] = "floating",
@@ -37,7 +37,7 @@ static void stand(const VhRound *round, const struct vh_entry *entry, pid_t thre
     *standing = (struct vh_standing){.thread = thread,
                                      .left = vh_actuate_is_left(round->actuate, thread),
                                      .set = vh_round_pin(round, thread)};
-    standing->alive = vh_thread_cpus(thread, &standing->now);
+    standing->alive = vh_tid_cpus(thread, &standing->now);
     vh_actuate_describe(round->actuate, thread, &standing->former, &standing->problem);
     if (entry->held)
         standing->why = g_strdup("released by hand until resumed");

@@ -48,5 +48,5 @@ char *vh_standing_cpus(const struct vh_standing *standing);
 /* ---- describe.c ---- */
 
 /* Adds what GetGuest says of a thread beside the vCPUs. */
-void vh_helper_describe(const struct vh_thread *thread, const struct vh_standing *standing,
-                        GVariantDict *dict);
+void vh_helpers_describe(const struct vh_thread *thread, const struct vh_standing *standing,
+                         GVariantDict *dict);

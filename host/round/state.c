@@ -2,7 +2,7 @@
 // What every part of a round asks about the pins.
 #include "round/state.h"
 
-#include "round/threads.h"
+#include "round/helpers.h"
 
 const char *vh_round_off(const struct vh_entry *entry, const struct vh_vcpu *vcpu)
 {

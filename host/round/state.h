@@ -5,7 +5,7 @@
 #include "act/actuate.h"
 #include "machine/hotplug.h"
 #include "machine/load.h"
-#include "round/memory.h"
+#include "round/ram.h"
 #include "round/round.h"
 #include "trials/trials.h"
 #include "wish/survey.h"

@@ -86,7 +86,7 @@ static void test_young_thread(struct pinning *f, G_GNUC_UNUSED gconstpointer dat
         g_assert_true(vh_actuate_check(actuate, "guest"));
         target.vcpu = 2; /* it has its name by now */
     }
-    g_assert_true(vh_thread_cpus(f->stage.victim.tid, &inherited));
+    g_assert_true(vh_tid_cpus(f->stage.victim.tid, &inherited));
     g_assert_true(vh_cpuset_equal(&inherited, &usual));
     pinning_round(f, actuate, &f->first, "again");
     assert_cpus(f->stage.victim.tid, &f->first);

@@ -7,7 +7,7 @@
 void pinning_begin(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
 {
     stage_begin(&f->stage);
-    g_assert_true(vh_thread_cpus(f->stage.victim.tid, &f->floating));
+    g_assert_true(vh_tid_cpus(f->stage.victim.tid, &f->floating));
     memset(&f->first, 0, sizeof(f->first));
     vh_cpuset_add(&f->first, (unsigned)vh_cpuset_next(&f->floating, 0));
 }
@@ -23,7 +23,7 @@ void assert_cpus(pid_t thread, const struct vh_cpuset *expected)
     g_autofree char *got = NULL;
     g_autofree char *want = vh_cpuset_format(expected);
 
-    g_assert_true(vh_thread_cpus(thread, &cpus));
+    g_assert_true(vh_tid_cpus(thread, &cpus));
     got = vh_cpuset_format(&cpus);
     g_assert_cmpstr(got, ==, want);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* host/round/threads.c: a guest's threads beside its vCPUs. */
-#include "round/threads.h"
+/* host/round/helpers.c: a guest's threads beside its vCPUs. */
+#include "round/helpers.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Takes emulator, IOThreads and vhost workers from the plan to the actuator.
-#include "round/threads.h"
+#include "round/helpers.h"
 
 #include "inventory/maker.h"
 #include "machine/tid.h"

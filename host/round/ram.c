@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Leads guests' memory: asks, decides, one timer.
-#include "round/memory.h"
+#include "round/ram.h"
 
 #include <math.h>
 #include <string.h>
