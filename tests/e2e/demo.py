@@ -32,7 +32,7 @@ def change(guest, what, act):
     """Calls act() and returns when the mask of CPU's thread changed, on the host's clock in s."""
     thread = guest.thread(CPU)
     before = os.sched_getaffinity(thread)
-    end = time.monotonic() + 10 * vhtest.SLOWNESS
+    end = time.monotonic() + 10 * vhtest.setting.slowness
     act()
     while os.sched_getaffinity(thread) == before:
         if time.monotonic() > end:
@@ -78,7 +78,7 @@ def demo():
             daemon.start()
         return run(guest, daemon)
     except vhtest.Failure:
-        for witness in vhtest.witnesses:
+        for witness in vhtest.witness.witnesses:
             print(witness.logs(), file=sys.stderr)
         raise
     finally:

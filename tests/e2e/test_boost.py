@@ -13,7 +13,6 @@ from vhtest.fake_guest import FakeGuest
 
 BOOSTED = -15
 BEGINS = 5  # s, on a host that has other things to do; an end is due within one
-WINDOW = 1 * vhtest.SLOWNESS  # s, of a trial that is not to be over before the test has seen it
 RULE = """[rule affinity-pin]
 enabled = no
 [rule urgent]
@@ -26,6 +25,11 @@ cooldown = {cooldown}
 [host]
 trial-window = {window}
 """
+
+
+def window():
+    """s, of a trial that is not to be over before the test has seen it."""
+    return 1 * vhtest.setting.slowness
 
 
 class Boost(unittest.TestCase):
@@ -73,6 +77,7 @@ class Boost(unittest.TestCase):
         self.end()
         self.wait_boosted()
         self.assertEqual({self.nice(cpu) for cpu in range(4)}, {0})
+
         def taken():
             return [step for step in self.daemon.steps() if "boost vCPU 2" in step["what"]]
         steps = wait_for(lambda: len(taken()) == 2 and taken(), 5, "both steps are in the journal")
@@ -115,7 +120,7 @@ class Boost(unittest.TestCase):
         """A vCPU that wants to run beside many others, boosted to see whether that helps."""
         self.serve(FakeGuest(cpus=1, busy=True))
         self.enterContext(Crowd(self.guest.tids[0]))
-        self.start(trial="yes", window=f"{WINDOW * 1000:.0f}ms")
+        self.start(trial="yes", window=f"{window() * 1000:.0f}ms")
         self.ask(0)
         self.wait_trial(1)
 
@@ -138,7 +143,7 @@ class Boost(unittest.TestCase):
         self.wait_boosted(timeout=5)
         wait_for(self.told, 5, "a verdict")
         self.assertIn("inconclusive: the guest was being migrated meanwhile", self.told()[0])
-        stays(lambda: self.why()[0]["state"] == "baseline", 1.25 * WINDOW, "longer than a baseline takes")
+        stays(lambda: self.why()[0]["state"] == "baseline", 1.25 * window(), "longer than a baseline takes")
         self.guest.event("MIGRATION", status="cancelled")
         self.wait_trial(2)
 

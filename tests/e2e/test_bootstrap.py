@@ -156,7 +156,7 @@ class Static(unittest.TestCase):
         waiting, = (call for call in calls if call is not refused)
         self.assertTrue(waiting.alive())
         daemon.stop()
-        self.assertNotEqual(waiting.popen.wait(10 * vhtest.SLOWNESS), 0)
+        self.assertNotEqual(waiting.popen.wait(10 * vhtest.setting.slowness), 0)
 
     def test_no_such_file(self):
         daemon = BootstrapDaemon(self.guest)

@@ -91,7 +91,7 @@ class HungDisk(unittest.TestCase):
             self.daemon.stop()
         finally:
             os.unlink(pipe)  # who reads the journal of a failure must not hang
-        self.assertLess(time.monotonic() - begin, 6 * vhtest.SLOWNESS)
+        self.assertLess(time.monotonic() - begin, 6 * vhtest.setting.slowness)
         self.assertEqual(self.guest.pinned(), {})
         with open(self.daemon.log) as file:
             self.assertRegex(file.read(), r"journal .*: the disk does not answer: [0-9]+ lines are not written")

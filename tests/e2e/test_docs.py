@@ -33,7 +33,7 @@ class Config(unittest.TestCase):
         text = text.replace("/usr/share/vhint/programs", self.path("programs"))
         with open(self.path("vhint.conf"), "w") as file:
             file.write(text)
-        return subprocess.run([vhtest.daemon.VHINTD, "--check", "--config", "vhint.conf"], cwd=self.directory,
+        return subprocess.run([vhtest.setting.vhintd(), "--check", "--config", "vhint.conf"], cwd=self.directory,
                               capture_output=True, text=True, env=vhtest.daemon.ENVIRONMENT)
 
     def test_example(self):

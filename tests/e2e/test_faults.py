@@ -193,6 +193,7 @@ class GuestGoes(Faults):
         daemon = self.enterContext(vhtest.Daemon(guest))
         self.sleeper(guest, 2)
         self.wait_pinned(guest, 2)
+        guest.dies = True
         guest.agent.send("echo 1 >/proc/sys/kernel/panic; echo c >/proc/sysrq-trigger")
         guest.qmp.wait_event("RESET", 30)
         self.wait_pinned(guest)

@@ -86,7 +86,3 @@ class Foreign(unittest.TestCase):
         self.assertEqual(self.guest.output("ls /sys/fs/bpf").split(), [])
         self.assertEqual(self.channel.unload("foreign").error, 0)
         self.assertEqual(self.guest.output("ls /sys/fs/bpf").split(), [])
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -4,7 +4,6 @@
 vhintd sees a host that is made up in this one respect, by files mounted over those of /proc and /sys for it alone."""
 import os
 import socket
-import struct
 import unittest
 
 import vhtest

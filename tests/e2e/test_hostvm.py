@@ -7,7 +7,7 @@ import signal
 import subprocess
 
 import vhtest
-from vhtest import process, stays, thread_cpus, wait_for
+from vhtest import stays, thread_cpus, wait_for
 from vhtest.crowd import Crowd
 from vhtest.fake_guest import FakeGuest
 from vhtest.hostvm import HostVmCase
@@ -66,7 +66,7 @@ class LastingDaemon(vhtest.Daemon):
         self.sections = "".join(f"[guest {name}]\nqmp={self.sockets(name)}/qmp\nchannel={self.sockets(name)}/channel\n"
                                 "programs=affinity\n" for name in self.names)
         os.makedirs(self.path("policy.d"), exist_ok=True)
-        process.witnesses.append(self)
+        vhtest.witness.witnesses.append(self)
 
     def sockets(self, name):
         return self.path(f"guests/{name}")

@@ -30,9 +30,9 @@ class Build(unittest.TestCase):
 
     def test_added_file_changes_the_image(self):
         out = os.path.join(self.directory, "out")
-        self.build("--kernel", vhtest.KERNEL, "--out", out)
+        self.build("--kernel", vhtest.setting.kernel, "--out", out)
         before = read(f"{out}/initrd")
-        self.build("--kernel", vhtest.KERNEL, "--out", out, "--add", __file__ + ":/etc/added")
+        self.build("--kernel", vhtest.setting.kernel, "--out", out, "--add", __file__ + ":/etc/added")
         self.assertNotEqual(before, read(f"{out}/initrd"))
 
     def test_refusals_name_the_thing(self):
@@ -40,8 +40,8 @@ class Build(unittest.TestCase):
                            (["--out", self.directory], "--kernel"),
                            (["--kernel", "no such suite", "--out", self.directory], "no such suite"),
                            (["--kernel", "/none.deb", "--out", self.directory], "/none.deb"),
-                           (["--kernel", vhtest.KERNEL, "--out", self.directory, "--add", "/none"], "/none"),
-                           (["--kernel", vhtest.KERNEL, "--out", self.directory, "--injector", "/bin/ls"],
+                           (["--kernel", vhtest.setting.kernel, "--out", self.directory, "--add", "/none"], "/none"),
+                           (["--kernel", vhtest.setting.kernel, "--out", self.directory, "--injector", "/bin/ls"],
                             "not statically linked")):
             result = self.build(*args)
             self.assertNotEqual(result.returncode, 0, args)

@@ -153,7 +153,7 @@ class Injector(unittest.TestCase):
 
     def test_variants_and_tunables(self):
         self.loaded("variants", self.built("variants"), tunables={"small": 200, "negative": "-7", "flag": "true",
-                                                                   "colour": "GREEN", "word": "yes"})
+                                                                  "colour": "GREEN", "word": "yes"})
         self.assertEqual(self.channel.programs()["variants"].attached, 3)
         self.guest.run("/bin/true")
         hints = [struct.unpack_from("<II", record, 24) for kind, _, batch in self.channel.drain()

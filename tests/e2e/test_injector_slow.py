@@ -7,9 +7,8 @@ import time
 import unittest
 
 import vhtest
-from vhtest import channel, wait_for
+from vhtest import channel, setting
 from vhtest.bpf import compile_bpf
-from vhtest.process import SLOWNESS
 
 
 def read(path):
@@ -47,7 +46,7 @@ class Slow(unittest.TestCase):
         begin = time.monotonic()
         facts = {}
         while facts.get(task.pid) != 4:
-            self.assertLess(time.monotonic() - begin, 10 * SLOWNESS, "no hint of a new task's mask")
+            self.assertLess(time.monotonic() - begin, 10 * setting.slowness, "no hint of a new task's mask")
             frame = self.channel.receive(1)
             if frame and frame[0] in ("HINTS", "SNAPSHOT") and frame[2].program == self.affinity:
                 channel.apply_hints(facts, [frame])
@@ -111,17 +110,17 @@ class Slow(unittest.TestCase):
         answer, seconds, delays = self.while_waiting(self.channel.send_load("many", data))
         self.assertEqual(answer.error, 0, answer.text + answer.log)
         self.assertEqual(self.channel.programs()["many"].attached, 60)
-        self.assertLess(max(delays), 1 * SLOWNESS, delays)
+        self.assertLess(max(delays), 1 * setting.slowness, delays)
         request = self.channel.next_request()
         self.channel.send("UNLOAD", struct.pack("<64s", b"many"), request)
         answer, gone, delays = self.while_waiting(request)
         self.assertEqual(answer.error, 0, answer.text)
-        self.assertLess(max(delays), 1 * SLOWNESS, delays)
+        self.assertLess(max(delays), 1 * setting.slowness, delays)
         # What the kernel lacks is found before anything is attached.
         answer, refused, delays = self.while_waiting(self.channel.send_load("many", self.built("many", "-DLACKING")))
         self.assertEqual(answer.error, errno.ENOENT, answer.text)
         self.assertIn("kprobe/no_such_function_at_all", answer.text)
-        self.assertLess(max(delays), 1 * SLOWNESS, delays)
+        self.assertLess(max(delays), 1 * setting.slowness, delays)
         self.assertLess(refused, (seconds + gone) / 2)
 
     def test_a_large_program_is_replaced(self):
@@ -130,7 +129,3 @@ class Slow(unittest.TestCase):
         second = self.loaded("many", data, replace=True)
         self.assertNotEqual(first, second)
         self.assertEqual(self.channel.programs()["many"].attached, 180)
-
-
-if __name__ == "__main__":
-    unittest.main()

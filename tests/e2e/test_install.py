@@ -79,7 +79,7 @@ class Install(unittest.TestCase):
         for text in (text, re.sub(r"(?m)^#(\[|\w+=)", r"\1", text)):
             with open(path, "w") as file:
                 file.write(text.replace("[daemon]", f"[daemon]\nprogram-dir={vhtest.BUILD}/guest-bpf"))
-            done = subprocess.run([os.path.join(vhtest.HOST_BUILD, "host/vhintd"), "--check", "--config", path],
+            done = subprocess.run([vhtest.setting.vhintd(), "--check", "--config", path],
                                   capture_output=True, text=True)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertIn("[guest *]\nprograms=affinity", text.replace("\n#", "\n"))

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import vhtest
-from vhtest.libvirt import HOOK, Domain, LibvirtDaemon
+from vhtest.libvirt import Domain, LibvirtDaemon
 from vhtest.libvirt_case import PIN_EMULATOR, Case, pin
 
 wait_for = vhtest.wait_for
@@ -110,7 +110,7 @@ class Start(Case):
         keys = {"pool": self.last, "emulator": "pool"}
         with LibvirtDaemon(self.libvirt, {"*": keys}, uri=proxy.uri) as daemon:
             self.libvirt.virsh("start", "--paused", guest.uuid)
-            self.assertTrue(proxy.held.wait(20 * vhtest.SLOWNESS), "vhintd tells libvirt where the emulator is")
+            self.assertTrue(proxy.held.wait(20 * vhtest.setting.slowness), "vhintd tells libvirt where the emulator is")
             self.libvirt.virsh("destroy", guest.uuid)
             daemon.wait_known()
             self.libvirt.virsh("start", "--paused", guest.uuid)
@@ -322,7 +322,7 @@ class Many(Case):
                 file.write("<domain>garbage\n")
             storm = vhtest.Process(
                 ["sh", "-c", 'i=0; while [ $i -lt 100 ]; do i=$((i + 1)); '
-                 'VHINT_HOOK_SOCKET="$1" "$0" nobody start begin - <"$2" || exit 1; done', HOOK,
+                 'VHINT_HOOK_SOCKET="$1" "$0" nobody start begin - <"$2" || exit 1; done', vhtest.setting.hook(),
                  self.libvirt.path("run/vhint/hook"), garbage], self.libvirt.path("storm.log"))
             for guest in guests:
                 daemon.wait_ready(guest.name, timeout=120)
@@ -333,7 +333,7 @@ class Many(Case):
                      len(self.all) == 1, 20, "guests are pinned")
             self.assertEqual(storm.popen.wait(120), 0)
             random = subprocess.run(["sh", "-c", 'head -c 1048576 /dev/urandom | VHINT_HOOK_SOCKET="$1" "$0" nobody start begin -',
-                                     HOOK, self.libvirt.path("run/vhint/hook")], capture_output=True, timeout=60)
+                                     vhtest.setting.hook(), self.libvirt.path("run/vhint/hook")], capture_output=True, timeout=60)
             self.assertEqual((random.returncode, random.stdout, random.stderr), (0, b"", b""))
             self.assertEqual(daemon.names(), [f"g{i}" for i in range(8)])
             for guest in guests:

@@ -226,7 +226,7 @@ class Migration(Case):
         self.assertEqual(self.steps(self.there, "load", "unload"), [])
         undone = self.journal(self.libvirt, "unpin vCPU")[-1]["time"]
         arrived = self.journal(self.there, "connect")[0]["time"]
-        self.assertLess(undone - arrived, FORGOTTEN * vhtest.SLOWNESS)
+        self.assertLess(undone - arrived, FORGOTTEN * vhtest.setting.slowness)
         program = self.target.program("pressure")
         self.assertEqual((program["origin"], program["state"]), ("injected", "running"))
         self.assert_back(moved)

@@ -90,13 +90,13 @@ class Pins(Case):
         proxy = self.held_call(PIN_EMULATOR)
         with self.running() as guest, \
                 LibvirtDaemon(self.libvirt, {"*": {"emulator": first}}, uri=proxy.uri) as daemon:
-            self.assertTrue(proxy.held.wait(20 * vhtest.SLOWNESS), "vhintd tells libvirt where the emulator is")
+            self.assertTrue(proxy.held.wait(20 * vhtest.setting.slowness), "vhintd tells libvirt where the emulator is")
             os.makedirs(daemon.path("policy.d"))
             with open(daemon.path("policy.d/50-test.conf"), "w") as file:
                 file.write(f"[guest *]\nemulator={last}\n")
             wait_for(lambda: vhtest.thread_cpus(guest.pid()) == {last}, 5, "the emulator is where it is to be now")
             proxy.let_go(again=True)
-            self.assertTrue(proxy.held.wait(20 * vhtest.SLOWNESS), "vhintd tells libvirt what is wanted now")
+            self.assertTrue(proxy.held.wait(20 * vhtest.setting.slowness), "vhintd tells libvirt what is wanted now")
             self.assertEqual(self.emulator_pin(guest), {first})
 
             def right():

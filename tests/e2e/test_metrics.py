@@ -29,7 +29,7 @@ class Metrics(unittest.TestCase):
         self.guest.start()
 
     def page(self, path="/metrics", timeout=10):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=timeout * vhtest.SLOWNESS) as page:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=timeout * vhtest.setting.slowness) as page:
             self.assertTrue(page.headers["Content-Type"].startswith("text/plain; version=0.0.4"))
             return page.read().decode()
 
@@ -115,7 +115,7 @@ class Metrics(unittest.TestCase):
     def test_not_for_others(self):
         with open(self.daemon.path("bad.conf"), "w") as file:
             file.write("[daemon]\nmetrics=0.0.0.0:9477\n")
-        done = subprocess.run([os.path.join(vhtest.HOST_BUILD, "host/vhintd"), "--config", self.daemon.path("bad.conf")],
+        done = subprocess.run([vhtest.setting.vhintd(), "--config", self.daemon.path("bad.conf")],
                               capture_output=True, text=True)
         self.assertEqual(done.returncode, 1)
         self.assertIn("bad.conf:2: [daemon] metrics:", done.stderr)

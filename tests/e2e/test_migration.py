@@ -5,7 +5,7 @@ import os
 import unittest
 
 import vhtest
-from vhtest import process, wait_for
+from vhtest import wait_for
 from vhtest.fake_guest import FakeGuest
 
 SOON = 5  # s
@@ -22,7 +22,7 @@ class Arriving(vhtest.Guest):
     """A QEMU that waits for a guest like `MACHINE`."""
 
     def start(self, wait=False):
-        process.witnesses.append(self)
+        vhtest.witness.witnesses.append(self)
         self._launch("-incoming", f"unix:{self.incoming}")
         return self
 
@@ -178,7 +178,7 @@ class Migration(Case):
         undone = wait_for(lambda: self.here.steps("unpin vCPU"), SOON, "the journal has it")[-1]["time"]
         forgotten = undone - gone
         print(f"forgotten {1000 * forgotten:.1f} ms after the migration was completed")
-        self.assertLess(forgotten, FORGOTTEN * process.SLOWNESS)
+        self.assertLess(forgotten, FORGOTTEN * vhtest.setting.slowness)
         self.assertTrue(self.floats(self.source))
         self.assertEqual(self.here.applied(), 0)
         self.assertGreater(there.applied(), 0)

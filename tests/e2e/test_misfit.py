@@ -48,7 +48,3 @@ class Misfit(unittest.TestCase):
         self.guest.seq = 0
         self.guest.hint(self.guest.record())
         self.told("have a key", "VH_STATE")
-
-
-if __name__ == "__main__":
-    unittest.main()

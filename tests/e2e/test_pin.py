@@ -196,7 +196,7 @@ class Pin(unittest.TestCase):
             timed(lambda: self.pinned() == {1}, "pinned")
             task.kill()
             timed(lambda: not self.pinned(), "floating")
-        self.assertLess(statistics.median(took), 0.5 * vhtest.SLOWNESS)
+        self.assertLess(statistics.median(took), 0.5 * vhtest.setting.slowness)
 
     def test_pressure_is_calm(self):
         """The pressure program loads beside the affinity program, and says how much memory there is."""

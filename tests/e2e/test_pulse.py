@@ -56,7 +56,3 @@ class Pulse(unittest.TestCase):
         end = time.monotonic() + 1
         while got := self.guest.next(max(0, end - time.monotonic())):
             self.assertNotEqual(got[0], "LOAD")
-
-
-if __name__ == "__main__":
-    unittest.main()

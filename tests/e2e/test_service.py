@@ -10,16 +10,13 @@ import time
 import unittest
 
 import vhtest
-from vhtest.daemon import VHINTD
 from vhtest.fake_guest import FakeGuest
 
 NOBODY = 65534
-UNIT = os.path.join(vhtest.HOST_BUILD, "data/vhintd.service")
-SANITIZED = vhtest.HOST_BUILD != vhtest.BUILD
 
 
 def unit_setting(key):
-    with open(UNIT) as file:
+    with open(vhtest.setting.unit()) as file:
         return [line.partition("=")[2].strip() for line in file if line.startswith(key + "=")]
 
 
@@ -45,7 +42,7 @@ class Notify(Case):
         path = self.daemon.path("notify")
         self.manager = self.enterContext(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
         self.manager.bind(path)
-        self.manager.settimeout(10 * vhtest.SLOWNESS)
+        self.manager.settimeout(10 * vhtest.setting.slowness)
         self.daemon.environment["NOTIFY_SOCKET"] = path
 
     def hear(self, key):
@@ -111,15 +108,15 @@ class Sockets(Case):
         self.activate(hook)
         self.daemon.sections = "\n[libvirt]\n"
         self.daemon.write_config()
-        self.daemon.process = vhtest.Process(self.daemon.prefix + [VHINTD, "--config", self.daemon.config],
+        self.daemon.process = vhtest.Process(self.daemon.prefix + [vhtest.setting.vhintd(), "--config", self.daemon.config],
                                              self.daemon.log, self.daemon.environment)
         vhtest.wait_for(lambda: os.path.exists(hook), 10, "the socket is there")
         self.assertFalse(os.path.exists(self.daemon.control))
 
         def started():
             """The hook gives up soon on a busy machine, so it is called again, as at a guest's next step."""
-            done = subprocess.run([os.path.join(vhtest.HOST_BUILD, "host/vhint-libvirt-hook"), "web", "prepare", "begin",
-                                   "-"], input=b"<domain/>", env={"VHINT_HOOK_SOCKET": hook}, timeout=10 * vhtest.SLOWNESS)
+            done = subprocess.run([vhtest.setting.hook(), "web", "prepare", "begin",
+                                   "-"], input=b"<domain/>", env={"VHINT_HOOK_SOCKET": hook}, timeout=10 * vhtest.setting.slowness)
             self.assertEqual(done.returncode, 0)
             with open(f"/proc/{self.daemon.process.pid}/comm") as file:
                 return file.read() == "vhintd\n"
@@ -135,11 +132,11 @@ class Sockets(Case):
         hook = self.daemon.path("run/hook")
         self.activate(hook)
         self.daemon.write_config()
-        self.daemon.process = vhtest.Process(self.daemon.prefix + [VHINTD, "--config", self.daemon.config],
+        self.daemon.process = vhtest.Process(self.daemon.prefix + [vhtest.setting.vhintd(), "--config", self.daemon.config],
                                              self.daemon.log, self.daemon.environment)
         vhtest.wait_for(lambda: os.path.exists(hook), 10, "the socket is there")
         with socket.socket(socket.AF_UNIX) as caller:
-            caller.settimeout(15 * vhtest.SLOWNESS)
+            caller.settimeout(15 * vhtest.setting.slowness)
             caller.connect(hook)
             self.assertEqual(caller.recv(1), b"", "not taken, and so not dropped as unfinished")
         self.assertEqual(self.daemon.ctl("guests"), [])
@@ -182,8 +179,9 @@ class Confined(Case):
         vhtest.wait_for(lambda: "ermission denied" in self.daemon.guest("fake")["problem"], 10,
                         "it is said that the sockets cannot be reached")
 
-    @unittest.skipIf(SANITIZED, "sanitizers need system calls that the filter forbids")
     def test_filter(self):
+        if vhtest.setting.sanitized():
+            self.skipTest("sanitizers need system calls that the filter forbids")
         self.serve()
         for task in os.listdir(f"/proc/{self.daemon.process.pid}/task"):
             with open(f"/proc/{self.daemon.process.pid}/task/{task}/status") as file:
@@ -193,8 +191,8 @@ class Confined(Case):
 
     def test_score(self):
         """systemd's own opinion of the unit; 10 is no hardening at all."""
-        out = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager", UNIT], capture_output=True,
-                             text=True)
+        out = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager", vhtest.setting.unit()],
+                             capture_output=True, text=True)
         score = re.search(r"exposure level for vhintd.service: ([\d.]+)", out.stdout)
         self.assertTrue(score, out.stdout + out.stderr)
         print(f"exposure level of vhintd.service: {score.group(1)}", flush=True)
@@ -209,7 +207,7 @@ class Journald(Case):
         os.mkdir(directory)
         journald = self.enterContext(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
         journald.bind(os.path.join(directory, "socket"))
-        journald.settimeout(10 * vhtest.SLOWNESS)
+        journald.settimeout(10 * vhtest.setting.slowness)
         if not shutil.which("unshare"):
             self.skipTest("no unshare(1) here")
         self.daemon.prefix = ["unshare", "-m", "sh", "-c", "mount -t tmpfs tmpfs /run/systemd && mkdir /run/systemd/journal "

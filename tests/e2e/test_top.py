@@ -130,7 +130,6 @@ class Top(unittest.TestCase):
         self.assertEqual(top.end(), 0)
         self.assertIn("\x1b[?1049l", top.read())  # the terminal is as it was
 
-
     def test_daemon_hangs(self):
         """Keys and sizes do not wait for it."""
         top = self.top()
@@ -150,4 +149,4 @@ class Top(unittest.TestCase):
         top.press("q")
         begin = time.monotonic()
         self.assertEqual(top.end(), 0)
-        self.assertLess(time.monotonic() - begin, 2 * vhtest.SLOWNESS)
+        self.assertLess(time.monotonic() - begin, 2 * vhtest.setting.slowness)

@@ -10,7 +10,6 @@ import unittest
 
 import vhtest
 from vhtest import Masks, stays, wait_for
-from vhtest.daemon import VHINTD
 from vhtest.fake_guest import FakeGuest
 
 BOOST = """[rule affinity-boost]
@@ -41,7 +40,7 @@ class Upgrade(Steps):
         with open(self.daemon.path("policy.d/50-boost.conf"), "w") as file:
             file.write(BOOST)
         self.daemon.binary = self.daemon.path("vhintd")
-        shutil.copy(VHINTD, self.daemon.binary)
+        shutil.copy(vhtest.setting.vhintd(), self.daemon.binary)
         self.daemon.start()
         self.task = self.guest.start_command("exec taskset -c 2 sleep 1000")
         self.thread = self.guest.thread(2)
@@ -69,7 +68,7 @@ class Upgrade(Steps):
         with Masks(self.thread) as masks:
             end()
             new = self.daemon.binary + ".new"
-            shutil.copy(VHINTD, new)
+            shutil.copy(vhtest.setting.vhintd(), new)
             os.rename(new, self.daemon.binary)  # as a package does it
             self.daemon.start()
             self.wait_acts()
@@ -118,8 +117,8 @@ class Successor(Steps):
 
     def restore(self, **arguments):
         arguments = {"stderr": subprocess.PIPE, "env": vhtest.daemon.ENVIRONMENT, **arguments}
-        return subprocess.run([VHINTD, "--restore", self.daemon.path("run/saved/masks")], text=True,
-                              timeout=30 * vhtest.SLOWNESS, **arguments)
+        return subprocess.run([vhtest.setting.vhintd(), "--restore", self.daemon.path("run/saved/masks")], text=True,
+                              timeout=30 * vhtest.setting.slowness, **arguments)
 
     def test_none_comes(self):
         """The pin stays for as long as it was said, then it is put back."""
@@ -176,8 +175,8 @@ class Successor(Steps):
         other = self.daemon.path("other.conf")
         with open(self.daemon.config) as file, open(other, "w") as copy:
             copy.write(re.sub("^control=.*", "control=/proc/no/such/place", file.read(), flags=re.M))
-        done = subprocess.run([VHINTD, "--config", other], capture_output=True, text=True, env=vhtest.daemon.ENVIRONMENT,
-                              timeout=30 * vhtest.SLOWNESS)
+        done = subprocess.run([vhtest.setting.vhintd(), "--config", other], capture_output=True, text=True, env=vhtest.daemon.ENVIRONMENT,
+                              timeout=30 * vhtest.setting.slowness)
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertIn("cannot make the directory /proc/no/such", done.stderr)
         self.assertEqual(list(self.guest.pinned()), [1])

@@ -11,8 +11,8 @@ import time
 
 sys.path.insert(0, "/srv/vhint-test")
 
-from vhtest.fake_guest import FakeGuest
-from vhtest.process import Failure, format_cpus, thread_cpus
+from vhtest.fake_guest import FakeGuest  # noqa: E402
+from vhtest.process import Failure, format_cpus, thread_cpus  # noqa: E402
 
 DIRECTORY = "/run/standin"
 NOBODY = 65534

@@ -4,18 +4,14 @@ import functools
 import glob
 import os
 import subprocess
-import sys
 
-HERE = os.path.dirname(os.path.realpath(__file__))
-TOP = os.path.realpath(os.path.join(HERE, "../.."))
-sys.path.insert(0, os.path.join(TOP, "tests/e2e"))
+import vhtest
+from vhtest import TOP, Process, process
 
-import vhtest  # noqa: E402
-from vhtest import Process, process  # noqa: E402
-
-PACKAGES = os.path.realpath(sys.argv[1]) if len(sys.argv) > 1 else os.path.join(TOP, "build-deb")
+# Where the packages are.
+PACKAGES = os.path.realpath(os.environ.get("VH_PACKAGES", os.path.join(TOP, "build-deb")))
 SUITE = "bookworm"
-# Where the systems are; `run` sees to it.
+# Where the systems are: conftest.py sees to it.
 WORK = os.environ.get("VH_PACKAGES_WORK")
 
 
@@ -29,7 +25,7 @@ def mirror():
         uri, component, codename, label = line.split("|")
         if component == "main" and codename == SUITE and label == "Debian":
             return uri
-    return "http://deb.debian.org/debian"
+    raise vhtest.Failure(f"apt tells of no archive that has {SUITE}: set VHINT_MIRROR to the address of one")
 
 
 @functools.lru_cache(maxsize=None)

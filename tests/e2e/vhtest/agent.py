@@ -6,7 +6,8 @@ import struct
 import threading
 import time
 
-from .process import SLOWNESS, Failure
+from . import setting
+from .process import Failure
 
 _HEADER = struct.Struct("<IIiI")
 _RUN, _STARTED, _DONE, _CLOCK = 1, 2, 3, 4
@@ -29,7 +30,7 @@ class Command:
         self.result = None
 
     def _next(self, timeout):
-        end = time.monotonic() + timeout * SLOWNESS
+        end = time.monotonic() + timeout * setting.slowness
         while True:
             try:
                 answer = self.answers.get(timeout=max(0, min(1, end - time.monotonic())))
@@ -37,7 +38,7 @@ class Command:
             except queue.Empty:
                 self.agent.check()
             if time.monotonic() >= end:
-                raise Failure(f"the guest did not answer within {timeout * SLOWNESS:g} s: {self.text}") from None
+                raise Failure(f"the guest did not answer within {timeout * setting.slowness:g} s: {self.text}") from None
         if answer is None:
             raise Failure(f"the guest went away: {self.text}")
         kind, value, data = answer

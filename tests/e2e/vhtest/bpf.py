@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 
-from .guest import BUILD, TOP
+from .setting import BUILD, TOP
 
 OBJECTS = os.path.join(BUILD, "tests/e2e/objects")
 PROGRAMS = os.path.join(TOP, "tests/e2e/programs")

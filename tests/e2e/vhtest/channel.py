@@ -9,7 +9,8 @@ import struct
 import time
 import zlib
 
-from .process import SLOWNESS, Failure
+from . import setting, witness
+from .process import Failure
 
 TYPES = {"HELLO": 1, "LOAD": 16, "CHUNK": 17, "UNLOAD": 18, "LIST": 19, "RESYNC": 20, "CREDIT": 24, "PING": 25,
          "CPUS": 32, "PROGRAMS": 33, "HINTS": 34, "SNAPSHOT": 35, "ANSWER": 36, "PONG": 37, "TROUBLE": 38}
@@ -129,7 +130,7 @@ class Channel:
 
     def receive(self, timeout=20):
         """(type, request, payload) of the next good frame; None when none comes in time."""
-        end = time.monotonic() + timeout * SLOWNESS
+        end = time.monotonic() + timeout * setting.slowness
         while True:
             while b"\0" in self.buffer:
                 encoded, _, self.buffer = self.buffer.partition(b"\0")
@@ -159,12 +160,12 @@ class Channel:
 
     def wait(self, kind, timeout=20):
         """The payload of the next frame of this type; others are passed over."""
-        end = time.monotonic() + timeout * SLOWNESS
+        end = time.monotonic() + timeout * setting.slowness
         while time.monotonic() < end:
-            got = self.receive((end - time.monotonic()) / SLOWNESS)
+            got = self.receive((end - time.monotonic()) / setting.slowness)
             if got and got[0] == kind:
                 return got[2]
-        raise Failure(f"no {kind} within {timeout * SLOWNESS:g} s")
+        raise Failure(f"no {kind} within {timeout * setting.slowness:g} s")
 
     def drain(self, quiet=0.3):
         """All frames until none comes for `quiet` seconds."""
@@ -195,7 +196,7 @@ class Channel:
 
     def answer(self, request, timeout=60):
         before = []
-        end = time.monotonic() + timeout * SLOWNESS
+        end = time.monotonic() + timeout * setting.slowness
         while time.monotonic() < end:
             got = self.receive(1)
             if got and got[0] == "ANSWER" and got[1] == request:
@@ -212,7 +213,8 @@ class Channel:
         for _ in range(3):
             try:
                 return self.answer(send())
-            except Anew:
+            except Anew as anew:
+                witness.second_try(str(anew))
                 self.start()
         return self.answer(send())
 

@@ -3,8 +3,8 @@
 import os
 import subprocess
 
-from .guest import BUILD
 from .process import format_cpus, thread_cpus
+from .setting import BUILD
 
 HOGS = os.path.join(BUILD, "tests/bench/hogs")
 

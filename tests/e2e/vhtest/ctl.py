@@ -5,9 +5,9 @@ import select
 import shlex
 import subprocess
 
-from . import process
-from .guest import BUILD
+from . import process, setting
 from .process import Failure
+from .setting import BUILD
 
 SERVER = os.path.join(BUILD, "tests/e2e/vhintctl-server")
 TIMEOUT = 60  # s
@@ -23,7 +23,7 @@ class _Server:
     def run(self, arguments):
         self.popen.stdin.write(shlex.join([*self.files, *arguments]) + "\0")
         self.popen.stdin.flush()
-        told, _, _ = select.select([self.popen.stdout], [], [], TIMEOUT * process.SLOWNESS)
+        told, _, _ = select.select([self.popen.stdout], [], [], TIMEOUT * setting.slowness)
         status = self.popen.stdout.readline() if told else ""
         if not status:
             self.popen.kill()
@@ -38,9 +38,18 @@ class _Server:
 _server = None
 
 
+def _end():
+    global _server
+    _server.popen.stdin.close()
+    _server.popen.wait()
+    _server.popen.stdout.close()
+    _server = None
+
+
 def run(arguments):
     """vhintctl with these arguments, from the main thread; as subprocess.run() tells of it."""
     global _server
     if not _server or _server.popen.poll() is not None:
         _server = _Server()
+        process.endings.append(_end)
     return _server.run(arguments)

@@ -9,13 +9,11 @@ import struct
 import subprocess
 import threading
 
-from . import ctl, process
-from .guest import BUILD, INJECTOR
-from .process import Failure, Process, format_cpus, tail, wait_for
+from . import ctl, process, setting, witness
+from .guest import INJECTOR
+from .process import Failure, Process, format_cpus, wait_for
+from .setting import BUILD
 
-# Where vhintd comes from: another build than all else for a run under sanitizers.
-HOST_BUILD = os.path.realpath(os.environ.get("VH_HOST_BUILD", BUILD))
-VHINTD = os.path.join(HOST_BUILD, "host/vhintd")
 VHINTCTL = os.path.join(BUILD, "host/vhintctl")
 
 ENVIRONMENT = dict(os.environ, ASAN_OPTIONS="abort_on_error=1", UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1")
@@ -58,7 +56,7 @@ class Daemon:
         self.watches = 0
         self.prefix = []  # of vhintd's command line
         self.mounts = {}  # path -> the file that vhintd sees there; /proc/self is its own
-        self.binary = VHINTD
+        self.binary = setting.vhintd()
         self.timeout = 30  # s, of its warden's patience once it is gone
         self.environment = dict(ENVIRONMENT)
         self.keys = ""  # of [daemon], more than the tests' own
@@ -72,8 +70,14 @@ class Daemon:
     def path(self, name):
         return os.path.join(self.directory, name)
 
+    def log_files(self):
+        return [self.log, self.journal]
+
+    def grave(self):
+        witness.accuse("vhintd", witness.find(self.log, witness.REPORT))
+
     def logs(self):
-        return (f"--- vhintd\n{tail(self.log)}\n--- its journal\n{tail(self.journal)}\n--- where it waits\n{self._waits()}"
+        return (f"--- vhintd\n{witness.told(self.log)}\n--- its journal\n{witness.told(self.journal)}\n--- where it waits\n{self._waits()}"
                 f"\n--- what it says of its guests\n{self._says()}")
 
     def _waits(self):
@@ -104,7 +108,7 @@ class Daemon:
 
     def __exit__(self, kind, *_):
         if kind:
-            process.witnesses.append(process.Words(self.logs()))
+            witness.witnesses.append(witness.Words(self.logs()))
         self.close(quietly=kind is not None)
 
     def serve_metrics(self):
@@ -134,8 +138,8 @@ class Daemon:
 
     def start(self, wait=True):
         """Starts vhintd; returns once every guest is connected and runs its programs."""
-        if self not in process.witnesses:
-            process.witnesses.append(self)
+        if self not in witness.witnesses:
+            witness.witnesses.append(self)
         self.write_config()
         self.log_from = os.path.getsize(self.log) if os.path.exists(self.log) else 0
         self.process = Process(self.prefix + self._mounting() + [self.binary, "--config", self.config], self.log, self.environment)
@@ -176,7 +180,7 @@ class Daemon:
         running, self.process = self.process, None
         status = running.end()
         if status:
-            raise Failure(f"vhintd ended with {status} on SIGTERM:\n{tail(self.log)}")
+            raise Failure(f"vhintd ended with {status} on SIGTERM:\n{witness.told(self.log)}")
 
     def close(self, quietly=False):
         try:
@@ -186,8 +190,9 @@ class Daemon:
             elif self.process:
                 self.stop()
         finally:
-            if self in process.witnesses:
-                process.witnesses.remove(self)
+            self.grave()
+            if self in witness.witnesses:
+                witness.witnesses.remove(self)
             process.remove_directory(self.directory)
 
     def cpu_time(self):
@@ -199,10 +204,11 @@ class Daemon:
 
     # vhintctl
 
-    def call(self, *args, timeout=60 * process.SLOWNESS):
+    def call(self, *args, timeout=None):
         """Runs vhintctl to its end, whatever its exit status."""
         argv = [VHINTCTL, "--socket", self.control, *map(str, args)]
-        return subprocess.run(argv, capture_output=True, text=True, timeout=timeout, env=ENVIRONMENT)
+        return subprocess.run(argv, capture_output=True, text=True, timeout=timeout or 60 * setting.slowness,
+                              env=ENVIRONMENT)
 
     def ask(self, *args):
         """The same without starting it, for what is asked often."""

@@ -10,7 +10,7 @@ import socket
 import struct
 import threading
 
-from . import process
+from . import process, setting
 from .channel import NAMES, TYPES, cobs_decode, frame
 from .process import Failure, thread_cpus, wait_for
 
@@ -160,7 +160,7 @@ class FakeGuest:
 
     def accept(self):
         """Takes vhintd's connection and its HELLO."""
-        self.channel_listener.settimeout(10 * process.SLOWNESS)
+        self.channel_listener.settimeout(10 * setting.slowness)
         self.channel, _ = self.channel_listener.accept()
         self.host = struct.unpack_from("<Q", self.receive("HELLO")[1], 8)[0]
 
@@ -181,10 +181,10 @@ class FakeGuest:
 
     def receive(self, kind, timeout=10):
         """(request, payload) of the next frame of this type."""
-        while got := self.next(timeout * process.SLOWNESS):
+        while got := self.next(timeout * setting.slowness):
             if got[0] == kind:
                 return got[1:]
-        raise Failure(f"no {kind} from vhintd within {timeout * process.SLOWNESS:g} s")
+        raise Failure(f"no {kind} from vhintd within {timeout * setting.slowness:g} s")
 
     def send(self, kind, payload=b"", request=0, version=1):
         self.channel.sendall(frame(kind, payload, request, version))

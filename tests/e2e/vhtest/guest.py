@@ -7,15 +7,13 @@ import socket
 import subprocess
 import time
 
-from . import process, states, stuck
+from . import process, setting, states, stuck, witness
 from .agent import Agent
 from .process import Failure, Process, tail, thread_cpus, wait_for
 from .proxy import Proxy
 from .qmp import Qmp
+from .setting import BUILD, TOP
 
-TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), "../../.."))
-BUILD = os.path.realpath(os.environ.get("VH_BUILD", os.path.join(TOP, "build")))
-KERNEL = os.environ.get("VH_KERNEL", "bookworm")
 AFFINITY = os.path.join(BUILD, "guest-bpf/affinity.bpf.o")
 INJECTOR = os.path.join(BUILD, "injector/vhint-injector")
 # Of the C library, for QEMU: it allocates some 30 MiB before a guest does anything, which come one page fault after the other
@@ -54,12 +52,14 @@ def migrates_live(test):
             try:
                 return test(self)
             except Failure as failure:
-                guests = [witness for witness in process.witnesses if isinstance(witness, Guest)]
+                guests = [witness for witness in witness.witnesses if isinstance(witness, Guest)]
                 torn = re.search(TORN, str(failure)) or \
                     any(guest.says(rb"BUG: |Oops: |Kernel panic") for guest in guests)
                 if "kvm" in accelerator() or not torn:
                     raise
+                witness.look()
                 self.doCleanups()
+                witness.second_try(f"a copy of a guest that migrates was torn: {str(failure).splitlines()[0]}")
                 self.setUp()
         return test(self)
     return whole
@@ -77,9 +77,10 @@ def accelerator():
     return ["-accel", "tcg,thread=multi", "-cpu", "max,-la57,-cx16"]
 
 
-def build_image(kernel=KERNEL, out=None, quiet=True, add=(), injector=True):
-    """Builds the image of this kernel with all that tests need in a guest, and with the files `add` ("FILE:DEST", or in
+def build_image(kernel=None, out=None, quiet=True, add=(), injector=True):
+    """Builds the image of this kernel (the setting's) with all that tests need in a guest, and with the files `add` ("FILE:DEST", or in
     /bin); returns its directory."""
+    kernel = kernel or setting.kernel
     out = out or os.path.join(BUILD, "images", kernel)
     argv = [os.path.join(TOP, "images/build"), "--kernel", kernel, "--out", out, "--add",
             os.path.join(BUILD, "tests/guest/agent") + ":/bin/vhint-test-agent"]
@@ -109,7 +110,7 @@ class Guest:
         self.name = name
         self.smp = smp or str(cpus)
         self.memory = memory
-        self.image = image or os.path.join(BUILD, "images", KERNEL)
+        self.image = image or os.path.join(BUILD, "images", setting.kernel)
         self.append = append
         self.arguments = list(arguments)
         self.ports = ports
@@ -130,6 +131,7 @@ class Guest:
         self._threads = None
         self._apic = None
         self._serial_from = 0
+        self.dies = False
 
     @property
     def programs(self):
@@ -139,9 +141,20 @@ class Guest:
     def path(self, name):
         return os.path.join(self.directory, name)
 
+    def log_files(self):
+        return [self.path("serial"), self.path("qemu.log")]
+
+    def grave(self):
+        """Of its kernel, unless the test has it die on purpose (`dies`)."""
+        if not self.dies:
+            witness.accuse(f"the kernel of {self.name}", witness.find(self.path("serial"), witness.CONSOLE, self._serial_from))
+        if self.rescue and self.rescue.freed:
+            witness.second_tries += [f"{self.name}: vCPUs freed from a breakpoint that QEMU missed is gone"]
+            self.rescue.freed.clear()
+
     def logs(self):
-        return (f"--- serial console of {self.name}\n{tail(self.path('serial'))}"
-                f"--- QEMU of {self.name}\n{tail(self.path('qemu.log'))}--- where its CPUs are: {self._places()}\n"
+        return (f"--- serial console of {self.name}\n{witness.told(self.path('serial'))}"
+                f"--- QEMU of {self.name}\n{witness.told(self.path('qemu.log'))}--- where its CPUs are: {self._places()}\n"
                 f"--- where it was freed: {self.rescue.freed if self.rescue else []}\n")
 
     def _places(self):
@@ -184,7 +197,7 @@ class Guest:
 
     def start(self, wait=True):
         """Starts QEMU; returns once the guest runs commands."""
-        process.witnesses.append(self)
+        witness.witnesses.append(self)
         if self.fresh and wait:
             self._boot()
             return self
@@ -207,9 +220,10 @@ class Guest:
             try:
                 self.wait_booted()
                 return self.check_clock(begin)
-            except Panic:
+            except Panic as panic:
                 if attempt == 3 or "kvm" in accelerator() or self.proxies:
                     raise
+                witness.second_try(f"{self.name} boots once more: {str(panic).splitlines()[0]}")
                 self.agent.close()
                 self.qmp.close()
                 self.qemu.end(sig=9)
@@ -326,8 +340,9 @@ class Guest:
             proxy.close()
         if self.qemu:
             self.qemu.end(sig=9)
-        if self in process.witnesses:
-            process.witnesses.remove(self)
+        self.grave()
+        if self in witness.witnesses:
+            witness.witnesses.remove(self)
         process.remove_directory(self.directory)
 
     # In the guest.
@@ -361,7 +376,7 @@ class Guest:
     def poweroff(self):
         """The guest powers off by itself; QEMU ends."""
         self.agent.send("poweroff -f")
-        self.qemu.popen.wait(30 * process.SLOWNESS)
+        self.qemu.popen.wait(30 * setting.slowness)
 
     def reset(self, meanwhile=lambda: None):
         """Resets the machine; returns once the guest runs commands again. `meanwhile` is called while it boots.
@@ -377,9 +392,10 @@ class Guest:
             meanwhile()
             try:
                 return self.wait_booted(40)
-            except Failure:
+            except Failure as failure:
                 if attempt == 3 or "kvm" in accelerator():
                     raise
+                witness.second_try(f"{self.name} is reset once more: {str(failure).splitlines()[0]}")
 
     def apic_ids(self):
         """{guest CPU: APIC id}, as the guest sees it."""

@@ -5,7 +5,9 @@ import os
 import re
 import subprocess
 
-from .guest import BUILD, KERNEL, TOP, build_image
+from . import setting
+from .guest import build_image
+from .setting import BUILD, TOP
 from .process import Failure, wait_for
 
 PORT = "org.qemu.guest_agent.0"
@@ -28,7 +30,7 @@ def _files():
 
 def image():
     """The directory of an image with a guest agent and without an injector."""
-    out = os.path.join(BUILD, "images", f"{KERNEL}-agent")
+    out = os.path.join(BUILD, "images", f"{setting.kernel}-agent")
     os.makedirs(out, exist_ok=True)
     with open(os.path.join(out, "lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -2,7 +2,7 @@
 """A made-up host: a machine with a topology of its own, in which vhintd, vhintctl and these very tests run.
 
 Its image has what a guest's has, and in /vhint the daemon, its programs, and the tests with Python beside them. Each test of a
-HostVmCase is run there, in a process of its own (`run --serve`), and counts here as what it was there."""
+HostVmCase is run there, in a process of its own (inside.py), and counts here as what it was there."""
 import fcntl
 import importlib.util
 import json
@@ -16,20 +16,21 @@ import sysconfig
 import unittest
 import zipfile
 
-from . import ctl, process
-from .daemon import VHINTCTL, VHINTD
-from .guest import BUILD, KERNEL, TOP, Guest, accelerator, build_image
+from . import ctl, setting, witness
+from .daemon import VHINTCTL
+from .guest import Guest, accelerator, build_image
 from .process import Failure
+from .setting import BUILD, TOP
 
 THERE = "/vhint"  # where all of it is in the machine
 INSIDE = "VH_INSIDE" in os.environ
-ASK = "/run/tests"  # there, of `run --serve`
+ASK = "/run/tests"  # there, of inside.py
 SLOWNESS = 3  # of the machine, compared with this one
 # Goes before the agent's own start: a machine that runs commands runs tests.
 START = f"""#!/bin/sh
 mkdir {ASK}
 cd {THERE}/tests/e2e
-/usr/bin/python3 -S -B run --serve {ASK} MODULES &
+/usr/bin/python3 -S -B -m vhtest.inside {ASK} MODULES &
 while [ ! -p {ASK}/told ]; do
     kill -0 $! || exit
     sleep 0.02
@@ -70,7 +71,7 @@ def _libraries(path):
 
 def _own_files():
     """{where it is: where it is in the machine}, of what is built here."""
-    files = {VHINTD: f"{THERE}/build/host/vhintd", VHINTCTL: f"{THERE}/build/host/vhintctl",
+    files = {setting.vhintd(): f"{THERE}/build/host/vhintd", VHINTCTL: f"{THERE}/build/host/vhintctl",
              ctl.SERVER: f"{THERE}/build/tests/e2e/vhintctl-server",
              os.path.join(BUILD, "tests/guest/agent"): "/bin/vhint-agent"}
     for directory, pattern in (("guest-bpf", r"\.bpf\.o$"), ("tests/bench", r"^hogs$")):
@@ -78,7 +79,7 @@ def _own_files():
                   for name in os.listdir(os.path.join(BUILD, directory)) if re.search(pattern, name)}
     for directory, _, names in os.walk(E2E):
         files |= {os.path.join(directory, name): os.path.join(THERE, "tests/e2e", os.path.relpath(directory, E2E), name)
-                  for name in names if name == "run" or name.endswith(".py")}
+                  for name in names if name.endswith(".py")}
     return files
 
 
@@ -90,13 +91,13 @@ def _files():
     files |= {os.path.realpath(sys.executable): "/usr/bin/python3"}
     files |= {path: f"/usr/lib/python{sysconfig.get_python_version()}/lib-dynload/{os.path.basename(path)}"
               for path in extensions}
-    dynamic = [VHINTD, VHINTCTL, ctl.SERVER, os.path.realpath(sys.executable), *extensions]
+    dynamic = [setting.vhintd(), VHINTCTL, ctl.SERVER, os.path.realpath(sys.executable), *extensions]
     return files | {library: library for path in dynamic for library in _libraries(path)}
 
 
 def _stamp():
     """Changes whenever the image would: what it has beside its own files is of packages, or in every image."""
-    others = [os.path.join(directory, name) for directory in (os.path.join(TOP, "images"), os.path.join(BUILD, "images", KERNEL))
+    others = [os.path.join(directory, name) for directory in (os.path.join(TOP, "images"), os.path.join(BUILD, "images", setting.kernel))
               for name in os.listdir(directory)]
     stamp = []
     for path in sorted(filter(os.path.isfile, [*_own_files(), *others, "/var/lib/dpkg/status"])):
@@ -108,7 +109,7 @@ def _stamp():
 def build_host_image(modules):
     """Builds the machine's image, which runs the tests of these modules, unless it is there: that takes longer than many a
     test. Returns its directory."""
-    out = os.path.join(BUILD, "images", f"host-{KERNEL}")
+    out = os.path.join(BUILD, "images", f"host-{setting.kernel}")
     os.makedirs(out, exist_ok=True)
     with open(out + ".lock", "w") as lock, open(os.path.join(out, "made-of"), "a+") as made_of:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -125,7 +126,7 @@ def build_host_image(modules):
         os.chmod(start, 0o755)
         files = _files() | {library: f"/usr/lib/python{sysconfig.get_config_var('py_version_nodot')}.zip",
                             start: "/bin/vhint-test-agent"}
-        build_image(KERNEL, out, add=[f"{path}:{os.path.normpath(there)}" for path, there in files.items()], injector=False)
+        build_image(out=out, add=[f"{path}:{os.path.normpath(there)}" for path, there in files.items()], injector=False)
         made_of.write(stamp)
     return out
 
@@ -137,7 +138,7 @@ class HostVm(Guest):
         half = 224  # MiB
         cpu = re.sub("^max", "max,vendor=GenuineIntel", accelerator()[-1])  # whose L3 the kernel believes QEMU
         # Of what the kernel does not know it makes its first process's environment.
-        environment = (f"VH_INSIDE=1 VH_BUILD={THERE}/build VH_SLOWNESS={SLOWNESS * process.SLOWNESS:g} PYTHONHOME=/usr")
+        environment = (f"VH_INSIDE=1 VH_BUILD={THERE}/build VH_SLOWNESS={SLOWNESS * setting.slowness:g} PYTHONHOME=/usr")
         numa = [word for node in (0, 1) for word in (
             "-object", f"memory-backend-ram,id=node{node},size={half}M",
             "-numa", f"node,nodeid={node},cpus={4 * node}-{4 * node + 3},memdev=node{node}")]
@@ -167,7 +168,10 @@ class HostVmCase(unittest.TestCase):
             return super().run(result)
         result.startTest(self)
         try:
-            told = self.host.run_test(self.id())
+            told = self.host.run_test(f"{type(self).__module__}.{setting.plain_name(type(self))}.{self._testMethodName}")
+            for grave in told["graves"]:
+                witness.accuse("there", grave)
+            witness.second_tries += told["second_tries"]
             if told["outcome"] == "failed":
                 raise Failure(f"{told['why']}\n{told['text']}")
             if told["outcome"] == "skipped":

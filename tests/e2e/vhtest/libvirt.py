@@ -17,13 +17,13 @@ import time
 import uuid
 from xml.sax.saxutils import quoteattr
 
-from . import process, states
+from . import process, setting, states, witness
 from .agent import Agent
-from .daemon import ENVIRONMENT, HOST_BUILD, VHINTCTL, Daemon
-from .guest import BUILD, CMDLINE, MEMORY, QEMU_TUNABLES, Guest
-from .process import Failure, Process, tail, wait_for
+from .daemon import ENVIRONMENT, VHINTCTL, Daemon
+from .guest import CMDLINE, MEMORY, QEMU_TUNABLES, Guest
+from .process import Failure, Process, wait_for
+from .setting import BUILD
 
-HOOK = os.path.join(HOST_BUILD, "host/vhint-libvirt-hook")
 QEMU_DRIVER = "/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so"
 CACHE = os.path.join(BUILD, "libvirt-cache")  # what QEMU can do, which takes libvirtd seconds to find out
 
@@ -77,7 +77,7 @@ class Virsh:
         self._answer()
 
     def _answer(self):
-        answer, end = b"", time.monotonic() + 90 * process.SLOWNESS
+        answer, end = b"", time.monotonic() + 90 * setting.slowness
         while not answer.endswith(self.PROMPT):
             if not select.select([self.process.stdout], [], [], max(0, end - time.monotonic()))[0]:
                 raise Failure(f"virsh does not answer: {answer}")
@@ -117,7 +117,7 @@ class Libvirt:
         return os.path.join(self.directory, name)
 
     def logs(self):
-        return f"--- libvirtd\n{tail(self.path('libvirtd.log'))}"
+        return f"--- libvirtd\n{witness.told(self.path('libvirtd.log'))}"
 
     def __enter__(self):
         self._make_directory()
@@ -127,7 +127,7 @@ class Libvirt:
         try:
             if self.holder.stdout.readline() != "ready\n":
                 raise Failure("cannot make a mount namespace of the test's own")
-            process.witnesses.append(self)
+            witness.witnesses.append(self)
             process.keepers.append(self.holder)
             return self.start()
         except BaseException:
@@ -135,8 +135,8 @@ class Libvirt:
             raise
 
     def __exit__(self, *_):
-        if self in process.witnesses:
-            process.witnesses.remove(self)
+        if self in witness.witnesses:
+            witness.witnesses.remove(self)
         try:
             self.stop(sig=9)
         finally:
@@ -159,7 +159,7 @@ class Libvirt:
             file.write(f'auth_unix_rw="none"\nhost_uuid="{uuid.uuid4()}"\n')  # two of them are two hosts
         os.symlink(QEMU_DRIVER, self.path("drivers/libvirt_driver_qemu.so"))  # no network, no storage, no firewall
         if self.hook:
-            os.symlink(HOOK, self.path("etc/hooks/qemu.d/vhint"))
+            os.symlink(setting.hook(), self.path("etc/hooks/qemu.d/vhint"))
 
     @property
     def prefix(self):
@@ -329,8 +329,8 @@ class Domain(Guest):
         return self
 
     def start(self, wait=True):
-        if self not in process.witnesses:
-            process.witnesses.append(self)
+        if self not in witness.witnesses:
+            witness.witnesses.append(self)
         if self.transient:
             with open(self.xml_path, "w") as file:
                 file.write(self.xml())
@@ -392,7 +392,7 @@ class Domain(Guest):
 
     def logs(self):
         log = self.libvirt.path(f"log/libvirt/qemu/{self.name}.log")
-        return f"--- serial console of {self.name}\n{tail(self.path('serial'))}--- QEMU of {self.name}\n{tail(log)}"
+        return f"--- serial console of {self.name}\n{witness.told(self.path('serial'))}--- QEMU of {self.name}\n{witness.told(log)}"
 
     def monitor(self, command, **arguments):
         text = json.dumps({"execute": command, "arguments": arguments})

@@ -10,8 +10,7 @@ import tempfile
 import threading
 import time
 
-# Deadlines are for a quiet machine and the plain build; a slower setting multiplies them.
-SLOWNESS = float(os.environ.get("VH_SLOWNESS", "1"))
+from . import setting, witness
 
 libc = ctypes.CDLL(None)
 _running = []
@@ -20,23 +19,10 @@ _directories = []
 # Processes that end others once their stdin is closed; what they need for that is in the directories.
 keepers = []
 
-# Everything that can tell what happened: objects with a method logs() -> text. Printed when a test fails.
-witnesses = []
+# Called, once, when all that a class of tests has started is ended.
+endings = []
 
-
-class Words:
-    """What a witness said who is gone by the time that a test's failure is told."""
-
-    def __init__(self, text):
-        self.text = text
-
-    def logs(self):
-        return self.text
-
-
-def forget_words():
-    """They have been told."""
-    witnesses[:] = [witness for witness in witnesses if not isinstance(witness, Words)]
+CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGSYS}
 
 
 class Failure(AssertionError):
@@ -68,7 +54,10 @@ class Process:
         try:
             if self.alive():
                 self.popen.send_signal(sig)
-            return self.popen.wait(timeout * SLOWNESS)
+            self.popen.wait(timeout * setting.slowness)
+            if -self.popen.returncode in CRASHES - {sig}:
+                witness.accuse(os.path.basename(self.argv[0]), f"ended by {signal.Signals(-self.popen.returncode).name}")
+            return self.popen.returncode
         except subprocess.TimeoutExpired:
             self.popen.kill()
             self.popen.wait()
@@ -96,7 +85,7 @@ class Still:
         now, used = time.monotonic(), cpu_time(self.pid)
         if used - self.used >= 0.03:
             self.since, self.used = now, used
-        return now - self.since > self.seconds * SLOWNESS
+        return now - self.since > self.seconds * setting.slowness
 
 
 def temporary_directory():
@@ -127,6 +116,8 @@ def end_with_parent(sig, parent):
 
 @atexit.register
 def clean_up():
+    while endings:
+        endings.pop()()
     for process in list(_running):
         process.popen.kill()
         process.popen.wait()
@@ -147,7 +138,7 @@ def tail(path, lines=60):
 def wait_for(condition, deadline, what):
     """Calls condition until it returns something true, which is returned; fails after `deadline` seconds. A look that takes
     long is not soon taken again: what is waited for needs the CPU, too."""
-    end = time.monotonic() + deadline * SLOWNESS
+    end = time.monotonic() + deadline * setting.slowness
     while True:
         begin = time.monotonic()
         value = condition()
@@ -155,7 +146,7 @@ def wait_for(condition, deadline, what):
             return value
         now = time.monotonic()
         if now > end:
-            raise Failure(f"not within {deadline * SLOWNESS:g} s: {what}")
+            raise Failure(f"not within {deadline * setting.slowness:g} s: {what}")
         time.sleep(min(0.1, max(0.02, 3 * (now - begin))))
 
 

@@ -4,7 +4,8 @@ import json
 import socket
 import time
 
-from .process import SLOWNESS, Failure
+from . import setting
+from .process import Failure
 
 
 class Qmp:
@@ -20,7 +21,7 @@ class Qmp:
         self.socket.close()
 
     def _message(self, timeout):
-        self.socket.settimeout(max(timeout * SLOWNESS, 0.001))
+        self.socket.settimeout(max(timeout * setting.slowness, 0.001))
         while b"\n" not in self.buffer:
             data = self.socket.recv(65536)
             if not data:
@@ -42,7 +43,7 @@ class Qmp:
 
     def wait_event(self, name, timeout=20):
         """The next event of this name; earlier other ones are dropped."""
-        end = time.monotonic() + timeout * SLOWNESS
+        end = time.monotonic() + timeout * setting.slowness
         while True:
             while self.events:
                 event = self.events.pop(0)

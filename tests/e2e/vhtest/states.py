@@ -12,7 +12,7 @@ import hashlib
 import os
 import socket
 
-from . import process
+from . import setting
 from .process import Failure, wait_for
 
 DIRECTORY = os.environ.get("VH_STATES", "")
@@ -63,13 +63,13 @@ def save(call, path, sock):
     with socket.socket(socket.AF_UNIX) as server, open(part, "wb") as file:
         server.bind(sock)
         server.listen(1)
-        server.settimeout(20 * process.SLOWNESS)
+        server.settimeout(20 * setting.slowness)
         call("stop")
         call("migrate-set-parameters", **{"max-bandwidth": 1 << 40})
         call("migrate", uri=f"unix:{sock}")
         stream, _ = server.accept()
         with stream:
-            stream.settimeout(20 * process.SLOWNESS)
+            stream.settimeout(20 * setting.slowness)
             while data := stream.recv(1 << 20):
                 file.write(data)
     os.unlink(sock)

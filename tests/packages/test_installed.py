@@ -9,7 +9,7 @@ import subprocess
 import unittest
 
 import systems
-from systems import HERE, PACKAGES, TOP
+from systems import PACKAGES, TOP
 import vhtest
 from vhtest import parse_cpus, process, wait_for
 from vhtest.agent import Agent
@@ -80,7 +80,7 @@ class Service(systems.Booted, unittest.TestCase):
         shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(os.path.join(TOP, "tests/e2e/vhtest"), os.path.join(place, "vhtest"))
         package, = glob.glob(os.path.join(PACKAGES, "vhint_*.deb"))
-        for path in (os.path.join(HERE, "standin.py"), os.path.join(vhtest.BUILD, "tests/guest/agent"),
+        for path in (os.path.join(TOP, "tests/packages/standin.py"), os.path.join(vhtest.BUILD, "tests/guest/agent"),
                      rebuilt(package, cls.directory)):
             shutil.copy(path, place)
         shutil.copy(package, os.path.join(place, "vhint.deb"))
@@ -231,7 +231,8 @@ class Service(systems.Booted, unittest.TestCase):
 
     def test_5_metrics(self):
         """What Prometheus's own tool says of the page."""
-        page = self.sh("python3 -c 'import urllib.request as u; print(u.urlopen(\"http://127.0.0.1:9477/metrics\").read().decode(), end=\"\")'")
+        script = 'import urllib.request as u; print(u.urlopen("http://127.0.0.1:9477/metrics").read().decode(), end="")'
+        page = self.sh(f"python3 -c '{script}'")
         self.assertIn('vhint_guest_connected{guest="standin"} 1\n', page)
         done = subprocess.run([promtool(self.directory), "check", "metrics"], input=page, capture_output=True, text=True)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))

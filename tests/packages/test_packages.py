@@ -1,26 +1,20 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Installs the packages in clean Debian systems and boots the guest's: usage: run DIRECTORY-OF-PACKAGES, as root.
+"""The packages, installed in clean Debian systems; the guest's is booted.
 
-VH_PACKAGES_WORK names a directory in which the systems are kept; those that are there are used as they are.
-
-Slow (it makes systems from the archive, and boots guests and a host of them), so `./dev deb --test` runs it and
-`./dev test` does not. Ends with the counts that ./dev reads."""
+They are slow (they make systems from the archive, and boot guests and a host of them), so `./dev deb --test` and debian/tests
+run them, and `./dev test` does not."""
 import glob
 import json
 import os
 import re
 import shutil
 import subprocess
-import sys
-import tempfile
 import unittest
 
 import systems
 from systems import PACKAGES, TOP, chroot, make_system
 import vhtest
 from vhtest import Process, process, wait_for
-from service import Service
 
 BOUND = 2  # the guest CPU that a unit of the guest's is bound to
 
@@ -30,6 +24,8 @@ class Lint(unittest.TestCase):
         if not shutil.which("lintian"):
             self.skipTest("no lintian here")
         changes = glob.glob(os.path.join(PACKAGES, "*.changes"))
+        if not changes:
+            self.skipTest("the packages were not built here: there is no .changes")
         # The maintainer's address is for whoever uploads the packages to put in.
         done = subprocess.run(["lintian", "--allow-root", "--fail-on", "error", "--suppress-tags",
                                "bogus-mail-host,bogus-mail-host-in-debian-changelog,unstripped-binary-or-object", *changes],
@@ -207,26 +203,3 @@ class Bare(Booted, unittest.TestCase):
         # Debian mounts /run so that programs do not run from it.
         self.assertEqual((result["how"], result["path"]), ("systemd", "/var/lib/vhint-injector/vhint-injector"))
         self.wait_pinned(qemu)
-
-
-def main():
-    if os.getuid() != 0:
-        sys.exit("tests/packages/run: only root can make such systems")
-    kept = systems.WORK
-    systems.WORK = kept or tempfile.mkdtemp(prefix="vhint-packages.")
-    try:
-        program = unittest.main(argv=[sys.argv[0], *sys.argv[2:]], exit=False, verbosity=2)
-    finally:
-        # Whatever went wrong: nothing that is mounted there is followed.
-        if not kept:
-            subprocess.run(["rm", "-rf", "--one-file-system", systems.WORK])
-    result = program.result
-    failed = len(result.failures) + len(result.errors)
-    # A class whose set-up fails has run none of its tests.
-    passed = max(0, result.testsRun - failed - len(result.skipped))
-    print(f"counts: passed={passed} failed={failed} skipped={len(result.skipped)}")
-    return 1 if failed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
