@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Lets clients in at the control socket, and turns their D-Bus calls into calls of the manager.
+/* Lets clients in at the control socket, on a thread of its own: the control thread.
+ *
+ * What costs time here (credentials, D-Bus, text) is that thread's. The hint thread, which has the
+ * manager, is sent errands (io/errands.h) and sees nothing of clients. Everything in this file runs
+ * on the control thread but what is said to be another's, and the first and last step of its life.
  *
  * The listening socket is ours and not a GDBusServer's: that one starts a thread per connection
  * before anybody has asked who is there, and has no limit. Here a peer's credentials and the number
@@ -14,7 +18,9 @@
 #include <unistd.h>
 
 #include "control/calls.h"
+#include "control/watches.h"
 #include "io/descriptors.h"
+#include "io/errands.h"
 #include "io/listen.h"
 #include "io/peer.h"
 
@@ -23,7 +29,15 @@ struct VhControl {
     gid_t group;
     char *guid;
     GSocket *listener;
-    guint accept; /* source: a new client, or the end of a pause */
+    VhManager *manager; /* looked at by the hint thread only */
+    VhWatches *watches; /* likewise */
+    VhErrands *errands; /* to the hint thread */
+    GMainContext *context;
+    GMainLoop *loop;
+    GThread *thread;
+
+    /* the control thread's */
+    GSource *accept; /* a new client, or the end of a pause */
     VhCalls *calls;
     GDBusAuthObserver *observer;
     GPtrArray *clients; /* struct client */
@@ -31,42 +45,66 @@ struct VhControl {
 
 struct client {
     VhControl *control;
-    GThread *thread;             /* in which it says who it is; NULL once it has */
-    GDBusConnection *connection; /* the thread's while there is one */
+    GThread *thread; /* in which it says who it is; NULL once it has */
+    /* The thread's while there is one, but made here: its signals come where it was made. NULL: it
+     * came to nothing. */
+    GDBusConnection *connection;
     GSocketConnection *stream;
-    GDBusAuthObserver *observer;
-    char *guid;
     GCancellable *cancellable; /* of the authentication */
     GError *error;             /* what it came to, if not to a connection */
-    guint timeout;
+    GSource *authenticated;    /* once the thread has ended */
+    GSource *timeout;          /* of the authentication */
     pid_t pid;
     uid_t uid;
 };
+
+/* ---- sources of the control thread's loop ---- */
+
+/* Takes `source` over, and returns it to be ended with stop(). */
+static GSource *start(const VhControl *control, GSource *source, GSourceFunc func, gpointer data)
+{
+    g_source_set_callback(source, func, data, NULL);
+    g_source_attach(source, control->context);
+    return source;
+}
+
+static void stop(GSource **source)
+{
+    if (*source)
+        g_source_destroy(*source);
+    g_clear_pointer(source, g_source_unref);
+}
 
 /* ---- clients ---- */
 
 static void client_free(struct client *client)
 {
-    g_clear_handle_id(&client->timeout, g_source_remove);
+    stop(&client->timeout);
+    stop(&client->authenticated);
     if (client->connection != NULL) {
         g_signal_handlers_disconnect_by_data(client->connection, client);
         g_dbus_connection_close(client->connection, NULL, NULL, NULL);
         g_object_unref(client->connection);
     }
     g_object_unref(client->stream);
-    g_object_unref(client->observer);
     g_object_unref(client->cancellable);
     g_clear_error(&client->error);
-    g_free(client->guid);
     g_free(client);
+}
+
+/* The thread has said what it came to, or is about to. */
+static void client_join(struct client *client)
+{
+    g_clear_pointer(&client->thread, g_thread_join);
+    if (client->error != NULL)
+        g_clear_object(&client->connection);
 }
 
 static void client_drop(struct client *client)
 {
     if (client->thread != NULL) {
-        g_cancellable_cancel(client->cancellable);
-        g_thread_join(client->thread); /* returns at once when cancelled */
-        g_idle_remove_by_data(client);
+        g_cancellable_cancel(client->cancellable); /* which ends it at once */
+        client_join(client);
     } else {
         g_dbus_interface_skeleton_unexport_from_connection(
             vh_calls_skeleton(client->control->calls), client->connection);
@@ -95,12 +133,13 @@ static GDBusMessage *on_message(GDBusConnection *connection, GDBusMessage *messa
     return NULL;
 }
 
-/* The end of a client's authentication, on the main thread. */
+/* The end of a client's authentication. */
 static gboolean on_authenticated(gpointer data)
 {
     struct client *client = data;
-    g_clear_handle_id(&client->timeout, g_source_remove);
-    g_clear_pointer(&client->thread, g_thread_join);
+    client_join(client);
+    stop(&client->timeout);
+    stop(&client->authenticated);
     if (client->connection != NULL) {
         GDBusInterfaceSkeleton *skeleton = vh_calls_skeleton(client->control->calls);
         g_signal_connect(client->connection, "closed", G_CALLBACK(on_closed), client);
@@ -123,19 +162,17 @@ static gboolean on_authenticated(gpointer data)
 static gpointer authenticate(gpointer data)
 {
     struct client *client = data;
-    client->connection =
-        g_dbus_connection_new_sync(G_IO_STREAM(client->stream), client->guid,
-                                   G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_SERVER |
-                                       G_DBUS_CONNECTION_FLAGS_DELAY_MESSAGE_PROCESSING,
-                                   client->observer, client->cancellable, &client->error);
-    g_idle_add_full(G_PRIORITY_DEFAULT, on_authenticated, client, NULL);
+    (void)g_initable_init(G_INITABLE(client->connection), client->cancellable, &client->error);
+    client->authenticated = g_idle_source_new();
+    g_source_set_priority(client->authenticated, G_PRIORITY_DEFAULT);
+    start(client->control, client->authenticated, on_authenticated, client);
     return NULL;
 }
 
 static gboolean on_auth_timeout(gpointer data)
 {
     struct client *client = data;
-    client->timeout = 0;
+    stop(&client->timeout);
     g_cancellable_cancel(client->cancellable);
     return G_SOURCE_REMOVE;
 }
@@ -176,9 +213,13 @@ static void client_start(VhControl *control, GSocket *socket, const struct vh_pe
     client->uid = peer->uid;
     client->cancellable = g_cancellable_new();
     client->stream = g_socket_connection_factory_create_connection(socket);
-    client->observer = g_object_ref(control->observer);
-    client->guid = g_strdup(control->guid);
-    client->timeout = g_timeout_add_seconds(VH_CONTROL_AUTH_SECONDS, on_auth_timeout, client);
+    client->connection = g_object_new(G_TYPE_DBUS_CONNECTION, "stream", client->stream, "guid",
+                                      control->guid, "flags",
+                                      G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_SERVER |
+                                          G_DBUS_CONNECTION_FLAGS_DELAY_MESSAGE_PROCESSING,
+                                      "authentication-observer", control->observer, NULL);
+    client->timeout = start(control, g_timeout_source_new_seconds(VH_CONTROL_AUTH_SECONDS),
+                            on_auth_timeout, client);
     g_ptr_array_add(control->clients, client);
     g_autoptr(GError) error = NULL;
     client->thread = g_thread_try_new("vhint-auth", authenticate, client, &error);
@@ -186,10 +227,18 @@ static void client_start(VhControl *control, GSocket *socket, const struct vh_pe
         return;
     g_warning("control: process %d of user %u refused: %s", peer->pid, peer->uid, error->message);
     g_ptr_array_remove_fast(control->clients, client);
+    g_clear_object(&client->connection);
     client_free(client);
 }
 
-static void accept_start(VhControl *control);
+static gboolean on_accept(GSocket *listener, GIOCondition condition, gpointer data);
+
+static void accept_start(VhControl *control)
+{
+    stop(&control->accept);
+    control->accept = start(control, g_socket_create_source(control->listener, G_IO_IN, NULL),
+                            G_SOURCE_FUNC(on_accept), control);
+}
 
 static gboolean on_pause_over(gpointer data)
 {
@@ -197,12 +246,12 @@ static gboolean on_pause_over(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-/* Out of file descriptors or memory: the client keeps waiting, and so the main loop must not spin.
- */
+/* Out of file descriptors or memory: the client keeps waiting, and so the loop must not spin. */
 static gboolean accept_pause(VhControl *control, const GError *error)
 {
     g_warning("control: cannot accept a client: %s: trying again in a second", error->message);
-    control->accept = g_timeout_add_seconds(1, on_pause_over, control);
+    stop(&control->accept);
+    control->accept = start(control, g_timeout_source_new_seconds(1), on_pause_over, control);
     return G_SOURCE_REMOVE;
 }
 
@@ -223,14 +272,57 @@ static gboolean on_accept(GSocket *listener, G_GNUC_UNUSED GIOCondition conditio
     return G_SOURCE_CONTINUE;
 }
 
-static void accept_start(VhControl *control)
+/* ---- life ---- */
+
+static gpointer serve(gpointer data)
 {
-    g_autoptr(GSource) source = g_socket_create_source(control->listener, G_IO_IN, NULL);
-    g_source_set_callback(source, G_SOURCE_FUNC(on_accept), control, NULL);
-    control->accept = g_source_attach(source, NULL);
+    VhControl *control = data;
+
+    g_main_context_push_thread_default(control->context);
+    control->clients = g_ptr_array_new();
+    control->calls = vh_calls_new(control->errands, control->manager, control->watches);
+    control->observer = g_dbus_auth_observer_new();
+    g_signal_connect(control->observer, "allow-mechanism", G_CALLBACK(on_mechanism), NULL);
+    accept_start(control);
+    g_main_loop_run(control->loop);
+    stop(&control->accept);
+    g_ptr_array_foreach(control->clients, (GFunc)(void (*)(void))client_drop, NULL);
+    g_ptr_array_unref(control->clients);
+    vh_calls_free(control->calls);
+    g_object_unref(control->observer);
+    g_main_context_pop_thread_default(control->context);
+    return NULL;
 }
 
-/* ---- life ---- */
+static gboolean on_end(gpointer data)
+{
+    g_main_loop_quit(((VhControl *)data)->loop);
+    return G_SOURCE_REMOVE;
+}
+
+/* Runs on the thread whose main context is the default one, as all that follows. */
+static void end_thread(VhControl *control)
+{
+    /* Not g_main_loop_quit(): the thread may not have begun to run its loop yet. */
+    GSource *end = start(control, g_idle_source_new(), on_end, control);
+
+    g_source_set_priority(end, G_PRIORITY_DEFAULT);
+    g_thread_join(control->thread);
+    stop(&end);
+}
+
+static void control_free(VhControl *control)
+{
+    vh_listen_remove(control->path, control->listener);
+    g_object_unref(control->listener);
+    vh_errands_close(control->errands);
+    vh_watches_free(control->watches);
+    g_main_loop_unref(control->loop);
+    g_main_context_unref(control->context);
+    g_free(control->guid);
+    g_free(control->path);
+    g_free(control);
+}
 
 VhControl *vh_control_new(VhManager *manager, const char *socket_path, GError **error)
 {
@@ -245,25 +337,22 @@ VhControl *vh_control_new(VhManager *manager, const char *socket_path, GError **
     control->path = g_strdup(socket_path);
     control->group = group;
     control->guid = g_dbus_generate_guid();
-    control->clients = g_ptr_array_new();
-    control->calls = vh_calls_new(manager);
-    control->observer = g_dbus_auth_observer_new();
-    g_signal_connect(control->observer, "allow-mechanism", G_CALLBACK(on_mechanism), NULL);
     control->listener = g_steal_pointer(&listener);
-    accept_start(control);
-    return control;
+    control->manager = manager;
+    control->watches = vh_watches_new(manager);
+    control->context = g_main_context_new();
+    control->loop = g_main_loop_new(control->context, FALSE);
+    control->errands = vh_errands_new(NULL, control->context);
+    control->thread = g_thread_try_new("vhint-control", serve, control, error);
+    if (control->thread != NULL)
+        return control;
+    g_prefix_error(error, "control socket: ");
+    control_free(control);
+    return NULL;
 }
 
 void vh_control_free(VhControl *control)
 {
-    g_source_remove(control->accept);
-    vh_listen_remove(control->path, control->listener);
-    g_object_unref(control->listener);
-    g_ptr_array_foreach(control->clients, (GFunc)(void (*)(void))client_drop, NULL);
-    g_ptr_array_unref(control->clients);
-    vh_calls_free(control->calls);
-    g_object_unref(control->observer);
-    g_free(control->guid);
-    g_free(control->path);
-    g_free(control);
+    end_thread(control);
+    control_free(control);
 }

@@ -15,9 +15,10 @@
 
 typedef struct VhControl VhControl;
 
-/* Serves `manager` (borrowed, must outlive the control) at `socket_path`; see vh_listen_unix for
- * what is done about a socket already there, vh_peer_allowed for who is let in. Ignores SIGPIPE in
- * the process from now on. */
+/* Serves `manager` (borrowed, must outlive the control) at `socket_path`, from a thread of its own;
+ * the manager is only ever called on the default main context, which the caller's thread runs. See
+ * vh_listen_unix for what is done about a socket already there, vh_peer_allowed for who is let in.
+ * Ignores SIGPIPE in the process from now on. */
 VhControl *vh_control_new(VhManager *manager, const char *socket_path,
                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

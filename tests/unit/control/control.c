@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "control/calls.h"
+#include "control/watches.h"
 #include "io/listen.h"
 #include "io/peer.h"
 #include "lib/fake-manager.h"
@@ -202,6 +202,36 @@ static void test_inject_waits(struct fixture *f, G_GNUC_UNUSED gconstpointer dat
     wait_for(&result);
     g_autoptr(GVariant) answer = g_dbus_connection_call_finish(one, result, &error);
     g_assert_no_error(error);
+}
+
+/* Clients are let in, and told what needs no manager, whatever the hint thread does: here it waits
+ * for their answers. */
+static void test_hint_thread_busy(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *escaped = g_dbus_address_escape_value(f->path);
+    g_autofree char *address = g_strdup_printf("unix:path=%s", escaped);
+    g_autoptr(GDBusConnection) connection = g_dbus_connection_new_for_address_sync(
+        address, G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT, NULL, NULL, &error);
+    g_autoptr(GVariant) version = NULL;
+    g_autoptr(GAsyncResult) asked = NULL;
+
+    g_assert_no_error(error);
+    g_dbus_connection_call(connection, NULL, VH_CONTROL_OBJECT, "org.vhint.Manager1", "ListGuests",
+                           NULL, NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, keep_result, &asked);
+    version = g_dbus_connection_call_sync(connection, NULL, VH_CONTROL_OBJECT,
+                                          "org.freedesktop.DBus.Properties", "Get",
+                                          g_variant_new("(ss)", "org.vhint.Manager1", "Version"),
+                                          NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_null(asked);
+    wait_for(&asked);
+    /* And it may end while something is asked. */
+    g_dbus_connection_call(connection, NULL, VH_CONTROL_OBJECT, "org.vhint.Manager1", "ListGuests",
+                           NULL, NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, NULL);
+    g_dbus_connection_flush_sync(connection, NULL, &error);
+    g_assert_no_error(error);
+    vh_control_free(g_steal_pointer(&f->control));
 }
 
 /* ---- watches ---- */
@@ -495,6 +525,7 @@ int main(int argc, char **argv)
         {"/control/calls", test_calls},
         {"/control/inject", test_inject},
         {"/control/inject-waits", test_inject_waits},
+        {"/control/hint-thread-busy", test_hint_thread_busy},
         {"/control/watch", test_watch},
         {"/control/watch-limit", test_watch_limit},
         {"/control/limits", test_limits},
