@@ -7,31 +7,31 @@
 #include "base/error.h"
 #include "machine/tid.h"
 
-void vh_actuate_item_free(gpointer data)
+char *vh_actuate_step_name(const VhActuate *actuate, const char *verb,
+                           const struct vh_target_key *key)
 {
-    struct item *item = data;
+    const char *name = actuate->actuator->name;
 
-    g_free(item->guest);
-    g_free(item->problem);
-    g_free(item);
-}
-
-char *vh_actuate_step_name(const VhActuate *actuate, const char *verb, unsigned vcpu, pid_t thread)
-{
-    static const char *const others[] = {"emulator", "IOThread", "vhost worker"};
-
-    if (vcpu == VH_TARGET_GUEST)
-        return g_strdup_printf("%s%s", actuate->actuator->name, *verb ? " back" : "");
-    if (vcpu < VH_TARGET_EMULATOR || vcpu > VH_TARGET_VHOST)
-        return g_strdup_printf("%s%s vCPU %u", verb, actuate->actuator->name, vcpu);
-    return g_strdup_printf("%s%s %s, thread %d", verb, actuate->actuator->name,
-                           others[vcpu - VH_TARGET_EMULATOR], thread);
+    switch (key->kind) {
+    case VH_TARGET_VCPU:
+        return g_strdup_printf("%s%s vCPU %u", verb, name, key->id);
+    case VH_TARGET_EMULATOR:
+        return g_strdup_printf("%s%s emulator, thread %u", verb, name, key->id);
+    case VH_TARGET_IOTHREAD:
+        return g_strdup_printf("%s%s IOThread, thread %u", verb, name, key->id);
+    case VH_TARGET_VHOST:
+        return g_strdup_printf("%s%s vhost worker, thread %u", verb, name, key->id);
+    case VH_TARGET_MEMORY:
+        return g_strdup_printf("%s%s", name, *verb ? " back" : "");
+    default: /* of a file that somebody else has written */
+        return g_strdup_printf("%s%s", verb, name);
+    }
 }
 
 /* QEMU's other threads come and go as they please. */
 static bool came_and_went(const struct item *item, const GError *error)
 {
-    return item->vcpu >= VH_TARGET_EMULATOR &&
+    return item->target.key.kind != VH_TARGET_VCPU &&
            g_error_matches(error, VH_ERROR, VH_ERROR_NOT_CONNECTED);
 }
 
@@ -60,9 +60,10 @@ static bool undo(VhActuate *actuate, struct item *item, const char *why)
     }
     if (!why)
         return true;
-    what = vh_actuate_step_name(actuate, "un", item->vcpu, item->thread);
+    what = vh_actuate_step_name(actuate, "un", &item->target.key);
     before = actuate->actuator->text(&item->set);
-    vh_journal_step(actuate->journal, item->guest, what, why, before, error ? NULL : after);
+    vh_journal_step(actuate->journal, item->target.key.guest, what, why, before,
+                    error ? NULL : after);
     return true;
 }
 
@@ -72,7 +73,28 @@ void vh_actuate_free(VhActuate *actuate, const char *why)
         return;
     vh_actuate_begin(actuate, NULL, NULL);
     vh_actuate_end(actuate, why, NULL);
+    vh_actuate_dispose(actuate);
+}
+
+VhActuate *vh_actuate_make(VhSaved *saved, VhJournal *journal, const struct vh_actuator *actuator)
+{
+    VhActuate *actuate = g_new0(VhActuate, 1);
+
+    actuate->saved = saved;
+    actuate->journal = journal;
+    actuate->actuator = actuator;
+    actuate->items = g_hash_table_new_full(vh_target_hash, vh_target_equal, NULL, vh_items_free);
+    actuate->things = g_hash_table_new(NULL, NULL);
+    actuate->displaced = g_ptr_array_new();
+    return actuate;
+}
+
+void vh_actuate_dispose(VhActuate *actuate)
+{
+    g_assert(!actuate->displaced->len);
     g_hash_table_unref(actuate->items);
+    g_hash_table_unref(actuate->things);
+    g_ptr_array_unref(actuate->displaced);
     g_free(actuate);
 }
 
@@ -99,13 +121,13 @@ void vh_actuate_begin(VhActuate *actuate, VhActuateReason reason, gpointer data)
 
 static void complain(VhActuate *actuate, struct item *item, GError *error)
 {
-    g_autofree char *what = vh_actuate_step_name(actuate, "", item->vcpu, item->thread);
+    g_autofree char *what = vh_actuate_step_name(actuate, "", &item->target.key);
 
     if (came_and_went(item, error))
         return;
     g_free(item->problem);
     item->problem = g_strdup(error->message);
-    vh_journal_step(actuate->journal, item->guest, what, error->message, NULL, NULL);
+    vh_journal_step(actuate->journal, item->target.key.guest, what, error->message, NULL, NULL);
 }
 
 /* Has the new thread inherited what is in force for another of its guest? */
@@ -120,7 +142,7 @@ static void adopt(VhActuate *actuate, struct item *item)
     while (!item->applied && g_hash_table_iter_next(&iter, NULL, &value)) {
         const struct item *maker = value;
 
-        if (!maker->applied || !g_str_equal(maker->guest, item->guest) ||
+        if (!maker->applied || !g_str_equal(maker->target.key.guest, item->target.key.guest) ||
             !actuate->actuator->stands(item->hold, &maker->set))
             continue;
         actuate->actuator->adopt(item->hold, maker->hold);
@@ -132,11 +154,8 @@ static void adopt(VhActuate *actuate, struct item *item)
 static struct item *learn(VhActuate *actuate, const struct vh_target *target)
 {
     g_autoptr(GError) error = NULL;
-    struct item *item = g_new0(struct item, 1);
+    struct item *item = vh_items_add(actuate, target);
 
-    item->guest = g_strdup(target->guest);
-    item->vcpu = target->vcpu;
-    item->thread = target->thread;
     item->hold = actuate->actuator->probe(actuate->saved, target, &error);
     g_assert((item->hold == NULL) == (error != NULL));
     item->starved = !item->hold && g_error_matches(error, VH_ERROR, VH_ERROR_BUSY);
@@ -146,15 +165,13 @@ static struct item *learn(VhActuate *actuate, const struct vh_target *target)
         item->applied = actuate->actuator->found(item->hold, &item->set);
     adopt(actuate, item);
     item->since = g_get_monotonic_time();
-    g_hash_table_insert(actuate->items, GINT_TO_POINTER(target->thread), item);
     return item;
 }
 
 void vh_actuate_take_over(VhActuate *actuate, const struct vh_target *target)
 {
     g_assert(!actuate->in_round);
-    if (!vh_actuate_find(actuate, target->thread) &&
-        vh_saved_is_left(actuate->saved, target->thread))
+    if (!vh_items_find(actuate, &target->key) && vh_saved_is_left(actuate->saved, target->thread))
         learn(actuate, target);
 }
 
@@ -167,10 +184,10 @@ static void probe_again(VhActuate *actuate, struct item *item, const struct vh_t
         g_clear_pointer(&item->problem, g_free);
 }
 
-void vh_actuate_want(VhActuate *actuate, const struct vh_target *target, unsigned guest,
-                     unsigned vcpu, const union vh_setting *setting)
+void vh_actuate_want(VhActuate *actuate, const struct vh_target *target,
+                     const union vh_setting *setting, gconstpointer cause)
 {
-    struct item *item = vh_actuate_find(actuate, target->thread);
+    struct item *item = vh_items_claim(actuate, target);
 
     g_assert(actuate->in_round);
     g_assert(!setting || actuate->reason);
@@ -179,18 +196,17 @@ void vh_actuate_want(VhActuate *actuate, const struct vh_target *target, unsigne
     else if (item->starved && !actuate->out)
         probe_again(actuate, item, target);
     item->named = true;
-    item->vcpu = target->vcpu; /* a thread is young and has no name of its own yet, then it has */
-    item->plan_guest = guest;
-    item->plan_vcpu = vcpu;
+    item->cause = cause;
     item->wanted = setting != NULL;
     item->why = actuate->why;
     if (setting)
         item->wish = *setting;
 }
 
-void vh_actuate_assume(VhActuate *actuate, pid_t thread, const struct vh_cpuset *usual)
+void vh_actuate_assume(VhActuate *actuate, const struct vh_target_key *key,
+                       const struct vh_cpuset *usual)
 {
-    const struct item *item = vh_actuate_find(actuate, thread);
+    const struct item *item = vh_items_find(actuate, key);
 
     g_assert(actuate->in_round);
     if (item && item->hold && item->wanted && !item->applied && actuate->actuator->assume)
@@ -210,6 +226,14 @@ static guint undo_all(VhActuate *actuate, const char *why)
     gpointer value = NULL;
     guint undone = 0;
 
+    for (guint i = 0; i < actuate->displaced->len; i++) {
+        struct item *item = g_ptr_array_index(actuate->displaced, i);
+
+        undone += undo(actuate, item, why);
+        vh_items_let_go(actuate, item);
+        vh_items_free(item);
+    }
+    g_ptr_array_set_size(actuate->displaced, 0);
     g_hash_table_iter_init(&iter, actuate->items);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         struct item *item = value;
@@ -219,8 +243,7 @@ static guint undo_all(VhActuate *actuate, const char *why)
         if (item->named)
             continue;
         g_assert(!item->applied);
-        if (item->hold)
-            actuate->actuator->forget(item->hold);
+        vh_items_let_go(actuate, item);
         g_hash_table_iter_remove(&iter);
     }
     return undone;
@@ -257,13 +280,13 @@ static bool carry_out(VhActuate *actuate, struct item *item, bool quiet)
     g_clear_pointer(&item->problem, g_free);
     if (quiet)
         return false;
-    reason = actuate->reason(item->plan_guest, item->plan_vcpu, actuate->reason_data);
-    what = vh_actuate_step_name(actuate, "", item->vcpu, item->thread);
+    reason = actuate->reason(&item->target, item->cause, actuate->reason_data);
+    what = vh_actuate_step_name(actuate, "", &item->target.key);
     if (!drifted) /* else it is whatever somebody else has made it */
         before =
             was_applied ? actuate->actuator->text(&was) : actuate->actuator->former(item->hold);
     after = actuate->actuator->text(&item->set);
-    vh_journal_step(actuate->journal, item->guest, what, reason, before, after);
+    vh_journal_step(actuate->journal, item->target.key.guest, what, reason, before, after);
     return false;
 }
 
@@ -334,7 +357,7 @@ bool vh_actuate_check(VhActuate *actuate, const char *guest)
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         struct item *item = value;
 
-        if (!item->applied || !g_str_equal(item->guest, guest))
+        if (!item->applied || !g_str_equal(item->target.key.guest, guest))
             continue;
         item->drifted = item->drifted || !actuate->actuator->stands(item->hold, &item->set);
         drifted = drifted || item->drifted;
@@ -342,18 +365,15 @@ bool vh_actuate_check(VhActuate *actuate, const char *guest)
     return drifted;
 }
 
-void vh_actuate_yield(VhActuate *actuate, pid_t thread)
+void vh_actuate_yield(VhActuate *actuate, const struct vh_target *target)
 {
-    struct item *item = vh_actuate_find(actuate, thread);
+    struct item *item = vh_items_find(actuate, &target->key);
     uint64_t start = 0;
 
     g_assert(!actuate->in_round);
+    if (item)
+        vh_items_remove(actuate, item);
     /* No round has named it yet. */
-    if (!item && vh_tid_start(thread, &start) == 0)
-        vh_saved_free_slot(actuate->saved, vh_saved_claim(actuate->saved, thread, start));
-    if (!item)
-        return;
-    if (item->hold)
-        actuate->actuator->forget(item->hold);
-    g_hash_table_remove(actuate->items, GINT_TO_POINTER(thread));
+    else if (vh_tid_start(target->thread, &start) == 0)
+        vh_saved_free_slot(actuate->saved, vh_saved_claim(actuate->saved, target->thread, start));
 }

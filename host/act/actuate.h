@@ -2,13 +2,14 @@
 /* Makes the host look like the plan: applies what is new, changes what moved, reverts what the plan
  * no longer has.
  *
- * A round names every thread under management with what it is to have. One that a round leaves out
- * is reverted and forgotten. One that appears while others of its guest are changed, and has just
- * what is in force there, was made by one of those and has inherited it: it is reverted to what
- * that one was. What failed is not tried again until its thread, its place or the host's CPUs have
- * changed.
+ * A round names every target under management with what it is to have. One that a round leaves out
+ * is reverted and forgotten. If a key comes with another thread than before, what its former one
+ * has is reverted; if a thread comes with another key, it keeps what it has. A thread that appears
+ * while others of its guest are changed, and has just what is in force there, was made by one of
+ * those and has inherited it: it is reverted to what that one was. What failed is not tried again
+ * until its thread, its place or the host's CPUs have changed.
  *
- * A round is: begin, then want for each thread, each followed by assume where that is known, with
+ * A round is: begin, then want for each target, each followed by assume where that is known, with
  * because before those wants that have an occasion of their own; then end. What changes threads
  * beside that (take_over, put_back, adopted, forgive, check, yield, leave, free) comes between two
  * rounds; what only asks may come at any time. actuator.h shows what becomes of each thread. */
@@ -38,19 +39,20 @@ void vh_actuate_free(VhActuate *actuate, const char *why);
 /* Ends; what is in force stays so, on record for the next daemon. Only for actuators with leave. */
 void vh_actuate_leave(VhActuate *actuate);
 
-/* The reason for what a thread gets: `guest` and `vcpu` as given to vh_actuate_want. g_free() it.
- */
-typedef char *(*VhActuateReason)(unsigned guest, unsigned vcpu, gpointer data);
+/* The reason for what a target gets: `cause` as given to vh_actuate_want. g_free() it. */
+typedef char *(*VhActuateReason)(const struct vh_target *target, gconstpointer cause,
+                                 gpointer data);
 
 /* `reason` is asked for each action that is taken until vh_actuate_end. */
 void vh_actuate_begin(VhActuate *actuate, VhActuateReason reason, gpointer data);
-/* `guest` and `vcpu` are the plan's numbers; `setting` (copied) NULL: the thread is left alone.
- * That a thread other than a vCPU's has ended is no failure. */
-void vh_actuate_want(VhActuate *actuate, const struct vh_target *target, unsigned guest,
-                     unsigned vcpu, const union vh_setting *setting);
+/* `setting` (copied) NULL: the target is left alone. `cause` is for the reason, and borrowed until
+ * vh_actuate_end. That a thread other than a vCPU's has ended is no failure. */
+void vh_actuate_want(VhActuate *actuate, const struct vh_target *target,
+                     const union vh_setting *setting, gconstpointer cause);
 /* After that, for what is set for the first time: the former mask is `usual` (copied), whatever the
  * thread has now. NULL: what it was when it was noted last. */
-void vh_actuate_assume(VhActuate *actuate, pid_t thread, const struct vh_cpuset *usual);
+void vh_actuate_assume(VhActuate *actuate, const struct vh_target_key *key,
+                       const struct vh_cpuset *usual);
 /* The wishes that follow in this round have an occasion of their own, which is the reason of what
  * is reverted; static. NULL: that of vh_actuate_end. */
 void vh_actuate_because(VhActuate *actuate, const char *why);
@@ -69,20 +71,22 @@ bool vh_actuate_check(VhActuate *actuate, const char *guest);
 
 /* Somebody else has changed the thread's mask, and means it: what was saved is forgotten, nothing
  * is put back. */
-void vh_actuate_yield(VhActuate *actuate, pid_t thread);
+void vh_actuate_yield(VhActuate *actuate, const struct vh_target *target);
 
-/* What is in force for a thread by us (borrowed until the next round); NULL: nothing. */
-const union vh_setting *vh_actuate_setting(const VhActuate *actuate, pid_t thread);
+/* What is in force for a target by us (borrowed until the next round); NULL: nothing. */
+const union vh_setting *vh_actuate_setting(const VhActuate *actuate,
+                                           const struct vh_target_key *key);
 
-/* What was to be set for a thread and its control group bars; NULL: it does not. Borrowed as
+/* What was to be set for a target and its control group bars; NULL: it does not. Borrowed as
  * above. */
-const union vh_setting *vh_actuate_barred(const VhActuate *actuate, pid_t thread);
+const union vh_setting *vh_actuate_barred(const VhActuate *actuate,
+                                          const struct vh_target_key *key);
 
 /* For people: the former state ("" if unchanged) and the last failure ("" if none). g_free()
  * `*former`. */
-void vh_actuate_describe(const VhActuate *actuate, pid_t thread, char **former,
+void vh_actuate_describe(const VhActuate *actuate, const struct vh_target_key *key, char **former,
                          const char **problem);
 /* For how many microseconds what is in force has been; -1: nothing is. What was found in force
  * counts from then.
  */
-gint64 vh_actuate_age(const VhActuate *actuate, pid_t thread);
+gint64 vh_actuate_age(const VhActuate *actuate, const struct vh_target_key *key);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What every actuator is: a way to change one thing about one host thread of a guest's, and to put
- * it back.
+/* What every actuator is: a way to change one thing about one target of a guest's, and to put it
+ * back. Most targets are host threads (base/target.h).
  *
  * Actuators are called by actuate.c and recover.c, which carry out rounds. Those rounds are made by
  * round/: one for pins, one for boosts, one for memory. Once vhintd is gone, the warden calls the
  * boost's recover.
  *
- * The life of one hold, from the first round that names its thread to the first that does not:
+ * The life of one hold, from the first round that names its target to the first that does not:
  *
  *                probe
  *                  |
@@ -31,10 +31,10 @@
  *   new_adopting        none: take_over, put_back and adopted are to come
  *   put_back, adopted   recover of what nobody has taken over
  *   begin               none
- *   want                the first time: probe, found, and stands and adopt to see what is inherited
- *   assume              assume, of a hold that is wanted and NOTED
- *   end                 revert of all that is not wanted, forget of all that is not named; only
- *                       then apply of all that is wanted and not so yet, left to find that out
+ *   want                the first time: probe, found, and stands and adopt to see what is
+ * inherited; rename of a thread that has another key than before assume              assume, of a
+ * hold that is wanted and NOTED end                 revert of all that is not wanted, forget of all
+ * that is not named; only then apply of all that is wanted and not so yet, left to find that out
  *   take_over           as want, before the first round that names the thread: it has been left
  *   check               stands
  *   forgive             stands; complete of what is NOTED
@@ -66,6 +66,8 @@ struct vh_actuator {
     /* Can `target` be acted upon? Notes its former state, so that apply is quick. NULL and
      * VH_ERROR_FAILED. */
     VhHold *(*probe)(VhSaved *saved, const struct vh_target *target, GError **error);
+    /* What it has a hold on is called `key` from now on. */
+    void (*rename)(VhHold *hold, const struct vh_target_key *key);
     /* Before apply: the former mask is `cpus` (NULL: what was noted last), whatever the thread has
      * now, until it is put back. NULL: no mask is changed. */
     void (*assume)(VhHold *hold, const struct vh_cpuset *cpus);

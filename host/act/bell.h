@@ -3,7 +3,18 @@
  * the warden share. */
 #pragma once
 
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include "act/saved.h"
+
+/* A bell is a counter, and a futex. */
+static inline void vh_bell_ring_at(uint32_t *bell)
+{
+    __atomic_fetch_add(bell, 1, __ATOMIC_SEQ_CST);
+    syscall(SYS_futex, bell, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
 
 /* There is something for the warden to look at: a boost, a limit, a successor. Safe in a signal's
  * handler. */

@@ -253,13 +253,18 @@ static VhHold *probe(VhSaved *saved, const struct vh_target *target, GError **er
     result = hold->alive < 0 ? -errno : vh_tid_start(target->thread, &slot->start);
     slot->kind = VH_SAVED_BOOST;
     slot->thread = target->thread;
-    slot->vcpu = target->vcpu;
-    g_strlcpy(slot->guest, target->guest, sizeof(slot->guest));
+    slot->process = vh_tid_process(target->thread);
+    vh_saved_set_key(slot, &target->key);
     if (result == 0)
         return hold;
     vh_tid_fail(error, -result, "probing it", target->thread);
     forget(hold);
     return NULL;
+}
+
+static void rename_hold(VhHold *hold, const struct vh_target_key *key)
+{
+    vh_saved_set_key(hold->slot, key);
 }
 
 static int revert(VhHold *hold, GError **error)
@@ -380,6 +385,7 @@ const struct vh_actuator vh_actuator_boost = {
     .name = "boost",
     .saved = VH_SAVED_BOOST,
     .probe = probe,
+    .rename = rename_hold,
     .apply = apply,
     .revert = revert,
     .former = former,

@@ -2,32 +2,33 @@
 // Says what is in force for a thread, and since when.
 #include "act/state.h"
 
-const union vh_setting *vh_actuate_setting(const VhActuate *actuate, pid_t thread)
+const union vh_setting *vh_actuate_setting(const VhActuate *actuate,
+                                           const struct vh_target_key *key)
 {
-    const struct item *item = vh_actuate_find(actuate, thread);
+    const struct item *item = vh_items_find(actuate, key);
 
     return item && item->applied ? &item->set : NULL;
 }
 
-const union vh_setting *vh_actuate_barred(const VhActuate *actuate, pid_t thread)
+const union vh_setting *vh_actuate_barred(const VhActuate *actuate, const struct vh_target_key *key)
 {
-    const struct item *item = vh_actuate_find(actuate, thread);
+    const struct item *item = vh_items_find(actuate, key);
 
     return item && item->barred ? &item->set : NULL;
 }
 
-void vh_actuate_describe(const VhActuate *actuate, pid_t thread, char **former,
+void vh_actuate_describe(const VhActuate *actuate, const struct vh_target_key *key, char **former,
                          const char **problem)
 {
-    const struct item *item = vh_actuate_find(actuate, thread);
+    const struct item *item = vh_items_find(actuate, key);
 
     *former = item && item->hold ? actuate->actuator->former(item->hold) : g_strdup("");
     *problem = item && item->problem ? item->problem : "";
 }
 
-gint64 vh_actuate_age(const VhActuate *actuate, pid_t thread)
+gint64 vh_actuate_age(const VhActuate *actuate, const struct vh_target_key *key)
 {
-    const struct item *item = vh_actuate_find(actuate, thread);
+    const struct item *item = vh_items_find(actuate, key);
 
     return item && item->applied ? g_get_monotonic_time() - item->since : -1;
 }

@@ -84,10 +84,15 @@ static VhHold *probe(VhSaved *saved, const struct vh_target *target, GError **er
     slot->memory.owner = (uint64_t)getpid();
     slot->kind = VH_SAVED_MEMORY;
     slot->thread = target->thread;
-    slot->vcpu = target->vcpu;
+    slot->process = vh_tid_process(target->thread);
     slot->start = start;
-    g_strlcpy(slot->guest, target->guest, sizeof(slot->guest));
+    vh_saved_set_key(slot, &target->key);
     return hold;
+}
+
+static void rename_hold(VhHold *hold, const struct vh_target_key *key)
+{
+    vh_saved_set_key(hold->slot, key);
 }
 
 static bool found(const VhHold *hold, union vh_setting *setting)
@@ -222,6 +227,7 @@ const struct vh_actuator vh_actuator_memory = {
     .name = "memory",
     .saved = VH_SAVED_MEMORY,
     .probe = probe,
+    .rename = rename_hold,
     .found = found,
     .apply = apply,
     .revert = revert,

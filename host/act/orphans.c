@@ -14,8 +14,8 @@
 struct maker {
     pid_t thread;
     pid_t process;
-    unsigned vcpu;
-    char guest[104];
+    enum vh_target_kind kind;
+    char guest[VH_SAVED_GUEST];
     struct vh_cpuset held; /* by the dead daemon */
     struct vh_cpuset former;
 };
@@ -24,17 +24,6 @@ struct VhOrphans {
     GArray *makers; /* struct maker */
 };
 
-static pid_t process_of(pid_t thread)
-{
-    g_autofree char *text = g_malloc(16384);
-    const char *line = NULL;
-
-    if (vh_tid_read(thread, "status", text, 16384) < 0)
-        return 0;
-    line = strstr(text, "\nTgid:");
-    return line ? (pid_t)strtol(line + strlen("\nTgid:"), NULL, 10) : 0;
-}
-
 VhOrphans *vh_orphans_new(VhSaved *saved)
 {
     VhOrphans *orphans = g_new0(VhOrphans, 1);
@@ -42,13 +31,14 @@ VhOrphans *vh_orphans_new(VhSaved *saved)
 
     orphans->makers = g_array_new(FALSE, TRUE, sizeof(struct maker));
     while ((slot = vh_saved_next(saved, VH_SAVED_MASK, slot))) {
-        struct maker maker = {.thread = slot->thread, .vcpu = slot->vcpu, .former = slot->former};
+        struct maker maker = {.thread = slot->thread,
+                              .kind = (enum vh_target_kind)slot->target,
+                              .former = slot->former};
 
         if (vh_tid_check(slot->thread, slot->start) < 0 || !vh_tid_cpus(slot->thread, &maker.held))
             continue;
-        maker.process = process_of(slot->thread);
+        maker.process = vh_tid_process(slot->thread);
         memcpy(maker.guest, slot->guest, sizeof(maker.guest));
-        maker.guest[sizeof(maker.guest) - 1] = 0;
         if (maker.process && !vh_cpuset_equal(&maker.held, &maker.former))
             g_array_append_val(orphans->makers, maker);
     }
@@ -70,7 +60,7 @@ static const struct maker *maker_of(const VhOrphans *orphans, pid_t process, pid
         if (maker->thread == thread)
             return NULL;
         if (maker->process == process && vh_cpuset_equal(&maker->held, &cpus) &&
-            (!found || maker->vcpu == VH_TARGET_EMULATOR))
+            (!found || maker->kind == VH_TARGET_EMULATOR))
             found = maker;
     }
     return found;

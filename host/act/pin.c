@@ -14,9 +14,9 @@
 
 struct VhHold {
     VhSaved *saved;
-    struct vh_target target; /* guest unused */
-    bool assumed;            /* the former mask: not to be read */
-    bool found;              /* its mask was changed by a former daemon */
+    pid_t thread;
+    bool assumed; /* the former mask: not to be read */
+    bool found;   /* its mask was changed by a former daemon */
     struct vh_saved_slot *slot;
     int alive;               /* fd of /proc/TID/comm: readable as long as this very thread lives */
     struct vh_cpuset active; /* sched_getaffinity's answer when the former mask was noted */
@@ -93,11 +93,11 @@ static int note_former(VhHold *hold)
 {
     int result = 0;
 
-    if (!vh_tid_cpus(hold->target.thread, &hold->active))
+    if (!vh_tid_cpus(hold->thread, &hold->active))
         return -errno;
-    result = read_mask(hold->target.thread, &hold->slot->former);
+    result = read_mask(hold->thread, &hold->slot->former);
     if (result == 0)
-        add_offline(hold->target.thread, &hold->slot->former);
+        add_offline(hold->thread, &hold->slot->former);
     return result;
 }
 
@@ -121,15 +121,15 @@ static VhHold *probe(VhSaved *saved, const struct vh_target *target, GError **er
     }
     hold = g_new0(VhHold, 1);
     hold->saved = saved;
-    hold->target = *target;
+    hold->thread = target->thread;
     hold->slot = slot;
     hold->alive = alive;
     hold->found = left;
     slot->start = start;
     slot->kind = VH_SAVED_MASK;
     slot->thread = target->thread;
-    slot->vcpu = target->vcpu;
-    g_strlcpy(slot->guest, target->guest, sizeof(slot->guest));
+    slot->process = vh_tid_process(target->thread);
+    vh_saved_set_key(slot, &target->key);
     if (result == 0 && !left)
         result = note_former(hold);
     if (result == 0)
@@ -139,11 +139,16 @@ static VhHold *probe(VhSaved *saved, const struct vh_target *target, GError **er
     return NULL;
 }
 
+static void rename_hold(VhHold *hold, const struct vh_target_key *key)
+{
+    vh_saved_set_key(hold->slot, key);
+}
+
 /* Whatever it has now counts as what was applied: if it is something else, it is done again or put
  * back. */
 static bool found(const VhHold *hold, union vh_setting *setting)
 {
-    return hold->found && vh_tid_cpus(hold->target.thread, &setting->cpus);
+    return hold->found && vh_tid_cpus(hold->thread, &setting->cpus);
 }
 
 /* Does the thread still have what the kernel made of its former mask, and nobody else? */
@@ -151,7 +156,7 @@ static bool is_partial(const VhHold *hold)
 {
     struct vh_cpuset now;
 
-    return hold->partial && read_mask(hold->target.thread, &now) == 0 &&
+    return hold->partial && read_mask(hold->thread, &now) == 0 &&
            vh_cpuset_equal(&now, &hold->part);
 }
 
@@ -160,7 +165,7 @@ static int save_former(VhHold *hold)
 {
     struct vh_cpuset now;
 
-    if (!vh_tid_cpus(hold->target.thread, &now))
+    if (!vh_tid_cpus(hold->thread, &now))
         return -errno;
     if (!hold->assumed && !is_partial(hold) && !vh_cpuset_equal(&now, &hold->active)) {
         int result = note_former(hold);
@@ -193,11 +198,11 @@ static int put_back(VhHold *hold)
 {
     const struct vh_cpuset *former = &hold->slot->former;
     struct vh_cpuset now;
-    int result = set_mask(hold->target.thread, former);
+    int result = set_mask(hold->thread, former);
 
-    hold->partial =
-        result == 0 && vh_tid_cpus(hold->target.thread, &now) && !vh_cpuset_equal(&now, former) &&
-        read_mask(hold->target.thread, &hold->part) == 0 && !vh_cpuset_equal(&hold->part, former);
+    hold->partial = result == 0 && vh_tid_cpus(hold->thread, &now) &&
+                    !vh_cpuset_equal(&now, former) && read_mask(hold->thread, &hold->part) == 0 &&
+                    !vh_cpuset_equal(&hold->part, former);
     return result;
 }
 
@@ -246,12 +251,12 @@ static int apply(VhHold *hold, const union vh_setting *setting, GError **error)
     int result = 0;
 
     if (!vh_tid_alive(hold->alive))
-        return vh_tid_fail(error, ESRCH, "pinning it", hold->target.thread);
+        return vh_tid_fail(error, ESRCH, "pinning it", hold->thread);
     if (first)
         result = save_former(hold);
     if (result == 0)
-        result = set_mask(hold->target.thread, &setting->cpus);
-    if (is_barred(hold->target.thread, &setting->cpus, result, error)) {
+        result = set_mask(hold->thread, &setting->cpus);
+    if (is_barred(hold->thread, &setting->cpus, result, error)) {
         if (first && result == 0)
             put_back(hold);
         if (first)
@@ -262,7 +267,7 @@ static int apply(VhHold *hold, const union vh_setting *setting, GError **error)
         return 0;
     if (first)
         note_failure(hold);
-    return vh_tid_fail(error, -result, "pinning it", hold->target.thread);
+    return vh_tid_fail(error, -result, "pinning it", hold->thread);
 }
 
 static void adopt(VhHold *hold, const VhHold *maker)
@@ -283,8 +288,7 @@ static int revert(VhHold *hold, GError **error)
     else
         result = put_back(hold);
     __atomic_store_n(&hold->slot->state, VH_SAVED_NOTED, __ATOMIC_RELEASE);
-    return result < 0 ? vh_tid_fail(error, -result, "putting its mask back", hold->target.thread)
-                      : 0;
+    return result < 0 ? vh_tid_fail(error, -result, "putting its mask back", hold->thread) : 0;
 }
 
 static void complete(VhHold *hold)
@@ -317,7 +321,7 @@ static bool stands(const VhHold *hold, const union vh_setting *setting)
     struct vh_cpuset now;
 
     /* A thread that is gone needs nothing. */
-    return !vh_tid_cpus(hold->target.thread, &now) || vh_cpuset_equal(&now, &setting->cpus);
+    return !vh_tid_cpus(hold->thread, &now) || vh_cpuset_equal(&now, &setting->cpus);
 }
 
 static bool same(const union vh_setting *a, const union vh_setting *b)
@@ -337,6 +341,7 @@ const struct vh_actuator vh_actuator_pin = {
     .same = same,
     .text = text,
     .probe = probe,
+    .rename = rename_hold,
     .found = found,
     .assume = assume,
     .apply = apply,

@@ -6,7 +6,8 @@
 static void on_orphan(const char *guest, pid_t thread, gpointer data)
 {
     VhActuate *actuate = data;
-    g_autofree char *what = vh_actuate_step_name(actuate, "un", VH_TARGET_EMULATOR, thread);
+    const struct vh_target_key key = {guest, VH_TARGET_EMULATOR, (unsigned)thread};
+    g_autofree char *what = vh_actuate_step_name(actuate, "un", &key);
 
     vh_journal_step(actuate->journal, guest, what,
                     "inherited from a thread that a dead daemon had changed", NULL, NULL);
@@ -15,8 +16,9 @@ static void on_orphan(const char *guest, pid_t thread, gpointer data)
 static void recover(VhActuate *actuate, struct vh_saved_slot *slot)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree char *what = vh_actuate_step_name(actuate, "un", slot->vcpu, slot->thread);
-    g_autofree char *guest = g_strndup(slot->guest, sizeof(slot->guest));
+    const struct vh_target_key key = vh_saved_key(slot);
+    g_autofree char *what = vh_actuate_step_name(actuate, "un", &key);
+    g_autofree char *guest = g_strdup(key.guest);
     int result = actuate->actuator->recover(actuate->saved, slot, &error);
 
     if (result < 0)
@@ -36,12 +38,8 @@ static void recover_orphans(VhActuate *actuate)
 VhActuate *vh_actuate_new_adopting(VhSaved *saved, VhJournal *journal,
                                    const struct vh_actuator *actuator)
 {
-    VhActuate *actuate = g_new0(VhActuate, 1);
+    VhActuate *actuate = vh_actuate_make(saved, journal, actuator);
 
-    actuate->saved = saved;
-    actuate->journal = journal;
-    actuate->actuator = actuator;
-    actuate->items = g_hash_table_new_full(NULL, NULL, NULL, vh_actuate_item_free);
     if (actuator->adopt)
         recover_orphans(actuate);
     return actuate;
@@ -88,11 +86,10 @@ void vh_actuate_leave(VhActuate *actuate)
     g_assert(!actuate->in_round && actuate->actuator->leave);
     g_hash_table_iter_init(&iter, actuate->items);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        const struct item *item = value;
+        struct item *item = value;
 
         if (item->hold)
-            actuate->actuator->leave(item->hold);
+            actuate->actuator->leave(g_steal_pointer(&item->hold));
     }
-    g_hash_table_unref(actuate->items);
-    g_free(actuate);
+    vh_actuate_dispose(actuate);
 }

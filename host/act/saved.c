@@ -11,31 +11,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "act/saved-file.h"
 #include "base/error.h"
-
-#define MAGIC "vhsaved2"
-#define MAGIC_1 "vhsaved1" /* the same layout, but pins only: their kind is 0 */
-
-/* The file's layout, for this machine only. */
-struct file {
-    char magic[8];
-    uint32_t slot_size;
-    uint32_t slot_count;
-    uint32_t used; /* slots from here on were never taken */
-    struct vh_saved_shared shared;
-    uint32_t reserved[7];
-    struct vh_saved_slot slots[VH_SAVED_MAX];
-};
-G_STATIC_ASSERT(offsetof(struct file, slots) == 64);
 
 struct VhSaved {
     int fd;
-    struct file *file;
+    struct vh_saved_file *file;
     uint32_t first;   /* no slot below is free */
     GHashTable *left; /* thread -> slot of a mask */
 };
 
-#define FORMER_SIZE offsetof(struct file, slots[VH_SAVED_MAX_FORMER])
+#define OTHERS \
+    "was left by another version of vhintd: start that version once, so that it puts things back"
 #define LOCK_TRIES 100
 #define LOCK_WAIT_US 10000
 
@@ -46,15 +33,6 @@ static VhSaved *fail(GError **error, enum vh_error_code code, const char *path, 
     if (fd >= 0)
         close(fd);
     return NULL;
-}
-
-static bool ours(const struct file *file)
-{
-    return (memcmp(file->magic, MAGIC, sizeof(file->magic)) == 0 ||
-            memcmp(file->magic, MAGIC_1, sizeof(file->magic)) == 0) &&
-           file->slot_size == sizeof(struct vh_saved_slot) &&
-           (file->slot_count == VH_SAVED_MAX || file->slot_count == VH_SAVED_MAX_FORMER) &&
-           file->used <= file->slot_count;
 }
 
 /* Somebody may be about to put back what is in it, if only for a moment. */
@@ -68,18 +46,6 @@ static int lock(int fd)
     return 0;
 }
 
-/* What is there is of this size, or of a former version's, or new. */
-static bool has_size(int fd, off_t *size)
-{
-    struct stat st;
-
-    if (fstat(fd, &st) < 0)
-        return false;
-    *size = st.st_size;
-    return (st.st_size != 0 && st.st_size != FORMER_SIZE) ||
-           ftruncate(fd, sizeof(struct file)) == 0;
-}
-
 static void find_left(VhSaved *saved)
 {
     struct vh_saved_slot *slot = NULL;
@@ -88,49 +54,100 @@ static void find_left(VhSaved *saved)
         g_hash_table_insert(saved->left, GINT_TO_POINTER(slot->thread), slot);
 }
 
+/* Opened before the lock was had, it may have been replaced since. */
+static bool is_at(int fd, const char *path)
+{
+    struct stat its;
+    struct stat there;
+
+    return fstat(fd, &its) == 0 && stat(path, &there) == 0 && its.st_dev == there.st_dev &&
+           its.st_ino == there.st_ino;
+}
+
+/* Opens and locks the file that is at `path`. An fd, or -1 and an error. */
+static int open_locked(const char *path, GError **error)
+{
+    int fd = -1;
+
+    do {
+        if (fd >= 0)
+            close(fd);
+        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0) {
+            fail(error, VH_ERROR_FAILED, path, g_strerror(errno), fd);
+            return -1;
+        }
+        if (lock(fd) < 0) {
+            fail(error, VH_ERROR_BUSY, path,
+                 "another vhintd uses this run-dir: stop it, or give this one a run-dir of its own",
+                 fd);
+            return -1;
+        }
+    } while (!is_at(fd, path));
+    return fd;
+}
+
+static bool ours(const struct vh_saved_file *file)
+{
+    return memcmp(file->magic, VH_SAVED_MAGIC, sizeof(file->magic)) == 0 &&
+           file->slot_size == sizeof(struct vh_saved_slot) && file->slot_count == VH_SAVED_MAX &&
+           file->used <= file->slot_count;
+}
+
+/* Makes sure that the file has the size of this version's. An fd, which may be another's (`fd` is
+ * closed then), or -1 and an error. */
+static int renew(const char *path, int fd, GError **error)
+{
+    struct stat st;
+
+    if (vh_saved_convert(path, &fd, error) < 0) {
+        close(fd);
+        return -1;
+    }
+    if (fstat(fd, &st) < 0 || (st.st_size == 0 && ftruncate(fd, VH_SAVED_SIZE) < 0))
+        fail(error, VH_ERROR_FAILED, path, g_strerror(errno), fd);
+    else if (st.st_size != 0 && st.st_size != VH_SAVED_SIZE)
+        fail(error, VH_ERROR_FAILED, path, OTHERS, fd);
+    else
+        return fd;
+    return -1;
+}
+
+/* What a dead daemon has left in it, in order. */
+static void tidy(struct vh_saved_file *file)
+{
+    /* A dead daemon's warden may still listen to the bell. */
+    file->shared = (struct vh_saved_shared){.bell = file->shared.bell};
+    for (uint32_t i = 0; i < file->used; i++) {
+        struct vh_saved_slot *slot = &file->slots[i];
+
+        slot->guest[sizeof(slot->guest) - 1] = 0;
+        /* What was only noted was never changed. */
+        if (slot->state == VH_SAVED_NOTED)
+            slot->state = VH_SAVED_FREE;
+    }
+}
+
 VhSaved *vh_saved_open(const char *path, GError **error)
 {
-    struct file *file = NULL;
+    struct vh_saved_file *file = NULL;
     VhSaved *saved = NULL;
-    off_t size = 0;
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = open_locked(path, error);
 
+    if (fd >= 0)
+        fd = renew(path, fd, error);
     if (fd < 0)
-        return fail(error, VH_ERROR_FAILED, path, g_strerror(errno), fd);
-    if (lock(fd) < 0)
-        return fail(
-            error, VH_ERROR_BUSY, path,
-            "another vhintd uses this run-dir: stop it, or give this one a run-dir of its own", fd);
-    if (!has_size(fd, &size))
-        return fail(error, VH_ERROR_FAILED, path, g_strerror(errno), fd);
-    if (size != 0 && size != FORMER_SIZE && size != sizeof(*file))
-        return fail(error, VH_ERROR_FAILED, path,
-                    "was left by another version of vhintd: start that version once, so that it "
-                    "puts things back",
-                    fd);
+        return NULL;
     file = mmap(NULL, sizeof(*file), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (file == MAP_FAILED)
         return fail(error, VH_ERROR_FAILED, path, g_strerror(errno), fd);
-    if (size == 0 || file->magic[0] == 0) {
-        file->slot_size = sizeof(struct vh_saved_slot);
-        file->slot_count = VH_SAVED_MAX;
-        memcpy(file->magic, MAGIC, sizeof(file->magic));
-    }
+    if (file->magic[0] == 0)
+        vh_saved_begin_file(file);
     if (!ours(file)) {
         munmap(file, sizeof(*file));
-        return fail(error, VH_ERROR_FAILED, path,
-                    "was left by another version of vhintd: start that version once, so that it "
-                    "puts things back",
-                    fd);
+        return fail(error, VH_ERROR_FAILED, path, OTHERS, fd);
     }
-    memcpy(file->magic, MAGIC, sizeof(file->magic));
-    file->slot_count = VH_SAVED_MAX;
-    /* A dead daemon's warden may still listen to the bell. */
-    file->shared = (struct vh_saved_shared){.bell = file->shared.bell};
-    /* What a dead daemon only noted was never changed. */
-    for (uint32_t i = 0; i < file->used; i++)
-        if (file->slots[i].state == VH_SAVED_NOTED)
-            file->slots[i].state = VH_SAVED_FREE;
+    tidy(file);
     saved = g_new0(VhSaved, 1);
     saved->fd = fd;
     saved->file = file;
@@ -179,7 +196,7 @@ unsigned vh_saved_index(const VhSaved *saved, const struct vh_saved_slot *slot)
 
 struct vh_saved_slot *vh_saved_take(VhSaved *saved)
 {
-    struct file *file = saved->file;
+    struct vh_saved_file *file = saved->file;
     struct vh_saved_slot *slot = NULL;
 
     while (saved->first < file->used && file->slots[saved->first].state != VH_SAVED_FREE)
@@ -191,6 +208,19 @@ struct vh_saved_slot *vh_saved_take(VhSaved *saved)
     memset(slot, 0, sizeof(*slot));
     slot->state = VH_SAVED_NOTED;
     return slot;
+}
+
+void vh_saved_set_key(struct vh_saved_slot *slot, const struct vh_target_key *key)
+{
+    slot->target = key->kind;
+    slot->id = key->id;
+    g_strlcpy(slot->guest, key->guest, sizeof(slot->guest));
+}
+
+struct vh_target_key vh_saved_key(const struct vh_saved_slot *slot)
+{
+    return (struct vh_target_key){
+        .guest = slot->guest, .kind = (enum vh_target_kind)slot->target, .id = slot->id};
 }
 
 void vh_saved_free_slot(VhSaved *saved, struct vh_saved_slot *slot)
@@ -206,7 +236,7 @@ void vh_saved_free_slot(VhSaved *saved, struct vh_saved_slot *slot)
 struct vh_saved_slot *vh_saved_next(VhSaved *saved, enum vh_saved_kind kind,
                                     const struct vh_saved_slot *last)
 {
-    struct file *file = saved->file;
+    struct vh_saved_file *file = saved->file;
 
     for (uint32_t i = last ? (uint32_t)(last - file->slots) + 1 : 0; i < file->used; i++)
         if (file->slots[i].state == VH_SAVED_APPLIED && file->slots[i].kind == kind)

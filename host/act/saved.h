@@ -7,6 +7,9 @@
  * freed. The file is locked while a daemon runs. It has holes where no slot was ever taken, so its
  * size costs nothing.
  *
+ * The file begins with its version. What a former version has left is made anew in this one's
+ * layout, and put in its place at once (saved-former.h).
+ *
  * A mask that a former daemon left changed is *left* until somebody claims it or frees its slot
  * (actuate.h). */
 #pragma once
@@ -15,10 +18,11 @@
 #include <sys/types.h>
 
 #include "base/cpuset.h"
+#include "base/target.h"
 
-#define VH_SAVED_MAX 65536u       /* actions upon threads at one time */
-#define VH_SAVED_MAX_FORMER 4096u /* that a file of a former version has room for */
+#define VH_SAVED_MAX 65536u /* actions at one time */
 #define VH_SAVED_PATH 384u
+#define VH_SAVED_GUEST 256u
 
 typedef struct VhSaved VhSaved;
 
@@ -28,8 +32,7 @@ enum vh_saved_state {
     VH_SAVED_APPLIED = 2, /* to be put back */
 };
 
-/* What a slot's former state is about. The numbers are in files: version 1 of them had pins only.
- */
+/* What a slot's former state is about. The numbers are in files. */
 enum vh_saved_kind { VH_SAVED_MASK = 0, VH_SAVED_BOOST = 1, VH_SAVED_MEMORY = 2 };
 
 #define VH_SAVED_ENDING 1u /* vhintd is about to put the former state back */
@@ -48,29 +51,31 @@ struct vh_saved_boost {
 };
 
 struct vh_saved_memory {
-    uint64_t former; /* bytes that the guest had */
-    uint64_t set;    /* bytes that it was given */
-    uint64_t value;  /* what its device is to be set to for `former` */
-    uint64_t owner;  /* process that has a hold on it; 0: none */
-    char name[VH_SAVED_PATH];
+    uint64_t former;          /* bytes that the guest had */
+    uint64_t set;             /* bytes that it was given */
+    uint64_t value;           /* what its device is to be set to for `former` */
+    uint64_t owner;           /* process that has a hold on it; 0: none */
+    char name[VH_SAVED_PATH]; /* of the device */
+    char road[VH_SAVED_PATH]; /* to QEMU, for whoever has no guest (qemu/memory.h) */
 };
 
 struct vh_saved_slot {
-    uint32_t state; /* enum vh_saved_state */
-    uint32_t vcpu;
+    uint32_t state;  /* enum vh_saved_state */
+    uint32_t kind;   /* enum vh_saved_kind */
+    uint32_t target; /* enum vh_target_kind, of the key */
+    uint32_t id;     /* likewise */
+    int32_t process; /* that the thread is of */
     int32_t thread;
-    uint32_t kind;  /* enum vh_saved_kind */
     uint64_t start; /* of the thread, in clock ticks since boot: tells it from a later one with its
                        number */
-    char guest[104];
+    char guest[VH_SAVED_GUEST];
     union {
         struct vh_cpuset former;
         struct vh_saved_boost boost;
         struct vh_saved_memory memory;
     };
 };
-_Static_assert(sizeof(struct vh_saved_slot) == 640,
-               "the file of a former version must still be read");
+_Static_assert(sizeof(struct vh_saved_slot) == 1088, "a file of this version must still be read");
 
 /* What vhintd and its warden tell each other through the file. All words are changed atomically. */
 struct vh_saved_shared {
@@ -96,6 +101,10 @@ unsigned vh_saved_index(const VhSaved *saved, const struct vh_saved_slot *slot);
 
 /* A slot in state NOTED, all else 0; NULL: all are in use. */
 struct vh_saved_slot *vh_saved_take(VhSaved *saved);
+/* Whose former state it is. */
+void vh_saved_set_key(struct vh_saved_slot *slot, const struct vh_target_key *key);
+/* Borrows from the slot. */
+struct vh_target_key vh_saved_key(const struct vh_saved_slot *slot);
 void vh_saved_free_slot(VhSaved *saved, struct vh_saved_slot *slot);
 
 /* The next slot of `kind` in state APPLIED after `last` (NULL: the first); NULL: none. */

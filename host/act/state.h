@@ -1,36 +1,36 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The inside of a VhActuate, for actuate.c, recover.c and describe.c only. */
+/* The inside of a VhActuate, for actuate.c, items.c, recover.c and describe.c only. */
 #pragma once
 
 #include "act/actuate.h"
 
-/* One thread. */
+/* One target. */
 struct item {
-    char *guest;
-    unsigned vcpu; /* as vh_target's */
-    pid_t thread;
-    VhHold *hold;         /* NULL: probing failed */
-    bool starved;         /* for want of a descriptor */
-    bool applied;         /* `set` is in force */
-    gint64 since;         /* applied: monotonic time, us */
-    union vh_setting set; /* in force, or tried and failed */
-    bool failed;          /* `set` could not be applied */
-    bool barred;          /* by the thread's control group */
-    bool drifted;         /* somebody else has changed what we applied */
-    gint64 looked;        /* whether the thread has left it */
-    char *problem;        /* of the last failure */
-    bool named;           /* in this round */
-    bool wanted;          /* in this round, with `wish` */
-    const char *why;      /* of this round; NULL: as all */
+    struct vh_target target; /* its key's guest is the item's own */
+    VhHold *hold;            /* NULL: probing failed */
+    bool starved;            /* for want of a descriptor */
+    bool applied;            /* `set` is in force */
+    gint64 since;            /* applied: monotonic time, us */
+    union vh_setting set;    /* in force, or tried and failed */
+    bool failed;             /* `set` could not be applied */
+    bool barred;             /* by the thread's control group */
+    bool drifted;            /* somebody else has changed what we applied */
+    gint64 looked;           /* whether the thread has left it */
+    char *problem;           /* of the last failure */
+    bool named;              /* in this round */
+    bool wanted;             /* in this round, with `wish` */
+    const char *why;         /* of this round; NULL: as all */
     union vh_setting wish;
-    unsigned plan_guest, plan_vcpu;
+    gconstpointer cause; /* of `wish` */
 };
 
 struct VhActuate {
     VhSaved *saved;
     VhJournal *journal;
     const struct vh_actuator *actuator;
-    GHashTable *items;      /* thread -> struct item */
+    GHashTable *items;      /* key -> struct item */
+    GHashTable *things;     /* thread, or device -> struct item that was the last to have it */
+    GPtrArray *displaced;   /* struct item whose key has another thread, in this round */
     bool in_round;          /* between begin and end */
     bool out;               /* of descriptors, in this round */
     VhActuateReason reason; /* of this round */
@@ -38,13 +38,27 @@ struct VhActuate {
     const char *why; /* of the wishes that follow */
 };
 
-/* NULL: it is not known. */
-static inline struct item *vh_actuate_find(const VhActuate *actuate, pid_t thread)
-{
-    return g_hash_table_lookup(actuate->items, GINT_TO_POINTER(thread));
-}
+/* ---- items.c ---- */
 
-/* actuate.c */
-void vh_actuate_item_free(gpointer item);
+void vh_items_free(gpointer item);
+/* NULL: it is not known. */
+struct item *vh_items_find(const VhActuate *actuate, const struct vh_target_key *key);
+/* The item of what `target` is done to, which has its key from now on. NULL: there is none, nor any
+ * with that key. */
+struct item *vh_items_claim(VhActuate *actuate, const struct vh_target *target);
+/* Another one. */
+struct item *vh_items_add(VhActuate *actuate, const struct vh_target *target);
+/* Ends its hold; nothing is put back. */
+void vh_items_let_go(VhActuate *actuate, struct item *item);
+/* The same, and the item. */
+void vh_items_remove(VhActuate *actuate, struct item *item);
+
+/* ---- actuate.c ---- */
+
+/* New, without any item. */
+VhActuate *vh_actuate_make(VhSaved *saved, VhJournal *journal, const struct vh_actuator *actuator);
+/* After the last one has ended. */
+void vh_actuate_dispose(VhActuate *actuate);
 /* For the journal: `verb` "un" or "". g_free() it. */
-char *vh_actuate_step_name(const VhActuate *actuate, const char *verb, unsigned vcpu, pid_t thread);
+char *vh_actuate_step_name(const VhActuate *actuate, const char *verb,
+                           const struct vh_target_key *key);

@@ -1,23 +1,38 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Whom an action is for. */
+/* Whom an action is for, and what it is done to. */
 #pragma once
 
 #include <glib.h>
 #include <sys/types.h>
 
-/* In the place of a vCPU's index, for threads that are none. */
-#define VH_TARGET_EMULATOR 0xfffffff0u
-#define VH_TARGET_IOTHREAD 0xfffffff1u
-#define VH_TARGET_VHOST 0xfffffff2u
-#define VH_TARGET_GUEST 0xfffffff3u /* all of the guest; its first vCPU's thread stands for it */
-
 /* A thread that leaves what was changed for it is followed by the first round that comes so long
  * after the last look. */
 #define VH_TARGET_LEFT_US (G_USEC_PER_SEC / 2)
 
-struct vh_target {
+/* The numbers are in files (act/saved.h). */
+enum vh_target_kind {
+    VH_TARGET_VCPU = 1,     /* id: QEMU's index */
+    VH_TARGET_EMULATOR = 2, /* one of QEMU's own threads. id: its number */
+    VH_TARGET_IOTHREAD = 3, /* likewise */
+    VH_TARGET_VHOST = 4,    /* likewise */
+    VH_TARGET_MEMORY = 5,   /* all of the guest's. id: 0 */
+};
+
+/* What an action is called by: the same for as long as the guest has such a thing. */
+struct vh_target_key {
     const char *guest; /* borrowed */
-    unsigned vcpu;     /* QEMU's index, or one of the above */
-    pid_t thread;
+    enum vh_target_kind kind;
+    unsigned id;
+};
+
+/* What it is done to is another matter: under the same key another thread may come, and a thread
+ * may get another key. */
+struct vh_target {
+    struct vh_target_key key;
+    pid_t thread;            /* memory: QEMU's first one, which has its process's number */
     struct VhRamDevice *ram; /* memory: by what; borrowed. NULL for others */
 };
+
+/* For tables of struct vh_target_key. */
+guint vh_target_hash(gconstpointer key);
+gboolean vh_target_equal(gconstpointer a, gconstpointer b);

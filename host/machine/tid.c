@@ -79,6 +79,17 @@ int vh_tid_check(pid_t thread, uint64_t start)
     return result == 0 && now != start ? -ESRCH : result;
 }
 
+pid_t vh_tid_process(pid_t thread)
+{
+    char text[4096]; /* it stands near the beginning */
+    const char *line = NULL;
+
+    if (vh_tid_read(thread, "status", text, sizeof(text)) < 0)
+        return 0;
+    line = strstr(text, "\nTgid:");
+    return line ? (pid_t)strtol(line + strlen("\nTgid:"), NULL, 10) : 0;
+}
+
 int vh_tid_cpu(pid_t thread)
 {
     uint64_t cpu = 0;

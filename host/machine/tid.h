@@ -24,6 +24,9 @@ int vh_tid_start(pid_t thread, uint64_t *start);
  * -errno. */
 int vh_tid_check(pid_t thread, uint64_t start);
 
+/* The process that it is of; 0: it is gone. */
+pid_t vh_tid_process(pid_t thread);
+
 /* CPU time that it has used, in ns, a few ms late at most (10 ms where the kernel has no
  * schedstat); 0: it is gone.
  */

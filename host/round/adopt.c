@@ -26,7 +26,7 @@ void vh_round_find_left(VhRound *round)
             left->slots = g_ptr_array_new();
             g_hash_table_insert(round->left, g_steal_pointer(&name), left);
         }
-        left->pins = left->pins || slot->vcpu < VH_TARGET_EMULATOR;
+        left->pins = left->pins || slot->target == VH_TARGET_VCPU;
         g_ptr_array_add(left->slots, slot);
     }
 }
@@ -68,10 +68,11 @@ void vh_round_take(VhRound *round, struct vh_entry *entry)
     g_hash_table_iter_init(&iter, entry->off);
     while (g_hash_table_iter_next(&iter, &key, NULL))
         vh_round_yield(round, entry, vh_seat_of_key(GPOINTER_TO_UINT(key)));
-    for (unsigned i = 0; i < count; i++)
-        vh_actuate_take_over(round->actuate, &(struct vh_target){.guest = vh_entry_name(entry),
-                                                                 .vcpu = vcpus[i].index,
-                                                                 .thread = vcpus[i].thread});
+    for (unsigned i = 0; i < count; i++) {
+        const struct vh_target target = vh_entry_vcpu(entry, &vcpus[i]);
+
+        vh_actuate_take_over(round->actuate, &target);
+    }
     vh_helpers_take_over(round->actuate, entry->guest);
 }
 
@@ -121,7 +122,7 @@ static void survey_slots(VhRound *round, const struct vh_left *left, int guest)
         const struct vh_saved_slot *slot = g_ptr_array_index(left->slots, i);
         struct vh_cpuset now;
 
-        if (vh_saved_is_left_slot(round->saved, slot) && slot->vcpu < VH_TARGET_EMULATOR &&
+        if (vh_saved_is_left_slot(round->saved, slot) && slot->target == VH_TARGET_VCPU &&
             vh_tid_cpus(slot->thread, &now))
             vh_survey_left(round->survey, guest, &now);
     }

@@ -33,7 +33,7 @@ bool vh_round_ask(VhRound *round, const struct vh_entry *entry, const struct vh_
                                     .options = tried_by(wish->tried, sample_us),
                                     .figure = NAN,
                                     .unsteady = unsteady,
-                                    .found = entry->left && vh_round_pin(round, target->thread)});
+                                    .found = entry->left && vh_round_pin(round, &target->key)});
     if (wish->boost)
         vh_trials_ask(round->trials, target,
                       &(struct vh_trials_ask){.what = VH_TRIALS_BOOST,
@@ -45,12 +45,13 @@ bool vh_round_ask(VhRound *round, const struct vh_entry *entry, const struct vh_
     return pin;
 }
 
-/* The plan does not have boosts: by the thread and what asks for it. */
-static char *boost_reason(unsigned thread, unsigned vcpu, gpointer data)
+/* The plan does not have boosts: who asks for it. */
+static char *boost_reason(const struct vh_target *target, gconstpointer cause, gpointer data)
 {
-    if (vcpu == VH_TARGET_EMULATOR)
+    (void)cause;
+    if (target->key.kind == VH_TARGET_EMULATOR)
         return g_strdup("it runs the timers of a boosted vCPU");
-    return vh_trials_reason(((const VhRound *)data)->trials, (pid_t)thread, VH_TRIALS_BOOST);
+    return vh_trials_reason(((const VhRound *)data)->trials, target->thread, VH_TRIALS_BOOST);
 }
 
 /* Without KVM a vCPU wakes up when QEMU's first thread lets it, so that thread must not wait
@@ -60,13 +61,13 @@ static void want_timers(VhRound *round, const struct vh_target *target,
 {
     for (unsigned i = 0; i < round->entries->len && vh_bell_is_warded(round->saved); i++) {
         const struct vh_entry *entry = g_ptr_array_index(round->entries, i);
-        struct vh_target first = {.guest = target->guest,
-                                  .vcpu = VH_TARGET_EMULATOR,
-                                  .thread = vh_guest_process(entry->guest)};
+        pid_t process = vh_guest_process(entry->guest);
+        const struct vh_target first = {
+            .key = {target->key.guest, VH_TARGET_EMULATOR, (unsigned)process}, .thread = process};
 
-        if (g_str_equal(vh_entry_name(entry), target->guest) &&
-            vh_guest_is_emulated(entry->guest) && first.thread)
-            vh_actuate_want(round->boosts, &first, (unsigned)first.thread, first.vcpu, setting);
+        if (g_str_equal(vh_entry_name(entry), target->key.guest) &&
+            vh_guest_is_emulated(entry->guest) && process)
+            vh_actuate_want(round->boosts, &first, setting, NULL);
     }
 }
 
@@ -75,7 +76,7 @@ static void want_boost(const struct vh_target *target, enum vh_boost_kind boost,
     VhRound *round = data;
     union vh_setting setting = {.boost = boost};
 
-    vh_actuate_want(round->boosts, target, (unsigned)target->thread, target->vcpu, &setting);
+    vh_actuate_want(round->boosts, target, &setting, NULL);
     if (boost == VH_BOOST_RR)
         want_timers(round, target, &setting);
 }
@@ -87,7 +88,7 @@ static void tell_boost(const struct vh_target *target, enum vh_boost_kind boost,
     const char *problem = NULL;
 
     (void)boost;
-    vh_actuate_describe(round->boosts, target->thread, &former, &problem);
+    vh_actuate_describe(round->boosts, &target->key, &former, &problem);
     vh_trials_tell(round->trials, target->thread, VH_TRIALS_BOOST, problem);
 }
 

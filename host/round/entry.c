@@ -7,6 +7,12 @@ const char *vh_entry_name(const struct vh_entry *entry)
     return vh_guest_config(entry->guest)->name;
 }
 
+struct vh_target vh_entry_vcpu(const struct vh_entry *entry, const struct vh_vcpu *vcpu)
+{
+    return (struct vh_target){.key = {vh_entry_name(entry), VH_TARGET_VCPU, vcpu->index},
+                              .thread = vcpu->thread};
+}
+
 const struct vh_cpuset *vh_entry_nodes(const struct vh_entry *entry)
 {
     return entry->nodes_known ? &entry->nodes : vh_guest_nodes(entry->guest);

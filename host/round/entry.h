@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "base/target.h"
 #include "guest/guest.h"
 
 /* A guest and what is known of it beyond what it says. */
@@ -36,6 +37,8 @@ struct vh_entry *vh_entry_new(struct VhManager *manager);
 void vh_entry_free(gpointer entry);
 
 const char *vh_entry_name(const struct vh_entry *entry);
+/* One of its vCPUs, as a target. */
+struct vh_target vh_entry_vcpu(const struct vh_entry *entry, const struct vh_vcpu *vcpu);
 /* The NUMA nodes of its memory, by libvirt's word or else QEMU's; NULL: not known. */
 const struct vh_cpuset *vh_entry_nodes(const struct vh_entry *entry);
 /* Why the seat is not ours to place; NULL: it is. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Gathers what is known of a guest's actions, in the words of org.vhint.Manager1.xml.
+#include "round/helpers.h"
 #include "round/standing.h"
 
 #define VH_EXPLAIN_HINTS_MAX 8u /* shown of each action; how many there are is told */
@@ -81,13 +82,14 @@ static void insert_cause(const struct vh_entry *entry, GVariantDict *dict, const
     g_variant_dict_insert(dict, "hint_count", "u", count);
 }
 
-static void insert_state(const VhActuate *actuate, GVariantDict *dict, pid_t thread)
+static void insert_state(const VhActuate *actuate, GVariantDict *dict,
+                         const struct vh_target_key *key)
 {
     g_autofree char *former = NULL;
     const char *problem = NULL;
-    gint64 age = vh_actuate_age(actuate, thread);
+    gint64 age = vh_actuate_age(actuate, key);
 
-    vh_actuate_describe(actuate, thread, &former, &problem);
+    vh_actuate_describe(actuate, key, &former, &problem);
     g_variant_dict_insert(dict, "former", "s", former);
     g_variant_dict_insert(dict, "age", "d", age < 0 ? -1.0 : (double)age / G_USEC_PER_SEC);
     if (*problem)
@@ -122,6 +124,7 @@ static void tell_pin(struct story *story, unsigned position, const struct vh_vcp
 {
     static const char *const limits[] = {"pool", "sharing", "smt", "overcommit", "max-pins", NULL};
     const struct vh_entry *entry = story->entry;
+    const struct vh_target target = vh_entry_vcpu(entry, vcpu);
     g_autoptr(GVariant) trial = take_trial(story, vcpu->thread, true);
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(trial);
     g_auto(VhStanding) standing = {0};
@@ -144,12 +147,13 @@ static void tell_pin(struct story *story, unsigned position, const struct vh_vcp
     g_variant_dict_insert(&dict, "host_cpus", "s", cpus);
     g_variant_dict_insert(&dict, "why", "s", standing.why);
     g_variant_dict_insert(&dict, "limits", "s", limit);
-    insert_state(story->round->actuate, &dict, vcpu->thread);
+    insert_state(story->round->actuate, &dict, &target.key);
     g_variant_builder_add_value(story->builder, g_variant_dict_end(&dict));
 }
 
 static void tell_boost(struct story *story, unsigned position, const struct vh_vcpu *vcpu)
 {
+    const struct vh_target target = vh_entry_vcpu(story->entry, vcpu);
     g_autoptr(GVariant) trial = take_trial(story, vcpu->thread, false);
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(trial);
     const char *rule = "";
@@ -158,7 +162,7 @@ static void tell_boost(struct story *story, unsigned position, const struct vh_v
         return;
     (void)g_variant_lookup(trial, "rule", "&s", &rule);
     insert_cause(story->entry, &dict, rule, position, 1u << VH_ACTION_BOOST);
-    insert_state(story->round->boosts, &dict, vcpu->thread);
+    insert_state(story->round->boosts, &dict, &target.key);
     g_variant_builder_add_value(story->builder, g_variant_dict_end(&dict));
 }
 
@@ -167,6 +171,7 @@ static void tell_helper(struct story *story, const struct vh_thread *thread, con
 {
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
     g_auto(VhStanding) standing = {0};
+    const struct vh_target target = vh_helpers_target(story->entry->guest, thread);
     bool in_force = false;
 
     vh_standing_helper(story->round, story->entry, thread, &standing);
@@ -180,7 +185,7 @@ static void tell_helper(struct story *story, const struct vh_thread *thread, con
     g_variant_dict_insert(&dict, "why", "s", standing.why);
     g_variant_dict_insert(&dict, "reason", "s", "");
     g_variant_dict_insert(&dict, "limits", "s", limit);
-    insert_state(story->round->actuate, &dict, standing.thread);
+    insert_state(story->round->actuate, &dict, &target.key);
     g_variant_builder_add_value(story->builder, g_variant_dict_end(&dict));
 }
 

@@ -27,11 +27,23 @@ static unsigned next_number(const VhGuest *guest, const struct vh_thread *thread
     }
 }
 
-static unsigned role_of(const struct vh_thread *thread)
+static enum vh_target_kind kind_of(const struct vh_thread *thread)
 {
-    return thread->kind == VH_THREAD_IOTHREAD ? VH_TARGET_IOTHREAD
-           : thread->kind == VH_THREAD_VHOST  ? VH_TARGET_VHOST
-                                              : VH_TARGET_EMULATOR;
+    switch (thread->kind) {
+    case VH_THREAD_IOTHREAD:
+        return VH_TARGET_IOTHREAD;
+    case VH_THREAD_VHOST:
+        return VH_TARGET_VHOST;
+    default:
+        return VH_TARGET_EMULATOR;
+    }
+}
+
+struct vh_target vh_helpers_target(const VhGuest *guest, const struct vh_thread *thread)
+{
+    return (struct vh_target){
+        .key = {vh_guest_config(guest)->name, kind_of(thread), (unsigned)thread->thread},
+        .thread = thread->thread};
 }
 
 bool vh_helpers_seat(const struct vh_thread *thread, struct vh_seat *seat)
@@ -70,10 +82,25 @@ void vh_helpers_take_over(VhActuate *actuate, const VhGuest *guest)
     unsigned count = 0;
     const struct vh_thread *threads = vh_guest_helpers(guest, &count);
 
-    for (unsigned i = 0; i < count; i++)
-        vh_actuate_take_over(actuate, &(struct vh_target){.guest = vh_guest_config(guest)->name,
-                                                          .vcpu = role_of(&threads[i]),
-                                                          .thread = threads[i].thread});
+    for (unsigned i = 0; i < count; i++) {
+        const struct vh_target target = vh_helpers_target(guest, &threads[i]);
+
+        vh_actuate_take_over(actuate, &target);
+    }
+}
+
+static bool is_any_set(const VhActuate *actuate, const VhGuest *guest)
+{
+    unsigned count = 0;
+    const struct vh_thread *threads = vh_guest_helpers(guest, &count);
+
+    for (unsigned i = 0; i < count; i++) {
+        const struct vh_target target = vh_helpers_target(guest, &threads[i]);
+
+        if (vh_actuate_setting(actuate, &target.key))
+            return true;
+    }
+    return false;
 }
 
 void vh_helpers_want(VhActuate *actuate, const VhGuest *guest, unsigned number,
@@ -82,32 +109,27 @@ void vh_helpers_want(VhActuate *actuate, const VhGuest *guest, unsigned number,
     struct numbering at = {0};
     unsigned count = 0;
     const struct vh_thread *threads = vh_guest_helpers(guest, &count);
-    bool touched = false;
+    bool touched = is_any_set(actuate, guest);
 
-    for (unsigned i = 0; i < count && !touched; i++)
-        touched = vh_actuate_setting(actuate, threads[i].thread) != NULL;
     for (unsigned i = 0; i < count; i++) {
-        const struct vh_target target = {.guest = vh_guest_config(guest)->name,
-                                         .vcpu = role_of(&threads[i]),
-                                         .thread = threads[i].thread};
+        const struct vh_target target = vh_helpers_target(guest, &threads[i]);
         unsigned position = next_number(guest, &threads[i], &at);
+        const struct vh_placed *placed = plan ? vh_plan_thread(plan, number, position) : NULL;
         const struct vh_cpuset *usual = NULL;
         union vh_setting setting;
         struct vh_seat seat;
         const struct vh_cpuset *cpus =
-            plan && !off_of(off, &threads[i])
-                ? vh_plan_set(plan, vh_plan_thread(plan, number, position))
-                : NULL;
+            placed && !off_of(off, &threads[i]) ? vh_plan_set(plan, placed) : NULL;
 
         if (cpus)
             setting.cpus = *cpus;
         /* One that came since has inherited what its maker was held to: it is to be put back like
          * that one. */
-        if (cpus || (touched &&
-                     (vh_actuate_setting(actuate, threads[i].thread) || !off_of(off, &threads[i]))))
-            vh_actuate_want(actuate, &target, number, position, cpus ? &setting : NULL);
+        if (cpus ||
+            (touched && (vh_actuate_setting(actuate, &target.key) || !off_of(off, &threads[i]))))
+            vh_actuate_want(actuate, &target, cpus ? &setting : NULL, placed);
         if (vh_guest_echoes(guest, vh_helpers_seat(&threads[i], &seat) ? &seat : NULL, &usual))
-            vh_actuate_assume(actuate, threads[i].thread, usual);
+            vh_actuate_assume(actuate, &target.key, usual);
     }
 }
 
@@ -118,7 +140,8 @@ void vh_helpers_mirror(const VhActuate *actuate, const VhGuest *guest)
     const struct vh_thread *threads = vh_guest_helpers(guest, &count);
 
     for (unsigned i = 0; config->maker && i < count; i++) {
-        const union vh_setting *setting = vh_actuate_setting(actuate, threads[i].thread);
+        const struct vh_target target = vh_helpers_target(guest, &threads[i]);
+        const union vh_setting *setting = vh_actuate_setting(actuate, &target.key);
         struct vh_seat seat;
 
         if (!vh_helpers_seat(&threads[i], &seat) ||
@@ -127,7 +150,7 @@ void vh_helpers_mirror(const VhActuate *actuate, const VhGuest *guest)
         /* What the control group bars the guest's maker may be able to do: the group may be its
          * own. */
         if (!setting)
-            setting = vh_actuate_barred(actuate, threads[i].thread);
+            setting = vh_actuate_barred(actuate, &target.key);
         config->maker->mirror(config, seat, setting ? &setting->cpus : NULL);
     }
 }
@@ -138,11 +161,12 @@ void vh_helpers_yield(VhActuate *actuate, const VhGuest *guest, struct vh_seat s
     const struct vh_thread *threads = vh_guest_helpers(guest, &count);
 
     for (unsigned i = 0; i < count; i++) {
+        const struct vh_target target = vh_helpers_target(guest, &threads[i]);
         struct vh_seat its;
 
         if (vh_helpers_seat(&threads[i], &its) && vh_seat_key(its) == vh_seat_key(seat) &&
             (seat.kind != VH_SEAT_EMULATOR || threads[i].thread == vh_guest_process(guest)))
-            vh_actuate_yield(actuate, threads[i].thread);
+            vh_actuate_yield(actuate, &target);
     }
 }
 
@@ -151,9 +175,12 @@ bool vh_helpers_barred(const VhActuate *actuate, const VhGuest *guest)
     unsigned count = 0;
     const struct vh_thread *threads = vh_guest_helpers(guest, &count);
 
-    for (unsigned i = 0; i < count; i++)
-        if (vh_actuate_barred(actuate, threads[i].thread))
+    for (unsigned i = 0; i < count; i++) {
+        const struct vh_target target = vh_helpers_target(guest, &threads[i]);
+
+        if (vh_actuate_barred(actuate, &target.key))
             return true;
+    }
     return false;
 }
 

@@ -13,6 +13,9 @@
 #include "round/entry.h"
 #include "wish/survey.h"
 
+/* One of them, as a target. */
+struct vh_target vh_helpers_target(const VhGuest *guest, const struct vh_thread *thread);
+
 /* What libvirt calls it; false: libvirt has no name for it. */
 bool vh_helpers_seat(const struct vh_thread *thread, struct vh_seat *seat);
 

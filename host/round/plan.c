@@ -27,7 +27,9 @@ static void survey_guest(VhRound *round, const struct vh_entry *entry)
     else if (count)
         memset(round->wishes->data, 0, count * sizeof(struct vh_wish));
     for (unsigned i = 0; i < count; i++) {
-        round->now->pdata[i] = (gpointer)vh_round_pin(round, vcpus[i].thread);
+        const struct vh_target target = vh_entry_vcpu(entry, &vcpus[i]);
+
+        round->now->pdata[i] = (gpointer)vh_round_pin(round, &target.key);
         if (!vh_round_off(entry, &vcpus[i]))
             continue;
         memset(&g_array_index(round->wishes, struct vh_wish, i), 0, sizeof(struct vh_wish));

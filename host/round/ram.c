@@ -121,24 +121,17 @@ static gint64 spare(const VhRam *ram)
     return meminfo(text, "MemAvailable:") - meminfo(text, "MemTotal:") / HOST_SHARE;
 }
 
-static char *reason_of(unsigned guest, unsigned vcpu, gpointer data)
+/* `cause` is the item. */
+static char *reason_of(const struct vh_target *target, gconstpointer cause, gpointer data)
 {
-    GHashTableIter iter;
-    gpointer value = NULL;
+    const struct item *item = cause;
+    bool easing = item->growth.state == VH_GROWTH_EASING;
 
-    (void)vcpu;
-    g_hash_table_iter_init(&iter, ((const VhRam *)data)->items);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        const struct item *item = value;
-
-        if ((unsigned)item->thread == guest)
-            return g_strdup_printf("%s (rule %s)",
-                                   item->growth.state == VH_GROWTH_EASING
-                                       ? "nothing asks for it any longer"
-                                       : "its tasks stand still for memory",
-                                   item->rule);
-    }
-    return g_strdup("");
+    (void)target;
+    (void)data;
+    return g_strdup_printf(
+        "%s (rule %s)",
+        easing ? "nothing asks for it any longer" : "its tasks stand still for memory", item->rule);
 }
 
 void vh_ram_begin(VhRam *ram)
@@ -165,12 +158,12 @@ bool vh_ram_concerns(const VhRam *ram, const struct vh_growth_limits *limits,
 
 static struct item *learn(VhRam *ram, const struct vh_target *target)
 {
-    struct item *item = g_hash_table_lookup(ram->items, target->guest);
+    struct item *item = g_hash_table_lookup(ram->items, target->key.guest);
 
     if (item && item->thread == target->thread && item->device == target->ram)
         return item;
     item = g_new0(struct item, 1);
-    item->guest = g_strdup(target->guest);
+    item->guest = g_strdup(target->key.guest);
     item->thread = target->thread;
     item->device = vh_ram_device_ref(target->ram);
     item->rule = g_strdup("");
@@ -248,8 +241,7 @@ void vh_ram_ask(VhRam *ram, const struct vh_target *target, const struct vh_grow
             decide(ram, item, wish);
     }
     setting.memory = item->growth.target;
-    vh_actuate_want(ram->actuate, target, (unsigned)target->thread, target->vcpu,
-                    item->growth.target ? &setting : NULL);
+    vh_actuate_want(ram->actuate, target, item->growth.target ? &setting : NULL, item);
 }
 
 static gboolean unnamed(gpointer key, gpointer value, gpointer data)
@@ -307,13 +299,20 @@ static char *reason_text(const struct item *item)
     return g_strdup(texts[item->growth.state]);
 }
 
+static void describe(const VhRam *ram, const struct item *item, char **former, const char **problem)
+{
+    const struct vh_target_key key = {item->guest, VH_TARGET_MEMORY, 0};
+
+    vh_actuate_describe(ram->actuate, &key, former, problem);
+}
+
 /* The last that went wrong, of the device or of the attempt. Borrowed. */
 static const char *problem_of(const VhRam *ram, const struct item *item)
 {
     g_autofree char *former = NULL;
     const char *problem = NULL;
 
-    vh_actuate_describe(ram->actuate, item->thread, &former, &problem);
+    describe(ram, item, &former, &problem);
     return *problem ? problem : vh_ram_device_state(item->device).problem;
 }
 
@@ -329,7 +328,7 @@ GVariant *vh_ram_describe(const VhRam *ram, const char *guest)
     if (!item)
         return NULL;
     state = vh_ram_device_state(item->device);
-    vh_actuate_describe(ram->actuate, item->thread, &former, &problem);
+    describe(ram, item, &former, &problem);
     g_variant_dict_insert(&dict, "device", "s", vh_ram_kind_text(state.kind));
     g_variant_dict_insert(
         &dict, "bytes", "t",

@@ -27,7 +27,7 @@ void vh_ram_begin(VhRam *ram);
 /* Has a guest without limits anything to do with it? What a dead daemon left may be any guest's. */
 bool vh_ram_concerns(const VhRam *ram, const struct vh_growth_limits *limits,
                      const struct vh_ram_wish *wish);
-/* `target` is the whole guest (VH_TARGET_GUEST), `wish` NULL: put it back. */
+/* `target` is the guest's memory, `wish` NULL: put it back. */
 void vh_ram_ask(VhRam *ram, const struct vh_target *target, const struct vh_growth_limits *limits,
                 const struct vh_ram_wish *wish);
 /* Carries the round out. `why`: the occasion. Returns how many guests were put back. */

@@ -40,9 +40,9 @@
 #include "round/state.h"
 
 /* Also by a former daemon. */
-static bool is_pinned(const VhRound *round, pid_t thread)
+static bool is_pinned(const VhRound *round, const struct vh_target *target)
 {
-    return vh_round_pin(round, thread) || vh_actuate_is_left(round->actuate, thread);
+    return vh_round_pin(round, &target->key) || vh_actuate_is_left(round->actuate, target->thread);
 }
 
 unsigned vh_round_pinned(const VhRound *round, const struct vh_entry *entry)
@@ -51,22 +51,27 @@ unsigned vh_round_pinned(const VhRound *round, const struct vh_entry *entry)
     unsigned pinned = 0;
     const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
 
-    for (unsigned i = 0; i < count; i++)
-        pinned += is_pinned(round, vcpus[i].thread);
+    for (unsigned i = 0; i < count; i++) {
+        const struct vh_target target = vh_entry_vcpu(entry, &vcpus[i]);
+
+        pinned += is_pinned(round, &target);
+    }
     return pinned;
 }
 
-/* What the thread was to be pinned to and its control group bars; NULL: it does not. */
-static const struct vh_cpuset *barred_from(const VhRound *round, pid_t thread)
+/* What the target was to be pinned to and its control group bars; NULL: it does not. */
+static const struct vh_cpuset *barred_from(const VhRound *round, const struct vh_target_key *key)
 {
-    const union vh_setting *setting = vh_actuate_barred(round->actuate, thread);
+    const union vh_setting *setting = vh_actuate_barred(round->actuate, key);
 
     return setting ? &setting->cpus : NULL;
 }
 
-static char *reason_of(unsigned guest, unsigned vcpu, gpointer data)
+/* `cause` is the thread's place in the plan. */
+static char *reason_of(const struct vh_target *target, gconstpointer cause, gpointer data)
 {
-    return vh_survey_reason(((const VhRound *)data)->survey, guest, vcpu);
+    (void)target;
+    return vh_survey_reason_of(((const VhRound *)data)->survey, cause);
 }
 
 /* After the wishes. Returns how many guests' memory was put back. */
@@ -75,20 +80,13 @@ static guint act_on_memory(VhRound *round, const char *why)
     vh_ram_begin(round->ram);
     for (unsigned i = 0; i < round->entries->len; i++) {
         const struct vh_entry *entry = g_ptr_array_index(round->entries, i);
-        unsigned count = 0;
-        const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
         const struct vh_growth_limits *limits = &vh_guest_policy(entry->guest)->memory;
         const struct vh_ram_wish *wish = entry->held ? NULL : vh_guest_ram_wish(entry->guest);
-        struct vh_target target = {.guest = vh_entry_name(entry),
-                                   .vcpu = VH_TARGET_GUEST,
-                                   .ram = vh_guest_ram(entry->guest)};
+        const struct vh_target target = {.key = {vh_entry_name(entry), VH_TARGET_MEMORY, 0},
+                                         .thread = vh_guest_process(entry->guest),
+                                         .ram = vh_guest_ram(entry->guest)};
 
-        if (vh_round_is_left(entry) || !vh_ram_concerns(round->ram, limits, wish))
-            continue;
-        for (unsigned j = 0; j < count; j++)
-            if (!target.thread || vcpus[j].thread < target.thread)
-                target.thread = vcpus[j].thread;
-        if (target.thread)
+        if (target.thread && !vh_round_is_left(entry) && vh_ram_concerns(round->ram, limits, wish))
             vh_ram_ask(round->ram, &target, limits, wish);
     }
     return vh_ram_end(round->ram, why);
@@ -118,11 +116,10 @@ static guint act(VhRound *round, const char *why, bool *retry)
             vh_trials_interrupt(round->trials, vh_entry_name(entry),
                                 "the guest went away meanwhile");
         for (unsigned j = 0; j < count; j++) {
-            struct vh_target target = {
-                .guest = vh_entry_name(entry), .vcpu = vcpus[j].index, .thread = vcpus[j].thread};
+            const struct vh_target target = vh_entry_vcpu(entry, &vcpus[j]);
+            const struct vh_placed *placed = vh_plan_thread(made, i, j);
             bool theirs = vh_round_off(entry, &vcpus[j]);
-            const struct vh_cpuset *cpus =
-                entry->held || theirs ? NULL : vh_plan_set(made, vh_plan_thread(made, i, j));
+            const struct vh_cpuset *cpus = entry->held || theirs ? NULL : vh_plan_set(made, placed);
             const struct vh_cpuset *usual = NULL;
             union vh_setting setting;
 
@@ -131,11 +128,12 @@ static guint act(VhRound *round, const char *why, bool *retry)
             if (cpus)
                 setting.cpus = *cpus;
             /* What others have set may look as if it were inherited from one of ours. */
-            if (theirs && !is_pinned(round, target.thread))
+            if (theirs && !is_pinned(round, &target))
                 continue;
-            vh_actuate_want(round->actuate, &target, i, j, cpus ? &setting : NULL);
-            if (vh_guest_echoes(entry->guest, &(struct vh_seat){VH_SEAT_VCPU, target.vcpu}, &usual))
-                vh_actuate_assume(round->actuate, target.thread, usual);
+            vh_actuate_want(round->actuate, &target, cpus ? &setting : NULL, placed);
+            if (vh_guest_echoes(entry->guest, &(struct vh_seat){VH_SEAT_VCPU, vcpus[j].index},
+                                &usual))
+                vh_actuate_assume(round->actuate, &target.key, usual);
         }
         vh_helpers_want(round->actuate, entry->guest, i, entry->held ? NULL : made, entry->off);
     }
@@ -158,12 +156,13 @@ static void mirror(const VhRound *round)
         if (vh_round_is_left(entry))
             continue;
         for (unsigned j = 0; config->maker && j < count; j++) {
-            const struct vh_cpuset *cpus = vh_round_pin(round, vcpus[j].thread);
+            const struct vh_target target = vh_entry_vcpu(entry, &vcpus[j]);
+            const struct vh_cpuset *cpus = vh_round_pin(round, &target.key);
 
             /* What the control group bars the guest's maker may be able to do: the group may be its
              * own. */
             config->maker->mirror(config, (struct vh_seat){VH_SEAT_VCPU, vcpus[j].index},
-                                  cpus ? cpus : barred_from(round, vcpus[j].thread));
+                                  cpus ? cpus : barred_from(round, &target.key));
         }
         vh_helpers_mirror(round->actuate, entry->guest);
     }
@@ -216,9 +215,12 @@ bool vh_round_is_barred(const VhRound *round, const struct vh_entry *entry)
     unsigned count = 0;
     const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
 
-    for (unsigned i = 0; i < count; i++)
-        if (vh_actuate_barred(round->actuate, vcpus[i].thread))
+    for (unsigned i = 0; i < count; i++) {
+        const struct vh_target target = vh_entry_vcpu(entry, &vcpus[i]);
+
+        if (vh_actuate_barred(round->actuate, &target.key))
             return true;
+    }
     return vh_helpers_barred(round->actuate, entry->guest);
 }
 

@@ -31,14 +31,14 @@ static bool is_wanted(const struct vh_placed *placed, const struct vh_wish *wish
            placed->reason == VH_REASON_NO_CPU || (wish && wish->over_limit);
 }
 
-static void stand(const VhRound *round, const struct vh_entry *entry, pid_t thread, const char *off,
-                  struct vh_standing *standing)
+static void stand(const VhRound *round, const struct vh_entry *entry,
+                  const struct vh_target *target, const char *off, struct vh_standing *standing)
 {
-    *standing = (struct vh_standing){.thread = thread,
-                                     .left = vh_actuate_is_left(round->actuate, thread),
-                                     .set = vh_round_pin(round, thread)};
-    standing->alive = vh_tid_cpus(thread, &standing->now);
-    vh_actuate_describe(round->actuate, thread, &standing->former, &standing->problem);
+    *standing = (struct vh_standing){.thread = target->thread,
+                                     .left = vh_actuate_is_left(round->actuate, target->thread),
+                                     .set = vh_round_pin(round, &target->key)};
+    standing->alive = vh_tid_cpus(target->thread, &standing->now);
+    vh_actuate_describe(round->actuate, &target->key, &standing->former, &standing->problem);
     if (entry->held)
         standing->why = g_strdup("released by hand until resumed");
     else if (standing->left)
@@ -74,10 +74,11 @@ void vh_standing_vcpu(const VhRound *round, const struct vh_entry *entry, unsign
     unsigned count = 0;
     const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
     const struct vh_wish *settled = vh_guest_wishes(entry->guest);
-    int number = number_of(entry, vcpus[position].thread);
+    const struct vh_target target = vh_entry_vcpu(entry, &vcpus[position]);
+    int number = number_of(entry, target.thread);
 
     g_assert(position < count);
-    stand(round, entry, vcpus[position].thread, vh_round_off(entry, &vcpus[position]), standing);
+    stand(round, entry, &target, vh_round_off(entry, &vcpus[position]), standing);
     if (!standing->why && vh_round_is_left(entry))
         standing->why = g_strdup(VH_ROUND_LEFT);
     if (number >= 0)
@@ -93,8 +94,9 @@ void vh_standing_helper(const VhRound *round, const struct vh_entry *entry,
 {
     struct vh_seat seat;
     const char *off = vh_helpers_seat(thread, &seat) ? vh_entry_off(entry, seat) : NULL;
+    const struct vh_target target = vh_helpers_target(entry->guest, thread);
 
-    stand(round, entry, thread->thread, off, standing);
+    stand(round, entry, &target, off, standing);
     judge(round, entry, number_of(entry, thread->thread), standing);
 }
 

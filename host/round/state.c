@@ -9,9 +9,9 @@ const char *vh_round_off(const struct vh_entry *entry, const struct vh_vcpu *vcp
     return vh_entry_off(entry, (struct vh_seat){VH_SEAT_VCPU, vcpu->index});
 }
 
-const struct vh_cpuset *vh_round_pin(const VhRound *round, pid_t thread)
+const struct vh_cpuset *vh_round_pin(const VhRound *round, const struct vh_target_key *key)
 {
-    const union vh_setting *setting = vh_actuate_setting(round->actuate, thread);
+    const union vh_setting *setting = vh_actuate_setting(round->actuate, key);
 
     return setting ? &setting->cpus : NULL;
 }
@@ -23,7 +23,10 @@ void vh_round_yield(VhRound *round, const struct vh_entry *entry, struct vh_seat
 
     if (seat.kind != VH_SEAT_VCPU)
         vh_helpers_yield(round->actuate, entry->guest, seat);
-    for (unsigned i = 0; seat.kind == VH_SEAT_VCPU && i < count; i++)
+    for (unsigned i = 0; seat.kind == VH_SEAT_VCPU && i < count; i++) {
+        const struct vh_target target = vh_entry_vcpu(entry, &vcpus[i]);
+
         if (vcpus[i].index == seat.id)
-            vh_actuate_yield(round->actuate, vcpus[i].thread);
+            vh_actuate_yield(round->actuate, &target);
+    }
 }

@@ -43,8 +43,8 @@ struct vh_left {
 
 /* Why the vCPU is not ours to place; NULL: it is. */
 const char *vh_round_off(const struct vh_entry *entry, const struct vh_vcpu *vcpu);
-/* What the thread is pinned to by us; NULL: nothing. */
-const struct vh_cpuset *vh_round_pin(const VhRound *round, pid_t thread);
+/* What the target is pinned to by us; NULL: nothing. */
+const struct vh_cpuset *vh_round_pin(const VhRound *round, const struct vh_target_key *key);
 
 /* ---- adopt.c ---- */
 

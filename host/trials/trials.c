@@ -256,7 +256,8 @@ void vh_trials_name(VhTrials *trials, const struct vh_target *target)
 
         /* The thread's number may be another guest's by now. */
         if (item)
-            item->named = item->vcpu == target->vcpu && g_str_equal(item->guest, target->guest);
+            item->named =
+                item->vcpu == target->key.id && g_str_equal(item->guest, target->key.guest);
     }
 }
 
@@ -267,8 +268,8 @@ static Item *learn(VhTrials *trials, const struct vh_target *target, enum vh_tri
     if (item && item->named)
         return item;
     item = g_new0(Item, 1);
-    item->guest = g_strdup(target->guest);
-    item->vcpu = target->vcpu;
+    item->guest = g_strdup(target->key.guest);
+    item->vcpu = target->key.id;
     item->thread = target->thread;
     item->what = what;
     item->rule = g_strdup("");
@@ -341,8 +342,8 @@ void vh_trials_boosts(VhTrials *trials, VhTrialsBoostFunc func, gpointer data)
     g_hash_table_iter_init(&iter, trials->items[VH_TRIALS_BOOST]);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const Item *item = value;
-        struct vh_target target = {
-            .guest = item->guest, .vcpu = item->vcpu, .thread = item->thread};
+        const struct vh_target target = {.key = {item->guest, VH_TARGET_VCPU, item->vcpu},
+                                         .thread = item->thread};
 
         if (in_force(item))
             func(&target, vh_trials_kind(item), data);

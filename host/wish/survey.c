@@ -208,6 +208,25 @@ char *vh_survey_reason(const VhSurvey *survey, unsigned guest, unsigned thread)
     return vh_survey_reason_for(survey, guest, thread, vh_survey_wish(survey, guest, thread));
 }
 
+char *vh_survey_reason_of(const VhSurvey *survey, const struct vh_placed *placed)
+{
+    const struct vh_plan *plan = survey->plan;
+    unsigned place = (unsigned)(placed - plan->threads);
+    unsigned low = 0;
+    unsigned high = plan->guest_count;
+
+    g_assert(place < plan->thread_count);
+    while (low + 1 < high) {
+        unsigned middle = (low + high) / 2;
+
+        if (plan->first[middle] <= place)
+            low = middle;
+        else
+            high = middle;
+    }
+    return vh_survey_reason(survey, low, place - plan->first[low]);
+}
+
 char *vh_survey_reason_for(const VhSurvey *survey, unsigned guest, unsigned thread,
                            const struct vh_wish *wished)
 {

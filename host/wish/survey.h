@@ -45,6 +45,8 @@ const struct vh_wish *vh_survey_wish(const VhSurvey *survey, unsigned guest, uns
 /* What is wished for a thread (a vCPU, or another by vh_placement_emulator() and so on) and what
  * the plan says to that, for people. g_free() it. */
 char *vh_survey_reason(const VhSurvey *survey, unsigned guest, unsigned thread);
+/* The same by the thread's place in the plan. */
+char *vh_survey_reason_of(const VhSurvey *survey, const struct vh_placed *placed);
 /* The same of a vCPU whose wish has since become `wish`, which asks for the same. */
 char *vh_survey_reason_for(const VhSurvey *survey, unsigned guest, unsigned vcpu,
                            const struct vh_wish *wish);

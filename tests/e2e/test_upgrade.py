@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import time
 import unittest
@@ -96,6 +97,24 @@ class Upgrade(Steps):
         self.check(self.daemon.kill)
 
 
+def downgrade(path):
+    """Makes the file of former states one that the version before has left: "vhsaved2"."""
+    emulator, targets = 0xfffffff0, {2: 0, 3: 1, 4: 2, 5: 3}  # kinds that had a number for all of them
+    with open(path, "r+b") as file:
+        magic, size, count, used = struct.unpack("<8sIII", file.read(20))
+        assert (magic, size) == (b"vhsaved3", 1088), (magic, size)
+        file.seek(64)
+        slots = [file.read(size) for _ in range(used)]
+        file.seek(0)
+        file.truncate(64 + 640 * count)
+        file.write(struct.pack("<8sIII", b"vhsaved2", 640, count, used))
+        file.seek(64)
+        for slot in slots:
+            state, kind, target, number, _, thread, start = struct.unpack_from("<IIIIiiQ", slot)
+            vcpu = emulator + targets[target] if target in targets else number
+            file.write(struct.pack("<IIiIQ", state, vcpu, thread, kind, start) + slot[32:32 + 104] + slot[288:288 + 512])
+
+
 class Successor(Steps):
     """With guests that are none, which may keep silent."""
 
@@ -150,6 +169,34 @@ class Successor(Steps):
         self.assertIn("another vhintd", done.stderr)
         self.assertEqual(list(self.guest.pinned()), [1])
         self.daemon.kill()
+        done = self.restore()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("unpin vCPU 1", done.stderr)
+        self.assertEqual(self.guest.pinned(), {})
+
+    def test_former_format(self):
+        """What the version before has left is taken over, and put back, by the new one."""
+        path = self.daemon.path("run/saved/masks")
+        self.pin()
+        self.daemon.kill()
+        downgrade(path)
+        with Masks(self.guest.tids[1]) as masks:
+            self.daemon.start(wait=False)
+            self.guest.start()
+            self.guest.snapshot(self.guest.record(mask=[1]))
+            self.guest.hint(self.guest.record(pid=2, mask=[2]))
+            wait_for(lambda: 2 in self.guest.pinned(), 10, "it acts")
+        self.assertEqual(len(masks.seen), 1, masks.seen)
+        self.guest.hint(self.guest.record(flags=1), self.guest.record(pid=2, flags=1))
+        self.guest.wait_pinned()
+        self.assertEqual(vhtest.thread_cpus(self.guest.tids[1]), self.guest.floating)
+        with open(path, "rb") as file:
+            self.assertEqual(file.read(8), b"vhsaved3")
+
+    def test_former_format_is_put_back(self):
+        self.pin()
+        self.daemon.kill()
+        downgrade(self.daemon.path("run/saved/masks"))
         done = self.restore()
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("unpin vCPU 1", done.stderr)

@@ -49,7 +49,7 @@ static void make_group(const char *path)
 /* `text` NULL: the pin is to succeed; else it is refused with that text. */
 static void pin(VhSaved *saved, pid_t thread, unsigned cpu, const char *what, const char *text)
 {
-    const struct vh_target target = {.guest = "guest", .thread = thread};
+    const struct vh_target target = {.key = {"guest", VH_TARGET_VCPU, 0}, .thread = thread};
     union vh_setting setting = {{{0}}};
     g_autoptr(GError) error = NULL;
     VhHold *hold = vh_actuator_pin.probe(saved, &target, &error);

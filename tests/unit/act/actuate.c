@@ -20,12 +20,11 @@ static void test_pin_and_float(struct pinning *f, G_GNUC_UNUSED gconstpointer da
 
     pinning_round(f, actuate, NULL, "start");
     assert_cpus(f->stage.victim.tid, &f->floating);
-    g_assert_null(vh_actuate_setting(actuate, f->stage.victim.tid));
+    g_assert_null(vh_actuate_setting(actuate, &f->target.key));
     g_assert_cmpuint(pinning_round(f, actuate, &f->first, "hint"), ==, 0);
     assert_cpus(f->stage.victim.tid, &f->first);
-    g_assert_true(
-        vh_cpuset_equal(&vh_actuate_setting(actuate, f->stage.victim.tid)->cpus, &f->first));
-    vh_actuate_describe(actuate, f->stage.victim.tid, &former, &problem);
+    g_assert_true(vh_cpuset_equal(&vh_actuate_setting(actuate, &f->target.key)->cpus, &f->first));
+    vh_actuate_describe(actuate, &f->target.key, &former, &problem);
     g_assert_cmpstr(former, ==, floating);
     g_assert_cmpstr(problem, ==, "");
     g_assert_cmpuint(pinning_round(f, actuate, NULL, "exit"), ==, 1);
@@ -49,7 +48,7 @@ static void test_left_out_is_restored(struct pinning *f, G_GNUC_UNUSED gconstpoi
     VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
 
     pinning_round(f, actuate, &f->first, "hint");
-    vh_actuate_begin(actuate, pinning_reason, NULL);
+    vh_actuate_begin(actuate, target_reason, NULL);
     g_assert_cmpuint(vh_actuate_end(actuate, "the guest is gone", NULL), ==, 1);
     assert_cpus(f->stage.victim.tid, &f->floating);
     vh_actuate_free(actuate, "end");
@@ -60,8 +59,7 @@ static void test_left_out_is_restored(struct pinning *f, G_GNUC_UNUSED gconstpoi
 static void test_young_thread(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
 {
     VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
-    struct vh_target target = {
-        .guest = "guest", .vcpu = VH_TARGET_EMULATOR, .thread = f->stage.victim.tid};
+    struct vh_target target = target_helper("guest", VH_TARGET_EMULATOR, f->stage.victim.tid);
     union vh_setting setting = {.cpus = f->first};
     struct vh_cpuset usual = f->floating;
     struct vh_cpuset inherited;
@@ -73,9 +71,9 @@ static void test_young_thread(struct pinning *f, G_GNUC_UNUSED gconstpointer dat
         return;
     }
     for (int i = 0; i < 2; i++) {
-        vh_actuate_begin(actuate, pinning_reason, NULL);
-        vh_actuate_want(actuate, &target, 0, 2, &setting);
-        vh_actuate_assume(actuate, f->stage.victim.tid, &usual);
+        vh_actuate_begin(actuate, target_reason, NULL);
+        vh_actuate_want(actuate, &target, &setting, NULL);
+        vh_actuate_assume(actuate, &target.key, &usual);
         vh_actuate_end(actuate, "QEMU comes up", NULL);
         assert_cpus(f->stage.victim.tid, &f->first);
         g_assert_false(vh_actuate_check(actuate, "guest"));
@@ -84,7 +82,7 @@ static void test_young_thread(struct pinning *f, G_GNUC_UNUSED gconstpointer dat
                         ==, 0);
         g_assert_false(vh_actuate_check(actuate, "another guest"));
         g_assert_true(vh_actuate_check(actuate, "guest"));
-        target.vcpu = 2; /* it has its name by now */
+        target = f->target; /* it has its name by now */
     }
     g_assert_true(vh_tid_cpus(f->stage.victim.tid, &inherited));
     g_assert_true(vh_cpuset_equal(&inherited, &usual));
@@ -99,7 +97,7 @@ static void test_young_thread(struct pinning *f, G_GNUC_UNUSED gconstpointer dat
 static void test_late_echo(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
 {
     VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
-    struct vh_target target = {.guest = "guest", .vcpu = 2, .thread = f->stage.victim.tid};
+    struct vh_target target = target_vcpu("guest", 2, f->stage.victim.tid);
     union vh_setting setting = {.cpus = f->first};
 
     pinning_round(f, actuate, &f->first, "hint");
@@ -107,9 +105,9 @@ static void test_late_echo(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_cmpint(sched_setaffinity(target.thread, sizeof(f->first),
                                       (const cpu_set_t *)(const void *)&f->first),
                     ==, 0);
-    vh_actuate_begin(actuate, pinning_reason, NULL);
-    vh_actuate_want(actuate, &target, 0, 2, &setting);
-    vh_actuate_assume(actuate, target.thread, NULL);
+    vh_actuate_begin(actuate, target_reason, NULL);
+    vh_actuate_want(actuate, &target, &setting, NULL);
+    vh_actuate_assume(actuate, &target.key, NULL);
     vh_actuate_end(actuate, "hint", NULL);
     pinning_round(f, actuate, NULL, "exit");
     assert_cpus(target.thread, &f->floating);
@@ -132,9 +130,9 @@ static void test_thread_gone(struct pinning *f, G_GNUC_UNUSED gconstpointer data
     pinning_round(f, actuate, NULL, "start");
     victim_end(&f->stage.victim);
     pinning_round(f, actuate, &f->first, "hint");
-    vh_actuate_describe(actuate, f->stage.victim.tid, &former, &problem);
+    vh_actuate_describe(actuate, &f->target.key, &former, &problem);
     g_assert_nonnull(strstr(problem, "the thread is gone"));
-    g_assert_null(vh_actuate_setting(actuate, f->stage.victim.tid));
+    g_assert_null(vh_actuate_setting(actuate, &f->target.key));
     vh_actuate_free(actuate, "end");
 }
 
@@ -142,10 +140,9 @@ static void test_thread_gone(struct pinning *f, G_GNUC_UNUSED gconstpointer data
 static void test_inherited(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
 {
     VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
-    struct vh_target maker = {
-        .guest = "guest", .vcpu = VH_TARGET_EMULATOR, .thread = f->stage.victim.tid};
-    struct vh_target made = {.guest = "guest", .vcpu = VH_TARGET_EMULATOR, .thread = 0};
-    struct vh_target other = {.guest = "other", .vcpu = VH_TARGET_EMULATOR, .thread = 0};
+    struct vh_target maker = target_helper("guest", VH_TARGET_EMULATOR, f->stage.victim.tid);
+    struct vh_target made;
+    struct vh_target other;
     struct victim threads[2] = {0};
     union vh_setting first = {.cpus = f->first};
 
@@ -155,17 +152,17 @@ static void test_inherited(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
                                           (const cpu_set_t *)(void *)&f->first),
                         ==, 0);
     }
-    made.thread = threads[0].tid;
-    other.thread = threads[1].tid;
-    vh_actuate_begin(actuate, pinning_reason, NULL);
-    vh_actuate_want(actuate, &maker, 0, 2, &first);
+    made = target_helper("guest", VH_TARGET_EMULATOR, threads[0].tid);
+    other = target_helper("other", VH_TARGET_EMULATOR, threads[1].tid);
+    vh_actuate_begin(actuate, target_reason, NULL);
+    vh_actuate_want(actuate, &maker, &first, NULL);
     vh_actuate_end(actuate, "policy", NULL);
-    vh_actuate_begin(actuate, pinning_reason, NULL);
-    vh_actuate_want(actuate, &maker, 0, 2, &first);
-    vh_actuate_want(actuate, &made, 0, 2, &first);
-    vh_actuate_want(actuate, &other, 1, 2, &first);
+    vh_actuate_begin(actuate, target_reason, NULL);
+    vh_actuate_want(actuate, &maker, &first, NULL);
+    vh_actuate_want(actuate, &made, &first, NULL);
+    vh_actuate_want(actuate, &other, &first, NULL);
     vh_actuate_end(actuate, "policy", NULL);
-    g_assert_nonnull(vh_actuate_setting(actuate, made.thread));
+    g_assert_nonnull(vh_actuate_setting(actuate, &made.key));
     vh_actuate_free(actuate, "end");
     assert_cpus(maker.thread, &f->floating);
     assert_cpus(made.thread, &f->floating);
@@ -179,45 +176,122 @@ static void test_inherited(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
 static void test_helper_gone(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
 {
     VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
-    struct vh_target target = {
-        .guest = "guest", .vcpu = VH_TARGET_IOTHREAD, .thread = f->stage.victim.tid};
+    struct vh_target target = target_helper("guest", VH_TARGET_IOTHREAD, f->stage.victim.tid);
     union vh_setting first = {.cpus = f->first};
     union vh_setting floating = {.cpus = f->floating};
     g_autofree char *former = NULL;
     const char *problem = NULL;
 
-    vh_actuate_begin(actuate, pinning_reason, NULL);
-    vh_actuate_want(actuate, &target, 0, 2, &first);
+    vh_actuate_begin(actuate, target_reason, NULL);
+    vh_actuate_want(actuate, &target, &first, NULL);
     vh_actuate_end(actuate, "policy", NULL);
     victim_end(&f->stage.victim);
-    vh_actuate_begin(actuate, pinning_reason, NULL);
-    vh_actuate_want(actuate, &target, 0, 2, &floating);
+    vh_actuate_begin(actuate, target_reason, NULL);
+    vh_actuate_want(actuate, &target, &floating, NULL);
     vh_actuate_end(actuate, "policy", NULL);
-    vh_actuate_describe(actuate, target.thread, &former, &problem);
+    vh_actuate_describe(actuate, &target.key, &former, &problem);
     g_assert_cmpstr(problem, ==, "");
-    g_assert_null(vh_actuate_setting(actuate, target.thread));
-    vh_actuate_begin(actuate, pinning_reason, NULL);
+    g_assert_null(vh_actuate_setting(actuate, &target.key));
+    vh_actuate_begin(actuate, target_reason, NULL);
     g_assert_cmpuint(vh_actuate_end(actuate, "the guest is gone", NULL), ==, 0);
     vh_actuate_free(actuate, "end");
+}
+
+static void want_pinned(VhActuate *actuate, const struct vh_target *target,
+                        const struct vh_cpuset *cpus)
+{
+    union vh_setting setting = {.cpus = *cpus};
+
+    vh_actuate_want(actuate, target, &setting, NULL);
+}
+
+/* A vCPU that was unplugged and plugged in again, or whose QEMU says so: what the former thread has
+ * is put back, and the other one's former state is its own. */
+static void test_key_with_another_thread(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
+{
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
+    struct victim second = {0};
+    struct vh_target other;
+
+    victim_start(&second);
+    other = target_vcpu("guest", 2, second.tid);
+    pinning_round(f, actuate, &f->first, "hint");
+    vh_actuate_begin(actuate, target_reason, NULL);
+    want_pinned(actuate, &other, &f->first);
+    g_assert_cmpuint(vh_actuate_end(actuate, "plugged in", NULL), ==, 1);
+    assert_cpus(f->stage.victim.tid, &f->floating);
+    assert_cpus(second.tid, &f->first);
+    vh_actuate_free(actuate, "end");
+    assert_cpus(second.tid, &f->floating);
+    victim_end(&second);
+}
+
+/* Two threads that swap their keys keep what they have, and their former states. */
+static void test_threads_with_other_keys(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
+{
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
+    struct victim second = {0};
+    struct vh_target targets[2];
+
+    victim_start(&second);
+    for (unsigned i = 0; i < 4; i++) {
+        targets[0] = target_vcpu("guest", i % 2, f->stage.victim.tid);
+        targets[1] = target_vcpu("guest", 1 - i % 2, second.tid);
+        vh_actuate_begin(actuate, target_reason, NULL);
+        want_pinned(actuate, &targets[0], &f->first);
+        want_pinned(actuate, &targets[1], &f->first);
+        g_assert_cmpuint(vh_actuate_end(actuate, "swapped", NULL), ==, 0);
+        assert_cpus(f->stage.victim.tid, &f->first);
+        assert_cpus(second.tid, &f->first);
+    }
+    vh_actuate_free(actuate, "end");
+    assert_cpus(f->stage.victim.tid, &f->floating);
+    assert_cpus(second.tid, &f->floating);
+    victim_end(&second);
+}
+
+/* What is on record says what the thread is called by now. */
+static void test_key_on_record(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
+{
+    const struct vh_target young = target_helper("guest", VH_TARGET_EMULATOR, f->stage.victim.tid);
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
+    const struct vh_saved_slot *slot = NULL;
+
+    vh_actuate_begin(actuate, target_reason, NULL);
+    want_pinned(actuate, &young, &f->first);
+    vh_actuate_end(actuate, "QEMU comes up", NULL);
+    slot = vh_saved_next(f->stage.saved, VH_SAVED_MASK, NULL);
+    g_assert_nonnull(slot);
+    g_assert_cmpuint(slot->target, ==, VH_TARGET_EMULATOR);
+    g_assert_cmpuint(slot->id, ==, young.key.id);
+    g_assert_cmpint(slot->process, ==, getpid());
+    g_assert_cmpuint(pinning_round(f, actuate, &f->first, "it has a name"), ==, 0);
+    g_assert_null(vh_actuate_setting(actuate, &young.key));
+    g_assert_nonnull(vh_actuate_setting(actuate, &f->target.key));
+    g_assert_true(vh_saved_next(f->stage.saved, VH_SAVED_MASK, NULL) == slot);
+    g_assert_cmpuint(slot->target, ==, VH_TARGET_VCPU);
+    g_assert_cmpuint(slot->id, ==, 2);
+    vh_actuate_free(actuate, "end");
+    assert_cpus(f->stage.victim.tid, &f->floating);
 }
 
 static void test_host_cpu_offline(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
 {
     VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
     union vh_setting absent = {0};
-    struct vh_target target = {.guest = "guest", .vcpu = 2, .thread = f->stage.victim.tid};
+    struct vh_target target = target_vcpu("guest", 2, f->stage.victim.tid);
     bool retry = false;
 
     vh_cpuset_add(&absent.cpus, VH_HOST_CPUS_MAX - 1);
-    vh_actuate_begin(actuate, pinning_reason, NULL);
-    vh_actuate_want(actuate, &target, 0, 2, &absent);
+    vh_actuate_begin(actuate, target_reason, NULL);
+    vh_actuate_want(actuate, &target, &absent, NULL);
     vh_actuate_end(actuate, "hint", &retry);
     g_assert_true(retry);
     assert_cpus(f->stage.victim.tid, &f->floating);
     /* Not tried again before something has changed, then it is. */
     retry = false;
-    vh_actuate_begin(actuate, pinning_reason, NULL);
-    vh_actuate_want(actuate, &target, 0, 2, &absent);
+    vh_actuate_begin(actuate, target_reason, NULL);
+    vh_actuate_want(actuate, &target, &absent, NULL);
     vh_actuate_end(actuate, "hint", &retry);
     g_assert_false(retry);
     vh_actuate_forgive(actuate);
@@ -270,7 +344,7 @@ static void test_changed_in_between(struct pinning *f, G_GNUC_UNUSED gconstpoint
 /* One call too many, or too early, in a process of its own, which ends by that. */
 static void break_order(const char *order)
 {
-    const struct vh_target target = {.guest = "guest", .thread = getpid()};
+    const struct vh_target target = target_vcpu("guest", 0, getpid());
     struct stage stage = {0};
     VhActuate *actuate = NULL;
 
@@ -279,10 +353,10 @@ static void break_order(const char *order)
     scratch_remove(stage.directory); /* nobody will come to do so */
     actuate = vh_actuate_new(stage.saved, stage.journal, &vh_actuator_pin);
     if (g_str_equal(order, "want"))
-        vh_actuate_want(actuate, &target, 0, 0, NULL);
-    vh_actuate_begin(actuate, pinning_reason, NULL);
+        vh_actuate_want(actuate, &target, NULL, NULL);
+    vh_actuate_begin(actuate, target_reason, NULL);
     if (g_str_equal(order, "begin"))
-        vh_actuate_begin(actuate, pinning_reason, NULL);
+        vh_actuate_begin(actuate, target_reason, NULL);
     if (g_str_equal(order, "check"))
         vh_actuate_check(actuate, "guest");
     vh_actuate_end(actuate, "once", NULL);
@@ -315,6 +389,9 @@ int main(int argc, char **argv)
     ADD("thread-gone", test_thread_gone);
     ADD("inherited", test_inherited);
     ADD("helper-gone", test_helper_gone);
+    ADD("key-with-another-thread", test_key_with_another_thread);
+    ADD("threads-with-other-keys", test_threads_with_other_keys);
+    ADD("key-on-record", test_key_on_record);
     ADD("host-cpu-offline", test_host_cpu_offline);
     ADD("drift", test_drift);
     ADD("changed-in-between", test_changed_in_between);

@@ -7,6 +7,7 @@
 #include "act/actuate.h"
 #include "base/error.h"
 #include "lib/stage.h"
+#include "lib/target.h"
 
 #define MIB ((guint64)1 << 20)
 
@@ -118,7 +119,7 @@ static void open_device(struct fixture *f)
     f->device = vh_ram_device_new(&f->config, on_changed, f);
     vh_ram_device_monitor(f->device, f->monitor);
     f->target = (struct vh_target){
-        .guest = "guest", .vcpu = VH_TARGET_GUEST, .thread = f->stage.victim.tid, .ram = f->device};
+        .key = {"guest", VH_TARGET_MEMORY, 0}, .thread = f->stage.victim.tid, .ram = f->device};
 }
 
 static void close_device(struct fixture *f)
@@ -152,21 +153,13 @@ static void know(struct fixture *f)
             g_usleep(1000);
 }
 
-static char *reason_of(unsigned guest, unsigned vcpu, gpointer data)
-{
-    (void)guest;
-    (void)vcpu;
-    (void)data;
-    return g_strdup("asked for");
-}
-
 /* `bytes` 0: what it had. Returns what was undone. */
 static guint round_with(struct fixture *f, VhActuate *actuate, guint64 bytes)
 {
     union vh_setting setting = {.memory = bytes};
 
-    vh_actuate_begin(actuate, reason_of, NULL);
-    vh_actuate_want(actuate, &f->target, 0, f->target.vcpu, bytes ? &setting : NULL);
+    vh_actuate_begin(actuate, target_reason, NULL);
+    vh_actuate_want(actuate, &f->target, bytes ? &setting : NULL, NULL);
     return vh_actuate_end(actuate, "a test", NULL);
 }
 
@@ -216,7 +209,7 @@ static void test_act_and_revert(struct fixture *f, G_GNUC_UNUSED gconstpointer d
     round_with(f, actuate, 300 * MIB);
     g_assert_cmpuint(f->size, ==, 300 * MIB);
     round_with(f, actuate, 400 * MIB);
-    vh_actuate_describe(actuate, f->stage.victim.tid, &former, &problem);
+    vh_actuate_describe(actuate, &f->target.key, &former, &problem);
     g_assert_cmpstr(former, ==, "256 MiB");
     g_assert_cmpuint(round_with(f, actuate, 0), ==, 1);
     g_assert_cmpuint(f->size, ==, 256 * MIB);

@@ -16,6 +16,7 @@
 
 #include "act/actuate.h"
 #include "lib/scratch.h"
+#include "lib/target.h"
 #include "machine/tid.h"
 
 #define DEADLINE_US ((gint64)20 * G_USEC_PER_SEC)
@@ -47,19 +48,13 @@ static void spin(G_GNUC_UNUSED const struct fixture *f, G_GNUC_UNUSED enum vh_bo
         ;
 }
 
-static char *reason_of(G_GNUC_UNUSED unsigned guest, G_GNUC_UNUSED unsigned vcpu,
-                       G_GNUC_UNUSED gpointer data)
-{
-    return g_strdup("asked for");
-}
-
 /* What vhintd is to the warden: boosts one thread and goes on. */
 static void own(const struct fixture *f, enum vh_boost_kind kind)
 {
     g_autofree char *journal = g_build_filename(f->directory, "journal", NULL);
     VhSaved *saved = vh_saved_open(f->path, NULL);
     union vh_setting setting = {.boost = kind};
-    struct vh_target target = {.guest = "guest", .vcpu = 2, .thread = f->busy};
+    struct vh_target target = target_vcpu("guest", 2, f->busy);
     VhActuate *actuate = NULL;
 
     if (!vh_warden_new(saved, NULL, 0, NULL))
@@ -67,8 +62,8 @@ static void own(const struct fixture *f, enum vh_boost_kind kind)
     while (!vh_bell_is_warded(saved))
         g_usleep(1000);
     actuate = vh_actuate_new(saved, vh_journal_new(journal, NULL), &vh_actuator_boost);
-    vh_actuate_begin(actuate, reason_of, NULL);
-    vh_actuate_want(actuate, &target, 0, 2, &setting);
+    vh_actuate_begin(actuate, target_reason, NULL);
+    vh_actuate_want(actuate, &target, &setting, NULL);
     vh_actuate_end(actuate, "test", NULL);
     for (;;)
         pause();

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "lib/scratch.h"
 #include "lib/stage.h"
+#include "lib/target.h"
 #include "machine/weight.h"
 
 #define MS ((guint64)1000000) /* in ns */
@@ -27,7 +28,7 @@ struct fixture {
 static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     stage_begin(&f->stage);
-    f->target = (struct vh_target){.guest = "guest", .vcpu = 2, .thread = f->stage.victim.tid};
+    f->target = target_vcpu("guest", 2, f->stage.victim.tid);
     f->allowed = setpriority(PRIO_PROCESS, (id_t)f->stage.victim.tid, -1) == 0;
     setpriority(PRIO_PROCESS, (id_t)f->stage.victim.tid, 0);
     if (!f->allowed)
@@ -44,22 +45,14 @@ static int nice_of(const struct fixture *f)
     return getpriority(PRIO_PROCESS, (id_t)f->stage.victim.tid);
 }
 
-static char *reason_of(unsigned guest, unsigned vcpu, gpointer data)
-{
-    (void)guest;
-    (void)vcpu;
-    (void)data;
-    return g_strdup("asked for");
-}
-
 /* One round; `kind` VH_BOOST_COUNT: no boost. */
 static void round_with(struct fixture *f, VhActuate *actuate, enum vh_boost_kind kind)
 {
     union vh_setting setting = {.boost = kind};
 
-    vh_actuate_begin(actuate, reason_of, NULL);
+    vh_actuate_begin(actuate, target_reason, NULL);
     if (kind != VH_BOOST_COUNT)
-        vh_actuate_want(actuate, &f->target, 0, 2, &setting);
+        vh_actuate_want(actuate, &f->target, &setting, NULL);
     vh_actuate_end(actuate, "test", NULL);
 }
 
@@ -68,10 +61,10 @@ static void assert_problem(struct fixture *f, VhActuate *actuate, const char *pa
     g_autofree char *former = NULL;
     const char *problem = NULL;
 
-    vh_actuate_describe(actuate, f->stage.victim.tid, &former, &problem);
+    vh_actuate_describe(actuate, &f->target.key, &former, &problem);
     if (!strstr(problem, part))
         g_error("\"%s\" is not in \"%s\"", part, problem);
-    g_assert_null(vh_actuate_setting(actuate, f->stage.victim.tid));
+    g_assert_null(vh_actuate_setting(actuate, &f->target.key));
 }
 
 static void test_nice(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
@@ -84,7 +77,7 @@ static void test_nice(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     setpriority(PRIO_PROCESS, (id_t)f->stage.victim.tid, 3);
     round_with(f, actuate, VH_BOOST_NICE);
     g_assert_cmpint(nice_of(f), ==, VH_BOOST_NICE_VALUE);
-    g_assert_nonnull(vh_actuate_setting(actuate, f->stage.victim.tid));
+    g_assert_nonnull(vh_actuate_setting(actuate, &f->target.key));
     round_with(f, actuate, VH_BOOST_COUNT);
     g_assert_cmpint(nice_of(f), ==, 3);
     g_assert_null(vh_saved_next(f->stage.saved, VH_SAVED_BOOST, NULL));
@@ -167,7 +160,7 @@ static void test_uclamp(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
         return;
     actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_boost);
     round_with(f, actuate, VH_BOOST_UCLAMP);
-    if (!vh_actuate_setting(actuate, f->stage.victim.tid)) {
+    if (!vh_actuate_setting(actuate, &f->target.key)) {
         assert_problem(f, actuate, "CONFIG_UCLAMP_TASK");
         g_assert_null(vh_saved_next(f->stage.saved, VH_SAVED_BOOST, NULL));
     }
@@ -206,28 +199,6 @@ static void test_crash(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_cmpint(nice_of(f), ==, 0);
     g_assert_null(vh_saved_next(f->stage.saved, VH_SAVED_BOOST, NULL));
     vh_actuate_free(actuate, "end");
-}
-
-/* A file of the version before, which knew pins only, is taken over. */
-static void test_former_file(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
-{
-    struct vh_saved_slot *slot = vh_saved_take(f->stage.saved);
-    g_autofree char *text = NULL;
-    gsize size = 0;
-
-    slot->state = VH_SAVED_APPLIED;
-    slot->thread = 1234;
-    vh_saved_close(f->stage.saved);
-    g_assert_true(g_file_get_contents(f->stage.path, &text, &size, NULL));
-    g_assert_cmpmem(text, 8, "vhsaved2", 8);
-    text[7] = '1';
-    g_assert_true(g_file_set_contents(f->stage.path, text, (gssize)size, NULL));
-    f->stage.saved = vh_saved_open(f->stage.path, NULL);
-    g_assert_nonnull(f->stage.saved);
-    slot = vh_saved_next(f->stage.saved, VH_SAVED_MASK, NULL);
-    g_assert_nonnull(slot);
-    g_assert_cmpint(slot->thread, ==, 1234);
-    vh_saved_free_slot(f->stage.saved, slot);
 }
 
 static void test_thread_gone(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
@@ -441,7 +412,6 @@ int main(int argc, char **argv)
     g_test_add_func("/boost/refuse-rr", test_refuse_rr);
     ADD("uclamp", test_uclamp);
     ADD("crash", test_crash);
-    ADD("former-file", test_former_file);
     ADD("thread-gone", test_thread_gone);
     ADD("weight-files", test_weight_files);
     ADD("weight-moved", test_weight_moved);

@@ -150,8 +150,7 @@ static VhHold *probe(VhSaved *saved, const struct vh_target *target, enum vh_sav
     hold->slot->kind = kind;
     hold->slot->thread = target->thread;
     hold->slot->start = START;
-    hold->slot->vcpu = target->vcpu;
-    g_strlcpy(hold->slot->guest, target->guest, sizeof(hold->slot->guest));
+    vh_saved_set_key(hold->slot, &target->key);
     return hold;
 }
 
@@ -165,6 +164,11 @@ static VhHold *probe_boost(VhSaved *saved, const struct vh_target *target, GErro
 {
     (void)error;
     return probe(saved, target, VH_SAVED_BOOST);
+}
+
+static void rename_hold(VhHold *hold, const struct vh_target_key *key)
+{
+    vh_saved_set_key(hold->slot, key);
 }
 
 static bool found(const VhHold *hold, union vh_setting *setting)
@@ -275,6 +279,7 @@ static int recover(VhSaved *saved, struct vh_saved_slot *slot, GError **error)
 static const struct vh_actuator pin = {.name = "pin",
                                        .saved = VH_SAVED_MASK,
                                        .probe = probe_pin,
+                                       .rename = rename_hold,
                                        .found = found,
                                        .apply = apply_pin,
                                        .revert = revert,
@@ -289,6 +294,7 @@ static const struct vh_actuator pin = {.name = "pin",
 static const struct vh_actuator boost = {.name = "boost",
                                          .saved = VH_SAVED_BOOST,
                                          .probe = probe_boost,
+                                         .rename = rename_hold,
                                          .apply = apply_boost,
                                          .revert = revert,
                                          .former = former,

@@ -11,6 +11,7 @@
 
 #include "lib/opens.h"
 #include "lib/scratch.h"
+#include "lib/target.h"
 #include "lib/victim.h"
 #include "trials/crowd.h"
 
@@ -109,7 +110,7 @@ static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     f->journal = vh_journal_new(f->journal_path, NULL);
     f->trials = vh_trials_new(f->directory, f->journal, &funcs, f);
     victim_start(&f->victim);
-    f->target = (struct vh_target){.guest = "guest", .vcpu = 2, .thread = f->victim.tid};
+    f->target = target_vcpu("guest", 2, f->victim.tid);
     f->ask = (struct vh_trials_ask){.what = VH_TRIALS_BOOST,
                                     .boost = VH_BOOST_NICE,
                                     .rule = "urgent",
@@ -400,11 +401,11 @@ static void test_thread_reused(struct fixture *f, G_GNUC_UNUSED gconstpointer da
     f->wait_on = 0.6;
     round_with(f, true);
     g_assert_true(wait_for(f, "verdict", "reverted", 10));
-    f->target.guest = "other";
+    f->target.key.guest = "other";
     round_with(f, true);
     g_assert_cmpuint(
         g_variant_n_children(g_variant_ref_sink(vh_trials_describe(f->trials, "guest"))), ==, 0);
-    f->target.guest = "guest";
+    f->target.key.guest = "guest";
 }
 
 /* All vCPUs' files are the victim's. */
@@ -429,7 +430,7 @@ static void ask_for_many(struct fixture *f, unsigned count, bool one_guest)
     vh_trials_begin(f->trials);
     for (unsigned i = 0; i < count; i++) {
         g_autofree char *name = g_strdup_printf("guest%u", one_guest ? 0 : i);
-        struct vh_target target = {.guest = name, .vcpu = i, .thread = (pid_t)(FIRST + i)};
+        struct vh_target target = target_vcpu(name, i, (pid_t)(FIRST + i));
 
         vh_trials_name(f->trials, &target);
         vh_trials_ask(f->trials, &target, &f->ask);
