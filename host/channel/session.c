@@ -18,7 +18,8 @@ VhSession *vh_session_new(uint64_t number, VhScratch *scratch, const struct vh_s
     session->funcs = funcs;
     session->data = data;
     session->scratch = scratch;
-    g_queue_init(&session->requests);
+    g_queue_init(&session->waiting);
+    g_queue_init(&session->sent);
     vh_decoder_init(&session->decoder, NULL);
     return session;
 }
@@ -29,7 +30,7 @@ void vh_session_free(VhSession *session)
         return;
     g_assert(!session->busy && !session->sending); /* invariant 5 */
     vh_session_end(session, "the channel was closed");
-    g_assert(g_queue_is_empty(&session->requests)); /* invariant 4 */
+    vh_requests_check(session); /* invariant 4: there are none */
     g_free(session->partial);
     g_free(session);
 }
@@ -82,7 +83,6 @@ static bool send_resync(VhSession *session, struct vh_stream *stream)
         return false;
     request = vh_request_new(session, VH_RESYNC, NULL, NULL);
     request->program = stream->id;
-    request->sent = true;
     stream->wanted = false;
     stream->asked = true;
     stream->started = false;
@@ -154,11 +154,6 @@ gint64 vh_session_heard(const VhSession *session)
     return session->heard;
 }
 
-bool vh_session_waits(const VhSession *session)
-{
-    return session->up && session->requests.head;
-}
-
 /* A frame that arrived broken may have held anything. */
 static void note_broken(VhSession *session)
 {
@@ -213,15 +208,22 @@ uint32_t vh_session_unload(VhSession *session, const char *name, VhAnswerFunc fu
     return request->id;
 }
 
-void vh_session_forget(VhSession *session, uint32_t id)
+bool vh_session_withdraw(VhSession *session, uint32_t id)
 {
     struct vh_request *request = vh_requests_find(session, id);
 
-    if (!request)
-        return;
-    request->func = NULL;
-    if (request->sent)
-        return;
+    if (!request || request->begun)
+        return false;
     vh_requests_remove(session, request);
     vh_request_free(request);
+    return true;
+}
+
+void vh_session_forget(VhSession *session, uint32_t id)
+{
+    struct vh_request *request =
+        vh_session_withdraw(session, id) ? NULL : vh_requests_find(session, id);
+
+    if (request)
+        request->func = NULL;
 }

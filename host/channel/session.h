@@ -12,14 +12,22 @@
  *  2. At most one RESYNC per program is unanswered, and VH_PROGRAMS_MAX of them in all.
  *  3. Nothing that belongs to a session is reported before its up() or after its down().
  *  4. Every request's answer function is called exactly once: with its ANSWER, or with a NULL
- *     answer once the session is down or freed.
+ *     answer once the session is down or freed. Unless it is forgotten or withdrawn: then never.
  *  5. No function of the session that sends is called from within send(), room() or asked();
- *     vh_session_free and vh_session_restart from none of its functions. */
+ *     vh_session_free and vh_session_restart from none of its functions.
+ *  6. The guest owes VH_SESSION_OWED answers at most beside those to RESYNCs. Who would ask more
+ *     looks at vh_session_may_ask first, and comes back with answered().
+ *  7. A request waits until all of it is sent, and is then unanswered. Nothing that is done again
+ *     and again (receive, flush) walks what is unanswered, but for an ANSWER. */
 #pragma once
 
 #include <glib.h>
 
 #include "msg.h"
+
+/* The programs that a guest may have, three times: their loads, what callers wait for, and the
+ * unloads of what nobody wants. */
+#define VH_SESSION_OWED (3 * VH_PROGRAMS_MAX)
 
 typedef struct VhSession VhSession;
 
@@ -44,6 +52,8 @@ struct vh_session_funcs {
     void (*trouble)(uint32_t program, const char *text, gpointer data);
     /* The guest owes an answer: a request has been made. */
     void (*asked)(gpointer data);
+    /* It owes one less: after the answer function of what it has answered. */
+    void (*answered)(gpointer data);
     /* Something that an operator should know: a wire version, a broken frame, a gap. */
     void (*complaint)(const char *text, gpointer data);
 };
@@ -82,14 +92,21 @@ void vh_session_flush(VhSession *session);
 bool vh_session_is_up(const VhSession *session);
 const struct vh_session_counters *vh_session_counters(const VhSession *session);
 
-/* Requests; only while the session is up. `object` is referenced, everything else copied. Each
- * returns a number for vh_session_forget. */
+/* Requests; only while vh_session_may_ask. `object` is referenced, everything else copied. Each
+ * returns a number for vh_session_forget: not 0. */
 uint32_t vh_session_load(VhSession *session, const struct vh_load *load, const char *tunables,
                          GBytes *object, VhAnswerFunc func, gpointer data);
 uint32_t vh_session_unload(VhSession *session, const char *name, VhAnswerFunc func, gpointer data);
 
+/* Is the session up, and does the guest owe so few answers that it may be asked more? */
+bool vh_session_may_ask(const VhSession *session);
+/* How many it owes, beside those to RESYNCs. */
+unsigned vh_session_owed(const VhSession *session);
+
 /* The answer to request `id` is not waited for any longer; its function is not called. */
 void vh_session_forget(VhSession *session, uint32_t id);
+/* Takes request `id` back, and returns true, if nothing of it has been sent. */
+bool vh_session_withdraw(VhSession *session, uint32_t id);
 
 /* Asks the guest for a sign of life; false: not now, there is no room. */
 bool vh_session_ping(VhSession *session);

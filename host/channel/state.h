@@ -15,7 +15,7 @@ struct vh_request {
     uint32_t program;        /* RESYNC */
     char *tunables;
     GBytes *object;
-    bool sent;         /* its first frame */
+    bool begun;        /* its first frame is sent: it may be answered */
     uint32_t offset;   /* object bytes sent */
     VhAnswerFunc func; /* NULL: nobody waits */
     gpointer data;
@@ -42,9 +42,11 @@ struct VhSession {
     uint32_t last_id;
     uint32_t credit_owed;
     uint64_t broken_seen;
-    gint64 heard;     /* monotonic, us */
-    GQueue requests;  /* struct vh_request, in order */
-    uint32_t resyncs; /* of them */
+    gint64 heard;            /* monotonic, us */
+    GQueue waiting;          /* struct vh_request, in order: of which there is more to send */
+    GQueue sent;             /* whole, and unanswered */
+    uint32_t resyncs;        /* of those sent */
+    struct vh_request *load; /* the LOAD that is begun and unanswered; NULL: none */
     struct vh_stream streams[VH_PROGRAMS_MAX];
     uint32_t stream_count;
     const struct vh_session_funcs *funcs;
@@ -80,6 +82,7 @@ bool vh_session_send(VhSession *session, enum vh_type type, uint32_t id, const s
                      int count);
 
 /* requests.c */
+/* A RESYNC counts as sent: its frame follows at once. */
 struct vh_request *vh_request_new(VhSession *session, enum vh_type type, VhAnswerFunc func,
                                   gpointer data);
 void vh_request_free(struct vh_request *request);
@@ -87,13 +90,16 @@ void vh_request_free(struct vh_request *request);
 struct vh_request *vh_requests_find(VhSession *session, uint32_t id);
 /* Is a RESYNC of this program unanswered? */
 bool vh_requests_resync(const VhSession *session, uint32_t program);
-/* Takes a request out of the queue: it is the caller's. */
+/* Takes a request out of its queue: it is the caller's. */
 void vh_requests_remove(VhSession *session, struct vh_request *request);
 /* Ends all requests (invariant 4). An answer function may not make new ones: the session is not up.
  */
 void vh_requests_fail(VhSession *session, const char *why);
-/* Unloads go out at once, loads one after the other (invariant 1). */
+/* Unloads go out at once, loads one after the other (invariant 1). Walks what waits, not what was
+ * sent. */
 void vh_requests_flush(VhSession *session);
+/* Asserts invariants 1, 2, 4, 6 and 7. */
+void vh_requests_check(const VhSession *session);
 
 /* take.c */
 /* Ends the conversation, if there is one. */

@@ -85,7 +85,7 @@ static void take_hello(VhSession *session, const struct vh_frame *frame)
         return;
     }
     /* Invariant 3: what was up has gone down above. */
-    g_assert(!session->up && g_queue_is_empty(&session->requests));
+    g_assert(!session->up && !vh_session_waits(session));
     session->peer = hello.session;
     session->version = (uint8_t)version;
     session->up = true;
@@ -195,7 +195,7 @@ static void take_answer(VhSession *session, const struct vh_frame *frame)
         return;
     }
     request = vh_requests_find(session, frame->id);
-    if (!request || !request->sent) {
+    if (!request || !request->begun) {
         session->counters.refused++;
         complain(session, frame, "answers nothing that was asked");
         return;
@@ -208,6 +208,7 @@ static void take_answer(VhSession *session, const struct vh_frame *frame)
     if (request->func)
         request->func(&answer, text_copy, log_copy, request->data);
     vh_request_free(request);
+    session->funcs->answered(session->data);
 }
 
 static void take_pong(VhSession *session, const struct vh_frame *frame)

@@ -112,6 +112,11 @@ static void on_trouble(uint32_t program, const char *text, gpointer data)
     vh_programs_trouble(((VhGuest *)data)->programs, program, text);
 }
 
+static void on_answered(gpointer data)
+{
+    vh_programs_go_on(((VhGuest *)data)->programs);
+}
+
 static void on_complaint(const char *text, gpointer data)
 {
     VhGuest *guest = data;
@@ -132,6 +137,7 @@ static const struct vh_session_funcs session_funcs = {
     .snapshot = vh_guest_on_snapshot,
     .trouble = on_trouble,
     .asked = vh_guest_on_asked,
+    .answered = on_answered,
     .complaint = on_complaint,
 };
 

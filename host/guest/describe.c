@@ -33,12 +33,17 @@ static const char *known_problem_of(const VhGuest *guest)
 static char *problem_of(const VhGuest *guest)
 {
     unsigned silence = vh_guest_silence(guest);
+    unsigned owed = vh_programs_owed(guest->programs);
 
     if (silence && guest->monitor_ready && !guest->away)
         return g_strdup_printf(
             "the injector has not answered for %u s: is the guest out of CPU, or "
             "the injector stopped?",
             silence);
+    if (owed && guest->monitor_ready && !guest->away)
+        return g_strdup_printf("the injector owes %u answers, and is not asked more before it "
+                               "gives some: restart vhint-injector in the guest",
+                               owed);
     return g_strdup(known_problem_of(guest));
 }
 

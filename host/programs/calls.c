@@ -144,11 +144,35 @@ static void on_injected(const struct vh_answer *answer, const char *text, const 
     call_fail(call, answer->error == EEXIST ? VH_ERROR_EXISTS : VH_ERROR_REFUSED, why);
 }
 
+/* New programs that callers wait for. */
+static guint candidates(const VhPrograms *programs)
+{
+    guint count = 0;
+
+    for (guint i = 0; i < programs->calls->len; i++) {
+        const struct vh_call *call = g_ptr_array_index(programs->calls, i);
+
+        count += call->candidate && !vh_programs_find(programs, call->name);
+    }
+    return count;
+}
+
+/* Why nothing can be asked of the guest now; NULL: it can. */
+static char *is_overdue(const VhPrograms *programs)
+{
+    if (programs->calls->len < VH_PROGRAMS_MAX && vh_session_may_ask(programs->session))
+        return NULL;
+    return g_strdup_printf("the guest owes %u answers: try again once it has given some, or "
+                           "restart its vhint-injector",
+                           vh_session_owed(programs->session));
+}
+
 void vh_programs_inject(VhPrograms *programs, VhObject *object, GBytes *tunables, bool replace,
                         GTask *task)
 {
     struct vh_managed *candidate = vh_managed_new(object, tunables, true);
     const struct vh_managed *known = vh_programs_find(programs, candidate->name);
+    g_autofree char *overdue = programs->session ? is_overdue(programs) : NULL;
     struct vh_call *call = NULL;
 
     if (!programs->session) {
@@ -165,10 +189,11 @@ void vh_programs_inject(VhPrograms *programs, VhObject *object, GBytes *tunables
         refuse_task(task, VH_ERROR_EXISTS,
                     "%s is there already: replace it (--replace) or eject it, or use another name",
                     candidate->name);
-    } else if (!known && programs->managed->len >= VH_PROGRAMS_MAX) {
+    } else if (!known && programs->managed->len + candidates(programs) >= VH_PROGRAMS_MAX) {
         refuse_task(task, VH_ERROR_INVALID_ARGUMENT,
-                    "the guest has %u programs, which is the limit: eject one",
-                    programs->managed->len);
+                    "the guest has %u programs, which is the limit: eject one", VH_PROGRAMS_MAX);
+    } else if (overdue) {
+        refuse_task(task, VH_ERROR_BUSY, "%s", overdue);
     } else {
         bool runs =
             vh_running_find(programs->running, programs->running_count, candidate->name) >= 0;
@@ -239,6 +264,7 @@ void vh_programs_replace_injected(VhPrograms *programs, const GPtrArray *list)
 void vh_programs_eject(VhPrograms *programs, const char *name, GTask *task)
 {
     struct vh_managed *managed = vh_programs_find(programs, name);
+    g_autofree char *overdue = programs->session ? is_overdue(programs) : NULL;
     struct vh_call *call = NULL;
 
     if (!managed) {
@@ -252,6 +278,10 @@ void vh_programs_eject(VhPrograms *programs, const char *name, GTask *task)
     }
     if (vh_programs_find_call(programs, name) || managed->load) {
         refuse_task(task, VH_ERROR_BUSY, "%s is being loaded or unloaded: try again", name);
+        return;
+    }
+    if (overdue && managed->id) {
+        refuse_task(task, VH_ERROR_BUSY, "%s", overdue);
         return;
     }
     vh_injected_remove(programs->directory, name);

@@ -86,8 +86,14 @@ void vh_programs_down(VhPrograms *programs)
     programs->session = NULL;
     programs->running_count = 0;
     programs->reported = false;
+    programs->deferred = false;
     for (guint i = 0; i < programs->managed->len; i++)
         vh_programs_set_id(programs, g_ptr_array_index(programs->managed, i), 0);
+}
+
+unsigned vh_programs_owed(const VhPrograms *programs)
+{
+    return programs->deferred ? vh_session_owed(programs->session) : 0;
 }
 
 guint vh_programs_count(const VhPrograms *programs)

@@ -5,7 +5,10 @@
  * path for the first start, a restarted daemon, a restarted injector and a rebooted guest. A
  * program that the guest refused is not tried again before the guest has booted anew or its object
  * has changed. Nor is one with which the injector went away: whose load had been under way for
- * long, or not for the first time. */
+ * long, or not for the first time.
+ *
+ * What a guest has not answered is bounded (channel/session.h). Where it owes too much, what is to
+ * be done waits for its next answer, and callers are refused. */
 #pragma once
 
 #include <gio/gio.h>
@@ -44,6 +47,7 @@ struct vh_managed {
     uint32_t id; /* in the guest; 0: does not run */
     uint32_t attached;
     bool has_state; /* a map `state` */
+    bool renew;     /* it may run with former tunables */
     uint64_t lost;
     uint64_t hints; /* received */
     char *problem;  /* why it does not run; "": none */
@@ -82,11 +86,18 @@ void vh_programs_down(VhPrograms *programs);
 /* The guest reports what runs. */
 void vh_programs_report(VhPrograms *programs, const struct vh_program *running, uint32_t count);
 
+/* The guest has answered something: does what it could not be asked before. */
+void vh_programs_go_on(VhPrograms *programs);
+
 /* The guest says what is wrong with the program of this id; "": nothing. */
 void vh_programs_trouble(VhPrograms *programs, uint32_t id, const char *text);
 /* What there is to say of a program: why it does not run, or what is wrong with it; "": nothing.
  * Owned by the caller. */
 char *vh_programs_problem(const struct vh_managed *managed);
+
+/* How many answers the guest owes, where those are so many that it is not asked what it should be;
+ * 0: it is. */
+unsigned vh_programs_owed(const VhPrograms *programs);
 
 /* Does all that is wanted and not refused run, with its facts complete? */
 bool vh_programs_are_settled(const VhPrograms *programs);

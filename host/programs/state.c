@@ -155,7 +155,7 @@ void vh_programs_note_running(VhPrograms *programs, struct vh_managed *managed, 
         return;
     g_strlcpy(program.name, managed->name, sizeof(program.name));
     memcpy(program.digest, managed->object->digest, sizeof(program.digest));
-    programs->unloading[programs->running_count] = false;
+    programs->unloading[programs->running_count] = 0;
     programs->running[programs->running_count++] = program;
 }
 

@@ -33,9 +33,10 @@ struct VhPrograms {
     GPtrArray *managed; /* struct vh_managed, owned */
     GPtrArray *calls;   /* struct vh_call */
     struct vh_program running[VH_PROGRAMS_MAX];
-    bool unloading[VH_PROGRAMS_MAX]; /* an UNLOAD was sent; it is not repeated in this session */
+    uint32_t unloading[VH_PROGRAMS_MAX]; /* its UNLOAD, not repeated in this session; 0: none */
     uint32_t running_count;
-    uint32_t unloads; /* unanswered, of those nobody waits for */
+    uint32_t unloads; /* unanswered, of those nobody waits for: VH_PROGRAMS_MAX at most */
+    bool deferred;    /* the guest owes too many answers for all that is to be done */
     bool reported;    /* in this session, what runs */
 };
 
@@ -63,12 +64,11 @@ uint32_t vh_programs_send_load(VhPrograms *programs, const struct vh_managed *ma
 void vh_programs_set_text(char **text, const char *fresh);
 char *vh_answer_text(const char *text, const char *log);
 
-/* wanted.c */
-void vh_wish_clear(gpointer data);
-
 /* trouble.c */
-
 /* The program is not tried again in the guest that runs now. */
 void vh_programs_refuse(VhPrograms *programs, struct vh_managed *managed, const char *why);
 /* A load that began at `since` has not been answered, and the session has ended. */
 void vh_programs_note_stuck(VhPrograms *programs, struct vh_managed *managed, gint64 since);
+
+/* wanted.c */
+void vh_wish_clear(gpointer data);

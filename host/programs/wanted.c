@@ -11,11 +11,28 @@
 static void on_loaded(const struct vh_answer *answer, const char *text, const char *log,
                       gpointer data);
 
+/* Is there something that the guest must not be asked now? It is once it has answered something. */
+static bool put_off(VhPrograms *programs, bool too_much)
+{
+    g_autofree char *why = NULL;
+
+    if (!too_much || programs->deferred)
+        return too_much;
+    programs->deferred = true;
+    why = g_strdup_printf("the guest owes %u answers: it is not asked more before it gives some",
+                          vh_session_owed(programs->session));
+    programs->funcs->step("programs wait", why, programs->data);
+    return true;
+}
+
 static void start_load(VhPrograms *programs, struct vh_managed *managed, bool replace)
 {
-    struct vh_load_call *load = g_new0(struct vh_load_call, 1);
+    struct vh_load_call *load = NULL;
 
     g_assert(!managed->load);
+    if (put_off(programs, !vh_session_may_ask(programs->session)))
+        return;
+    load = g_new0(struct vh_load_call, 1);
     load->programs = programs;
     load->managed = managed;
     load->since = g_get_monotonic_time();
@@ -38,13 +55,21 @@ static void start_unload(VhPrograms *programs, uint32_t index)
 {
     g_autofree char *what = g_strdup_printf("unload %s", programs->running[index].name);
 
-    /* A guest that names ever new programs and answers nothing is not told any more. */
-    if (programs->unloading[index] || programs->unloads == VH_PROGRAMS_MAX)
+    /* A guest may name ever new programs, and answer nothing. */
+    if (programs->unloading[index] || put_off(programs, programs->unloads == VH_PROGRAMS_MAX ||
+                                                            !vh_session_may_ask(programs->session)))
         return;
-    programs->unloading[index] = true;
     programs->unloads++;
     programs->funcs->step(what, "it runs, but nobody wants it", programs->data);
-    vh_session_unload(programs->session, programs->running[index].name, on_unloaded, programs);
+    programs->unloading[index] =
+        vh_session_unload(programs->session, programs->running[index].name, on_unloaded, programs);
+}
+
+/* What the guest has not been told yet of a program that has left, it need not be told. */
+static void withdraw(VhPrograms *programs, uint32_t request)
+{
+    if (request && vh_session_withdraw(programs->session, request))
+        programs->unloads--;
 }
 
 /* ---- what runs, against what is wanted ---- */
@@ -83,6 +108,21 @@ static void reconcile(VhPrograms *programs)
             start_load(programs, g_ptr_array_index(programs->managed, steps[i].index),
                        steps[i].kind == VH_STEP_REPLACE);
     }
+    for (guint i = 0; i < programs->managed->len; i++) {
+        struct vh_managed *managed = g_ptr_array_index(programs->managed, i);
+
+        /* Other tunables do not show in what the guest reports. */
+        if (managed->renew && managed->id && !is_busy(programs, managed))
+            start_load(programs, managed, true);
+    }
+}
+
+void vh_programs_go_on(VhPrograms *programs)
+{
+    if (!programs->deferred)
+        return;
+    programs->deferred = false;
+    reconcile(programs);
 }
 
 /* Takes over what the guest says of one program; `reported` NULL: it does not run. */
@@ -98,7 +138,7 @@ static void update(VhPrograms *programs, struct vh_managed *managed,
     managed->has_state = same && reported->flags & VH_PROGRAM_STATE;
     managed->lost = same ? reported->lost : 0;
     managed->troubled = false;
-    if (same && managed->stuck) { /* it was not the program's fault */
+    if (same && managed->stuck && !managed->renew) { /* it was not the program's fault */
         managed->stuck = 0;
         managed->refused = false;
         vh_programs_set_text(&managed->problem, "");
@@ -107,14 +147,18 @@ static void update(VhPrograms *programs, struct vh_managed *managed,
 
 void vh_programs_report(VhPrograms *programs, const struct vh_program *running, uint32_t count)
 {
-    bool unloading[VH_PROGRAMS_MAX] = {false};
+    uint32_t unloading[VH_PROGRAMS_MAX] = {0};
 
     g_assert(programs->session && count <= VH_PROGRAMS_MAX);
     programs->reported = true;
     for (uint32_t i = 0; i < count; i++)
         for (uint32_t j = 0; j < programs->running_count; j++)
-            if (programs->running[j].id == running[i].id)
+            if (programs->running[j].id == running[i].id) {
                 unloading[i] = programs->unloading[j];
+                programs->unloading[j] = 0;
+            }
+    for (uint32_t j = 0; j < programs->running_count; j++)
+        withdraw(programs, programs->unloading[j]);
     memcpy(programs->running, running, count * sizeof(running[0]));
     memcpy(programs->unloading, unloading, sizeof(unloading));
     programs->running_count = count;
@@ -159,24 +203,35 @@ static bool is_wanted(const VhPrograms *programs, const char *name)
     return false;
 }
 
+/* A guest cannot run more. */
+static bool is_full(VhPrograms *programs, const char *name)
+{
+    g_autofree char *what = g_strdup_printf("load %s", name);
+
+    if (programs->managed->len < VH_PROGRAMS_MAX)
+        return false;
+    programs->funcs->step(what, "the guest has 32 programs, which is the limit: eject one",
+                          programs->data);
+    return true;
+}
+
 static void apply(VhPrograms *programs, const struct vh_program_wish *wish)
 {
     struct vh_managed *known = vh_programs_find(programs, wish->object->name);
     struct vh_managed *managed = NULL;
     bool same = known && memcmp(known->object->digest, wish->object->digest, VH_DIGEST_SIZE) == 0;
-    bool runs = known && known->id;
 
     if (known && (known->load || vh_programs_find_call(programs, known->name)))
         return;
     if (same && !known->injected && g_bytes_equal(known->tunables, wish->tunables))
         return;
+    if (!known && is_full(programs, wish->object->name))
+        return;
     if (known)
         vh_programs_drop(programs, known);
     managed = vh_managed_new(vh_object_ref(wish->object), g_bytes_ref(wish->tunables), false);
+    managed->renew = same;
     g_ptr_array_add(programs->managed, managed);
-    /* Other tunables do not show in what the guest reports. */
-    if (same && runs && programs->session)
-        start_load(programs, managed, true);
 }
 
 /* What a request is under way for stays as it is until that has ended. */
@@ -225,6 +280,7 @@ static void on_loaded(const struct vh_answer *answer, const char *text, const ch
         g_autofree char *what = g_strdup_printf("load %s", managed->name);
 
         vh_programs_set_text(&managed->problem, "");
+        managed->renew = false;
         vh_programs_note_running(programs, managed, answer->program);
         programs->funcs->step(what, "it is wanted and did not run", programs->data);
     }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What a hostile guest may say: vhintd counts it, acts upon none of it, and goes on."""
+import itertools
 import os
 import struct
 import unittest
@@ -127,26 +128,28 @@ class Hostile(unittest.TestCase):
 
 
 class Flood(unittest.TestCase):
-    """One guest sends hints as fast as it can, far beyond its credit; another is served all the same."""
+    """One guest says as much as it can; another is served all the same."""
 
-    def test_a_quiet_guest_beside_it(self):
+    def setUp(self):
         if len(os.sched_getaffinity(0)) < 2:
             self.skipTest("this host has one CPU: pinned and floating look alike")
-        guest = self.enterContext(FakeGuest(name="flooding"))
-        quiet = self.enterContext(FakeGuest(name="quiet"))
-        daemon = vhtest.Daemon(guest, quiet)
-        self.addCleanup(daemon.close)
-        daemon.start(wait=False)
-        guest.start()
-        quiet.start()
-        # Masks of two CPUs: none of them takes a host CPU of the pool.
-        batch = [guest.record(pid=pid, mask=[pid % 3, 3]) for pid in range(1, 300)]
-        guest.channel.settimeout(0.05)
+        self.guest = self.enterContext(FakeGuest(name="flooding"))
+        self.quiet = self.enterContext(FakeGuest(name="quiet"))
+        self.daemon = vhtest.Daemon(self.guest, self.quiet)
+        self.addCleanup(self.daemon.close)
+        self.daemon.start(wait=False)
+        self.guest.start()
+        self.quiet.start()
+
+    def flood(self, say, bursts=20, size=20):
+        """The other guest gets and loses a pin after each burst. Returns how often say() has said all that it would."""
+        quiet = self.quiet
+        self.guest.channel.settimeout(0.05)
         sent = 0
-        for number in range(20):
-            for _ in range(20):
+        for number in range(bursts):
+            for _ in range(size):
                 try:
-                    guest.hint(*batch)
+                    say()
                     sent += 1
                 except OSError:  # it reads no more, or has closed the channel: either is right
                     break
@@ -154,5 +157,27 @@ class Flood(unittest.TestCase):
             quiet.wait_pinned(number % 4)
             quiet.hint(quiet.record(pid=5000 + number, flags=1))
             quiet.wait_pinned()
-        self.assertGreater(sent, 10)
-        self.assertEqual(daemon.call("status").returncode, 0)
+        return sent
+
+    def test_a_quiet_guest_beside_it(self):
+        """Of hints far beyond its credit."""
+        # Masks of two CPUs: none of them takes a host CPU of the pool.
+        batch = [self.guest.record(pid=pid, mask=[pid % 3, 3]) for pid in range(1, 300)]
+        self.assertGreater(self.flood(lambda: self.guest.hint(*batch)), 10)
+        self.assertEqual(self.daemon.call("status").returncode, 0)
+
+    def test_ever_new_programs(self):
+        """Each frame takes its time, but none leaves anything behind: neither memory, nor work for the next one."""
+        numbers = itertools.count(100)
+        cost = []
+        for new in (False, True):
+            def say():
+                names = [next(numbers) if new else 100 + index for index in range(32)]
+                self.guest.say_programs(*[(n, f"p{n}", bytes(32)) for n in names])
+            memory, cpu, sent = self.daemon.memory(), self.daemon.cpu_time(), 0
+            while sent < 9_500_000 / (32 * 128):
+                sent += self.flood(say, bursts=1, size=200)
+            cost.append((self.daemon.cpu_time() - cpu) / sent)
+        self.assertLess(cost[1], 4 * cost[0] + 1e-4)
+        self.assertLess(self.daemon.memory() - memory, 8 << 20)
+        self.assertIn("owes", self.daemon.guest("flooding")["problem"])

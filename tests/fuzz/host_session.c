@@ -4,11 +4,12 @@
  * The input is a script: raw bytes as they might arrive, frames that decode (so that the fuzzer
  * need not find CRCs) with any payload, a queue that fills and drains, requests, restarts. Checked:
  * nothing is sent beyond the room there is, nothing of a session is told outside of it, every
- * request is answered exactly once, unless it is forgotten: then never. */
+ * request is answered exactly once, unless it is forgotten or withdrawn: then never. What is kept
+ * stays within its bounds. */
 #include <glib.h>
 #include <string.h>
 
-#include "channel/session.h"
+#include "channel/state.h"
 
 #define HOST 0x1111u
 
@@ -27,7 +28,7 @@ struct peer {
     VhSession *session;
     size_t room;
     bool up;
-    struct asked asked[64];
+    struct asked asked[2 * VH_SESSION_OWED];
     unsigned count;
 };
 
@@ -119,6 +120,13 @@ static void on_asked(gpointer data)
     (void)data;
 }
 
+static void on_answered(gpointer data)
+{
+    struct peer *peer = data;
+
+    g_assert(peer->up && vh_session_owed(peer->session) < VH_SESSION_OWED);
+}
+
 static void on_complaint(const char *text, G_GNUC_UNUSED gpointer data)
 {
     g_assert(g_utf8_validate(text, -1, NULL));
@@ -134,6 +142,7 @@ static const struct vh_session_funcs funcs = {.room = on_room,
                                               .snapshot = on_batch,
                                               .trouble = on_trouble,
                                               .asked = on_asked,
+                                              .answered = on_answered,
                                               .complaint = on_complaint};
 
 static void on_answer(G_GNUC_UNUSED const struct vh_answer *answer, const char *text,
@@ -178,7 +187,7 @@ static void ask(struct peer *peer, struct script *script)
 
     struct asked *asked = &peer->asked[peer->count];
 
-    if (!vh_session_is_up(peer->session) || peer->count == G_N_ELEMENTS(peer->asked))
+    if (!vh_session_may_ask(peer->session) || peer->count == G_N_ELEMENTS(peer->asked))
         return;
     peer->count++;
     if (take(script) & 1) {
@@ -195,8 +204,25 @@ static void forget(struct peer *peer, size_t which)
 
     if (!asked || asked->done)
         return;
-    vh_session_forget(peer->session, asked->id);
-    asked->done = true;
+    if (which % 2) {
+        vh_session_forget(peer->session, asked->id);
+        asked->done = true;
+    } else {
+        asked->done = vh_session_withdraw(peer->session, asked->id);
+    }
+}
+
+/* What is kept for a guest is bounded, whatever it says. */
+static void check_bounds(const struct peer *peer)
+{
+    const VhSession *session = peer->session;
+
+    vh_requests_check(session);
+    g_assert(session->waiting.length <= VH_SESSION_OWED);
+    g_assert(session->sent.length <= VH_SESSION_OWED + VH_PROGRAMS_MAX);
+    g_assert(session->stream_count <= VH_PROGRAMS_MAX);
+    g_assert(vh_session_may_ask(session) ==
+             (peer->up && vh_session_owed(session) < VH_SESSION_OWED));
 }
 
 static void step(struct peer *peer, struct script *script)
@@ -244,8 +270,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     peer.session = vh_session_new(HOST, scratch, &funcs, &peer);
     vh_session_hello(peer.session);
-    while (script.left)
+    while (script.left) {
         step(&peer, &script);
+        check_bounds(&peer);
+    }
     vh_session_free(peer.session);
     vh_scratch_free(scratch);
     for (unsigned i = 0; i < peer.count; i++)

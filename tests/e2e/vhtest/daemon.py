@@ -198,6 +198,11 @@ class Daemon:
     def cpu_time(self):
         return process.cpu_time(self.process.pid)
 
+    def memory(self):
+        """Bytes that it has in memory."""
+        with open(f"/proc/{self.process.pid}/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
     def steps(self, what=""):
         """Those that its journal tells of, and whose names begin so."""
         return [step for step in read_journal(self.journal) if step["what"].startswith(what)]

@@ -25,6 +25,7 @@ struct fixture {
     uint32_t resyncs;
     uint32_t pings;
     uint32_t asked;
+    uint32_t answered;
 };
 
 static size_t on_room(gpointer data)
@@ -91,6 +92,11 @@ static void on_asked(gpointer data)
     ((struct fixture *)data)->asked++;
 }
 
+static void on_answered(gpointer data)
+{
+    ((struct fixture *)data)->answered++;
+}
+
 static void on_complaint(const char *text, gpointer data)
 {
     g_assert_cmpuint(strlen(text), >, 10);
@@ -107,6 +113,7 @@ static const struct vh_session_funcs funcs = {.room = on_room,
                                               .snapshot = on_snapshot,
                                               .trouble = on_trouble,
                                               .asked = on_asked,
+                                              .answered = on_answered,
                                               .complaint = on_complaint};
 
 static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
@@ -537,11 +544,15 @@ static void test_load_is_paced(struct fixture *f, G_GNUC_UNUSED gconstpointer da
 static void test_forget(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     struct answered first = {0}, second = {0};
-    uint32_t first_id = 0, second_id = 0;
+    uint32_t first_id = 0, second_id = 0, third_id = 0;
 
     come_up(f);
     first_id = load(f, "first", 10, &first);
     second_id = load(f, "second", 10, &second);
+    third_id = load(f, "third", 10, &second);
+    g_assert_false(vh_session_withdraw(f->session, first_id)); /* it is on its way */
+    g_assert_true(vh_session_withdraw(f->session, third_id));
+    g_assert_false(vh_session_withdraw(f->session, third_id));
     vh_session_forget(f->session, first_id);
     vh_session_forget(f->session, second_id);
     say_answer(f, first_id, 0, "");
@@ -645,6 +656,43 @@ static void test_resyncs_are_bounded(struct fixture *f, G_GNUC_UNUSED gconstpoin
     assert_sent(f, "RESYNC RESYNC ");
 }
 
+/* Asks for as much as a guest may owe. */
+static void ask_all(struct fixture *f, struct answered *answered)
+{
+    for (uint32_t i = 0; i < VH_SESSION_OWED; i++) {
+        g_assert_true(vh_session_may_ask(f->session));
+        vh_session_unload(f->session, "p", answered ? on_answer : NULL, answered);
+    }
+}
+
+/* Beside snapshots, so many answers may be owed, and no more. */
+static void test_answers_owed_are_bounded(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    struct answered answered = {0};
+
+    g_assert_false(vh_session_may_ask(f->session));
+    come_up(f);
+    f->room = 0;
+    ask_all(f, &answered);
+    g_assert_false(vh_session_may_ask(f->session));
+    g_assert_cmpuint(vh_session_owed(f->session), ==, VH_SESSION_OWED);
+    say_batch(f, VH_HINTS, 1, 20, 0, 0); /* a gap */
+    g_assert_cmpuint(vh_session_owed(f->session), ==, VH_SESSION_OWED);
+    f->room = 1 << 20;
+    vh_session_flush(f->session);
+    for (uint32_t i = 0; i < 10000; i++)
+        vh_session_flush(f->session);
+    say_answer(f, f->last_id + 2, ENOENT, "no such program"); /* the first, but for the RESYNC */
+    g_assert_cmpint(answered.calls, ==, 1);
+    g_assert_cmpuint(f->answered, ==, 2); /* the first snapshot, too */
+    g_assert_true(vh_session_may_ask(f->session));
+    g_assert_cmpuint(vh_session_owed(f->session), ==, VH_SESSION_OWED - 1);
+    vh_session_restart(f->session, HOST + 1, "gone");
+    g_assert_cmpint(answered.calls, ==, VH_SESSION_OWED);
+    g_assert_cmpuint(vh_session_owed(f->session), ==, 0);
+    g_free(answered.text);
+}
+
 /* One that goes and comes back is not asked about twice at a time. */
 static void test_one_resync_a_program(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
@@ -675,20 +723,35 @@ static void free_in_answer(struct fixture *f)
     say_answer(f, f->last_id + 1, 0, "");
 }
 
-/* Invariant 5 is the caller's part of the bargain: whoever breaks it is stopped. */
-static void test_calling_back(struct fixture *f, gconstpointer data)
+static void ask_too_much(struct fixture *f)
 {
-    bool send = g_str_equal(data, "send");
+    come_up(f);
+    ask_all(f, NULL);
+    vh_session_unload(f->session, "p", NULL, NULL);
+}
 
-    if (!g_test_subprocess()) {
-        g_test_trap_subprocess(NULL, 0, G_TEST_SUBPROCESS_DEFAULT);
-        g_test_trap_assert_failed();
-        g_test_trap_assert_stderr(send ? "*!session->sending*" : "*!session->busy*");
-    } else if (send) {
-        call_back(f);
-    } else {
-        free_in_answer(f);
+/* Invariants 5 and 6 are the caller's part of the bargain: whoever breaks one is stopped. */
+static const struct bargain {
+    const char *name;
+    void (*breaks)(struct fixture *f);
+    const char *stopped_by;
+} bargains[] = {
+    {"/session/calls-back", call_back, "*!session->sending*"},
+    {"/session/frees-itself", free_in_answer, "*!session->busy*"},
+    {"/session/asks-too-much", ask_too_much, "*vh_session_may_ask*"},
+};
+
+static void test_bargain(struct fixture *f, gconstpointer data)
+{
+    const struct bargain *bargain = data;
+
+    if (g_test_subprocess()) {
+        bargain->breaks(f);
+        return;
     }
+    g_test_trap_subprocess(NULL, 0, G_TEST_SUBPROCESS_DEFAULT);
+    g_test_trap_assert_failed();
+    g_test_trap_assert_stderr(bargain->stopped_by);
 }
 
 #define ADD(name, func) g_test_add("/session/" name, struct fixture, NULL, set_up, func, tear_down)
@@ -714,9 +777,9 @@ int main(int argc, char **argv)
     ADD("trouble", test_trouble);
     ADD("no-room", test_no_room);
     ADD("resyncs-are-bounded", test_resyncs_are_bounded);
-    g_test_add("/session/calls-back", struct fixture, "send", set_up, test_calling_back, tear_down);
-    g_test_add("/session/frees-itself", struct fixture, "free", set_up, test_calling_back,
-               tear_down);
+    ADD("answers-owed-are-bounded", test_answers_owed_are_bounded);
+    for (gsize i = 0; i < G_N_ELEMENTS(bargains); i++)
+        g_test_add(bargains[i].name, struct fixture, &bargains[i], set_up, test_bargain, tear_down);
     ADD("one-resync-a-program", test_one_resync_a_program);
     return g_test_run();
 }

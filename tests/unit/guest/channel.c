@@ -3,7 +3,11 @@
  * QEMU says of its port. */
 #include <errno.h>
 #include <glib/gstdio.h>
+#include <malloc.h>
+#include <time.h>
 
+#include "channel/state.h"
+#include "guest/state.h"
 #include "lib/guest-stage.h"
 
 static void assert_problem(struct guest_stage *f, const char *part)
@@ -134,6 +138,62 @@ static void test_talks_without_end(struct guest_stage *f, G_GNUC_UNUSED gconstpo
     g_assert_cmpint(st.st_size, >, 1000);
 }
 
+/* What it costs to hear of programs, `VH_PROGRAMS_MAX` a frame, TALK bytes of frames in all: CPU
+ * time in us. */
+#define TALK 9500000u
+
+static gint64 hear_of_programs(struct guest_stage *f, bool ever_new)
+{
+    struct vh_programs head = {.count = VH_PROGRAMS_MAX};
+    struct vh_program programs[VH_PROGRAMS_MAX] = {{0}};
+    struct timespec begin, end;
+    gsize sent = 0;
+
+    for (uint32_t i = 0; i < VH_PROGRAMS_MAX; i++)
+        programs[i] =
+            (struct vh_program){.id = 100 + i, .flags = VH_PROGRAM_HINTS | VH_PROGRAM_STATE};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
+    for (uint32_t round = 0; sent < TALK; round++) {
+        for (uint32_t i = 0; i < VH_PROGRAMS_MAX; i++) {
+            programs[i].id += ever_new ? VH_PROGRAMS_MAX : 0;
+            g_snprintf(programs[i].name, VH_NAME_SIZE, "p%u", programs[i].id);
+        }
+        fake_port_say(&f->port, VH_PROGRAMS, 0, &head, sizeof(head), programs, sizeof(programs));
+        sent += sizeof(head) + sizeof(programs);
+        guest_stage_turn();
+    }
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
+    return (end.tv_sec - begin.tv_sec) * G_USEC_PER_SEC + (end.tv_nsec - begin.tv_nsec) / 1000;
+}
+
+static gsize allocated(void)
+{
+    return mallinfo2().uordblks;
+}
+
+/* Ever new programs, and no answer: neither what is asked about them grows, nor what a frame of
+ * them costs. */
+static void test_names_ever_new_programs(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
+{
+    gint64 same = 0, fresh = 0;
+    gsize before = 0;
+
+    guest_stage_up(f);
+    same = hear_of_programs(f, false);
+    g_string_truncate(f->port.heard, 0);
+    g_string_truncate(f->changed, 0);
+    before = allocated();
+    fresh = hear_of_programs(f, true);
+    g_assert_cmpuint(allocated(), <, before + (256u << 10));
+    g_assert_cmpuint(vh_session_owed(f->guest->session), <=, VH_SESSION_OWED);
+    g_assert_cmpuint(f->guest->session->sent.length, <=, VH_SESSION_OWED + VH_PROGRAMS_MAX);
+    g_assert_cmpuint(f->guest->session->waiting.length, ==, 0);
+    g_test_message("us for %u bytes: %d of the same programs, %d of others", TALK, (int)same,
+                   (int)fresh);
+    g_assert_cmpint(fresh, <, 4 * same);
+    assert_problem(f, "owes");
+}
+
 static void test_wrong_version(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
 {
     guest_stage_start(f);
@@ -262,6 +322,7 @@ int main(int argc, char **argv)
     ADD("goes-and-comes-back", test_goes_and_comes_back);
     ADD("answer-with-another-id", test_answer_with_another_id);
     ADD("talks-without-end", test_talks_without_end);
+    ADD("names-ever-new-programs", test_names_ever_new_programs);
     ADD("wrong-version", test_wrong_version);
     ADD("port-events", test_port_events);
     ADD("port-without-id", test_port_without_id);

@@ -26,11 +26,13 @@ struct fixture {
     GAsyncResult *result;
     guint injected; /* calls */
     guint troubles; /* steps that tell of one */
+    guint waits;    /* steps that tell that programs wait */
+    size_t room;
 };
 
-static size_t on_room(G_GNUC_UNUSED gpointer data)
+static size_t on_room(gpointer data)
 {
-    return 1 << 20;
+    return ((struct fixture *)data)->room;
 }
 
 static void on_send(const uint8_t *bytes, size_t len, gpointer data)
@@ -64,6 +66,11 @@ static void on_asked(G_GNUC_UNUSED gpointer data)
 {
 }
 
+static void on_answered(gpointer data)
+{
+    vh_programs_go_on(((struct fixture *)data)->programs);
+}
+
 static void on_complaint(const char *text, G_GNUC_UNUSED gpointer data)
 {
     g_test_message("%s", text);
@@ -76,6 +83,7 @@ static const struct vh_session_funcs session_funcs = {.room = on_room,
                                                       .programs = on_programs,
                                                       .trouble = on_trouble,
                                                       .asked = on_asked,
+                                                      .answered = on_answered,
                                                       .complaint = on_complaint};
 
 static void on_gone(uint32_t id, gpointer data)
@@ -86,6 +94,7 @@ static void on_gone(uint32_t id, gpointer data)
 static void on_step(const char *what, const char *why, gpointer data)
 {
     ((struct fixture *)data)->troubles += g_str_has_prefix(what, "trouble ");
+    ((struct fixture *)data)->waits += g_str_equal(what, "programs wait");
     g_test_message("%s: %s", what, why);
 }
 
@@ -102,6 +111,7 @@ static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_autofree char *base = g_dir_make_tmp("vhint-XXXXXX", NULL);
 
     f->directory = g_build_filename(base, "guest", NULL);
+    f->room = 1 << 20;
     f->sent = g_byte_array_new();
     f->gone = g_string_new(NULL);
     f->programs = vh_programs_new(f->directory, &programs_funcs, f);
@@ -707,6 +717,91 @@ static void test_answer_with_a_bad_id(struct fixture *f, G_GNUC_UNUSED gconstpoi
     g_assert_cmpstr(vh_programs_by_id(f->programs, 6)->name, ==, "fallback");
 }
 
+/* The guest runs `object` as 6, and one that nobody wants. */
+static void report_two(struct fixture *f, const VhObject *object)
+{
+    struct vh_programs head = {.count = 2};
+    struct vh_program programs[] = {{.id = 6, .name = "fallback"}, {.id = 7, .name = "stranger"}};
+
+    memcpy(programs[0].digest, object->digest, VH_DIGEST_SIZE);
+    say(f, VH_PROGRAMS, 0, &head, sizeof(head), programs, sizeof(programs));
+}
+
+/* Has the guest owe as many answers as it may, from this id on. */
+static uint32_t owe(struct fixture *f)
+{
+    uint32_t first = 0;
+
+    while (vh_session_may_ask(f->session)) {
+        uint32_t id = vh_session_unload(f->session, "nothing", NULL, NULL);
+
+        first = first ? first : id;
+    }
+    g_byte_array_set_size(f->sent, 0);
+    return first;
+}
+
+/* It is asked no more before it answers something; nothing of what is wanted is lost by that. */
+static void test_owes_too_much(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(VhObject) object = test_object("plain");
+    uint32_t owed = 0;
+
+    boot(f, 1);
+    report(f, 0, "", NULL);
+    owed = owe(f);
+    g_assert_cmpuint(vh_programs_owed(f->programs), ==, 0); /* and nothing waits for that */
+    want(f, "a=1");
+    report(f, 0, "", NULL);
+    assert_sent(f, "");
+    g_assert_cmpstr(state(f), ==, "wanted");
+    g_assert_cmpuint(vh_programs_owed(f->programs), ==, VH_SESSION_OWED);
+    g_assert_cmpuint(f->waits, ==, 1); /* that was told, once */
+    inject(f, "rich", false);
+    assert_refused(f, VH_ERROR_BUSY, "owes 96 answers");
+    f->last_id = owed;
+    answer(f, ENOENT, 0);
+    assert_sent(f, "LOAD(fallback,tuned) ");
+    g_assert_cmpuint(vh_programs_owed(f->programs), ==, 0);
+    answer(f, 0, 5);
+    report(f, 5, "fallback", object);
+    /* Other tunables do not show in what it reports. */
+    owe(f);
+    want(f, "a=2");
+    assert_sent(f, "");
+    f->last_id = owed + 1;
+    answer(f, ENOENT, 0);
+    assert_sent(f, "LOAD(fallback,replace,tuned) ");
+    answer(f, 0, 6);
+    assert_sent(f, "");
+    /* What runs and should not. */
+    owe(f);
+    report_two(f, object);
+    assert_sent(f, "");
+    f->last_id = owed + 2;
+    answer(f, ENOENT, 0);
+    assert_sent(f, "UNLOAD ");
+}
+
+/* What cannot be sent, and is not wanted any longer, is not asked. */
+static void test_unload_is_withdrawn(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    boot(f, 1);
+    f->room = 0;
+    report(f, 3, "stranger", NULL);
+    g_assert_cmpuint(vh_session_owed(f->session), ==, 1);
+    for (uint32_t id = 4; id < 1000; id++)
+        report(f, id, "stranger", NULL);
+    g_assert_cmpuint(vh_session_owed(f->session), ==, 1);
+    report(f, 0, "", NULL);
+    g_assert_cmpuint(vh_session_owed(f->session), ==, 0);
+    f->room = 1 << 20;
+    vh_session_flush(f->session);
+    assert_sent(f, "");
+    report(f, 3, "stranger", NULL);
+    assert_sent(f, "UNLOAD ");
+}
+
 #define ADD(name, func) g_test_add("/programs/" name, struct fixture, NULL, set_up, func, tear_down)
 
 int main(int argc, char **argv)
@@ -724,6 +819,8 @@ int main(int argc, char **argv)
     ADD("answer-with-another-id", test_answer_with_another_id);
     ADD("answer-with-a-bad-id", test_answer_with_a_bad_id);
     ADD("replaced-by-an-equal", test_replaced_by_an_equal);
+    ADD("owes-too-much", test_owes_too_much);
+    ADD("unload-is-withdrawn", test_unload_is_withdrawn);
     ADD("inject-and-eject", test_inject_and_eject);
     ADD("bad-replacement", test_bad_replacement);
     ADD("inject-refused", test_inject_refused);
