@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The sources as their tools want them: formatted, and without what linters find."""
 import os
+import re
 import subprocess
 import sys
 import unittest
@@ -45,3 +46,29 @@ class Sources(unittest.TestCase):
         found = sorted({*sources(".py"), *scripts("python3")})
         self.assertIn("tests/bench/fleet", found)
         self.silent(sys.executable, "-B", "-m", "flake8", "--max-line-length", "140", *found)
+
+
+class Waiting(unittest.TestCase):
+    """Unit tests wait with lib/loop.h: what does not come in time is named, and nothing hangs."""
+    WAITS = re.compile(r"(?:while|for) \(.*g_get_monotonic_time.*\n(?!\s*;)|^\s*g_main_context_iteration\(NULL, TRUE\);"
+                       r"|(?:while|for) \(.*\).*\n.*g_u?sleep\(", re.M)
+
+    def found(self, text):
+        return [match[0].strip() for match in self.WAITS.finditer(text)]
+
+    def test_unit_tests_have_no_loops_of_their_own(self):
+        for path in sources(".c", ".h"):
+            if path.startswith("tests/unit/") and path != "tests/unit/lib/loop.c":
+                with open(os.path.join(setting.TOP, path)) as file, self.subTest(path):
+                    self.assertEqual(self.found(file.read()), [], "use LOOP_UNTIL() of lib/loop.h")
+
+    def test_the_check_finds_what_it_is_there_for(self):
+        for text, count in {"while (g_get_monotonic_time() < end)\n    turn();": 1,
+                            "while (!f->closed)\n    g_main_context_iteration(NULL, TRUE);": 1,
+                            "while (access(path, F_OK) == 0)\n    g_usleep(1000);": 1,
+                            "LOOP_UNTIL(f->closed);": 0,
+                            "g_assert_false(g_main_context_iteration(NULL, FALSE));": 0,
+                            "while (g_get_monotonic_time() < end)\n    ;  /* it is busy */": 0,
+                            "gint64 begin = g_get_monotonic_time();": 0}.items():
+            with self.subTest(text):
+                self.assertEqual(len(self.found(text)), count)

@@ -6,6 +6,7 @@
 
 #include "act/actuate.h"
 #include "base/error.h"
+#include "lib/loop.h"
 #include "lib/stage.h"
 #include "lib/target.h"
 
@@ -145,12 +146,9 @@ static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_ptr_array_unref(f->unanswered);
 }
 
-/* Turns the main loop until the device is known. */
 static void know(struct fixture *f)
 {
-    while (!vh_ram_device_need(f->device))
-        if (!g_main_context_iteration(NULL, FALSE))
-            g_usleep(1000);
+    LOOP_UNTIL(vh_ram_device_need(f->device));
 }
 
 /* `bytes` 0: what it had. Returns what was undone. */

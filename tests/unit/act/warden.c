@@ -15,11 +15,10 @@
 #include <unistd.h>
 
 #include "act/actuate.h"
+#include "lib/loop.h"
 #include "lib/scratch.h"
 #include "lib/target.h"
 #include "machine/tid.h"
-
-#define DEADLINE_US ((gint64)20 * G_USEC_PER_SEC)
 
 struct fixture {
     char *directory;
@@ -59,8 +58,7 @@ static void own(const struct fixture *f, enum vh_boost_kind kind)
 
     if (!vh_warden_new(saved, NULL, 0, NULL))
         _exit(1);
-    while (!vh_bell_is_warded(saved))
-        g_usleep(1000);
+    LOOP_UNTIL(vh_bell_is_warded(saved));
     actuate = vh_actuate_new(saved, vh_journal_new(journal, NULL), &vh_actuator_boost);
     vh_actuate_begin(actuate, target_reason, NULL);
     vh_actuate_want(actuate, &target, &setting, NULL);
@@ -104,19 +102,19 @@ static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_free(f->path);
 }
 
+static bool has_policy(pid_t process, int policy)
+{
+    return (sched_getscheduler(process) & ~SCHED_RESET_ON_FORK) == policy;
+}
+
 static bool is_rr(const struct fixture *f)
 {
-    return (sched_getscheduler(f->busy) & ~SCHED_RESET_ON_FORK) == SCHED_RR;
+    return has_policy(f->busy, SCHED_RR);
 }
 
 static void wait_rr(const struct fixture *f, bool rr)
 {
-    gint64 until = g_get_monotonic_time() + DEADLINE_US;
-
-    while (is_rr(f) != rr) {
-        g_assert_cmpint(g_get_monotonic_time(), <, until);
-        g_usleep(500);
-    }
+    LOOP_UNTIL(is_rr(f) == rr);
 }
 
 /* A thread of another process that never sleeps: its time is known, its budget holds, each period
@@ -134,10 +132,10 @@ static void test_budget(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
         wait_rr(f, false);
         wait_rr(f, true);
     }
-    for (int i = 0; i < 500; i++) {
+    LOOP_FOR(1)
+    {
         boosted += is_rr(f);
         all++;
-        g_usleep(2000);
     }
     /* By time, not by CPU time: where others keep it from running, it is boosted for longer. */
     g_assert_cmpuint(boosted, >, 0);
@@ -146,18 +144,13 @@ static void test_budget(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 
 static void assert_put_back(struct fixture *f)
 {
-    gint64 until = 0;
-
     end(&f->owner);
-    until = g_get_monotonic_time() + DEADLINE_US;
-    while (is_rr(f) || getpriority(PRIO_PROCESS, (id_t)f->busy) != getpriority(PRIO_PROCESS, 0)) {
-        g_assert_cmpint(g_get_monotonic_time(), <, until);
-        g_usleep(500);
-    }
+    LOOP_UNTIL(!is_rr(f) &&
+               getpriority(PRIO_PROCESS, (id_t)f->busy) == getpriority(PRIO_PROCESS, 0));
     /* For good. */
-    for (int i = 0; i < 100; i++) {
+    LOOP_FOR(0.2)
+    {
         g_assert_false(is_rr(f));
-        g_usleep(2000);
     }
 }
 
@@ -173,15 +166,10 @@ static void test_owner_killed(struct fixture *f, G_GNUC_UNUSED gconstpointer dat
 
 static void test_owner_killed_nice(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    gint64 until = g_get_monotonic_time() + DEADLINE_US;
-
     if (!f->allowed)
         return;
     f->owner = start(own, f, VH_BOOST_NICE);
-    while (getpriority(PRIO_PROCESS, (id_t)f->busy) != VH_BOOST_NICE_VALUE) {
-        g_assert_cmpint(g_get_monotonic_time(), <, until);
-        g_usleep(500);
-    }
+    LOOP_UNTIL(getpriority(PRIO_PROCESS, (id_t)f->busy) == VH_BOOST_NICE_VALUE);
     assert_put_back(f);
 }
 
@@ -189,20 +177,12 @@ static void test_owner_killed_nice(struct fixture *f, G_GNUC_UNUSED gconstpointe
  * nothing. */
 static void test_owner_is_raised(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    gint64 until = g_get_monotonic_time() + DEADLINE_US;
-
     if (!f->allowed)
         return;
     f->owner = start(own, f, VH_BOOST_RR);
-    while ((sched_getscheduler(f->owner) & ~SCHED_RESET_ON_FORK) != SCHED_RR) {
-        g_assert_cmpint(g_get_monotonic_time(), <, until);
-        g_usleep(500);
-    }
+    LOOP_UNTIL(has_policy(f->owner, SCHED_RR));
     end(&f->busy);
-    while ((sched_getscheduler(f->owner) & ~SCHED_RESET_ON_FORK) != SCHED_OTHER) {
-        g_assert_cmpint(g_get_monotonic_time(), <, until);
-        g_usleep(500);
-    }
+    LOOP_UNTIL(has_policy(f->owner, SCHED_OTHER));
 }
 
 #define ADD(name, func) g_test_add("/warden/" name, struct fixture, NULL, set_up, func, tear_down)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "io/link.h"
+#include "lib/loop.h"
 
 static VhTurn *turns;
 
@@ -67,12 +68,6 @@ static void close_end(struct end *end)
     g_byte_array_unref(end->got);
 }
 
-static void turn(void)
-{
-    while (g_main_context_iteration(NULL, FALSE))
-        ;
-}
-
 static void test_both_ways(void)
 {
     struct end end;
@@ -80,7 +75,7 @@ static void test_both_ways(void)
 
     open_end(&end);
     g_assert_cmpint(write(end.peer, "hello", 5), ==, 5);
-    turn();
+    loop_turn();
     g_assert_cmpmem(end.got->data, end.got->len, "hello", 5);
     vh_port_send(end.port, (const uint8_t *)"world", 5);
     g_assert_cmpint(read(end.peer, text, sizeof(text)), ==, 5);
@@ -88,7 +83,7 @@ static void test_both_ways(void)
     g_assert_cmpuint(vh_port_room(end.port), ==, VH_PORT_QUEUE);
     close(end.peer);
     end.peer = -1;
-    turn();
+    loop_turn();
     g_assert_true(end.closed);
     close_end(&end);
 }
@@ -107,7 +102,7 @@ static void test_queue(void)
         sent += 10000;
     }
     g_assert_cmpuint(sent, >, VH_PORT_QUEUE);
-    turn();
+    loop_turn();
     g_assert_cmpuint(end.writable, ==, 0);
     while (got->len < sent) {
         uint8_t piece[8192];
@@ -117,7 +112,7 @@ static void test_queue(void)
             g_byte_array_append(got, piece, (guint)len);
         else
             g_assert_cmpint(errno, ==, EAGAIN);
-        turn();
+        loop_turn();
     }
     g_assert_cmpuint(got->len, ==, sent);
     g_assert_cmpuint(end.writable, >=, 1);
@@ -135,7 +130,7 @@ static void test_peer_gone(void)
     end.peer = -1;
     vh_port_send(end.port, (const uint8_t *)"x", 1);
     vh_port_send(end.port, (const uint8_t *)"y", 1);
-    turn();
+    loop_turn();
     g_assert_true(end.closed);
     close_end(&end);
 }
@@ -225,12 +220,7 @@ static void end_seeker(struct seeker *seeker)
 
 static void wait_for_count(const struct seeker *seeker, guint count)
 {
-    gint64 deadline = g_get_monotonic_time() + 5 * G_USEC_PER_SEC;
-
-    while (seeker->count < count && g_get_monotonic_time() < deadline) {
-        turn();
-        g_usleep(1000);
-    }
+    LOOP_UNTIL(seeker->count >= count);
     g_assert_cmpuint(seeker->count, ==, count);
 }
 
@@ -244,12 +234,12 @@ static void test_link_waits(void)
     start_seeker(&seeker);
     middle = g_path_get_dirname(seeker.deep);
     vh_link_seek(seeker.link);
-    turn();
+    loop_turn();
     g_assert_nonnull(strstr(vh_link_problem(seeker.link), "No such file"));
     g_assert_cmpint(g_mkdir(middle, 0700), ==, 0);
-    turn();
+    loop_turn();
     g_assert_cmpint(g_mkdir(seeker.deep, 0700), ==, 0);
-    turn();
+    loop_turn();
     server = listen_at(seeker.path, 1);
     wait_for_count(&seeker, 1);
     g_assert_cmpstr(vh_link_problem(seeker.link), ==, "");
@@ -284,7 +274,7 @@ static void test_link_comes_back(void)
     close(server);
     g_unlink(seeker.path);
     vh_link_seek(seeker.link);
-    turn();
+    loop_turn();
     g_assert_cmpuint(seeker.count, ==, 1);
     server = listen_at(seeker.path, 1);
     wait_for_count(&seeker, 2);
@@ -321,7 +311,7 @@ static void test_link_short_lived(void)
     server = listen_at(seeker.path, 100);
     for (int i = 0; i < 100; i++) {
         vh_link_seek(seeker.link);
-        turn();
+        loop_turn();
     }
     g_assert_cmpuint(seeker.count, <, 5);
     wait_for_count(&seeker, seeker.count + 1);

@@ -19,6 +19,7 @@
 #include "io/listen.h"
 #include "io/peer.h"
 #include "lib/fake-manager.h"
+#include "lib/loop.h"
 #include "wire.h"
 
 struct fixture {
@@ -45,8 +46,7 @@ static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     if (f->control != NULL)
         vh_control_free(f->control);
     vh_manager_free(f->manager);
-    while (g_main_context_iteration(NULL, FALSE))
-        ;
+    loop_turn();
     g_assert_false(g_file_test(f->path, G_FILE_TEST_EXISTS));
     g_autofree char *run = g_path_get_dirname(f->path);
     g_rmdir(run);
@@ -64,8 +64,7 @@ static void keep_result(G_GNUC_UNUSED GObject *source, GAsyncResult *result, gpo
 
 static void wait_for(GAsyncResult **result)
 {
-    while (*result == NULL)
-        g_main_context_iteration(NULL, TRUE);
+    LOOP_UNTIL(*result);
 }
 
 static GDBusConnection *dial(struct fixture *f, GError **error)
@@ -191,8 +190,7 @@ static void test_inject_waits(struct fixture *f, G_GNUC_UNUSED gconstpointer dat
     g_dbus_connection_call(two, NULL, VH_CONTROL_OBJECT, "org.vhint.Manager1", "Inject",
                            inject_parameters("web", "WAIT", 4), NULL, G_DBUS_CALL_FLAGS_NONE, -1,
                            NULL, keep_result, &lost);
-    while (fake_manager_waiting(f->manager) < 2)
-        g_main_context_iteration(NULL, TRUE);
+    LOOP_UNTIL(fake_manager_waiting(f->manager) >= 2);
     g_autoptr(GVariant) guests = call(one, "ListGuests", NULL, NULL, &error);
     g_assert_no_error(error);
     g_dbus_connection_close(two, NULL, NULL, NULL);
@@ -269,8 +267,7 @@ static void test_watch(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 
     g_assert_cmpuint(fake_manager_watches(f->manager), ==, 2);
     close(slow);
-    while (fake_manager_watches(f->manager) > 1)
-        g_main_context_iteration(NULL, TRUE);
+    LOOP_UNTIL(fake_manager_watches(f->manager) <= 1);
 
     /* The pipe, not the connection, is the watch. */
     g_dbus_connection_close_sync(connection, NULL, NULL);
@@ -293,8 +290,7 @@ static void test_watch_limit(struct fixture *f, G_GNUC_UNUSED gconstpointer data
     assert_fails(connection, "Watch", g_variant_new("(s)", ""), VH_ERROR_BUSY, "64 watches");
     for (guint i = 0; i < VH_CONTROL_WATCHES_MAX; i++)
         close(fds[i]);
-    while (fake_manager_watches(f->manager) > 0)
-        g_main_context_iteration(NULL, TRUE);
+    LOOP_UNTIL(fake_manager_watches(f->manager) == 0);
     close(open_watch(connection, ""));
 }
 
@@ -312,18 +308,15 @@ static int raw_connect(const char *path)
     return fd;
 }
 
-/* Whether the daemon closes `fd` within `ms`; the main loop runs meanwhile. */
-static gboolean closed_within(int fd, int ms)
+/* Whether the daemon closes `fd` within `seconds`; the main loop runs meanwhile. */
+static gboolean closed_within(int fd, double seconds)
 {
     char c;
-    gint64 end = g_get_monotonic_time() + ms * 1000;
-    while (g_get_monotonic_time() < end) {
-        while (g_main_context_iteration(NULL, FALSE))
-            ;
+    LOOP_FOR(seconds)
+    {
         ssize_t n = recv(fd, &c, 1, MSG_DONTWAIT);
         if (n == 0 || (n < 0 && errno == ECONNRESET))
             return TRUE;
-        g_usleep(2000);
     }
     return FALSE;
 }
@@ -335,19 +328,18 @@ static void test_limits(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     for (guint i = 0; i < VH_CONTROL_CLIENTS_MAX; i++) {
         fds[i] = raw_connect(f->path);
         g_assert_cmpint(fds[i], >=, 0);
-        while (g_main_context_iteration(NULL, FALSE))
-            ;
+        loop_turn();
     }
     g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*64 clients already*");
     int one_more = raw_connect(f->path);
-    g_assert_true(closed_within(one_more, 2000));
+    g_assert_true(closed_within(one_more, 2));
     g_test_assert_expected_messages();
     close(one_more);
 
     for (guint i = 0; i < VH_CONTROL_CLIENTS_MAX; i++)
         g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*did not authenticate*");
     for (guint i = 0; i < VH_CONTROL_CLIENTS_MAX; i++) {
-        g_assert_true(closed_within(fds[i], (int)VH_CONTROL_AUTH_SECONDS * 1000 + 5000));
+        g_assert_true(closed_within(fds[i], VH_CONTROL_AUTH_SECONDS + 5));
         close(fds[i]);
     }
     g_test_assert_expected_messages();
@@ -366,16 +358,13 @@ static void test_external_only(struct fixture *f, G_GNUC_UNUSED gconstpointer da
         g_autofree char *line = g_strdup_printf("AUTH %s\r\n", mechanisms[i]);
         g_assert_cmpint(write(fd, line, strlen(line)), ==, strlen(line));
         ssize_t n = -1;
-        while (n < 0) {
-            g_main_context_iteration(NULL, FALSE);
-            n = recv(fd, answer, sizeof(answer) - 1, MSG_DONTWAIT);
-        }
+        LOOP_UNTIL((n = recv(fd, answer, sizeof(answer) - 1, MSG_DONTWAIT)) >= 0);
         answer[n] = '\0';
         g_assert_cmpstr(answer, ==, "REJECTED EXTERNAL\r\n");
     }
     g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*did not authenticate*");
     shutdown(fd, SHUT_WR);
-    g_assert_true(closed_within(fd, 2000));
+    g_assert_true(closed_within(fd, 2));
     g_test_assert_expected_messages();
     close(fd);
 }
@@ -411,8 +400,7 @@ static void test_stranger_refused(struct fixture *f, G_GNUC_UNUSED gconstpointer
     g_chmod(f->path, 0666); /* and the daemon does not rely on it */
     g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*user 65534 refused*");
     pid = stranger(f->path, 65532);
-    while (waitpid(pid, &status, WNOHANG) == 0)
-        g_main_context_iteration(NULL, FALSE);
+    LOOP_UNTIL(waitpid(pid, &status, WNOHANG) != 0);
     g_assert_cmpint(WEXITSTATUS(status), ==, 12);
     g_test_assert_expected_messages();
 }
@@ -504,15 +492,11 @@ static void test_free(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_autoptr(GDBusConnection) connection = dial(f, &error);
     g_assert_no_error(error);
     int half = raw_connect(f->path);
-    for (int i = 0; i < 20; i++) {
-        g_main_context_iteration(NULL, FALSE);
-        g_usleep(1000);
-    }
+    loop_pass(0.02);
     vh_control_free(g_steal_pointer(&f->control));
-    g_assert_true(closed_within(half, 2000));
+    g_assert_true(closed_within(half, 2));
     close(half);
-    while (!g_dbus_connection_is_closed(connection))
-        g_main_context_iteration(NULL, TRUE);
+    LOOP_UNTIL(g_dbus_connection_is_closed(connection));
 }
 
 int main(int argc, char **argv)

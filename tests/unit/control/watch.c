@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/loop.h"
+
 static void on_closed(G_GNUC_UNUSED VhWatch *watch, gpointer data)
 {
     *(bool *)data = true;
@@ -35,12 +37,6 @@ static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     fclose(f->in);
 }
 
-static void turn_loop(void)
-{
-    while (g_main_context_iteration(NULL, FALSE))
-        ;
-}
-
 static void test_lines(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     char line[64];
@@ -62,7 +58,7 @@ static unsigned read_numbers(struct fixture *f, unsigned next, unsigned *dropped
         char c;
         while (read(f->fd, &c, 1) == 1 && c != '\n')
             g_string_append_c(whole, c);
-        turn_loop();
+        loop_turn();
         if (whole->len == 0) {
             empty++;
             continue;
@@ -73,7 +69,7 @@ static unsigned read_numbers(struct fixture *f, unsigned next, unsigned *dropped
             g_assert_cmpint(read(f->fd, &c, 1), ==, 1);
             if (c != '\n')
                 g_string_append_c(whole, c);
-            turn_loop();
+            loop_turn();
         }
         unsigned number;
         if (sscanf(whole->str, "{\"dropped\":%u}", &number) == 1) {
@@ -127,11 +123,11 @@ static void test_huge_line(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 
 static void test_closed(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    turn_loop();
+    loop_turn();
     g_assert_false(f->closed);
     close(f->fd);
     vh_watch_line(f->watch, "{}", 2); /* must not kill the process */
-    turn_loop();
+    loop_turn();
     g_assert_true(f->closed);
     f->fd = open("/dev/null", O_RDONLY);
     g_assert_cmpint(f->fd, ==, fileno(f->in));

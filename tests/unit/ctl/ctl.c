@@ -9,6 +9,7 @@
 
 #include "control/control.h"
 #include "lib/fake-manager.h"
+#include "lib/loop.h"
 #include "wire.h"
 
 struct fixture {
@@ -79,8 +80,7 @@ static void finish(struct fixture *f, GSubprocess *process)
     g_autoptr(GError) error = NULL;
     g_autoptr(GAsyncResult) result = NULL;
     g_subprocess_communicate_utf8_async(process, NULL, NULL, keep_result, &result);
-    while (result == NULL)
-        g_main_context_iteration(NULL, TRUE);
+    LOOP_UNTIL(result);
     g_clear_pointer(&f->out, g_free);
     g_clear_pointer(&f->err, g_free);
     g_subprocess_communicate_utf8_finish(process, result, &f->out, &f->err, &error);
@@ -424,8 +424,7 @@ static void test_unreachable(struct fixture *f, G_GNUC_UNUSED gconstpointer data
     for (guint i = 0; i < VH_CONTROL_CLIENTS_MAX; i++) {
         fds[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         g_assert_cmpint(connect(fds[i], (struct sockaddr *)native, (socklen_t)len), ==, 0);
-        while (g_main_context_iteration(NULL, FALSE))
-            ;
+        loop_turn();
     }
     g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*64 clients already*");
     RUN(f, "guests");
@@ -449,8 +448,7 @@ static void test_unreachable(struct fixture *f, G_GNUC_UNUSED gconstpointer data
 static GSubprocess *start_watch(struct fixture *f, const char *const *args)
 {
     GSubprocess *process = start(f, args);
-    while (fake_manager_watches(f->manager) == 0)
-        g_main_context_iteration(NULL, TRUE);
+    LOOP_UNTIL(fake_manager_watches(f->manager) > 0);
     return process;
 }
 
@@ -466,8 +464,7 @@ static void test_watch(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_cmpstr(
         f->out, ==,
         "web p/k n=7 e=RED\n(3 hints dropped here: this reader was too slow)\nweb p/k gone n=7\n");
-    while (fake_manager_watches(f->manager) > 0)
-        g_main_context_iteration(NULL, TRUE);
+    LOOP_UNTIL(fake_manager_watches(f->manager) == 0);
 
     const char *raw[] = {"--json", "watch", "--count", "1", NULL};
     g_autoptr(GSubprocess) programs = start_watch(f, raw);
@@ -476,8 +473,7 @@ static void test_watch(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_cmpint(f->code, ==, 0);
     g_assert_cmpstr(f->out, ==, HINT "\n");
 
-    while (fake_manager_watches(f->manager) > 0)
-        g_main_context_iteration(NULL, TRUE);
+    LOOP_UNTIL(fake_manager_watches(f->manager) == 0);
     const char *endless[] = {"watch", NULL};
     g_autoptr(GSubprocess) cut = start_watch(f, endless);
     fake_manager_hint(f->manager, HINT);
@@ -485,8 +481,7 @@ static void test_watch(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_autoptr(GAsyncResult) result = NULL;
     g_input_stream_read_async(g_subprocess_get_stdout_pipe(cut), first, sizeof(first) - 1, 0, NULL,
                               keep_result, &result);
-    while (result == NULL)
-        g_main_context_iteration(NULL, TRUE);
+    LOOP_UNTIL(result);
     g_assert_cmpstr(first, ==, "web p/k n=7 e=RED\n"); /* at once, though stdout is a pipe */
     vh_control_free(g_steal_pointer(&f->control));
     finish(f, cut);

@@ -9,6 +9,7 @@
 #include "channel/state.h"
 #include "guest/state.h"
 #include "lib/guest-stage.h"
+#include "lib/loop.h"
 
 static void assert_problem(struct guest_stage *f, const char *part)
 {
@@ -32,7 +33,7 @@ static void test_connect(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data
     guest_stage_turn();
     assert_problem(f, "channel: No such file");
     fake_port_listen(&f->port);
-    GUEST_STAGE_WAIT(f->port.heard->len);
+    LOOP_UNTIL(f->port.heard->len);
     fake_port_assert_heard(&f->port, "HELLO ");
     g_assert_cmpuint(f->port.hello.peer, ==, 0);
     g_assert_false(vh_guest_is_connected(f->guest));
@@ -59,13 +60,13 @@ static void test_goes_and_comes_back(struct guest_stage *f, G_GNUC_UNUSED gconst
     guest_stage_tasks(f, 10, 1, 1 << 0);
     g_string_truncate(f->changed, 0);
     fake_port_hang_up(&f->port);
-    GUEST_STAGE_WAIT(f->changed->len);
+    LOOP_UNTIL(f->changed->len);
     guest_stage_assert_changed(f, "the guest's injector is not connected any longer; ");
     guest_stage_assert_wishes(f, "- -");
     guest_stage_assert_told(f, "facts", "0");
     guest_stage_assert_told(f, "boot_id", "");
     g_assert_cmpuint(vh_guest_cpus(f->guest)->count, ==, 0);
-    GUEST_STAGE_WAIT(f->port.heard->len);
+    LOOP_UNTIL(f->port.heard->len);
     guest_stage_greet(f);
     guest_stage_tasks(f, 11, 1, 1 << 1);
     guest_stage_assert_wishes(f, "A1 -");
@@ -122,7 +123,7 @@ static void test_talks_without_end(struct guest_stage *f, G_GNUC_UNUSED gconstpo
         fake_port_hello(&f->port, 77 + i, VH_WIRE_MIN, VH_WIRE_MAX);
         f->port.last_id = 0;
         fake_port_programs(&f->port, 0, "", digest, 0);
-        GUEST_STAGE_WAIT(f->port.last_id || i % 50);
+        LOOP_UNTIL(f->port.last_id || i % 50);
         if (f->port.last_id)
             fake_port_say(&f->port, VH_ANSWER, f->port.last_id, &refusal, sizeof(refusal), log,
                           VH_LOG_MAX);
@@ -272,7 +273,7 @@ static void test_no_channel(struct guest_stage *f, G_GNUC_UNUSED gconstpointer d
     f->config.channel = NULL;
     f->guest = guest_stage_new_guest(f);
     vh_guest_start(f->guest);
-    GUEST_STAGE_WAIT(f->changed->len);
+    LOOP_UNTIL(f->changed->len);
     assert_problem(f, "it has no channel: give it one with vhintctl enable");
     g_assert_false(vh_guest_is_heavy(f->guest));
 }
@@ -296,7 +297,7 @@ static void test_free_calls_nobody(struct guest_stage *f, G_GNUC_UNUSED gconstpo
                        g_task_new(NULL, NULL, on_ejected, &injected));
     guest_stage_turn();
     fake_port_say(&f->port, VH_ANSWER, f->port.last_id, &answer, sizeof(answer), NULL, 0);
-    GUEST_STAGE_WAIT(injected);
+    LOOP_UNTIL(injected);
     g_assert_cmpuint(f->injected, ==, 1);
     g_clear_object(&injected);
     vh_programs_eject(vh_guest_programs(f->guest), "stranger",
@@ -305,7 +306,7 @@ static void test_free_calls_nobody(struct guest_stage *f, G_GNUC_UNUSED gconstpo
     guest_stage_tasks(f, 10, 1, 1 << 0);
     g_string_truncate(f->changed, 0);
     vh_guest_free(g_steal_pointer(&f->guest));
-    GUEST_STAGE_WAIT(result);
+    LOOP_UNTIL(result);
     g_assert_cmpint(g_task_propagate_int(G_TASK(result), &error), ==, 0);
     g_assert_no_error(error);
     g_assert_cmpuint(f->injected, ==, 2);

@@ -3,6 +3,8 @@
  * its monitor tells of. */
 #include "lib/guest-stage.h"
 
+#include "lib/loop.h"
+
 /* By guest CPU, the position of the vCPU that serves it: "1 0"; "." where none does. */
 static void assert_map(const struct guest_stage *f, const char *expected)
 {
@@ -119,12 +121,12 @@ static void test_monitor_lost(struct guest_stage *f, G_GNUC_UNUSED gconstpointer
     guest_stage_tasks(f, 10, 1, 1 << 0);
     g_string_truncate(f->changed, 0);
     fake_monitor_hang_up(&f->monitor);
-    GUEST_STAGE_WAIT(f->changed->len);
+    LOOP_UNTIL(f->changed->len);
     guest_stage_assert_changed(f, "the guest's monitor is gone; ");
     guest_stage_assert_vcpus(f, "0:");
     g_assert_cmpint(vh_guest_process(f->guest), ==, 0);
     g_assert_true(vh_guest_is_connected(f->guest));
-    GUEST_STAGE_WAIT(f->changed->len);
+    LOOP_UNTIL(f->changed->len);
     guest_stage_assert_changed(f, "the guest's vCPUs have changed; ");
     guest_stage_assert_vcpus(f, "2: 7 3");
     guest_stage_assert_wishes(f, "- A0");

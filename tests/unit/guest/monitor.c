@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/loop.h"
+
 static void set_up(struct monitored *m, G_GNUC_UNUSED gconstpointer data)
 {
     monitored_begin(m);
@@ -91,8 +93,7 @@ static void test_events_without_answers(struct monitored *m, G_GNUC_UNUSED gcons
     asked = m->asked->len;
     for (guint i = 0; i < 60000; i++)
         monitored_event(m, names[i % G_N_ELEMENTS(names)], NULL);
-    while (g_main_context_iteration(NULL, FALSE))
-        ;
+    loop_turn();
     g_assert_cmpuint(m->asked->len, ==, asked);
 }
 
@@ -111,15 +112,13 @@ static void test_asked_again(struct monitored *m, G_GNUC_UNUSED gconstpointer da
         monitored_event(m, "STOP", NULL);
     }
     answer_all(m);
-    while (!monitored_count(m, "query-cpus-fast") || !monitored_count(m, "query-status"))
-        g_main_context_iteration(NULL, TRUE);
+    LOOP_UNTIL(monitored_count(m, "query-cpus-fast") && monitored_count(m, "query-status"));
     g_assert_cmpuint(monitored_count(m, "query-cpus-fast"), ==, 1);
     g_assert_cmpuint(monitored_count(m, "query-status"), ==, 1);
     answer_all(m);
     monitored_event(m, "RESET", NULL);
     g_assert_cmpuint(monitored_count(m, "query-cpus-fast"), ==, 0); /* not that soon */
-    while (!monitored_count(m, "query-cpus-fast"))
-        g_main_context_iteration(NULL, TRUE);
+    LOOP_UNTIL(monitored_count(m, "query-cpus-fast"));
 }
 
 /* Only the answer to the last question tells whether the guest stands still. */
@@ -129,8 +128,7 @@ static void test_last_word(struct monitored *m, G_GNUC_UNUSED gconstpointer data
     monitored_event(m, "STOP", NULL);
     monitored_answer(m, "query-status", "{\"status\": \"paused\"}");
     g_assert_null(vh_guest_unsteady(m->guest));
-    while (!monitored_count(m, "query-status"))
-        g_main_context_iteration(NULL, TRUE);
+    LOOP_UNTIL(monitored_count(m, "query-status"));
     monitored_answer(m, "query-status", "{\"status\": \"paused\"}");
     g_assert_nonnull(vh_guest_unsteady(m->guest));
 }
@@ -143,8 +141,7 @@ static void test_gone(struct monitored *m, G_GNUC_UNUSED gconstpointer data)
     monitored_event(m, "STOP", NULL);
     m->funcs->closed("so it ends", m->data);
     answer_all(m);
-    while (g_main_context_iteration(NULL, FALSE))
-        ;
+    loop_turn();
     g_assert_cmpuint(m->asked->len, ==, 0);
 }
 

@@ -2,6 +2,8 @@
 /* host/guest/run.c: a guest that stands still, migrates, and comes back. */
 #include "lib/guest-stage.h"
 
+#include "lib/loop.h"
+
 #define RUNNING "{\"status\": \"running\", \"running\": true}"
 #define STOPPED "{\"status\": \"paused\", \"running\": false}"
 #define UNDECIDED "{\"status\": \"finish-migrate\", \"running\": false}"
@@ -116,10 +118,10 @@ static void test_undecided(struct guest_stage *f, G_GNUC_UNUSED gconstpointer da
     guest_stage_assert_changed(f, "the guest stands still; ");
     guest_stage_assert_vcpus(f, "2: 7 3");
     g_assert_true(vh_guest_is_connected(f->guest));
-    GUEST_STAGE_WAIT((asked += fake_monitor_heard(&f->monitor, "query-status")) >= 3);
+    LOOP_UNTIL((asked += fake_monitor_heard(&f->monitor, "query-status")) >= 3);
     guest_stage_assert_changed(f, "");
     fake_monitor_reply(&f->monitor, "query-status", GONE);
-    GUEST_STAGE_WAIT(f->changed->len);
+    LOOP_UNTIL(f->changed->len);
     guest_stage_turn();
     assert_away(f);
     /* Then it is known, and no question comes by itself. */
@@ -182,11 +184,11 @@ static void test_monitor_lost(struct guest_stage *f, G_GNUC_UNUSED gconstpointer
     g_string_truncate(f->changed, 0);
     fake_monitor_reply(&f->monitor, "query-status", RUNNING);
     fake_monitor_hang_up(&f->monitor);
-    GUEST_STAGE_WAIT(f->changed->len);
+    LOOP_UNTIL(f->changed->len);
     g_assert_null(vh_guest_unsteady(f->guest));
     g_assert_false(vh_guest_is_settled(f->guest));
     g_string_truncate(f->changed, 0);
-    GUEST_STAGE_WAIT(f->changed->len);
+    LOOP_UNTIL(f->changed->len);
     guest_stage_assert_vcpus(f, "2: 7 3");
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "lib/guest-stage.h"
+#include "lib/loop.h"
 
 /* "emulator", "iothread NAME"; NULL: none of the helpers. */
 static const char *kind_of(const struct guest_stage *f, pid_t thread)
@@ -69,7 +70,7 @@ static void test_helpers(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data
             helpers[i - 1].kind < helpers[i].kind ||
             (helpers[i - 1].kind == helpers[i].kind && helpers[i - 1].thread < helpers[i].thread));
     fake_monitor_hang_up(&f->monitor);
-    GUEST_STAGE_WAIT(!vh_guest_process(f->guest));
+    LOOP_UNTIL(!vh_guest_process(f->guest));
     vh_guest_helpers(f->guest, &count);
     g_assert_cmpuint(count, ==, 0);
     victim_end(&emulator);

@@ -4,6 +4,8 @@
 #include "guest/state.h"
 #include "lib/guest-stage.h"
 
+#include "lib/loop.h"
+
 static void test_hint(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
 {
     guest_stage_up(f);
@@ -85,7 +87,7 @@ static void test_timer(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
     guest_stage_tasks(f, 10, 1, 0);
     guest_stage_assert_wishes(f, "- A0");
     g_string_truncate(f->changed, 0);
-    GUEST_STAGE_WAIT(f->changed->len);
+    LOOP_UNTIL(f->changed->len);
     guest_stage_assert_changed(f, "it was due now; ");
     guest_stage_assert_wishes(f, "- -");
 }
@@ -132,7 +134,7 @@ static void test_deferred(struct guest_stage *f, G_GNUC_UNUSED gconstpointer dat
     guest_stage_tasks(f, 10, 200, 1 << 0);
     guest_stage_tasks(f, 5000, 1, 1 << 1);
     guest_stage_assert_changed(f, "");
-    GUEST_STAGE_WAIT(f->changed->len);
+    LOOP_UNTIL(f->changed->len);
     guest_stage_assert_changed(f, "it was due now; ");
     guest_stage_assert_wishes(f, "A1 A0");
 }
@@ -163,7 +165,7 @@ static void test_deferred_and_vcpus(struct guest_stage *f, G_GNUC_UNUSED gconstp
     guest_stage_turn();
     guest_stage_assert_vcpus(f, "1: 3");
     guest_stage_assert_wishes(f, "A0");
-    GUEST_STAGE_WAIT(f->changed->len);
+    LOOP_UNTIL(f->changed->len);
     guest_stage_assert_wishes(f, "A0");
 }
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "hook/port.h"
+#include "lib/loop.h"
 
 /* The hook's own deadline, and what a machine takes to start a process. One with more to do than it
  * has cores takes any time, and may leave the hook none to speak: so a call is made up to TRIES
@@ -145,20 +146,13 @@ static int file_of(gsize len, char c)
     return fd;
 }
 
-static void turn_for(gint64 usec)
-{
-    for (gint64 end = g_get_monotonic_time() + usec; g_get_monotonic_time() < end;)
-        if (!g_main_context_iteration(NULL, FALSE))
-            g_usleep(500);
-}
-
 /* For a hook that is heard. */
 static void run_heard(struct fixture *f, int in)
 {
     for (int i = 0; i < TRIES; i++) {
         guint before = f->calls;
         bool in_time = run_once(f, in);
-        turn_for(20000);
+        loop_pass(0.02);
         if (in_time && f->calls > before)
             return;
     }
@@ -178,7 +172,7 @@ static void test_arrives(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
         close(pipe_fds[1]);
         run_once(f, pipe_fds[0]);
         close(pipe_fds[0]);
-        turn_for(20000);
+        loop_pass(0.02);
     }
     g_assert_cmpstr(f->guest, ==, "web");
     g_assert_cmpstr(f->operation, ==, "prepare");
@@ -189,9 +183,7 @@ static void test_arrives(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 /* As long as it may be: the daemon reads while the hook writes. */
 static gpointer turn_loop(gpointer data)
 {
-    while (!g_atomic_int_get((int *)data))
-        if (!g_main_context_iteration(NULL, FALSE))
-            g_usleep(200);
+    LOOP_UNTIL(g_atomic_int_get((int *)data));
     return NULL;
 }
 
@@ -308,12 +300,7 @@ static bool hung_up(int fd)
 
 static void await_hang_up(int fd)
 {
-    gint64 end = g_get_monotonic_time() + 5 * G_USEC_PER_SEC;
-    while (!hung_up(fd)) {
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-        if (!g_main_context_iteration(NULL, FALSE))
-            g_usleep(1000);
-    }
+    LOOP_UNTIL(hung_up(fd));
     close(fd);
 }
 
@@ -353,7 +340,7 @@ static void test_silent_callers(struct fixture *f, G_GNUC_UNUSED gconstpointer d
     int in = file_of(10, 'x');
     for (int i = 0; i < TRIES && f->calls == 0; i++) {
         run_once(f, in);
-        turn_for(300000);
+        loop_pass(0.3);
     }
     close(in);
     g_assert_cmpuint(f->calls, >, 0);
@@ -386,8 +373,7 @@ static void test_burst(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     }
     g_atomic_int_set(&stop, 1);
     g_thread_join(thread);
-    while (g_main_context_iteration(NULL, FALSE))
-        ;
+    loop_turn();
     search_leaks = true;
     g_test_message("%u of %u calls heard", f->calls, ROUNDS * 50);
     g_assert_cmpuint(f->calls, >, ROUNDS * 5);
@@ -395,7 +381,7 @@ static void test_burst(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     for (int i = 0; i < TRIES && g_bytes_get_size(f->xml) != 3000; i++) {
         g_assert_cmpint(lseek(in, 0, SEEK_SET), ==, 0);
         run_once(f, in);
-        turn_for(300000);
+        loop_pass(0.3);
     }
     g_assert_cmpuint(g_bytes_get_size(f->xml), ==, 3000);
     close(in);

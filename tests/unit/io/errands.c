@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "lib/loop.h"
+
 #define ERRANDS 2000u
 #define ASIDE 7u /* of so many one is finished later */
 
@@ -151,10 +153,11 @@ static void test_order(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 
     f->want = ERRANDS;
     f->thread = g_thread_new("asker", ask_all, f);
-    while (f->worked->len < ERRANDS) {
-        g_main_context_iteration(NULL, TRUE);
+    LOOP_UNTIL(f->worked->len >= ERRANDS)
+    {
         finish_late(f);
     }
+    finish_late(f);
     g_thread_join(f->thread);
     g_assert_cmpuint(f->done->len, ==, ERRANDS);
     for (unsigned i = 0; i < ERRANDS; i++) {
@@ -191,8 +194,7 @@ static void test_turns(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_source_set_callback(other, on_idle, f, NULL);
     g_source_attach(other, NULL);
     g_source_unref(other);
-    while (f->worked->len < 3)
-        g_main_context_iteration(NULL, TRUE);
+    LOOP_UNTIL(f->worked->len >= 3);
     g_assert_false(g_main_context_find_source_by_user_data(NULL, f) != NULL);
     vh_errands_close(f->errands);
     g_assert_cmpuint(f->dropped, ==, 3);
@@ -204,16 +206,14 @@ static void test_close(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     f->thread = g_thread_new("asker", ask_without_waiting, f);
     g_thread_join(f->thread);
     f->busy = VH_ERRANDS_TURN_US; /* so that a turn ends with the second */
-    while (f->worked->len < 2)
-        g_main_context_iteration(NULL, TRUE);
+    LOOP_UNTIL(f->worked->len >= 2);
     g_assert_cmpuint(f->late->len, ==, 1);
     send(f, 3, work);
     vh_errands_close(f->errands);
     g_assert_cmpuint(f->dropped, ==, 3);
     finish_late(f);
     g_assert_cmpuint(f->dropped, ==, 4);
-    while (g_main_context_iteration(NULL, FALSE))
-        ;
+    loop_turn();
     g_assert_cmpuint(f->done->len, ==, 0);
 }
 

@@ -15,6 +15,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "lib/loop.h"
+
 /* Takes GLib's place: a clock that the tests set. 0: the true one. */
 static gint64 clock_says;
 gint64 g_get_real_time(void);
@@ -122,12 +124,7 @@ static bool ends_with(const char *path, const char *what)
 
 static void wait_end(const char *path, const char *what)
 {
-    gint64 deadline = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
-
-    while (!ends_with(path, what)) {
-        g_assert_cmpint(g_get_monotonic_time(), <, deadline);
-        g_usleep(1000);
-    }
+    LOOP_UNTIL(ends_with(path, what));
 }
 
 /* What "dropped" lines add up to. */
@@ -183,7 +180,6 @@ static void limit_size(rlim_t size)
 static void test_full(struct fixture *f, gconstpointer data)
 {
     struct sigaction before;
-    gint64 deadline = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
 
     (void)data;
     g_assert_cmpint(sigaction(SIGXFSZ, &(struct sigaction){.sa_handler = SIG_IGN}, &before), ==, 0);
@@ -193,10 +189,7 @@ static void test_full(struct fixture *f, gconstpointer data)
     limit_size(200);
     for (int i = 0; i < 1000; i++)
         step(f, "lost or not");
-    while (vh_journal_dropped(f->journal) < 999) {
-        g_assert_cmpint(g_get_monotonic_time(), <, deadline);
-        g_usleep(1000);
-    }
+    LOOP_UNTIL(vh_journal_dropped(f->journal) >= 999);
     g_autoptr(GPtrArray) full = lines_of(f->path);
     g_assert_cmpuint(full->len + vh_journal_dropped(f->journal), ==, 1001);
     limit_size(RLIM_INFINITY);
@@ -215,17 +208,13 @@ static void test_full(struct fixture *f, gconstpointer data)
 static void test_never(struct fixture *f, gconstpointer data)
 {
     GError *error = NULL;
-    gint64 deadline = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
 
     (void)data;
     f->journal = vh_journal_new("/dev/full", &error);
     g_assert_no_error(error);
     for (int i = 0; i < 50; i++)
         step(f, "lost");
-    while (vh_journal_dropped(f->journal) < 50) {
-        g_assert_cmpint(g_get_monotonic_time(), <, deadline);
-        g_usleep(1000);
-    }
+    LOOP_UNTIL(vh_journal_dropped(f->journal) >= 50);
 }
 
 /* How many lines tell of a loss, at least one, and of how many lines they tell. */
@@ -251,7 +240,6 @@ static void test_slow(struct fixture *f, gconstpointer data)
     guint64 lines = 0;
     guint64 told_lost = 0;
     g_autoptr(GString) text = g_string_new(NULL);
-    gint64 deadline = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
     char buffer[65536];
     ssize_t len = 0;
 
@@ -265,15 +253,13 @@ static void test_slow(struct fixture *f, gconstpointer data)
     lost = vh_journal_dropped(f->journal);
     g_assert_cmpuint(lost, >, 0);
     /* What is not lost arrives, and of what is lost it is told once or more often. */
-    while (lines < MANY - lost + tellings(text->str, &told_lost)) {
-        g_assert_cmpint(g_get_monotonic_time(), <, deadline);
+    LOOP_UNTIL(lines >= MANY - lost + tellings(text->str, &told_lost))
+    {
         len = read(fd, buffer, sizeof(buffer));
         for (ssize_t i = 0; i < len; i++)
             lines += buffer[i] == '\n';
         if (len > 0)
             g_string_append_len(text, buffer, len);
-        else
-            g_usleep(100);
     }
     g_assert_cmpuint(told_lost, ==, lost);
     g_assert_nonnull(strstr(text->str, " lines were lost: the disk was too slow"));
@@ -438,14 +424,13 @@ static void test_room_for_steps(struct fixture *f, G_GNUC_UNUSED gconstpointer d
     for (int i = 0; i < 5000; i++)
         step(f, "pin");
     g_assert_cmpuint(vh_journal_dropped(f->journal), ==, lost);
-    while (lines < 5000) {
+    LOOP_UNTIL(lines >= 5000)
+    {
         ssize_t len = read(fd, buffer, sizeof(buffer));
 
         for (ssize_t i = 0; i + 5 < len; i++)
             lines += memcmp(buffer + i, "\"pin\"", 5) == 0;
-        if (len < 0)
-            g_usleep(100);
-        else if (len == sizeof(buffer))
+        if (len == sizeof(buffer))
             lines++; /* one may be in two parts */
     }
     g_clear_pointer(&f->journal, vh_journal_free);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "guest/state.h"
+#include "lib/loop.h"
 #include "lib/scratch.h"
 
 static void on_changed(G_GNUC_UNUSED VhGuest *guest, const char *why, gpointer data)
@@ -159,7 +160,7 @@ void guest_stage_turn(void)
 void guest_stage_start(struct guest_stage *stage)
 {
     vh_guest_start(stage->guest);
-    GUEST_STAGE_WAIT(fake_port_is_connected(&stage->port) && stage->port.hello.session);
+    LOOP_UNTIL(fake_port_is_connected(&stage->port) && stage->port.hello.session);
     guest_stage_turn();
 }
 

@@ -56,10 +56,6 @@ void guest_stage_up(struct guest_stage *stage);
 
 /* Does all that can be done without waiting. */
 void guest_stage_turn(void);
-/* Waits until `condition` holds. */
-#define GUEST_STAGE_WAIT(condition) \
-    while (!(condition)) \
-    g_main_context_iteration(NULL, TRUE)
 
 /* A batch of hints: tasks `pid` to `pid` + `count` - 1 are bound to the guest CPUs `mask`; 0: they
  * are gone. */

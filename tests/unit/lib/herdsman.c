@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "lib/herdsman.h"
 
+#include "lib/loop.h"
+
 static void on_injected(G_GNUC_UNUSED VhGuest *guest, gpointer entry)
 {
     vh_manager_note_travel(entry);
@@ -60,8 +62,7 @@ void herdsman_replace(struct herdsman *f)
 
 void herdsman_wait(struct herdsman *f, guint64 rounds)
 {
-    while (f->manager.rounds < rounds)
-        g_main_context_iteration(NULL, TRUE);
+    LOOP_UNTIL(f->manager.rounds >= rounds);
 }
 
 struct vh_config_guest *herdsman_config(const struct vh_entry *entry)

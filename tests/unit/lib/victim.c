@@ -4,6 +4,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "lib/loop.h"
+
 static gpointer run_victim(gpointer data)
 {
     struct victim *victim = data;
@@ -40,6 +42,5 @@ void victim_end(struct victim *victim)
     g_mutex_unlock(&victim->lock);
     g_thread_join(g_steal_pointer(&victim->thread));
     /* The kernel takes a moment more than pthread_join to forget a thread. */
-    while (access(path, F_OK) == 0)
-        g_usleep(1000);
+    LOOP_UNTIL(access(path, F_OK) != 0);
 }

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/loop.h"
+
 #define UUID "04e404a5-4fac-4774-b77a-4a52a787257e"
 #define TIMEOUT_US (20 * G_USEC_PER_SEC)
 
@@ -62,37 +64,18 @@ static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_free(f->pid_file);
 }
 
-static gboolean on_timeout(gpointer data)
-{
-    *(bool *)data = true;
-    return G_SOURCE_REMOVE;
-}
-
-static void turn(guint ms)
-{
-    bool over = false;
-
-    g_timeout_add(ms, on_timeout, &over);
-    while (!over)
-        g_main_context_iteration(NULL, TRUE);
-}
-
 static void wait_looks(struct fixture *f, guint count)
 {
-    gint64 end = g_get_monotonic_time() + TIMEOUT_US;
-
-    while (f->looks < count && g_get_monotonic_time() < end)
-        g_main_context_iteration(NULL, TRUE);
-    g_assert_cmpuint(f->looks, >=, count);
+    LOOP_UNTIL(f->looks >= count);
 }
 
 static void test_found_once_it_is_itself(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    turn(10);
+    loop_pass(0.01);
     put_process(f, "77",
                 "11111111-2222-3333-4444-555555555555"); /* not its own yet, or not at all */
     put(f, "guest.pid", "77\n", -1);
-    turn(20);
+    loop_pass(0.02);
     g_assert_cmpuint(f->looks, ==, 0);
     put_process(f, "77", UUID);
     wait_looks(f, 3);
@@ -108,19 +91,19 @@ static void test_ends_with_the_process(struct fixture *f, G_GNUC_UNUSED gconstpo
     put(f, "guest.pid", "77", -1);
     wait_looks(f, 1);
     g_assert_cmpint(truncate(comm, 0), ==, 0); /* a dead one's cannot be read any more */
-    turn(10);
+    loop_pass(0.01);
     looks = f->looks;
-    turn(30);
+    loop_pass(0.03);
     g_assert_cmpuint(f->looks, ==, looks);
 }
 
 static void test_freed_while_it_seeks(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    turn(5);
+    loop_pass(0.005);
     g_clear_pointer(&f->early, vh_early_free);
     put_process(f, "77", UUID);
     put(f, "guest.pid", "77", -1);
-    turn(20);
+    loop_pass(0.02);
     g_assert_cmpuint(f->looks, ==, 0);
 }
 

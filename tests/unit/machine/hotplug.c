@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/loop.h"
+
 struct fixture {
     VhHotplug *hotplug;
     int fd;
@@ -52,16 +54,13 @@ static void test_cpus(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     if (!say(f, "offline@/devices/system/cpu/cpu1"))
         return;
-    while (g_main_context_iteration(NULL, FALSE))
-        ;
+    loop_turn();
     g_assert_cmpuint(f->heard, ==, 1);
     say(f, "online@/devices/system/cpu/cpu1");
-    while (g_main_context_iteration(NULL, FALSE))
-        ;
+    loop_turn();
     g_assert_cmpuint(f->heard, ==, 2);
     say(f, "online@/devices/system/memory/memory1");
-    while (g_main_context_iteration(NULL, FALSE))
-        ;
+    loop_turn();
     g_assert_cmpuint(f->heard, ==, 2);
 }
 
@@ -70,8 +69,7 @@ static void test_others_wake_nobody(struct fixture *f, G_GNUC_UNUSED gconstpoint
     static const char *const texts[] = {"add@/devices/virtual/net/tap0",
                                         "change@/devices/system/cpu/cpu1", "on", ""};
 
-    while (g_main_context_iteration(NULL, FALSE))
-        ;
+    loop_turn();
     for (guint i = 0; i < G_N_ELEMENTS(texts); i++) {
         if (!say(f, texts[i]))
             return;

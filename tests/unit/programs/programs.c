@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "lib/loop.h"
 #include "lib/objects.h"
 #include "programs/state.h"
 #include "programs/travel.h"
@@ -229,8 +230,7 @@ static GTask *new_task(struct fixture *f)
 
 static void wait_for_result(struct fixture *f)
 {
-    while (!f->result)
-        g_main_context_iteration(NULL, TRUE);
+    LOOP_UNTIL(f->result);
 }
 
 static void inject(struct fixture *f, const char *object, bool replace)
@@ -581,14 +581,10 @@ static void test_arrival(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_cmpstr(state(f), ==, "running");
     g_assert_true(vh_programs_get(f->programs, 0)->injected);
     /* On disk, too, for the next daemon: written by a thread. */
-    for (;;) {
-        next = vh_programs_new(f->directory, &programs_funcs, f);
-        if (vh_programs_count(next) == 1)
-            break;
+    LOOP_UNTIL(vh_programs_count(next = vh_programs_new(f->directory, &programs_funcs, f)) == 1)
+    {
         g_assert_cmpuint(vh_programs_count(next), ==, 0);
         vh_programs_free(next);
-        g_main_context_iteration(NULL, FALSE);
-        g_usleep(1000);
     }
     g_assert_cmpstr(vh_programs_get(next, 0)->name, ==, "rich");
     g_assert_true(g_bytes_equal(vh_programs_get(next, 0)->tunables, tunables));

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "lib/loop.h"
 #include "lib/scratch.h"
 #include "qemu/qga.h"
 
@@ -111,8 +112,7 @@ static void check(struct server *server, const char *expected, int code, const c
         thread = g_thread_new("server", serve, server);
     }
     vh_qga_use_socket(path, cancellable, &job, &client);
-    while (!client.done)
-        g_main_context_iteration(NULL, TRUE);
+    LOOP_UNTIL(client.done);
     g_assert_cmpstr(client.result, ==, expected);
     g_assert_true(!client.error == !text);
     if (text && (client.error->code != code || !strstr(client.error->message, text)))

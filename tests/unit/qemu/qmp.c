@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "lib/loop.h"
 #include "qemu/vcpus.h"
 
 #define GREETING "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r\n"
@@ -53,25 +54,19 @@ static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     f->qmp = vh_qmp_new(turns, fds[0], &funcs, f);
 }
 
-static void turn(void)
-{
-    while (g_main_context_iteration(NULL, FALSE))
-        ;
-}
-
 static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     vh_qmp_free(f->qmp);
     if (f->monitor >= 0)
         close(f->monitor);
     g_string_free(f->log, TRUE);
-    turn();
+    loop_turn();
 }
 
 static void say(struct fixture *f, const char *text)
 {
     g_assert_cmpint(write(f->monitor, text, strlen(text)), ==, (ssize_t)strlen(text));
-    turn();
+    loop_turn();
 }
 
 /* What the client sent since the last call. */
@@ -80,7 +75,7 @@ static char *heard(struct fixture *f)
     static char text[65536];
     ssize_t len = 0;
 
-    turn();
+    loop_turn();
     len = read(f->monitor, text, sizeof(text) - 1);
     text[MAX(len, 0)] = 0;
     return text;
@@ -138,7 +133,7 @@ static void test_hung_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     heard(f);
     close(f->monitor);
     f->monitor = -1;
-    turn();
+    loop_turn();
     g_assert_true(f->closed);
     g_assert_cmpstr(replies->str, ==, "the monitor hung up ");
 }
@@ -215,7 +210,7 @@ static void test_unread_commands(struct fixture *f, G_GNUC_UNUSED gconstpointer 
     hands_shaken(f);
     for (int i = 0; i < 100000 && !replies->len; i++) {
         vh_qmp_command(f->qmp, "query-status", NULL, on_reply, replies);
-        turn();
+        loop_turn();
     }
     g_assert_cmpstr(replies->str, ==, "the monitor does not take commands ");
     vh_qmp_free(g_steal_pointer(&f->qmp)); /* all others fail now, into `replies` */
@@ -247,8 +242,7 @@ static void test_overdue(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     say(f, "{\"return\": {}, \"id\": 2}\n"); /* in time */
     g_assert_cmpstr(replies->str, ==, "result ");
     vh_qmp_command(f->qmp, "query-status", NULL, on_reply, replies);
-    while (!f->closed)
-        g_main_context_iteration(NULL, TRUE);
+    LOOP_UNTIL(f->closed);
     g_assert_cmpstr(replies->str, ==, "result the monitor has not answered for a minute ");
 }
 
@@ -300,8 +294,7 @@ static void test_road_overdue(void)
         road->reply[i](result, NULL, road->data[i]);
     g_string_truncate(replies, 0);
     vh_qmp_command(qmp, "query-status", NULL, on_reply, replies);
-    while (!replies->len)
-        g_main_context_iteration(NULL, TRUE);
+    LOOP_UNTIL(replies->len);
     g_assert_cmpstr(replies->str, ==, "the monitor has not answered for a minute ");
     g_assert_cmpuint(road->revived, ==, 0);
     for (guint i = VH_QMP_AWAITED_MAX - 1; i <= VH_QMP_AWAITED_MAX; i++)

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/loop.h"
 #include "lib/opens.h"
 #include "lib/scratch.h"
 #include "lib/target.h"
@@ -133,8 +134,7 @@ static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     victim_end(&f->victim);
     vh_journal_free(f->journal);
     /* Searches that were cancelled end. */
-    while (g_main_context_iteration(NULL, FALSE))
-        ;
+    loop_turn();
     scratch_remove(f->directory);
     g_free(f->journal_path);
 }
@@ -164,14 +164,12 @@ static char *get(const struct fixture *f, const char *key)
 
 static bool wait_for(struct fixture *f, const char *key, const char *value, double seconds)
 {
-    gint64 end = g_get_monotonic_time() + (gint64)(seconds * G_USEC_PER_SEC);
-
-    while (g_get_monotonic_time() < end) {
+    LOOP_FOR(seconds)
+    {
         g_autofree char *now = get(f, key);
 
         if (g_str_equal(now, value))
             return true;
-        g_main_context_iteration(NULL, TRUE);
     }
     return false;
 }
@@ -306,16 +304,11 @@ static void test_auto(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     f->ask.options.on = false;
     f->ask.options.rest_us = 0;
     for (int i = 0; i < 2; i++) {
-        gint64 until = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
-
         g_assert_true(round_with(f, true));
         g_assert_cmpint(f->kind, ==, VH_BOOST_RR);
         vh_trials_tell(f->trials, f->victim.tid, VH_TRIALS_BOOST,
                        "real-time threads are not throttled");
-        while (f->kind != VH_BOOST_NICE) {
-            g_assert_cmpint(g_get_monotonic_time(), <, until);
-            g_main_context_iteration(NULL, TRUE);
-        }
+        LOOP_UNTIL(f->kind == VH_BOOST_NICE);
         g_assert_true(f->boosted);
         vh_trials_tell(f->trials, f->victim.tid, VH_TRIALS_BOOST, "");
         g_assert_false(round_with(f, false));
@@ -335,46 +328,52 @@ static gpointer spin(gpointer data)
     return NULL;
 }
 
+/* What has been seen of a boost that is asked for without end. */
+struct past {
+    gint64 last;    /* look */
+    gint64 boosted; /* for how long */
+    bool was_boosted;
+    bool rested;
+    guint ends;
+};
+
+static void note(struct fixture *f, struct past *past)
+{
+    gint64 now = g_get_monotonic_time();
+    g_autofree char *state = get(f, "state");
+
+    past->boosted += past->was_boosted ? now - past->last : 0;
+    past->ends += !past->rested && g_str_equal(state, "resting");
+    past->rested = g_str_equal(state, "resting");
+    past->was_boosted = f->boosted;
+    past->last = now;
+}
+
 /* Asked for without end, by a thread that takes all it can get: it stays within its budget, and
  * ends. */
 static void test_boost_for_ever(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     gint spinning = 0;
     GThread *thread = g_thread_new("spin", spin, &spinning);
+    struct past past = {0};
     gint64 start = 0;
-    gint64 last = 0;
-    gint64 boosted = 0;
-    bool was = false;
-    bool rested = false;
-    guint ends = 0;
 
-    while (!g_atomic_int_get(&spinning))
-        g_usleep(100);
+    LOOP_UNTIL(g_atomic_int_get(&spinning));
     f->target.thread = g_atomic_int_get(&spinning);
     f->ask.options.on = false;
     f->ask.options.hold_us = 600000;
     f->ask.options.rest_us = 200000;
     g_assert_true(round_with(f, true));
-    start = last = g_get_monotonic_time();
-    while (ends < 3) {
-        gint64 now = 0;
-        g_autofree char *state = NULL;
-
-        g_assert_cmpint(last, <, start + 60 * G_USEC_PER_SEC);
-        g_main_context_iteration(NULL, TRUE);
+    start = past.last = g_get_monotonic_time();
+    LOOP_UNTIL(past.ends >= 3)
+    {
         /* A guest that repeats itself at full speed gains nothing. */
         round_with(f, true);
-        now = g_get_monotonic_time();
-        boosted += was ? now - last : 0;
-        state = get(f, "state");
-        ends += !rested && g_str_equal(state, "resting");
-        rested = g_str_equal(state, "resting");
-        was = f->boosted;
-        last = now;
+        note(f, &past);
     }
     /* Each hold of 0.6 s has a rest of 0.2 s, two of which are over. What passes on a busy machine
      * until the end of a hold is seen here counts for the hold. */
-    g_assert_cmpint(last - start - boosted, >=, 200000);
+    g_assert_cmpint(past.last - start - past.boosted, >=, 200000);
     g_atomic_int_set(&spinning, 0);
     g_thread_join(thread);
 }
@@ -382,12 +381,11 @@ static void test_boost_for_ever(struct fixture *f, G_GNUC_UNUSED gconstpointer d
 /* Hints that contradict one another at full speed. */
 static void test_flapping(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    gint64 end = g_get_monotonic_time() + 300000;
     guint rounds = 0;
 
-    while (g_get_monotonic_time() < end) {
+    LOOP_FOR(0.3)
+    {
         g_assert_false(round_with(f, rounds++ % 2));
-        g_main_context_iteration(NULL, FALSE);
     }
     round_with(f, false);
     g_assert_cmpuint(rounds, >, 100);
@@ -457,15 +455,11 @@ static GArray *numbers_of(const struct fixture *f, const char *key, unsigned gue
 
 static GArray *wait_for_numbers(const struct fixture *f, const char *key, unsigned guests)
 {
-    gint64 end = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
     GArray *numbers = numbers_of(f, key, guests);
 
-    while (numbers->len < guests) {
-        gint64 next = g_get_monotonic_time() + 100000;
-
-        g_assert_cmpint(next, <, end);
-        while (g_get_monotonic_time() < next)
-            g_main_context_iteration(NULL, TRUE);
+    LOOP_UNTIL(numbers->len >= guests)
+    {
+        loop_pass(0.1);
         g_array_unref(numbers);
         numbers = numbers_of(f, key, guests);
     }
@@ -524,7 +518,7 @@ static void test_others_vcpus_are(struct fixture *f, G_GNUC_UNUSED gconstpointer
 /* Who was busy in a former trial, and is not any more, says nothing in this one. */
 static void test_neighbours_of_each_trial(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    gint64 end = g_get_monotonic_time() + VH_CROWD_AGE_US;
+    gint64 began = g_get_monotonic_time();
     g_autoptr(GVariant) all = NULL;
     g_autoptr(GVariant) first = NULL;
     double before = NAN;
@@ -535,8 +529,7 @@ static void test_neighbours_of_each_trial(struct fixture *f, G_GNUC_UNUSED gcons
     round_with(f, true);
     g_assert_true(wait_for(f, "verdict", "inconclusive", 10));
     f->other = true;
-    while (g_get_monotonic_time() < end)
-        g_main_context_iteration(NULL, TRUE);
+    LOOP_UNTIL(g_get_monotonic_time() >= began + VH_CROWD_AGE_US);
     f->wait_off = f->wait_on = 0.4;
     g_assert_true(wait_for(f, "state", "trial", 20));
     g_assert_true(wait_for(f, "state", "barred", 10));
