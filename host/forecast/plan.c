@@ -85,13 +85,14 @@ static char *reason_of(const VhForecast *forecast, unsigned guest, unsigned thre
                        const struct vh_wish *wish)
 {
     g_autofree char *reason = vh_survey_reason(forecast->survey, guest, thread);
+    g_autofree char *boost = NULL;
 
     if (!wish || (!wish->tried && !wish->boost))
         return g_steal_pointer(&reason);
     if (!wish->boost)
         return g_strdup_printf("%s; on trial", reason);
-    return g_strdup_printf("%s; %sboosted by %s (rule %s)%s", reason,
-                           wish->tried ? "on trial; " : "", vh_boost_names[wish->boost->boost],
+    boost = wish->boost->what.action->explain(wish);
+    return g_strdup_printf("%s; %s%s (rule %s)%s", reason, wish->tried ? "on trial; " : "", boost,
                            wish->boost->name, wish->boost->trial ? ", on trial" : "");
 }
 

@@ -154,7 +154,7 @@ char **vh_guest_describe_facts(const VhGuest *guest)
 
 struct behind {
     const VhGuest *guest;
-    unsigned actions;
+    const char *actuator;
     GPtrArray *lines;
 };
 
@@ -162,15 +162,15 @@ static void note_behind(const struct vh_rule *rule, const struct vh_fact *fact, 
 {
     const struct behind *behind = data;
 
-    if (behind->actions >> rule->action & 1)
+    if (g_strcmp0(rule->what.action->actuator, behind->actuator) == 0)
         g_ptr_array_add(behind->lines, fact_json(behind->guest, fact));
 }
 
-char **vh_guest_describe_behind(VhGuest *guest, unsigned position, unsigned actions, unsigned max,
-                                unsigned *count)
+char **vh_guest_describe_behind(VhGuest *guest, unsigned position, const char *actuator,
+                                unsigned max, unsigned *count)
 {
     struct behind behind = {
-        .guest = guest, .actions = actions, .lines = g_ptr_array_new_with_free_func(g_free)};
+        .guest = guest, .actuator = actuator, .lines = g_ptr_array_new_with_free_func(g_free)};
 
     vh_rules_behind(guest->rules, guest->facts, &guest->map, position, note_behind, &behind);
     *count = behind.lines->len;

@@ -105,8 +105,8 @@ GVariant *vh_guest_describe_program(const VhGuest *guest, const struct vh_manage
 void vh_guest_figures(const VhGuest *guest, struct vh_guest_figures *figures);
 /* The facts, as JSON objects. */
 char **vh_guest_describe_facts(const VhGuest *guest);
-/* The facts that ask for one of `actions` (bits 1 << enum vh_action) for the vCPU at this position,
- * as JSON objects, in the order of their text, at most `max`; `*count` is how many there are.
+/* The facts that ask for what the actuator of this name does, for the vCPU at this position, as
+ * JSON objects, in the order of their text, at most `max`; `*count` is how many there are.
  * g_strfreev() it. */
-char **vh_guest_describe_behind(VhGuest *guest, unsigned position, unsigned actions, unsigned max,
-                                unsigned *count);
+char **vh_guest_describe_behind(VhGuest *guest, unsigned position, const char *actuator,
+                                unsigned max, unsigned *count);

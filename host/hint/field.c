@@ -214,6 +214,19 @@ int vh_fieldref_find(const struct vh_kind *kind, const char *path, struct vh_fie
     return 0;
 }
 
+int vh_fieldref_find_number(const struct vh_kind *kind, const char *path, struct vh_fieldref *ref,
+                            GError **error)
+{
+    struct vh_fieldref made;
+
+    if (vh_fieldref_find(kind, path, &made, error) < 0)
+        return -1;
+    if (made.type != VH_FIELD_INT)
+        return vh_invalid(error, "\"%s\" is no integer", path);
+    *ref = made;
+    return 0;
+}
+
 /* ---- reading ---- */
 
 static uint64_t extend(const struct vh_fieldref *ref, uint64_t value)

@@ -34,6 +34,10 @@ struct vh_fieldref {
 int vh_fieldref_find(const struct vh_kind *kind, const char *path, struct vh_fieldref *ref,
                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* The same, of an integer only. */
+int vh_fieldref_find_number(const struct vh_kind *kind, const char *path, struct vh_fieldref *ref,
+                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* The value of the enum field's constant `name`, extended as vh_fieldref_number does. 0, or -1 and
  * VH_ERROR_INVALID_ARGUMENT. */
 int vh_fieldref_constant(const struct vh_kind *kind, const struct vh_fieldref *ref,

@@ -116,7 +116,7 @@ static void apply_rules(VhGuestPolicy *guest)
     for (guint i = guest->rules->len; i > 0; i--) {
         const struct vh_rule *rule = g_ptr_array_index(guest->rules, i - 1);
 
-        if (!rule->enabled || !(guest->actions & 1u << rule->action))
+        if (!rule->enabled || !(guest->actions & vh_action_bit(rule->what.action)))
             g_ptr_array_remove_index(guest->rules, i - 1);
     }
     for (guint i = 0; i < guest->rules->len; i++) {

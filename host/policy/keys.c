@@ -23,23 +23,23 @@ static int choose(const char *word, const char *const *words, GError **error)
 static int take_actions(const char *value, const struct vh_policy_world *world,
                         VhGuestPolicy *guest, GError **error)
 {
-    static const char *const words[] = {"pin",    "group", "float", "log",  "boost",
-                                        "memory", "near",  "all",   "none", NULL};
+    static const char *const alone[] = {"all", "none", NULL};
+    g_autofree const char **words = vh_action_names(alone);
     g_auto(GStrv) list = vh_policy_split(value);
     unsigned actions = 0;
 
     (void)world;
-    G_STATIC_ASSERT(G_N_ELEMENTS(words) == VH_ACTION_COUNT + 3);
     for (guint i = 0; list[i]; i++) {
         int found = choose(list[i], words, error);
 
         if (found < 0)
             return -1;
-        if (found >= VH_ACTION_COUNT && list[1])
+        if (!g_strv_contains(alone, list[i]))
+            actions |= vh_action_bit(vh_actions[found]);
+        else if (list[1])
             return vh_invalid(error, "\"%s\" must stand alone", list[i]);
-        actions |= found < VH_ACTION_COUNT    ? 1u << found
-                   : found == VH_ACTION_COUNT ? VH_ACTIONS_ALL
-                                              : 0;
+        else if (g_str_equal(list[i], "all"))
+            actions = vh_actions_all();
     }
     if (!list[0])
         return vh_invalid(error, "names no action: write none");

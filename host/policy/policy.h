@@ -11,6 +11,7 @@
 #pragma once
 
 #include "config/guest.h"
+#include "decide/boost.h"
 #include "decide/growth.h"
 #include "decide/trial.h"
 #include "placement/placement.h"
@@ -101,7 +102,7 @@ struct VhGuestPolicy {
     GPtrArray *rules; /* const struct vh_rule *: enabled, named by `rules`, their action allowed */
     struct vh_placement_options placement;
     struct vh_growth_limits memory;
-    unsigned actions;   /* bits 1 << enum vh_action: what hints may cause */
+    unsigned actions;   /* bits of vh_action_bit(): what hints may cause */
     unsigned max_pins;  /* vCPUs pinned at a time */
     unsigned max_hints; /* hints acted upon per second; 0: no limit */
     bool bootstrap;     /* may the injector be brought in through the guest's agent? */

@@ -26,7 +26,7 @@ static int take_entry(struct vh_rule *rule, const struct vh_policy_entry *entry,
         return rule->when || !*entry->value ? 0 : -1;
     }
     if (g_str_equal(key, "do"))
-        return vh_rule_parse_do(entry->value, &rule->action, &rule->argument, &rule->boost, error);
+        return vh_do_parse(entry->value, &rule->what, error);
     if (g_str_equal(key, "hold"))
         return vh_duration_parse(entry->value, &rule->hold_us, error);
     if (g_str_equal(key, "cooldown"))
@@ -47,49 +47,47 @@ static int take_entry(struct vh_rule *rule, const struct vh_policy_entry *entry,
     return -1;
 }
 
-/* What only some actions have, and what a boost has though the files do not say it. */
-static void fit_action(struct vh_policy_reader *reader, const struct vh_policy_section *section,
-                       struct vh_rule *rule)
+/* What only some actions have. */
+static void check_trait(const struct vh_policy_reader *reader,
+                        const struct vh_policy_section *section, const struct vh_rule *rule,
+                        enum vh_action_trait trait, const char *key, const char *words)
 {
-    const struct vh_policy_entry *trial = vh_policy_entry(section, "trial");
-    const struct vh_policy_entry *loss = vh_policy_entry(section, "max-loss");
-    const struct vh_policy_entry *figure = vh_policy_entry(section, "figure");
-    bool tried = rule->action == VH_ACTION_PIN || rule->action == VH_ACTION_GROUP ||
-                 rule->action == VH_ACTION_NEAR;
+    const struct vh_policy_entry *entry = vh_policy_entry(section, key);
+    g_autofree char *names = vh_actions_with(trait);
 
-    if (rule->action == VH_ACTION_MEMORY) {
-        if (loss)
-            vh_policy_refuse(reader, section, loss,
-                             "only pin, group, near and boost have a max-loss");
-        if (!trial)
-            rule->trial = true;
-        return;
-    }
-    if (rule->action != VH_ACTION_BOOST) {
-        if (trial && !tried)
-            vh_policy_refuse(reader, section, trial,
-                             "only pin, group, near, boost and memory can be on trial");
-        if (loss && !tried)
-            vh_policy_refuse(reader, section, loss,
-                             "only pin, group, near and boost have a max-loss");
-        if (rule->action == VH_ACTION_NEAR && !trial)
-            rule->trial = true;
-        if (figure)
-            vh_policy_refuse(reader, section, figure, "only boost and memory have a figure");
-        return;
-    }
-    if (!trial)
-        rule->trial = true;
+    if (entry && !(rule->what.action->traits & trait))
+        vh_policy_refuse(reader, section, entry, "only %s %s", names, words);
+}
+
+/* Holds the rule against its action, which also says what the files do not. */
+static void fit_action(const struct vh_policy_reader *reader,
+                       const struct vh_policy_section *section, struct vh_rule *rule)
+{
+    const struct vh_action *action = rule->what.action;
+    const char *key = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (!vh_policy_entry(section, "trial"))
+        rule->trial = action->traits & VH_ACTION_TRIED;
     if (!vh_policy_entry(section, "hold"))
-        rule->hold_us = VH_BOOST_HOLD_US;
+        rule->hold_us = action->hold_us;
     if (!vh_policy_entry(section, "cooldown"))
-        rule->cooldown_us = VH_BOOST_REST_US;
-    if (rule->hold_us <= 0 || rule->hold_us > VH_BOOST_HOLD_MAX_US)
-        vh_policy_refuse(reader, section, vh_policy_entry(section, "hold"),
-                         "a boost always ends: write more than 0 and at most 60s");
-    if (rule->cooldown_us < VH_BOOST_REST_MIN_US)
-        vh_policy_refuse(reader, section, vh_policy_entry(section, "cooldown"),
-                         "a boost always rests: write 100ms or more");
+        rule->cooldown_us = action->cooldown_us;
+    check_trait(reader, section, rule, VH_ACTION_TRIES, "trial", "can be on trial");
+    check_trait(reader, section, rule, VH_ACTION_LOSS, "max-loss", "can have a max-loss");
+    check_trait(reader, section, rule, VH_ACTION_FIGURE, "figure", "can have a figure");
+    if (action->check && action->check(rule, &key, &error) < 0)
+        vh_policy_refuse(reader, section, vh_policy_entry(section, key), "%s", error->message);
+}
+
+static void refuse_no_action(const struct vh_policy_reader *reader,
+                             const struct vh_policy_section *section)
+{
+    g_autofree const char **names = vh_action_names(NULL);
+    g_autofree char *all = g_strjoinv(", ", (char **)names);
+
+    vh_policy_refuse(reader, section, NULL, "the key \"do\" is missing: write do = ACTION (%s)",
+                     all);
 }
 
 static char *summarize(const struct vh_policy_section *section)
@@ -121,14 +119,13 @@ void vh_policy_read_rule(struct vh_policy_reader *reader, const struct vh_policy
         if (take_entry(rule, entry, &error) < 0)
             vh_policy_refuse(reader, section, entry, "%s", error->message);
     }
-    fit_action(reader, section, rule);
+    if (rule->what.action)
+        fit_action(reader, section, rule);
     if (!rule->on)
         vh_policy_refuse(reader, section, NULL,
                          "the key \"on\" is missing: which kind of hint is it about?");
-    if (!rule->argument && !vh_policy_entry(section, "do"))
-        vh_policy_refuse(
-            reader, section, NULL,
-            "the key \"do\" is missing: pin, group, float, log, boost, memory or near?");
+    if (!vh_policy_entry(section, "do"))
+        refuse_no_action(reader, section);
     if (reader->policy->rules->len == VH_RULES_MAX)
         vh_policy_refuse(reader, section, NULL, "more than %u rules", VH_RULES_MAX);
     if (reader->problems->len > known) {

@@ -7,13 +7,14 @@
 
 static struct vh_trial_options tried_by(const struct vh_rule *rule, gint64 sample_us)
 {
-    bool boost = rule->action == VH_ACTION_BOOST;
+    unsigned traits = rule->what.action->traits;
+    bool brief = traits & VH_ACTION_BRIEF;
 
     return (struct vh_trial_options){.sample_us = sample_us,
                                      .on = rule->trial,
-                                     .keep_unproven = !boost && rule->action != VH_ACTION_NEAR,
-                                     .hold_us = boost ? rule->hold_us : 0,
-                                     .rest_us = boost ? rule->cooldown_us : 0,
+                                     .keep_unproven = traits & VH_ACTION_KEPT,
+                                     .hold_us = brief ? rule->hold_us : 0,
+                                     .rest_us = brief ? rule->cooldown_us : 0,
                                      .loss = rule->loss};
 }
 
@@ -37,7 +38,7 @@ bool vh_round_ask(VhRound *round, const struct vh_entry *entry, const struct vh_
     if (wish->boost)
         vh_trials_ask(round->trials, target,
                       &(struct vh_trials_ask){.what = VH_TRIALS_BOOST,
-                                              .boost = wish->boost->boost,
+                                              .boost = (enum vh_boost_kind)wish->boost->what.how,
                                               .rule = wish->boost->name,
                                               .options = tried_by(wish->boost, sample_us),
                                               .figure = wish->figure,

@@ -64,12 +64,12 @@ static char *limits_text(const VhGuestPolicy *policy, const char *const *keys)
 
 /* The rule, and the hints that it is about. */
 static void insert_cause(const struct vh_entry *entry, GVariantDict *dict, const char *rule_name,
-                         unsigned position, unsigned actions)
+                         unsigned position, const char *actuator)
 {
     const struct vh_rule *rule = find_rule(vh_guest_policy(entry->guest), rule_name);
     unsigned count = 0;
     g_auto(GStrv) hints =
-        vh_guest_describe_behind(entry->guest, position, actions, VH_EXPLAIN_HINTS_MAX, &count);
+        vh_guest_describe_behind(entry->guest, position, actuator, VH_EXPLAIN_HINTS_MAX, &count);
 
     g_variant_dict_insert(dict, "rule", "s", rule_name ? rule_name : "");
     if (rule) {
@@ -138,10 +138,10 @@ static void tell_pin(struct story *story, unsigned position, const struct vh_vcp
     if (trial)
         (void)g_variant_lookup(trial, "rule", "&s", &rule);
     else if (standing.wish)
-        rule = standing.wish->rule;
+        rule = standing.wish->rule ? standing.wish->rule->name : NULL;
     if (!trial)
         insert_untried(&dict, vcpu, standing.state == VH_STANDING_PINNED);
-    insert_cause(entry, &dict, rule, position, 1u << VH_ACTION_PIN | 1u << VH_ACTION_GROUP);
+    insert_cause(entry, &dict, rule, position, "pin");
     cpus = pinned_text(&standing);
     limit = limits_text(vh_guest_policy(entry->guest), limits);
     g_variant_dict_insert(&dict, "host_cpus", "s", cpus);
@@ -161,7 +161,7 @@ static void tell_boost(struct story *story, unsigned position, const struct vh_v
     if (!trial)
         return;
     (void)g_variant_lookup(trial, "rule", "&s", &rule);
-    insert_cause(story->entry, &dict, rule, position, 1u << VH_ACTION_BOOST);
+    insert_cause(story->entry, &dict, rule, position, "boost");
     insert_state(story->round->boosts, &dict, &target.key);
     g_variant_builder_add_value(story->builder, g_variant_dict_end(&dict));
 }

@@ -5,14 +5,8 @@
  * Wishes come in rounds: vh_memory_begin, vh_memory_wish for each one asked for, vh_memory_end. */
 #pragma once
 
-#include "policy/rule.h"
-
-#define VH_MASK_WORDS (VH_CPUS_MAX / 64)
-
-/* Guest CPUs. */
-struct vh_mask {
-    uint64_t words[VH_MASK_WORDS];
-};
+#include "action/rule.h"
+#include "base/mask.h"
 
 typedef struct VhMemory VhMemory;
 

@@ -5,7 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "wish/sum.h"
+#include "policy/rule.h"
+#include "wish/held.h"
 
 #define KINDS_MAX 4096u /* compiled for one guest; then they are compiled anew */
 
@@ -119,31 +120,14 @@ static const struct bound_kind *bound_of(VhRules *rules, const struct vh_kind *k
     return bound;
 }
 
-/* The guest CPUs that a record asks an action for, by a rule whose condition holds. Without a
- * target: none. */
-static enum vh_verdict read_target(const struct vh_bound_rule *bound, const uint8_t *record,
-                                   const struct vh_cpu_map *map, struct vh_mask *mask)
+/* The guest CPUs that a record asks an action for, by a rule whose condition holds. */
+static enum vh_verdict ask(const struct vh_bound_rule *bound, const uint8_t *record,
+                           const struct vh_cpu_map *map, struct vh_mask *mask)
 {
-    enum vh_verdict verdict = VH_VERDICT_OK;
+    const struct vh_action *action = bound->rule->what.action;
 
-    memset(mask, 0, sizeof(*mask));
-    if (!bound->has_target)
-        return VH_VERDICT_OK;
-    if (bound->target.type == VH_FIELD_INT && bound->rule->action != VH_ACTION_GROUP &&
-        bound->rule->action != VH_ACTION_NEAR) {
-        uint64_t cpu = vh_fieldref_number(&bound->target, record);
-
-        if (cpu >= VH_CPUS_MAX)
-            return VH_VERDICT_BEYOND;
-        vh_mask_add(mask, (unsigned)cpu);
-    } else {
-        vh_fieldref_mask(&bound->target, record, mask->words, VH_MASK_WORDS);
-    }
-    verdict = vh_mask_judge(mask, map);
-    if (verdict == VH_VERDICT_OK && bound->rule->action == VH_ACTION_PIN &&
-        vh_mask_weight(mask) > 1)
-        return VH_VERDICT_SEVERAL;
-    return verdict;
+    *mask = (struct vh_mask){0};
+    return action->ask ? action->ask(&bound->what, record, map, mask) : VH_VERDICT_OK;
 }
 
 /* ---- one hint ---- */
@@ -164,13 +148,14 @@ enum vh_verdict vh_rules_see(VhRules *rules, const struct vh_kind *kind, const u
 
         if (!vh_tests_hold(&rule->tests, record))
             continue;
-        if (rule->rule->action == VH_ACTION_LOG) {
-            g_autofree char *text = news && log ? vh_rule_text(rule->rule, kind, record) : NULL;
+        if (rule->rule->what.action->say) {
+            const struct vh_do *what = &rule->rule->what;
+            g_autofree char *text = news && log ? what->action->say(what, kind, record) : NULL;
 
             if (text && vh_memory_log(rules->memory, rule->rule, now))
                 log(rule->rule, text, data);
         } else {
-            verdict = read_target(rule, record, map, &mask);
+            verdict = ask(rule, record, map, &mask);
             if (verdict == VH_VERDICT_OK && !hint.key_size && rule->rule->hold_us &&
                 vh_memory_event(rules->memory, rule->rule, &mask, now))
                 *event = true;
@@ -186,15 +171,40 @@ enum vh_verdict vh_rules_see(VhRules *rules, const struct vh_kind *kind, const u
 /* The CPU map may have changed since a held wish was made. */
 static void add_held(const struct vh_rule *rule, const struct vh_mask *mask, gpointer data)
 {
-    struct vh_wish_round *round = data;
-    bool all = vh_mask_next(mask, 0) == VH_CPUS_MAX;
+    const struct vh_action *action = rule->what.action;
+    struct vh_sum *sum = data;
+    enum vh_verdict verdict = vh_mask_judge(mask, sum->map);
 
-    if (all ? rule->action == VH_ACTION_FLOAT || rule->action == VH_ACTION_MEMORY
-            : vh_mask_judge(mask, round->map) == VH_VERDICT_OK)
-        vh_wish_round_add(round, rule, mask, NAN);
+    if (verdict == VH_VERDICT_OK ||
+        (verdict == VH_VERDICT_EMPTY && (action->traits & VH_ACTION_WHOLE)))
+        action->add(sum,
+                    &(struct vh_ask){.rule = rule, .mask = *mask, .figure = NAN, .held = true});
 }
 
-static void collect(VhRules *rules, const VhFacts *facts, struct vh_wish_round *round, gint64 now)
+/* What one fact asks for by one rule. */
+static void collect_one(VhRules *rules, const struct vh_bound_rule *bound, const uint8_t *record,
+                        struct vh_sum *sum, gint64 now)
+{
+    const struct vh_rule *rule = bound->rule;
+    const struct vh_action *action = rule->what.action;
+    /* What ends with its fact at the latest has nothing that is remembered here. */
+    bool remembers = (rule->hold_us || rule->cooldown_us) && !(action->traits & VH_ACTION_BRIEF);
+    struct vh_ask asked = {.rule = rule, .figure = NAN};
+
+    if (action->note)
+        action->note(sum, rule, &bound->what, record);
+    if (!action->add || !vh_tests_hold(&bound->tests, record) ||
+        ask(bound, record, sum->map, &asked.mask) != VH_VERDICT_OK)
+        return;
+    if (rule->figure)
+        asked.figure = (double)vh_fieldref_number(&bound->figure, record);
+    if (bound->what.has_second)
+        asked.number = vh_fieldref_number(&bound->what.second, record);
+    if (!remembers || vh_memory_wish(rules->memory, rule, &asked.mask, now))
+        action->add(sum, &asked);
+}
+
+static void collect(VhRules *rules, const VhFacts *facts, struct vh_sum *sum, gint64 now)
 {
     VhFactsIter iter;
     const struct vh_fact *fact = NULL;
@@ -203,49 +213,30 @@ static void collect(VhRules *rules, const VhFacts *facts, struct vh_wish_round *
     while ((fact = vh_facts_iter_next(&iter))) {
         const struct bound_kind *bound = bound_of(rules, fact->kind);
 
-        for (unsigned i = 0; i < bound->count; i++) {
-            const struct vh_bound_rule *rule = &bound->rules[i];
-            /* A boost ends with its fact, at the latest; its hold and cooldown are its trial's
-             * business. */
-            bool remembers = (rule->rule->hold_us || rule->rule->cooldown_us) &&
-                             rule->rule->action != VH_ACTION_BOOST;
-            double figure = NAN;
-            struct vh_mask mask;
-
-            round->strength =
-                rule->has_strength ? vh_fieldref_number(&rule->strength, fact->record) : 0;
-            if (rule->rule->action == VH_ACTION_MEMORY)
-                vh_wish_round_note_room(round, rule, fact->record);
-            if (rule->rule->action == VH_ACTION_LOG || !vh_tests_hold(&rule->tests, fact->record) ||
-                read_target(rule, fact->record, round->map, &mask) != VH_VERDICT_OK)
-                continue;
-            if (rule->rule->figure)
-                figure = (double)vh_fieldref_number(&rule->figure, fact->record);
-            if (!remembers || vh_memory_wish(rules->memory, rule->rule, &mask, now))
-                vh_wish_round_add(round, rule->rule, &mask, figure);
-        }
+        for (unsigned i = 0; i < bound->count; i++)
+            collect_one(rules, &bound->rules[i], fact->record, sum, now);
     }
 }
 
 gint64 vh_rules_wishes(VhRules *rules, const VhFacts *facts, const struct vh_cpu_map *map,
                        gint64 now, struct vh_wish *wishes, unsigned count)
 {
-    struct vh_wish_round round = {
-        .wishes = wishes, .count = count, .map = map, .ram = {.stall = NAN, .room = -1}};
+    struct vh_sum sum = {.wishes = wishes,
+                         .count = count,
+                         .map = map,
+                         .ram = {.stall = NAN, .room = -1},
+                         .nears = rules->nears};
     gint64 next = -1;
 
     for (unsigned i = 0; i < count; i++)
         wishes[i] = (struct vh_wish){.guest_cpu = -1, .figure = NAN};
-    round.nears = rules->nears;
     g_array_set_size(rules->nears, 0);
     vh_memory_begin(rules->memory);
-    collect(rules, facts, &round, now);
-    round.held = true;
-    round.strength = 0;
-    next = vh_memory_end(rules->memory, now, add_held, &round);
-    vh_wish_round_end(&round, rules->policy ? rules->policy->max_pins : VH_GUEST_PINS_MAX,
-                      &rules->anchored);
-    rules->ram = round.ram;
+    collect(rules, facts, &sum, now);
+    next = vh_memory_end(rules->memory, now, add_held, &sum);
+    vh_actions_end(&sum, rules->policy ? rules->policy->max_pins : VH_GUEST_PINS_MAX,
+                   &rules->anchored);
+    rules->ram = sum.ram;
     return next;
 }
 
@@ -293,8 +284,8 @@ void vh_rules_behind(VhRules *rules, const VhFacts *facts, const struct vh_cpu_m
             const struct vh_bound_rule *rule = &bound->rules[i];
             struct vh_mask mask;
 
-            if (rule->rule->action != VH_ACTION_LOG && vh_tests_hold(&rule->tests, fact->record) &&
-                read_target(rule, fact->record, map, &mask) == VH_VERDICT_OK &&
+            if (vh_tests_hold(&rule->tests, fact->record) &&
+                ask(rule, fact->record, map, &mask) == VH_VERDICT_OK &&
                 vh_mask_has(&mask, (unsigned)cpu))
                 func(rule->rule, fact, data);
         }

@@ -15,11 +15,11 @@
  * not held, and with a cooldown not granted. */
 #pragma once
 
+#include "action/wish.h"
 #include "base/cpu-map.h"
 #include "hint/facts.h"
 #include "placement/near.h"
 #include "policy/policy.h"
-#include "wish/wish.h"
 
 #define VH_POLICY_MEMORY_MAX 1024u
 

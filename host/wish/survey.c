@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-#include "policy/rule.h"
-
 /* Where a guest's share of the arrays begins; pointers follow once they do not grow any more. */
 struct share {
     guint vcpus;  /* in `wishes` and `now` */
@@ -119,7 +117,7 @@ static void add_nears(VhSurvey *survey, const struct share *share,
                 continue;
             wish->kind = VH_WISH_GROUP;
             wish->group = survey->groups->len - share->groups;
-            wish->rule = rule->name;
+            wish->rule = rule;
             wish->tried = rule->trial ? rule : NULL;
         }
     }

@@ -2,8 +2,8 @@
 /* Gathers what all guests wish and have into one input, and keeps the plan made of it. Pure. */
 #pragma once
 
+#include "action/wish.h"
 #include "placement/near.h"
-#include "wish/wish.h"
 
 typedef struct VhSurvey VhSurvey;
 

@@ -129,11 +129,11 @@ static void test_behind(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
     guest_stage_up(f);
     guest_stage_tasks(f, 10, 3, 1 << 0);
     guest_stage_tasks(f, 20, 1, 1 << 1);
-    facts = vh_guest_describe_behind(f->guest, 1, 1u << VH_ACTION_PIN, 2, &count);
+    facts = vh_guest_describe_behind(f->guest, 1, "pin", 2, &count);
     g_assert_cmpuint(count, ==, 3);
     g_assert_cmpuint(g_strv_length(facts), ==, 2);
     g_assert_nonnull(strstr(facts[0], "\"pid\":10"));
-    none = vh_guest_describe_behind(f->guest, 1, 1u << VH_ACTION_GROUP, 2, &count);
+    none = vh_guest_describe_behind(f->guest, 1, "boost", 2, &count);
     g_assert_cmpuint(count, ==, 0);
     g_assert_null(none[0]);
 }

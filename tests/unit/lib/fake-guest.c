@@ -27,12 +27,15 @@ void fake_guest_add_helper(VhGuest *guest, pid_t thread, enum vh_thread_kind kin
         (struct vh_thread){.thread = thread, .kind = kind, .number = number, .name = "thread"};
 }
 
+static const struct vh_rule affinity_pin = {.name = (char *)"affinity-pin",
+                                            .what = {.action = &vh_action_pin}};
+
 void fake_guest_anchor(VhGuest *guest, unsigned vcpu)
 {
     guest->wishes[vcpu] = (struct vh_wish){.kind = VH_WISH_ANCHOR,
                                            .tasks = 1,
                                            .guest_cpu = (int)vcpu,
-                                           .rule = "affinity-pin",
+                                           .rule = &affinity_pin,
                                            .figure = NAN};
 }
 
@@ -250,7 +253,7 @@ char **vh_guest_describe_facts(G_GNUC_UNUSED const VhGuest *guest)
 }
 
 char **vh_guest_describe_behind(G_GNUC_UNUSED VhGuest *guest, G_GNUC_UNUSED unsigned position,
-                                G_GNUC_UNUSED unsigned actions, G_GNUC_UNUSED unsigned max,
+                                G_GNUC_UNUSED const char *actuator, G_GNUC_UNUSED unsigned max,
                                 unsigned *count)
 {
     *count = 0;

@@ -5,14 +5,16 @@
 
 #include <string.h>
 
-#include "policy/rule.h"
+#include "action/action.h"
 #include "wish/survey.h"
 
 #define VCPUS 12
 
 static const struct vh_rule tried = {
-    .name = (char *)"close", .action = VH_ACTION_NEAR, .trial = true};
-static const struct vh_rule untried = {.name = (char *)"closer", .action = VH_ACTION_NEAR};
+    .name = (char *)"close", .what = {.action = &vh_action_near}, .trial = true};
+static const struct vh_rule pin = {.name = (char *)"pin", .what = {.action = &vh_action_pin}};
+static const struct vh_rule untried = {.name = (char *)"closer",
+                                       .what = {.action = &vh_action_near}};
 
 static struct vh_near pair(unsigned a, unsigned b, uint64_t strength)
 {
@@ -149,7 +151,7 @@ static void test_pairs_under_l3s(void)
     g_assert_null(set_of(&f, 6));
     /* On trial, by the rule that asks. */
     g_assert_true(vh_survey_wish(f.survey, 0, 0)->tried == &tried);
-    g_assert_cmpstr(vh_survey_wish(f.survey, 0, 0)->rule, ==, "close");
+    g_assert_cmpstr(vh_survey_wish(f.survey, 0, 0)->rule->name, ==, "close");
     g_assert_null(vh_survey_wish(f.survey, 0, 6)->tried);
     nears[0].by = &untried;
     plan(&f, nears, 1);
@@ -214,8 +216,8 @@ static void test_siblings(void)
 
     f.options.smt = VH_SMT_PAIR;
     for (unsigned v = 0; v < 4; v++)
-        f.wishes[v] = (struct vh_wish){
-            .kind = VH_WISH_ANCHOR, .tasks = 1, .guest_cpu = (int)v, .rule = "pin"};
+        f.wishes[v] =
+            (struct vh_wish){.kind = VH_WISH_ANCHOR, .tasks = 1, .guest_cpu = (int)v, .rule = &pin};
     plan(&f, nears, 2);
     for (unsigned v = 0; v < 2; v++) {
         int a = vh_cpuset_next(set_of(&f, v), 0);
@@ -224,7 +226,7 @@ static void test_siblings(void)
         g_assert_cmpint(f.topology->cpus[a].core, ==, f.topology->cpus[b].core);
         g_assert_cmpint(a, !=, b);
     }
-    g_assert_cmpstr(vh_survey_wish(f.survey, 0, 0)->rule, ==, "pin");
+    g_assert_cmpstr(vh_survey_wish(f.survey, 0, 0)->rule->name, ==, "pin");
     end(&f);
 }
 

@@ -71,7 +71,7 @@ static void test_empty(void)
 
     g_assert_cmpuint(guest->programs->len, ==, 0);
     g_assert_cmpuint(guest->rules->len, ==, 0);
-    g_assert_cmpuint(guest->actions, ==, VH_ACTIONS_ALL);
+    g_assert_cmpuint(guest->actions, ==, vh_actions_all());
     g_assert_cmpuint(guest->max_pins, ==, 512);
     g_assert_cmpuint(guest->max_hints, ==, 0);
     g_assert_cmpuint(guest->memory.max, ==, 0);
@@ -134,7 +134,8 @@ static void test_all_keys(void)
     g_assert_cmpstr(rule->name, ==, "one");
     g_assert_cmpint(rule->hold_us, ==, 2000000);
     g_assert_cmpint(rule->cooldown_us, ==, 500000);
-    g_assert_cmpuint(guest->actions, ==, 1u << VH_ACTION_PIN | 1u << VH_ACTION_LOG);
+    g_assert_cmpuint(guest->actions, ==,
+                     vh_action_bit(&vh_action_pin) | vh_action_bit(&vh_action_log));
     g_assert_cmpuint(placement->pool.words[0], ==, 0x3c);
     g_assert_true(placement->dedicated);
     g_assert_cmpint(placement->smt, ==, VH_SMT_PAIR);
@@ -169,13 +170,13 @@ static void test_boost(void)
     g_assert_cmpuint(policy->budget.share, ==, 40);
     g_assert_cmpint(policy->budget.period_us, ==, 20000);
     g_assert_cmpint(policy->trial_window_us, ==, 2 * G_USEC_PER_SEC);
-    g_assert_cmpint(a->boost, ==, VH_BOOST_NICE);
+    g_assert_cmpint(a->what.how, ==, VH_BOOST_NICE);
     g_assert_true(a->trial);
     g_assert_cmpint(a->hold_us, ==, VH_BOOST_HOLD_US);
     g_assert_cmpint(a->cooldown_us, ==, VH_BOOST_REST_US);
     g_assert_cmpuint(a->loss, ==, 75);
-    g_assert_cmpint(b->boost, ==, VH_BOOST_RR);
-    g_assert_cmpstr(b->argument, ==, "mask");
+    g_assert_cmpint(b->what.how, ==, VH_BOOST_RR);
+    g_assert_cmpstr(b->what.first, ==, "mask");
     g_assert_false(b->trial);
     g_assert_cmpint(b->hold_us, ==, 2 * G_USEC_PER_SEC);
     g_assert_cmpuint(b->loss, ==, 20);

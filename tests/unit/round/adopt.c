@@ -154,8 +154,8 @@ static void test_undo(struct herd *f, G_GNUC_UNUSED gconstpointer data)
 static void test_boost_is_not_left(struct herd *f, G_GNUC_UNUSED gconstpointer data)
 {
     struct vh_entry *entry = herd_add(f, "web", 1, FIRST);
-    const struct vh_rule rule = {
-        .name = (char *)"urgent", .action = VH_ACTION_BOOST, .boost = VH_BOOST_NICE};
+    const struct vh_rule rule = {.name = (char *)"urgent",
+                                 .what = {.action = &vh_action_boost, .how = VH_BOOST_NICE}};
 
     fake_guest_anchor(entry->guest, 0);
     entry->guest->wishes[0].boost = &rule;

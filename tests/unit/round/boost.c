@@ -13,13 +13,15 @@
 #define PROCESS 5000050
 
 static const struct vh_rule nice_rule = {
-    .name = (char *)"urgent", .action = VH_ACTION_BOOST, .boost = VH_BOOST_NICE};
-static const struct vh_rule rr_rule = {
-    .name = (char *)"urgent", .action = VH_ACTION_BOOST, .boost = VH_BOOST_RR};
+    .name = (char *)"urgent", .what = {.action = &vh_action_boost, .how = VH_BOOST_NICE}};
+static const struct vh_rule rr_rule = {.name = (char *)"urgent",
+                                       .what = {.action = &vh_action_boost, .how = VH_BOOST_RR}};
 static const struct vh_rule tried_boost = {
-    .name = (char *)"urgent", .action = VH_ACTION_BOOST, .boost = VH_BOOST_NICE, .trial = true};
+    .name = (char *)"urgent",
+    .what = {.action = &vh_action_boost, .how = VH_BOOST_NICE},
+    .trial = true};
 static const struct vh_rule tried_pin = {
-    .name = (char *)"affinity-pin", .action = VH_ACTION_PIN, .trial = true};
+    .name = (char *)"affinity-pin", .what = {.action = &vh_action_pin}, .trial = true};
 
 static void set_up(struct herd *f, G_GNUC_UNUSED gconstpointer data)
 {

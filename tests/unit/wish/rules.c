@@ -136,7 +136,7 @@ static void test_affinity(void)
     task(f, 11, 1 << 2);
     g_assert_cmpuint(anchors(f), ==, 1 << 2);
     g_assert_cmpuint(f->wishes[1].tasks, ==, 2);
-    g_assert_cmpstr(f->wishes[1].rule, ==, "affinity-pin");
+    g_assert_cmpstr(f->wishes[1].rule->name, ==, "affinity-pin");
     task(f, 10, 1 << 0);
     g_assert_cmpuint(anchors(f), ==, 1 << 2 | 1 << 0);
     task(f, 11, 0);
@@ -238,7 +238,7 @@ static void test_stranger_pins(void)
     g_assert_cmpint(stranger(f, 3, -1, FAKE_HOT, NULL), ==, VH_VERDICT_BEYOND);
     g_assert_cmpint(stranger(f, 4, 4, FAKE_HOT, NULL), ==, VH_VERDICT_BEYOND);
     g_assert_cmpuint(anchors(f), ==, 1 << 3);
-    g_assert_cmpstr(f->wishes[0].rule, ==, "hot");
+    g_assert_cmpstr(f->wishes[0].rule->name, ==, "hot");
     stranger(f, 1, 3, FAKE_COLD, NULL);
     stranger(f, 2, 1, FAKE_HOT, NULL);
     g_assert_cmpuint(anchors(f), ==, 1 << 1);

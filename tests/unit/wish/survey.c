@@ -2,13 +2,18 @@
 /* From vCPUs' wishes and masks to a plan and its words. */
 #include "wish/survey.h"
 
+#include "action/action.h"
+
+static const struct vh_rule pin = {.name = (char *)"p", .what = {.action = &vh_action_pin}};
+static const struct vh_rule group = {.name = (char *)"g", .what = {.action = &vh_action_group}};
+
 #define ANCHOR(cpu, number) \
     { \
-        .kind = VH_WISH_ANCHOR, .tasks = 1, .guest_cpu = (cpu), .group = (number) \
+        .kind = VH_WISH_ANCHOR, .tasks = 1, .guest_cpu = (cpu), .group = (number), .rule = &pin \
     }
 #define GROUP(number) \
     { \
-        .kind = VH_WISH_GROUP, .guest_cpu = -1, .group = (number) \
+        .kind = VH_WISH_GROUP, .guest_cpu = -1, .group = (number), .rule = &group \
     }
 #define NONE \
     { \
@@ -83,13 +88,13 @@ static void test_wishes(struct fixture *f, gconstpointer data)
     g_assert_cmpuint(f->plan->guest_count, ==, 3);
     expect(f, 0, 0, "-", "no hint asks for it");
     expect(f, 0, 1, "6",
-           "1 hint pins guest CPU 4; CPU 6 of NUMA node 1: no other anchor on its core");
-    expect(f, 0, 2, "2-3", "in group 2; CPUs 2-3: its group is kept under one L3");
-    expect(f, 0, 3, "0-1", "in group 1; CPUs 0-1: its group is kept under one L3");
-    expect(f, 0, 4, "2-3", "in group 2; CPUs 2-3: its group is kept under one L3");
+           "1 hint pins guest CPU 4 (rule p); CPU 6 of NUMA node 1: no other anchor on its core");
+    expect(f, 0, 2, "2-3", "in group 2 (rule g); CPUs 2-3: its group is kept under one L3");
+    expect(f, 0, 3, "0-1", "in group 1 (rule g); CPUs 0-1: its group is kept under one L3");
+    expect(f, 0, 4, "2-3", "in group 2 (rule g); CPUs 2-3: its group is kept under one L3");
     expect(f, 2, 0, "4",
-           "1 hint pins guest CPU 0; CPU 4 of NUMA node 1: no other anchor on its core");
-    expect(f, 2, 1, "4-5", "in group 1; CPUs 4-5: its group is kept under one L3");
+           "1 hint pins guest CPU 0 (rule p); CPU 4 of NUMA node 1: no other anchor on its core");
+    expect(f, 2, 1, "4-5", "in group 1 (rule g); CPUs 4-5: its group is kept under one L3");
 }
 
 /* What threads are held to is where they are, and they stay. */
@@ -102,10 +107,10 @@ static void test_held(struct fixture *f, gconstpointer data)
     add(f, "a", wishes, held, G_N_ELEMENTS(wishes));
     f->plan = vh_survey_plan(f->survey);
     expect(f, 0, 0, "7",
-           "1 hint pins guest CPU 0; CPU 7 of NUMA node 1: no other anchor on its core");
+           "1 hint pins guest CPU 0 (rule p); CPU 7 of NUMA node 1: no other anchor on its core");
     expect(f, 0, 1, "0",
-           "1 hint pins guest CPU 1; CPU 0 of NUMA node 0: no other anchor on its core");
-    expect(f, 0, 2, "4-5", "in group 1; CPUs 4-5: its group is kept under one L3");
+           "1 hint pins guest CPU 1 (rule p); CPU 0 of NUMA node 0: no other anchor on its core");
+    expect(f, 0, 2, "4-5", "in group 1 (rule g); CPUs 4-5: its group is kept under one L3");
     expect(f, 0, 4, "-", "no hint asks for it");
     g_assert_cmpuint(f->plan->moved, ==, 0);
 }
@@ -121,8 +126,9 @@ static void test_rounds(struct fixture *f, gconstpointer data)
         vh_survey_begin(f->survey, f->topology, NULL);
         add(f, "a", wishes, NULL, round == 1 ? 1 : 2);
         f->plan = vh_survey_plan(f->survey);
-        expect(f, 0, 0, "2",
-               "1 hint pins guest CPU 0; CPU 2 of NUMA node 0: no other anchor on its core");
+        expect(
+            f, 0, 0, "2",
+            "1 hint pins guest CPU 0 (rule p); CPU 2 of NUMA node 0: no other anchor on its core");
         g_assert_cmpuint(f->plan->problem_count, ==, round == 1 ? 0 : 1);
     }
     g_autofree char *problem = vh_survey_problem(f->survey, 0);
@@ -131,7 +137,8 @@ static void test_rounds(struct fixture *f, gconstpointer data)
                     "enlarge the pool or "
                     "allow overcommit");
     expect(f, 0, 1, "-",
-           "1 hint pins guest CPU 1; floats: every usable CPU of the pool has an anchor: enlarge "
+           "1 hint pins guest CPU 1 (rule p); floats: every usable CPU of the pool has an anchor: "
+           "enlarge "
            "the pool or allow overcommit");
 }
 
@@ -158,7 +165,7 @@ static void test_helpers(struct fixture *f, gconstpointer data)
                                                        .vhosts = 1});
     f->plan = vh_survey_plan(f->survey);
     expect(f, 0, 0, "4",
-           "1 hint pins guest CPU 0; CPU 4 of NUMA node 1: no other anchor on its core");
+           "1 hint pins guest CPU 0 (rule p); CPU 4 of NUMA node 1: no other anchor on its core");
     expect(f, 0, vh_placement_emulator(&shape), "3", "CPUs 3: named by the policy");
     for (unsigned i = 0; i < 2; i++)
         expect(f, 0, vh_placement_iothread(&shape, i), "0-3,5-7",
@@ -186,8 +193,9 @@ static void test_left(struct fixture *f, gconstpointer data)
         add(f, "a", wishes, NULL, 2);
         f->plan = vh_survey_plan(f->survey);
         expect(f, 0, 0, "-", "no hint asks for it");
-        expect(f, 1, 0, "3",
-               "1 hint pins guest CPU 0; CPU 3 of NUMA node 0: no other anchor on its core");
+        expect(
+            f, 1, 0, "3",
+            "1 hint pins guest CPU 0 (rule p); CPU 3 of NUMA node 0: no other anchor on its core");
         g_assert_cmpuint(f->plan->problem_count, ==, 1);
     }
     /* Until it is left no longer. */

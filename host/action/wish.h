@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What is wished for a guest and for each of its vCPUs: values. */
+/* What is wished for a guest and for each of its vCPUs: values. Rules are borrowed from the policy.
+ */
 #pragma once
 
-#include <glib.h>
-#include <stdbool.h>
-
-struct vh_rule; /* policy/rule.h */
+#include "action/rule.h"
 
 enum vh_wish_kind { VH_WISH_NONE, VH_WISH_ANCHOR, VH_WISH_GROUP };
 
 /* What the rules say of the guest's memory. */
 struct vh_ram_wish {
-    const struct vh_rule
-        *rule; /* of several the one with the lowest name; NULL: none has to do with it. Borrowed */
+    const struct vh_rule *rule; /* of several the one with the lowest name; NULL: none has to do
+                                   with it */
     bool asked;
     double stall; /* the worst figure of the facts that ask; NAN: none */
     gint64 room;  /* bytes that it could do without: the least that a fact says; -1: none does */
@@ -23,12 +21,11 @@ struct vh_wish {
     unsigned tasks; /* facts that ask for it */
     unsigned group; /* GROUP: number of the group, from 1 */
     int guest_cpu;  /* ANCHOR: the guest CPU that is to be pinned */
-    const char
-        *rule; /* name of the (first) rule that asks; borrowed from the policy. NULL: nobody asks */
-    bool over_limit; /* would be an anchor but for max-pins */
     const struct vh_rule
-        *tried; /* the pin or group must prove itself by this rule; NULL: it need not. Borrowed */
-    const struct vh_rule *boost; /* of several the last in the files; NULL: no boost. Borrowed */
+        *rule;       /* the one that asks, of several the lowest name. NULL: nobody asks */
+    bool over_limit; /* would be an anchor but for max-pins */
+    const struct vh_rule *tried; /* it must prove itself by this rule; NULL: it need not */
+    const struct vh_rule *boost; /* of several the last in the files; NULL: no boost */
     double figure; /* the worst one the guest says the boost should make better; NAN: none */
 };
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Compares wishes, and says what they and verdicts are.
-#include "wish/wish.h"
+#include "action/wish.h"
 
 #include <math.h>
+
+#include "action/action.h"
 
 static const char *const verdict_texts[] = {
     [VH_VERDICT_OK] = "good",
@@ -41,20 +43,12 @@ bool vh_wish_equal(const struct vh_wish *a, const struct vh_wish *b)
 
 char *vh_wish_text(const struct vh_wish *wish)
 {
-    g_autofree char *rule = wish->rule ? g_strdup_printf(" (rule %s)", wish->rule) : g_strdup("");
-    const char *limit = wish->over_limit ? "; not pinned, as max-pins is reached" : "";
+    const char *limit = "not pinned, as max-pins is reached";
+    g_autofree char *what = NULL;
 
-    switch (wish->kind) {
-    case VH_WISH_ANCHOR:
-        if (!wish->tasks)
-            return g_strdup_printf("guest CPU %d is held pinned for a while%s", wish->guest_cpu,
-                                   rule);
-        return g_strdup_printf("%u hint%s guest CPU %d%s", wish->tasks,
-                               wish->tasks == 1 ? " pins" : "s pin", wish->guest_cpu, rule);
-    case VH_WISH_GROUP:
-        return g_strdup_printf("in group %u%s%s", wish->group, rule, limit);
-    default:
-        return wish->over_limit ? g_strdup("not pinned, as max-pins is reached")
-                                : g_strdup("no hint asks for it");
-    }
+    if (wish->kind == VH_WISH_NONE)
+        return g_strdup(wish->over_limit ? limit : "no hint asks for it");
+    what = wish->rule->what.action->explain(wish);
+    return g_strdup_printf("%s (rule %s)%s%s", what, wish->rule->name, wish->over_limit ? "; " : "",
+                           wish->over_limit ? limit : "");
 }
