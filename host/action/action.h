@@ -28,7 +28,8 @@ enum vh_action_trait {
     VH_ACTION_LOSS = 1u << 3,   /* it has a max-loss */
     VH_ACTION_FIGURE = 1u << 4, /* it has a figure */
     VH_ACTION_WHOLE = 1u << 5,  /* without a guest CPU it is about the whole guest */
-    VH_ACTION_BRIEF = 1u << 6,  /* it ends with its fact at the latest; its trial keeps to its hold
+    VH_ACTION_SINGLE = 1u << 6, /* it is about one guest CPU, never several */
+    VH_ACTION_BRIEF = 1u << 7,  /* it ends with its fact at the latest; its trial keeps to its hold
                                    and cooldown */
 };
 

@@ -45,8 +45,8 @@ static int check(const struct vh_rule *rule, const char **key, GError **error)
 
 static void add(struct vh_sum *sum, const struct vh_ask *asked)
 {
-    for (unsigned cpu = vh_mask_next(&asked->mask, 0); cpu < VH_CPUS_MAX;
-         cpu = vh_mask_next(&asked->mask, cpu + 1)) {
+    for (unsigned cpu = vh_mask_next(asked->mask, 0); cpu < VH_CPUS_MAX;
+         cpu = vh_mask_next(asked->mask, cpu + 1)) {
         struct vh_wish *wish = vh_sum_wish(sum, cpu);
 
         if (!wish)

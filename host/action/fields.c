@@ -52,9 +52,10 @@ enum vh_verdict vh_fields_cpus(const struct vh_bound_do *bound, const uint8_t *r
 enum vh_verdict vh_fields_mask(const struct vh_bound_do *bound, const uint8_t *record,
                                const struct vh_cpu_map *map, struct vh_mask *mask)
 {
-    *mask = (struct vh_mask){0};
-    if (!bound->has_first)
+    if (!bound->has_first) {
+        *mask = (struct vh_mask){0};
         return VH_VERDICT_OK;
+    }
     vh_fieldref_mask(&bound->first, record, mask->words, VH_MASK_WORDS);
     return vh_mask_judge(mask, map);
 }

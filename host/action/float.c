@@ -6,16 +6,16 @@
 
 static void add(struct vh_sum *sum, const struct vh_ask *asked)
 {
-    unsigned cpu = vh_mask_next(&asked->mask, 0);
+    unsigned cpu = vh_mask_next(asked->mask, 0);
 
     sum->float_all = sum->float_all || cpu == VH_CPUS_MAX;
-    for (; cpu < VH_CPUS_MAX; cpu = vh_mask_next(&asked->mask, cpu + 1))
+    for (; cpu < VH_CPUS_MAX; cpu = vh_mask_next(asked->mask, cpu + 1))
         vh_mask_add(&sum->floats, cpu);
 }
 
 static void end(struct vh_sum *sum)
 {
-    if (!sum->float_all && !vh_mask_weight(&sum->floats))
+    if (!sum->float_all && vh_mask_next(&sum->floats, 0) == VH_CPUS_MAX)
         return;
     for (unsigned cpu = 0; cpu < VH_CPUS_MAX; cpu++) {
         struct vh_wish *wish =

@@ -18,9 +18,9 @@ static bool touch(const struct vh_mask *a, const struct vh_mask *b)
 /* Merges what is asked with all groups that it touches. */
 static void add(struct vh_sum *sum, const struct vh_ask *asked)
 {
-    struct vh_sum_group made = {asked->mask, asked->rule, vh_sum_tried(NULL, asked->rule)};
+    struct vh_sum_group made = {*asked->mask, asked->rule, vh_sum_tried(NULL, asked->rule)};
 
-    if (vh_mask_weight(&asked->mask) < 2)
+    if (!vh_mask_several(asked->mask))
         return;
     for (unsigned i = 0; i < sum->group_count;) {
         struct vh_sum_group *group = &sum->groups[i];

@@ -33,8 +33,8 @@ static void add(struct vh_sum *sum, const struct vh_ask *asked)
 {
     struct vh_near near = {.strength = asked->number, .by = asked->rule};
 
-    for (unsigned cpu = vh_mask_next(&asked->mask, 0); cpu < VH_CPUS_MAX;
-         cpu = vh_mask_next(&asked->mask, cpu + 1))
+    for (unsigned cpu = vh_mask_next(asked->mask, 0); cpu < VH_CPUS_MAX;
+         cpu = vh_mask_next(asked->mask, cpu + 1))
         if (vh_sum_wish(sum, cpu))
             vh_vcpuset_add(&near.vcpus, (unsigned)sum->map->cpus[cpu].vcpu);
     if (sum->nears->len < VH_NEAR_MAX)

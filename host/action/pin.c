@@ -2,17 +2,9 @@
 // pin FIELD: the vCPU that serves one guest CPU gets a host CPU of its own.
 #include "action/fields.h"
 
-static enum vh_verdict ask(const struct vh_bound_do *bound, const uint8_t *record,
-                           const struct vh_cpu_map *map, struct vh_mask *mask)
-{
-    enum vh_verdict verdict = vh_fields_cpus(bound, record, map, mask);
-
-    return verdict == VH_VERDICT_OK && vh_mask_weight(mask) > 1 ? VH_VERDICT_SEVERAL : verdict;
-}
-
 static void add(struct vh_sum *sum, const struct vh_ask *asked)
 {
-    unsigned cpu = vh_mask_next(&asked->mask, 0);
+    unsigned cpu = vh_mask_next(asked->mask, 0);
     struct vh_wish *wish = vh_sum_wish(sum, cpu);
 
     if (!wish)
@@ -36,10 +28,10 @@ const struct vh_action vh_action_pin = {
     .name = "pin",
     .words = "FIELD",
     .actuator = "pin",
-    .traits = VH_ACTION_TRIES | VH_ACTION_KEPT | VH_ACTION_LOSS,
+    .traits = VH_ACTION_TRIES | VH_ACTION_KEPT | VH_ACTION_LOSS | VH_ACTION_SINGLE,
     .parse = vh_fields_parse,
     .bind = vh_fields_bind,
-    .ask = ask,
+    .ask = vh_fields_cpus,
     .add = add,
     .explain = explain,
 };

@@ -8,14 +8,17 @@ enum vh_verdict vh_mask_judge(const struct vh_mask *mask, const struct vh_cpu_ma
 {
     enum vh_verdict verdict = VH_VERDICT_EMPTY;
 
-    for (unsigned cpu = vh_mask_next(mask, 0); cpu < VH_CPUS_MAX;
-         cpu = vh_mask_next(mask, cpu + 1)) {
-        if (!map->cpus[cpu].known)
-            return VH_VERDICT_BEYOND;
-        /* A CPU that is not plugged in has no vCPU: tasks may still be allowed on it. */
-        if (map->cpus[cpu].vcpu < 0 && map->cpus[cpu].online)
-            return VH_VERDICT_NO_VCPU;
-        verdict = VH_VERDICT_OK;
+    for (unsigned word = 0; word < VH_MASK_WORDS; word++) {
+        for (uint64_t bits = mask->words[word]; bits; bits &= bits - 1) {
+            unsigned cpu = word * 64 + (unsigned)__builtin_ctzll(bits);
+
+            if (!map->cpus[cpu].known)
+                return VH_VERDICT_BEYOND;
+            /* A CPU that is not plugged in has no vCPU: tasks may still be allowed on it. */
+            if (map->cpus[cpu].vcpu < 0 && map->cpus[cpu].online)
+                return VH_VERDICT_NO_VCPU;
+            verdict = VH_VERDICT_OK;
+        }
     }
     return verdict;
 }

@@ -18,10 +18,10 @@ struct vh_sum_group {
 /* A rule asks for its action. */
 struct vh_ask {
     const struct vh_rule *rule;
-    struct vh_mask mask; /* guest CPUs */
-    double figure;       /* the guest's own; NAN: none */
-    uint64_t number;     /* that the second field says; 0: there is none */
-    bool held;           /* no fact asks any longer */
+    const struct vh_mask *mask; /* guest CPUs */
+    double figure;              /* the guest's own; NAN: none */
+    uint64_t number;            /* that the second field says; 0: there is none */
+    bool held;                  /* no fact asks any longer */
 };
 
 struct vh_sum {

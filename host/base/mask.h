@@ -22,18 +22,38 @@ static inline unsigned vh_mask_weight(const struct vh_mask *mask)
     return count;
 }
 
+/* Has it more than one? */
+static inline bool vh_mask_several(const struct vh_mask *mask)
+{
+    bool one = false;
+
+    for (unsigned i = 0; i < VH_MASK_WORDS; i++) {
+        uint64_t bits = mask->words[i];
+
+        if (!bits)
+            continue;
+        if (one || (bits & (bits - 1)))
+            return true;
+        one = true;
+    }
+    return false;
+}
+
 /* The first CPU of the mask that is `from` or higher; VH_CPUS_MAX: none. */
 static inline unsigned vh_mask_next(const struct vh_mask *mask, unsigned from)
 {
-    for (unsigned i = from / 64; i < VH_MASK_WORDS; i++) {
-        uint64_t bits = mask->words[i];
+    unsigned word = from / 64;
+    uint64_t bits = 0;
 
-        if (i == from / 64)
-            bits &= ~(uint64_t)0 << (from % 64);
-        if (bits)
-            return i * 64 + (unsigned)__builtin_ctzll(bits);
+    if (word >= VH_MASK_WORDS)
+        return VH_CPUS_MAX;
+    bits = mask->words[word] & ~(uint64_t)0 << (from % 64);
+    while (!bits) {
+        if (++word == VH_MASK_WORDS)
+            return VH_CPUS_MAX;
+        bits = mask->words[word];
     }
-    return VH_CPUS_MAX;
+    return word * 64 + (unsigned)__builtin_ctzll(bits);
 }
 
 static inline bool vh_mask_has(const struct vh_mask *mask, unsigned cpu)

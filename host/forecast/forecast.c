@@ -232,6 +232,7 @@ int vh_forecast_hint(VhForecast *forecast, const struct vh_forecast_hint *hint, 
     const struct vh_kind *kind = NULL;
     g_autofree uint8_t *record = NULL;
     struct vh_hint head;
+    struct vh_seen seen;
     bool event = false;
     int result = 0;
 
@@ -262,10 +263,11 @@ int vh_forecast_hint(VhForecast *forecast, const struct vh_forecast_hint *hint, 
     memcpy(&head, record, sizeof(head));
     member->batch += !hint->standing;
     member->moved = member->moved || hint->standing;
-    result = vh_facts_take(member->facts, (uint32_t)program, kind, &head, record);
+    seen = (struct vh_seen){.kind = kind, .record = record};
+    result = vh_facts_take(member->facts, (uint32_t)program, kind, &head, record, &seen.fact);
+    seen.news = result > 0 || !head.key_size;
     if (!hint->gone)
-        vh_rules_see(member->rules, kind, record, result > 0 || !head.key_size, &member->map, now,
-                     &event, NULL, NULL);
+        vh_rules_see(member->rules, &seen, &member->map, now, &event, NULL, NULL);
     vh_forecast_note_misfit(member);
     return 1;
 }

@@ -12,15 +12,13 @@ static void on_rule_log(const struct vh_rule *rule, const char *text, gpointer d
     vh_guest_complain(guest, what, text);
 }
 
-/* What the rules say of one record, which is a fact now if it has a key. */
-static void see_record(VhGuest *guest, const struct vh_kind *kind, const struct vh_hint *hint,
-                       const uint8_t *record, int result)
+/* What the rules say of one record. */
+static void see_record(VhGuest *guest, const struct vh_seen *seen)
 {
     bool event = false;
     g_autofree char *misfit = NULL;
-    enum vh_verdict verdict =
-        vh_rules_see(guest->rules, kind, record, result > 0 || !hint->key_size, &guest->map,
-                     g_get_monotonic_time(), &event, on_rule_log, guest);
+    enum vh_verdict verdict = vh_rules_see(guest->rules, seen, &guest->map, g_get_monotonic_time(),
+                                           &event, on_rule_log, guest);
 
     /* Before QEMU has told of its vCPUs there is nothing to judge by; policy looks again once it
      * has. */
@@ -64,6 +62,7 @@ static void take_record(VhGuest *guest, struct vh_managed *managed, const struct
                         const uint8_t *record)
 {
     const struct vh_kind *kind = vh_object_kind(managed->object, hint->kind);
+    struct vh_seen seen = {.kind = kind, .record = record};
     int result = 0;
 
     if (!kind || !vh_hint_fits(kind, hint)) {
@@ -76,7 +75,8 @@ static void take_record(VhGuest *guest, struct vh_managed *managed, const struct
     }
     if (hint->key_size && !managed->has_state)
         note_misfit(managed, kind, hint);
-    result = vh_facts_take(guest->facts, managed->id, kind, hint, record);
+    result = vh_facts_take(guest->facts, managed->id, kind, hint, record, &seen.fact);
+    seen.news = result > 0 || !hint->key_size;
     if (result > 0)
         vh_guest_touch_facts(guest, hint->flags & VH_HINT_GONE
                                         ? "the hint that asked for it is gone"
@@ -84,7 +84,7 @@ static void take_record(VhGuest *guest, struct vh_managed *managed, const struct
     else if (result < 0)
         vh_guest_complain(guest, "fact refused", "the guest has more facts than are kept");
     if (!(hint->flags & VH_HINT_GONE))
-        see_record(guest, kind, hint, record, result);
+        see_record(guest, &seen);
 }
 
 /* Whom it tells may do as it likes: what is told is kept by a reference. */

@@ -86,8 +86,20 @@ static bool same_content(const struct vh_fact *fact, const uint8_t *record, uint
                                         size - sizeof(struct vh_hint)) == 0;
 }
 
+/* The record again, or with another content of the same size. */
+static int renew(struct vh_fact *known, const struct vh_kind *kind, const uint8_t *record)
+{
+    bool same = same_content(known, record, known->size);
+
+    known->confirmed = true;
+    known->mark.by = 0;
+    set_kind(known, kind);
+    memcpy(known->record, record, known->size);
+    return !same;
+}
+
 int vh_facts_take(VhFacts *facts, uint32_t program, const struct vh_kind *kind,
-                  const struct vh_hint *hint, const uint8_t *record)
+                  const struct vh_hint *hint, const uint8_t *record, struct vh_fact **taken)
 {
     union {
         struct vh_fact fact;
@@ -96,6 +108,8 @@ int vh_facts_take(VhFacts *facts, uint32_t program, const struct vh_kind *kind,
     struct vh_fact *known = NULL;
     struct vh_fact *fact = NULL;
 
+    if (taken)
+        *taken = NULL;
     if (!hint->key_size)
         return 0;
     probe.fact = (struct vh_fact){.program = program, .kind = kind, .key_size = hint->key_size};
@@ -110,12 +124,9 @@ int vh_facts_take(VhFacts *facts, uint32_t program, const struct vh_kind *kind,
         return 1;
     }
     if (known && known->size == hint->size) {
-        bool same = same_content(known, record, hint->size);
-
-        known->confirmed = true;
-        set_kind(known, kind);
-        memcpy(known->record, record, hint->size);
-        return !same;
+        if (taken)
+            *taken = known;
+        return renew(known, kind, record);
     }
     if (g_hash_table_size(facts->table) >= VH_FACTS_MAX ||
         facts->bytes + hint->size > VH_FACTS_BYTES_MAX)
@@ -130,6 +141,8 @@ int vh_facts_take(VhFacts *facts, uint32_t program, const struct vh_kind *kind,
     if (known)
         facts->bytes -= known->size;
     g_hash_table_replace(facts->table, fact, fact);
+    if (taken)
+        *taken = fact;
     return 1;
 }
 
@@ -207,7 +220,7 @@ void vh_facts_iter_init(VhFactsIter *iter, const VhFacts *facts)
     g_hash_table_iter_init(&iter->iter, facts->table);
 }
 
-const struct vh_fact *vh_facts_iter_next(VhFactsIter *iter)
+struct vh_fact *vh_facts_iter_next(VhFactsIter *iter)
 {
     gpointer key = NULL;
 

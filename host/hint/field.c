@@ -263,14 +263,17 @@ const char *vh_fieldref_text(const struct vh_fieldref *ref, const uint8_t *recor
 void vh_fieldref_mask(const struct vh_fieldref *ref, const uint8_t *record, uint64_t *words,
                       uint32_t count)
 {
-    gsize size = (gsize)ref->bits * ref->count / 8;
+    gsize room = count * sizeof(words[0]);
+    gsize size = MIN((gsize)ref->bits * ref->count / 8, room);
 
-    memset(words, 0, count * sizeof(words[0]));
     if (ref->type == VH_FIELD_INTS ||
-        (ref->type == VH_FIELD_INT && ref->bit % 8 == 0 && ref->bits % 8 == 0))
-        memcpy(words, record + ref->bit / 8, MIN(size, count * sizeof(words[0])));
-    else
+        (ref->type == VH_FIELD_INT && ref->bit % 8 == 0 && ref->bits % 8 == 0)) {
+        memcpy(words, record + ref->bit / 8, size);
+        memset((char *)words + size, 0, room - size);
+    } else {
+        memset(words, 0, room);
         words[0] = vh_fieldref_number(ref, record);
+    }
 }
 
 /* ---- enums and people ---- */

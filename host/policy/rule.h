@@ -16,6 +16,7 @@ struct vh_bound_rule {
     struct vh_tests tests;
     struct vh_bound_do what;
     struct vh_fieldref figure; /* if the rule has one */
+    unsigned like; /* the caller's: which of its rules reads the same guest CPUs in the same way */
 };
 
 /* "250ms", "2s", "5m", "1h", or "0", at most VH_HOLD_MAX_US. 0; or -1 and

@@ -12,7 +12,8 @@
 
 /* The rules that are about one kind, compiled. */
 struct bound_kind {
-    uint64_t serial;
+    uint64_t serial; /* the kind's */
+    uint64_t mark;   /* of this compilation alone: facts that it has judged bear it */
     unsigned count;
     struct vh_bound_rule rules[];
 };
@@ -82,23 +83,52 @@ char *vh_rules_misfit(VhRules *rules)
     return g_steal_pointer(&rules->misfit);
 }
 
+static uint64_t next_mark(void)
+{
+    static uint64_t last;
+
+    return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
+}
+
+static bool same_field(const struct vh_fieldref *a, const struct vh_fieldref *b)
+{
+    return a->type == b->type && a->bit == b->bit && a->bits == b->bits && a->count == b->count;
+}
+
+/* Which of the rules so far reads the same guest CPUs as the last in the same way: itself at the
+ * latest. */
+static unsigned like(const struct bound_kind *bound)
+{
+    const struct vh_bound_rule *last = &bound->rules[bound->count - 1];
+    const struct vh_bound_rule *rule = bound->rules;
+
+    while (rule->rule->what.action->ask != last->rule->what.action->ask ||
+           rule->what.has_first != last->what.has_first ||
+           !same_field(&rule->what.first, &last->what.first))
+        rule++;
+    return (unsigned)(rule - bound->rules);
+}
+
 static struct bound_kind *compile(VhRules *rules, const struct vh_kind *kind)
 {
     guint count = rules->policy ? rules->policy->rules->len : 0;
     struct bound_kind *bound = g_malloc0(sizeof(*bound) + count * sizeof(bound->rules[0]));
 
     bound->serial = kind->serial;
+    bound->mark = next_mark();
     for (guint i = 0; i < count; i++) {
         const struct vh_rule *rule = g_ptr_array_index(rules->policy->rules, i);
         g_autoptr(GError) error = NULL;
 
         if (!g_str_equal(rule->on, kind->name))
             continue;
-        if (vh_rule_bind(rule, kind, &bound->rules[bound->count], &error) == 0)
+        if (vh_rule_bind(rule, kind, &bound->rules[bound->count], &error) == 0) {
             bound->count++;
-        else if (!rules->misfit)
+            bound->rules[bound->count - 1].like = like(bound);
+        } else if (!rules->misfit) {
             rules->misfit =
                 g_strdup_printf("the rule %s does not fit: %s", rule->name, error->message);
+        }
     }
     return g_realloc(bound, sizeof(*bound) + bound->count * sizeof(bound->rules[0]));
 }
@@ -120,44 +150,96 @@ static const struct bound_kind *bound_of(VhRules *rules, const struct vh_kind *k
     return bound;
 }
 
-/* The guest CPUs that a record asks an action for, by a rule whose condition holds. */
+/* The guest CPUs that a record asks for, and what is to be said of them. Rules of one kind often
+ * read the same, so it is kept from one to the next. */
+struct reading {
+    unsigned of; /* what the rules that read so are like */
+    enum vh_verdict verdict;
+    struct vh_mask mask;
+};
+
+#define NOT_READ G_MAXUINT
+
+/* By a rule whose condition holds. */
 static enum vh_verdict ask(const struct vh_bound_rule *bound, const uint8_t *record,
-                           const struct vh_cpu_map *map, struct vh_mask *mask)
+                           const struct vh_cpu_map *map, struct reading *reading)
 {
     const struct vh_action *action = bound->rule->what.action;
 
-    *mask = (struct vh_mask){0};
-    return action->ask ? action->ask(&bound->what, record, map, mask) : VH_VERDICT_OK;
+    if (reading->of != bound->like) {
+        reading->of = bound->like;
+        reading->verdict = VH_VERDICT_OK;
+        if (action->ask)
+            reading->verdict = action->ask(&bound->what, record, map, &reading->mask);
+        else
+            reading->mask = (struct vh_mask){0};
+    }
+    if (reading->verdict == VH_VERDICT_OK && (action->traits & VH_ACTION_SINGLE) &&
+        vh_mask_several(&reading->mask))
+        return VH_VERDICT_SEVERAL;
+    return reading->verdict;
+}
+
+/* ---- conditions ---- */
+
+G_STATIC_ASSERT(VH_RULES_MAX <= 64 * G_N_ELEMENTS(((struct vh_mark *)NULL)->bits));
+
+/* Which of the rules' conditions hold for the record. */
+static void judge(const struct bound_kind *bound, const uint8_t *record, struct vh_mark *mark)
+{
+    *mark = (struct vh_mark){.by = bound->mark};
+    for (unsigned i = 0; i < bound->count; i++)
+        if (vh_tests_hold(&bound->rules[i].tests, record))
+            mark->bits[i / 64] |= (uint64_t)1 << (i % 64);
+}
+
+/* Does the condition of the `i`th rule hold for the fact? */
+static bool holds(const struct bound_kind *bound, struct vh_fact *fact, unsigned i)
+{
+    if (fact->mark.by != bound->mark)
+        judge(bound, fact->record, &fact->mark);
+    return fact->mark.bits[i / 64] >> (i % 64) & 1;
 }
 
 /* ---- one hint ---- */
 
-enum vh_verdict vh_rules_see(VhRules *rules, const struct vh_kind *kind, const uint8_t *record,
-                             bool news, const struct vh_cpu_map *map, gint64 now, bool *event,
+static void say(VhRules *rules, const struct vh_rule *rule, const struct vh_seen *seen, gint64 now,
+                VhRuleLogFunc log, gpointer data)
+{
+    g_autofree char *text = NULL;
+
+    if (!seen->news || !log)
+        return;
+    text = rule->what.action->say(&rule->what, seen->kind, seen->record);
+    if (vh_memory_log(rules->memory, rule, now))
+        log(rule, text, data);
+}
+
+enum vh_verdict vh_rules_see(VhRules *rules, const struct vh_seen *seen,
+                             const struct vh_cpu_map *map, gint64 now, bool *event,
                              VhRuleLogFunc log, gpointer data)
 {
-    const struct bound_kind *bound = bound_of(rules, kind);
+    const struct bound_kind *bound = bound_of(rules, seen->kind);
+    struct vh_mark of_event;
+    struct vh_mark *mark = seen->fact ? &seen->fact->mark : &of_event;
+    struct reading reading = {.of = NOT_READ};
     enum vh_verdict worst = VH_VERDICT_OTHER;
     struct vh_hint hint;
 
-    memcpy(&hint, record, sizeof(hint));
+    memcpy(&hint, seen->record, sizeof(hint));
+    judge(bound, seen->record, mark);
     for (unsigned i = 0; i < bound->count; i++) {
         const struct vh_bound_rule *rule = &bound->rules[i];
         enum vh_verdict verdict = VH_VERDICT_OK;
-        struct vh_mask mask;
 
-        if (!vh_tests_hold(&rule->tests, record))
+        if (!(mark->bits[i / 64] >> (i % 64) & 1))
             continue;
         if (rule->rule->what.action->say) {
-            const struct vh_do *what = &rule->rule->what;
-            g_autofree char *text = news && log ? what->action->say(what, kind, record) : NULL;
-
-            if (text && vh_memory_log(rules->memory, rule->rule, now))
-                log(rule->rule, text, data);
+            say(rules, rule->rule, seen, now, log, data);
         } else {
-            verdict = ask(rule, record, map, &mask);
+            verdict = ask(rule, seen->record, map, &reading);
             if (verdict == VH_VERDICT_OK && !hint.key_size && rule->rule->hold_us &&
-                vh_memory_event(rules->memory, rule->rule, &mask, now))
+                vh_memory_event(rules->memory, rule->rule, &reading.mask, now))
                 *event = true;
         }
         if (worst == VH_VERDICT_OTHER || (worst == VH_VERDICT_OK && verdict != VH_VERDICT_OK))
@@ -177,44 +259,49 @@ static void add_held(const struct vh_rule *rule, const struct vh_mask *mask, gpo
 
     if (verdict == VH_VERDICT_OK ||
         (verdict == VH_VERDICT_EMPTY && (action->traits & VH_ACTION_WHOLE)))
-        action->add(sum,
-                    &(struct vh_ask){.rule = rule, .mask = *mask, .figure = NAN, .held = true});
+        action->add(sum, &(struct vh_ask){.rule = rule, .mask = mask, .figure = NAN, .held = true});
 }
 
-/* What one fact asks for by one rule. */
+/* What a fact asks for by a rule whose condition holds. */
 static void collect_one(VhRules *rules, const struct vh_bound_rule *bound, const uint8_t *record,
-                        struct vh_sum *sum, gint64 now)
+                        struct reading *reading, struct vh_sum *sum, gint64 now)
 {
     const struct vh_rule *rule = bound->rule;
     const struct vh_action *action = rule->what.action;
     /* What ends with its fact at the latest has nothing that is remembered here. */
     bool remembers = (rule->hold_us || rule->cooldown_us) && !(action->traits & VH_ACTION_BRIEF);
-    struct vh_ask asked = {.rule = rule, .figure = NAN};
+    struct vh_ask asked = {.rule = rule, .mask = &reading->mask, .figure = NAN};
 
-    if (action->note)
-        action->note(sum, rule, &bound->what, record);
-    if (!action->add || !vh_tests_hold(&bound->tests, record) ||
-        ask(bound, record, sum->map, &asked.mask) != VH_VERDICT_OK)
+    if (!action->add || ask(bound, record, sum->map, reading) != VH_VERDICT_OK)
         return;
     if (rule->figure)
         asked.figure = (double)vh_fieldref_number(&bound->figure, record);
     if (bound->what.has_second)
         asked.number = vh_fieldref_number(&bound->what.second, record);
-    if (!remembers || vh_memory_wish(rules->memory, rule, &asked.mask, now))
+    if (!remembers || vh_memory_wish(rules->memory, rule, asked.mask, now))
         action->add(sum, &asked);
 }
 
 static void collect(VhRules *rules, const VhFacts *facts, struct vh_sum *sum, gint64 now)
 {
     VhFactsIter iter;
-    const struct vh_fact *fact = NULL;
+    struct vh_fact *fact = NULL;
+    struct reading reading;
 
     vh_facts_iter_init(&iter, facts);
     while ((fact = vh_facts_iter_next(&iter))) {
         const struct bound_kind *bound = bound_of(rules, fact->kind);
 
-        for (unsigned i = 0; i < bound->count; i++)
-            collect_one(rules, &bound->rules[i], fact->record, sum, now);
+        reading.of = NOT_READ;
+        for (unsigned i = 0; i < bound->count; i++) {
+            const struct vh_bound_rule *rule = &bound->rules[i];
+            const struct vh_action *action = rule->rule->what.action;
+
+            if (action->note)
+                action->note(sum, rule->rule, &rule->what, fact->record);
+            if (holds(bound, fact, i))
+                collect_one(rules, rule, fact->record, &reading, sum, now);
+        }
     }
 }
 
@@ -274,19 +361,18 @@ void vh_rules_behind(VhRules *rules, const VhFacts *facts, const struct vh_cpu_m
 {
     int cpu = vh_cpu_map_find(map, vcpu);
     VhFactsIter iter;
-    const struct vh_fact *fact = NULL;
+    struct vh_fact *fact = NULL;
 
     vh_facts_iter_init(&iter, facts);
     while (cpu >= 0 && (fact = vh_facts_iter_next(&iter))) {
         const struct bound_kind *bound = bound_of(rules, fact->kind);
+        struct reading reading = {.of = NOT_READ};
 
         for (unsigned i = 0; i < bound->count; i++) {
             const struct vh_bound_rule *rule = &bound->rules[i];
-            struct vh_mask mask;
 
-            if (vh_tests_hold(&rule->tests, fact->record) &&
-                ask(rule, fact->record, map, &mask) == VH_VERDICT_OK &&
-                vh_mask_has(&mask, (unsigned)cpu))
+            if (holds(bound, fact, i) && ask(rule, fact->record, map, &reading) == VH_VERDICT_OK &&
+                vh_mask_has(&reading.mask, (unsigned)cpu))
                 func(rule->rule, fact, data);
         }
     }

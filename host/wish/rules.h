@@ -2,12 +2,13 @@
 /* What the facts of one guest ask for, vCPU by vCPU, by the rules of its policy. No I/O and no
  * clock: the caller says what time it is.
  *
- * Rules are compiled for a kind of hint when its first hint arrives. `pin` asks for an anchor: one
- * guest CPU's vCPU gets a host CPU; `group` asks that vCPUs be close together, and groups that
- * share a vCPU are one; `float` leaves vCPUs alone whatever others ask; `boost` asks that the vCPU
- * be favoured as long as its fact holds; `memory` asks for more of it for the whole guest; `near`
- * asks that vCPUs be close together as far as that goes (placement/near.h). A field that names no
- * CPU, or one that the guest's CPU map does not have, asks for nothing.
+ * Rules are compiled for a kind of hint when its first hint arrives. A record passes them once,
+ * when it comes; only after vh_rules_set do facts pass the new rules, once more. `pin` asks for an
+ * anchor: one guest CPU's vCPU gets a host CPU; `group` asks that vCPUs be close together, and
+ * groups that share a vCPU are one; `float` leaves vCPUs alone whatever others ask; `boost` asks
+ * that the vCPU be favoured as long as its fact holds; `memory` asks for more of it for the whole
+ * guest; `near` asks that vCPUs be close together as far as that goes (placement/near.h). A field
+ * that names no CPU, or one that the guest's CPU map does not have, asks for nothing.
  *
  * A wish of a rule with `hold` outlives its fact that long; an event (a hint without key) is a fact
  * that ends at once. With `cooldown`, a wish that ended does not come again for the same CPUs
@@ -36,12 +37,19 @@ void vh_rules_set(VhRules *rules, const VhGuestPolicy *policy);
 /* Called for what is to be logged because of a hint. */
 typedef void (*VhRuleLogFunc)(const struct vh_rule *rule, const char *text, gpointer data);
 
-/* Takes note of a hint that is not GONE. `news`: it appeared or changed, or is an event: logs only
- * then.
- * `*event` is set when it is an event that made a wish. Returns the worst verdict of the rules that
- * it meets. */
-enum vh_verdict vh_rules_see(VhRules *rules, const struct vh_kind *kind, const uint8_t *record,
-                             bool news, const struct vh_cpu_map *map, gint64 now, bool *event,
+/* A record that has come, and is not GONE. */
+struct vh_seen {
+    const struct vh_kind *kind;
+    const uint8_t *record;
+    struct vh_fact *fact; /* that has it now; NULL: an event, or one too many */
+    bool news;            /* it appeared or changed, or is an event: logs only then */
+};
+
+/* Takes note of it: this is when it passes the rules. Which of their conditions hold is kept with
+ * its fact. `*event` is set when it is an event that made a wish. Returns the worst verdict of the
+ * rules that it meets. */
+enum vh_verdict vh_rules_see(VhRules *rules, const struct vh_seen *seen,
+                             const struct vh_cpu_map *map, gint64 now, bool *event,
                              VhRuleLogFunc log, gpointer data);
 
 /* The first rule that could not be used with a kind seen since the last call, as a text for people;

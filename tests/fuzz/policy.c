@@ -46,6 +46,7 @@ static void rule_on(VhPolicy *policy, const struct vh_guest_id *id, const uint8_
     VhFacts *facts = vh_facts_new();
     struct vh_hint hint;
     struct vh_wish wishes[4];
+    struct vh_seen seen = {.kind = &stranger->kinds[0], .record = record, .news = true};
     bool event = false;
     gsize logged = 0;
 
@@ -56,10 +57,9 @@ static void rule_on(VhPolicy *policy, const struct vh_guest_id *id, const uint8_
     }
     memcpy(&hint, record, sizeof(hint));
     vh_rules_set(rules, guest);
-    vh_facts_take(facts, 1, &stranger->kinds[0], &hint, record);
+    vh_facts_take(facts, 1, &stranger->kinds[0], &hint, record, &seen.fact);
     for (gint64 now = 0; now < 3; now++) {
-        vh_rules_see(rules, &stranger->kinds[0], record, true, &map, now * G_USEC_PER_SEC, &event,
-                     on_log, &logged);
+        vh_rules_see(rules, &seen, &map, now * G_USEC_PER_SEC, &event, on_log, &logged);
         vh_rules_wishes(rules, facts, &map, now * G_USEC_PER_SEC, wishes, 4);
         g_free(vh_wish_text(&wishes[0]));
     }

@@ -34,8 +34,8 @@ static int check(const struct vh_rule *rule, const char **key, GError **error)
 
 static void add(struct vh_sum *sum, const struct vh_ask *asked)
 {
-    for (unsigned cpu = vh_mask_next(&asked->mask, 0); cpu < VH_CPUS_MAX;
-         cpu = vh_mask_next(&asked->mask, cpu + 1)) {
+    for (unsigned cpu = vh_mask_next(asked->mask, 0); cpu < VH_CPUS_MAX;
+         cpu = vh_mask_next(asked->mask, cpu + 1)) {
         struct vh_wish *wish = vh_sum_wish(sum, cpu);
 
         if (!wish)
@@ -104,7 +104,7 @@ static void test_text_to_wish(void)
         map.cpus[i].vcpu = i;
     }
     vh_rules_set(rules, guest);
-    vh_facts_take(facts, 1, &object->kinds[0], &record.h, (const uint8_t *)&record);
+    vh_facts_take(facts, 1, &object->kinds[0], &record.h, (const uint8_t *)&record, NULL);
     /* Held for a second by its own default, it is granted to nobody else than these two. */
     g_assert_cmpint(vh_rules_wishes(rules, facts, &map, 0, wishes, VCPUS), ==, -1);
     for (int i = 0; i < VCPUS; i++)
@@ -113,7 +113,7 @@ static void test_text_to_wish(void)
     text = vh_wish_text(&wishes[2]);
     g_assert_cmpstr(text, ==, "spread 3 times over guest CPU 2 (rule r)");
     record.h.flags = VH_HINT_GONE;
-    vh_facts_take(facts, 1, &object->kinds[0], &record.h, (const uint8_t *)&record);
+    vh_facts_take(facts, 1, &object->kinds[0], &record.h, (const uint8_t *)&record, NULL);
     g_assert_cmpint(vh_rules_wishes(rules, facts, &map, 5, wishes, VCPUS), ==, G_USEC_PER_SEC + 5);
     g_assert_cmpint(wishes[2].kind, ==, VH_WISH_ANCHOR);
     vh_rules_free(rules);

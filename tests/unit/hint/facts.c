@@ -40,7 +40,7 @@ static struct record record_of(uint32_t key, uint32_t value, uint16_t flags)
 
 static int take(VhFacts *facts, uint32_t program, const struct vh_kind *of, struct record record)
 {
-    return vh_facts_take(facts, program, of, &record.h, (const uint8_t *)&record);
+    return vh_facts_take(facts, program, of, &record.h, (const uint8_t *)&record, NULL);
 }
 
 static uint32_t value_of(const VhFacts *facts, uint32_t program, uint32_t key)
@@ -150,6 +150,31 @@ static void test_keeps_its_object(void)
     vh_facts_free(facts);
 }
 
+/* What is kept with a fact is kept as long as its record is the same one. */
+static void test_mark(void)
+{
+    VhFacts *facts = vh_facts_new();
+    struct vh_fact *fact = NULL;
+    struct vh_fact *other = NULL;
+    struct record record = record_of(1, 1, 0);
+    struct record gone = record_of(1, 0, VH_HINT_GONE);
+    struct record event = record_of(1, 1, 0);
+
+    event.h.key_size = 0;
+    vh_facts_take(facts, 1, kind, &record.h, (const uint8_t *)&record, &fact);
+    g_assert_cmpuint(fact->mark.by, ==, 0);
+    fact->mark.by = 7;
+    vh_facts_take(facts, 1, kind, &event.h, (const uint8_t *)&event, &other);
+    g_assert_null(other);
+    g_assert_cmpuint(fact->mark.by, ==, 7);
+    vh_facts_take(facts, 1, kind, &record.h, (const uint8_t *)&record, &other);
+    g_assert_true(other == fact);
+    g_assert_cmpuint(fact->mark.by, ==, 0);
+    vh_facts_take(facts, 1, kind, &gone.h, (const uint8_t *)&gone, &other);
+    g_assert_null(other);
+    vh_facts_free(facts);
+}
+
 int main(int argc, char **argv)
 {
     VhObject *object = NULL;
@@ -165,6 +190,7 @@ int main(int argc, char **argv)
     g_test_add_func("/facts/snapshot", test_snapshot);
     g_test_add_func("/facts/limit", test_limit);
     g_test_add_func("/facts/keeps-its-object", test_keeps_its_object);
+    g_test_add_func("/facts/mark", test_mark);
     result = g_test_run();
     vh_object_unref(object);
     return result;

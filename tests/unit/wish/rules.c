@@ -84,13 +84,14 @@ static enum vh_verdict take(struct fixture *f, VhObject *object, const struct vh
                             const void *record, bool *event)
 {
     const struct vh_kind *kind = &object->kinds[0];
-    int result = vh_facts_take(f->facts, 1, kind, hint, record);
+    struct vh_seen seen = {.kind = kind, .record = record};
+    int result = vh_facts_take(f->facts, 1, kind, hint, record, &seen.fact);
     bool unused = false;
 
     if (hint->flags & VH_HINT_GONE)
         return VH_VERDICT_OTHER;
-    return vh_rules_see(f->rules, kind, record, result > 0 || !hint->key_size, &f->map, f->now,
-                        event ? event : &unused, on_log, f);
+    seen.news = result > 0 || !hint->key_size;
+    return vh_rules_see(f->rules, &seen, &f->map, f->now, event ? event : &unused, on_log, f);
 }
 
 /* A task bound to the CPUs of `mask`; 0: gone. */
@@ -465,6 +466,51 @@ static void test_memory_is_bounded(void)
     end(f);
 }
 
+/* A record passes the rules when it comes, and again only when the rules are others: here it is
+ * changed behind their back meanwhile. */
+static void test_once(void)
+{
+    struct fixture *f = begin("");
+    VhFactsIter iter;
+    struct fake_affinity *record = NULL;
+
+    task(f, 1, 1 << 1);
+    vh_facts_iter_init(&iter, f->facts);
+    record = (struct fake_affinity *)(void *)vh_facts_iter_next(&iter)->record;
+    record->cpus = 2;
+    g_assert_cmpuint(anchors(f), ==, 0x2);
+    g_assert_cmpuint(anchors(f), ==, 0x2);
+    vh_rules_set(f->rules, f->guest);
+    g_assert_cmpuint(anchors(f), ==, 0);
+    task(f, 1, 1 << 1);
+    g_assert_cmpuint(anchors(f), ==, 0x2);
+    end(f);
+}
+
+/* Which of 256 rules about one kind hold is kept for each. */
+static void test_many_rules(void)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    struct fixture *f = NULL;
+
+    for (unsigned i = 3; i < VH_RULES_MAX; i++)
+        g_string_append_printf(
+            text, "[rule r%03u]\non = affinity\nwhen = pid == %u\ndo = pin mask\n", i, i);
+    f = begin(text->str);
+    task(f, VH_RULES_MAX - 1, 0x6);
+    g_assert_cmpuint(anchors(f), ==, 0); /* it pins several */
+    for (unsigned i = 3; i < VH_RULES_MAX; i++) {
+        struct fake_affinity record = {
+            .h = fake_hint(sizeof(record), 1, 4), .pid = i, .cpus = 9, .mask = {1}};
+
+        take(f, f->affinity, &record.h, &record, NULL);
+    }
+    g_assert_cmpuint(anchors(f), ==, 0x1);
+    g_assert_cmpuint(f->wishes[VCPUS - 1].tasks, ==, VH_RULES_MAX - 3);
+    g_assert_cmpstr(f->wishes[VCPUS - 1].rule->name, ==, "r003");
+    end(f);
+}
+
 /* ---- limits ---- */
 
 static void test_max_pins(void)
@@ -596,6 +642,8 @@ int main(int argc, char **argv)
     g_test_add_func("/policy/event", test_event);
     g_test_add_func("/policy/reload", test_reload);
     g_test_add_func("/policy/bounded", test_memory_is_bounded);
+    g_test_add_func("/policy/once", test_once);
+    g_test_add_func("/policy/many-rules", test_many_rules);
     g_test_add_func("/policy/max-pins", test_max_pins);
     g_test_add_func("/policy/max-hints", test_max_hints);
     g_test_add_func("/policy/actions", test_actions);
