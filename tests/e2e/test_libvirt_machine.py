@@ -49,15 +49,7 @@ class Machine(Case):
             daemon.wait_ready()
             pin(guest)
             self.assert_pinned(guest)
-            for _ in range(4):  # see Guest.reset
-                self.libvirt.virsh("reset", guest.uuid)
-                guest.agent.connect()
-                self.assert_floats(guest)
-                try:
-                    guest.wait_booted(30)
-                    break
-                except vhtest.Failure:
-                    continue
+            guest.reset(lambda: self.assert_floats(guest))
             daemon.wait_ready()
             pin(guest, 1)
             self.assert_pinned(guest, 1)

@@ -62,6 +62,8 @@ class Executable(pytest.Collector):
             self.output, self.status = (expired.stdout or b"").decode(errors="replace"), f"a time-out after {limit:g} s"
         for outcome, name, text in re.findall(r"^(ok|not ok) \d+ (\S+)(.*)$", self.output, re.M):
             self.cases[name] = (outcome, text)
+        for reason in re.findall(r"^# second try: (.*)$", self.output, re.M):
+            witness.second_try(f"{self.name}: {reason}")
         report = witness.REPORT.search(self.output.encode())
         if report and b"Bail out" not in report[0]:
             witness.accuse(self.name, report[0].decode(errors="replace").strip())

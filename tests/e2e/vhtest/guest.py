@@ -378,6 +378,11 @@ class Guest:
         self.agent.send("poweroff -f")
         self.qemu.popen.wait(30 * setting.slowness)
 
+    def pull_reset(self):
+        self.qmp.events.clear()
+        self.qmp.call("system_reset")
+        self.qmp.wait_event("RESET")
+
     def reset(self, meanwhile=lambda: None):
         """Resets the machine; returns once the guest runs commands again. `meanwhile` is called while it boots.
 
@@ -385,9 +390,7 @@ class Guest:
         fresh boots do not; another reset then helps."""
         for attempt in range(4):
             self._serial_from = os.path.getsize(self.path("serial"))
-            self.qmp.events.clear()
-            self.qmp.call("system_reset")
-            self.qmp.wait_event("RESET")
+            self.pull_reset()
             self.agent.connect()
             meanwhile()
             try:

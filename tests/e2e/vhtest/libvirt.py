@@ -378,6 +378,9 @@ class Domain(Guest):
         moved.agent = None
         return moved.attach(wait=False)
 
+    def pull_reset(self):
+        self.libvirt.virsh("reset", self.uuid)
+
     def destroy(self):
         self.agent.close()
         self.libvirt.virsh("destroy", self.uuid)
