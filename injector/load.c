@@ -45,13 +45,12 @@ static int load_steps(const struct vh_transfer *transfer, struct vh_how *how, bo
 static void explain(struct vh_reply *reply, const char *name, const char *text, struct vh_log *log,
                     int error)
 {
+    const char *kernels = log->first[0] ? log->first : strerror(-error);
+
     if (text[0] && log->first[0])
         snprintf(reply->text, sizeof(reply->text), "%s: %s (%s)", name, text, log->first);
     else
-        snprintf(reply->text, sizeof(reply->text), "%s: %s", name,
-                 text[0]         ? text
-                 : log->first[0] ? log->first
-                                 : strerror(-error));
+        snprintf(reply->text, sizeof(reply->text), "%s: %s", name, text[0] ? text : kernels);
     reply->log = vh_take(log->bytes);
     reply->log_len = log->len;
     reply->log_cut = log->cut;

@@ -439,5 +439,7 @@ int main(int argc, char **argv)
     error = run(&options);
     if (error && error != -EBUSY)
         vh_say("ended: %s", strerror(-error));
-    return error == -EBUSY ? EX_TEMPFAIL : error ? EX_OSERR : EX_OK;
+    if (error == -EBUSY)
+        return EX_TEMPFAIL;
+    return error ? EX_OSERR : EX_OK;
 }

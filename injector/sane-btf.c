@@ -86,7 +86,9 @@ static bool layout_of(uint32_t kind, struct layout *layout)
 
 static uint32_t records_of(const struct btf_type *type, const struct layout *layout)
 {
-    return layout->record == 0 ? 0 : layout->once ? 1 : BTF_INFO_VLEN(type->info);
+    if (layout->record == 0)
+        return 0;
+    return layout->once ? 1 : BTF_INFO_VLEN(type->info);
 }
 
 /* The type at `at`, and all that follows it; 0: it is not whole. */

@@ -23,12 +23,17 @@ char *vh_text_printable(const char *text, bool lines)
     return g_string_free(out, FALSE);
 }
 
+int vh_text_char_width(gunichar c)
+{
+    if (g_unichar_iszerowidth(c))
+        return 0;
+    return g_unichar_iswide(c) ? 2 : 1;
+}
+
 int vh_text_width(const char *text)
 {
     int width = 0;
-    for (; *text != '\0'; text = g_utf8_next_char(text)) {
-        gunichar c = g_utf8_get_char(text);
-        width += g_unichar_iszerowidth(c) ? 0 : g_unichar_iswide(c) ? 2 : 1;
-    }
+    for (; *text != '\0'; text = g_utf8_next_char(text))
+        width += vh_text_char_width(g_utf8_get_char(text));
     return width;
 }

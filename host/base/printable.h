@@ -14,5 +14,6 @@ bool vh_text_is_control(gunichar c);
  * of these texts. `lines` leaves newlines and tabs as they are. g_free() it. */
 char *vh_text_printable(const char *text, bool lines);
 
-/* Columns `text` takes on a terminal. */
+/* Columns that a character, or a text, takes on a terminal. */
+int vh_text_char_width(gunichar c);
 int vh_text_width(const char *text);

@@ -23,15 +23,16 @@ int vh_ctl_bootstrap(struct vh_ctl *ctl, GError **error)
     (void)g_variant_lookup(result, "how", "&s", &how);
     (void)g_variant_lookup(result, "injector", "&s", &injector);
     (void)g_variant_lookup(result, "release", "&s", &release);
-    g_autofree char *line =
-        already
-            ? g_strdup_printf("%s has an injector already: %s, kernel %s", guest, injector, release)
-            : g_strdup_printf("%s: %s answers, kernel %s%s%s%s", guest, injector, release,
-                              path[0] ? "; it is in " : "", path,
-                              g_str_equal(how, "systemd")
-                                  ? ", until the guest's next boot, and systemd restarts it"
-                              : path[0] ? ", until it ends or the guest boots"
-                                        : "");
+    const char *until = path[0] ? ", until it ends or the guest boots" : "";
+    if (g_str_equal(how, "systemd"))
+        until = ", until the guest's next boot, and systemd restarts it";
+    g_autofree char *line = NULL;
+    if (already)
+        line =
+            g_strdup_printf("%s has an injector already: %s, kernel %s", guest, injector, release);
+    else
+        line = g_strdup_printf("%s: %s answers, kernel %s%s%s%s", guest, injector, release,
+                               path[0] ? "; it is in " : "", path, until);
     g_autofree char *printable = vh_text_printable(line, false);
     puts(printable);
     return VH_EXIT_OK;

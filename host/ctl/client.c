@@ -151,7 +151,9 @@ int vh_ctl_connect(struct vh_ctl *ctl, GError **error)
     if (handler != 0)
         g_cancellable_disconnect(ctl->cancellable, handler);
     late = patience_end(&patience);
-    return ctl->connection ? 0 : unreachable(ctl, error, late ? "it does not answer" : problem);
+    if (ctl->connection)
+        return 0;
+    return unreachable(ctl, error, late ? "it does not answer" : problem);
 }
 
 static GVariant *call(struct vh_ctl *ctl, const char *interface, const char *method,

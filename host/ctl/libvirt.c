@@ -197,9 +197,11 @@ static int detach(const struct target *target, const struct vh_domain *xml, cons
     g_autofree char *text = g_strdup_printf(
         "<channel type='unix'><source mode='bind'%s/>" PORT "</channel>", path ? path : "");
 
-    *change = xml->channel == VH_DOMAIN_CHANNEL_NONE                           ? CHANGE_ABSENT
-              : !xml->channel_added || xml->channel == VH_DOMAIN_CHANNEL_OTHER ? CHANGE_KEPT
-                                                                               : CHANGE_REMOVED;
+    *change = CHANGE_REMOVED;
+    if (xml->channel == VH_DOMAIN_CHANNEL_NONE)
+        *change = CHANGE_ABSENT;
+    else if (!xml->channel_added || xml->channel == VH_DOMAIN_CHANNEL_OTHER)
+        *change = CHANGE_KEPT;
     if (*change == CHANGE_REMOVED && virDomainDetachDeviceFlags(target->domain, text, flags) < 0)
         return fail(error, name, "removing the channel");
     return xml->channel_added ? set_mark(target, name, false, flags, error) : 0;

@@ -141,8 +141,12 @@ struct vh_top_sample *vh_top_sample(struct vh_ctl *ctl, const struct vh_top_samp
 
 static double figure(const struct vh_top_row *row, enum vh_top_order order)
 {
-    double value = order == VH_TOP_WAIT ? row->wait : order == VH_TOP_RUN ? row->run : row->hints;
+    double value = row->hints;
 
+    if (order == VH_TOP_WAIT)
+        value = row->wait;
+    else if (order == VH_TOP_RUN)
+        value = row->run;
     return isnan(value) ? -1 : value;
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/printable.h"
 #include "ctl/top.h"
 
 #define BATCH_US (G_USEC_PER_SEC / 2) /* between the two looks that --batch takes */
@@ -75,8 +76,7 @@ static void put(int y, int x, int width, const char *text)
     int used = 0;
 
     for (; *end; end = g_utf8_next_char(end)) {
-        gunichar c = g_utf8_get_char(end);
-        int wide = g_unichar_iszerowidth(c) ? 0 : g_unichar_iswide(c) ? 2 : 1;
+        int wide = vh_text_char_width(g_utf8_get_char(end));
 
         if (used + wide > width)
             break;

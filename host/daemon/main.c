@@ -102,9 +102,8 @@ static int restore(const char *path, GError **error)
     VhSaved *saved = vh_saved_open(path, error);
     /* Of each step the service manager's journal is told, or stderr, if that can be opened: a
      * socket cannot. */
-    g_autoptr(VhJournal) journal =
-        saved ? vh_journal_new(g_getenv("JOURNAL_STREAM") ? "/dev/null" : "/dev/stderr", NULL)
-              : NULL;
+    const char *told = g_getenv("JOURNAL_STREAM") ? "/dev/null" : "/dev/stderr";
+    g_autoptr(VhJournal) journal = saved ? vh_journal_new(told, NULL) : NULL;
 
     if (!saved)
         return -1;
@@ -169,13 +168,15 @@ int main(int argc, char **argv)
         fprintf(stderr, "vhintd: libsodium does not start: is there no source of randomness?\n");
         return EXIT_FAILURE;
     }
+    if (!path)
+        path = g_strdup(DEFAULT_CONFIG);
     if (check)
-        return check_all(path ? path : DEFAULT_CONFIG) ? EXIT_FAILURE : EXIT_SUCCESS;
+        return check_all(path) ? EXIT_FAILURE : EXIT_SUCCESS;
     if (saved) {
         if (restore(saved, &error) == 0)
             return EXIT_SUCCESS;
         fprintf(stderr, "vhintd: %s\n", error->message);
         return EXIT_FAILURE;
     }
-    vh_virt_loop_exit(serve_by(path ? path : DEFAULT_CONFIG));
+    vh_virt_loop_exit(serve_by(path));
 }

@@ -185,11 +185,12 @@ static int put_member(struct encoder *encoder, const struct btf_type *outer, uin
             if (result)
                 return result;
         } else if (g_str_equal(known, name)) {
+            int result = 0;
+
             encoder->field = name;
-            return (bits ? put_number(encoder, type, bit, bits, node)
-                         : put_type(encoder, member->type, bit / 8, node)) < 0
-                       ? -1
-                       : 1;
+            result = bits ? put_number(encoder, type, bit, bits, node)
+                          : put_type(encoder, member->type, bit / 8, node);
+            return result < 0 ? -1 : 1;
         }
     }
     return 0;

@@ -113,16 +113,27 @@ uint64_t vh_tid_cpu_time(pid_t thread)
 
 int vh_tid_fail(GError **error, int number, const char *what, pid_t thread)
 {
-    enum vh_error_code code = number == ESRCH || number == ENOENT ? VH_ERROR_NOT_CONNECTED
-                              : number == EINVAL                  ? VH_ERROR_INVALID_ARGUMENT
-                              : number == EMFILE                  ? VH_ERROR_BUSY
-                                                                  : VH_ERROR_FAILED;
+    enum vh_error_code code = VH_ERROR_FAILED;
+    const char *text = g_strerror(number);
 
-    g_set_error(error, VH_ERROR, code, "thread %d: %s: %s", thread, what,
-                code == VH_ERROR_NOT_CONNECTED ? "the thread is gone"
-                : number == EMFILE ? "each thread needs a descriptor, and there are no more: raise "
-                                     "LimitNOFILE= of vhintd's service"
-                                   : g_strerror(number));
+    switch (number) {
+    case ESRCH:
+    case ENOENT:
+        code = VH_ERROR_NOT_CONNECTED;
+        text = "the thread is gone";
+        break;
+    case EINVAL:
+        code = VH_ERROR_INVALID_ARGUMENT;
+        break;
+    case EMFILE:
+        code = VH_ERROR_BUSY;
+        text = "each thread needs a descriptor, and there are no more: raise LimitNOFILE= of "
+               "vhintd's service";
+        break;
+    default:
+        break;
+    }
+    g_set_error(error, VH_ERROR, code, "thread %d: %s: %s", thread, what, text);
     return -1;
 }
 

@@ -159,10 +159,10 @@ static void examine_done(gpointer data)
 {
     struct attempt *attempt = data;
     const struct vh_entry *entry = NULL;
-    const char *found = attempt->found   ? attempt->found
-                        : attempt->error ? attempt->error->message
-                                         : "";
+    const char *found = attempt->error ? attempt->error->message : "";
 
+    if (attempt->found)
+        found = attempt->found;
     if (!take_back(attempt))
         return;
     entry = entry_of(attempt);

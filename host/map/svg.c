@@ -138,9 +138,8 @@ static void append_cpu(GString *out, const VhMap *map, unsigned cpu, int x, int 
 {
     unsigned more = 0;
     const struct thread *owner = vh_map_owner(map, cpu, &more);
-    g_autofree char *class = owner ? g_strdup_printf("g%u", owner->guest)
-                             : vh_cpuset_has(&map->reserved, cpu) ? g_strdup("reserved")
-                                                                  : g_strdup("cpu");
+    const char *unowned = vh_cpuset_has(&map->reserved, cpu) ? "reserved" : "cpu";
+    g_autofree char *class = owner ? g_strdup_printf("g%u", owner->guest) : g_strdup(unowned);
     g_autofree char *number = g_strdup_printf("%u", cpu);
 
     g_string_append(out, "<g>");

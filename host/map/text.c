@@ -21,8 +21,10 @@ static void append_cpu(GString *out, const VhMap *map, unsigned cpu, unsigned di
         g_string_append_printf(out, "%s/%d", vh_map_guest(map, owner->guest)->name, owner->vcpu);
     else if (owner)
         g_string_append_printf(out, "%s/%s", vh_map_guest(map, owner->guest)->name, owner->role);
+    else if (vh_cpuset_has(&map->reserved, cpu))
+        g_string_append_c(out, 'x');
     else
-        g_string_append_c(out, vh_cpuset_has(&map->reserved, cpu) ? 'x' : shared ? '~' : '.');
+        g_string_append_c(out, shared ? '~' : '.');
     if (more)
         g_string_append_printf(out, "+%u", more);
 }
@@ -31,8 +33,10 @@ static void append_cpu(GString *out, const VhMap *map, unsigned cpu, unsigned di
 static GPtrArray *core_texts(const VhMap *map, const struct cell *cell)
 {
     GPtrArray *texts = g_ptr_array_new_with_free_func(g_free);
-    unsigned digits = map->topology->cpu_count > 1000 ? 4 : map->topology->cpu_count > 100 ? 3 : 2;
+    unsigned digits = 2;
 
+    for (unsigned most = 100; map->topology->cpu_count > most && most < 10000; most *= 10)
+        digits++;
     for (guint i = 0; i < cell->cores->len; i++) {
         const struct vh_host_core *core =
             &map->topology->cores[g_array_index(cell->cores, uint16_t, i)];

@@ -115,6 +115,7 @@ struct vh_policy_program *vh_policy_need_program(const struct vh_policy_reader *
     struct vh_policy_program *program = vh_policy_program(reader->policy, word);
     g_autoptr(VhObject) object = NULL;
     g_autofree char *base = NULL;
+    const char *path = NULL;
     bool is_path = strchr(word, '/') != NULL;
 
     if (program && program->object)
@@ -127,15 +128,15 @@ struct vh_policy_program *vh_policy_need_program(const struct vh_policy_reader *
     base = g_path_get_basename(word);
     if (g_str_has_suffix(base, ".bpf.o"))
         base[strlen(base) - strlen(".bpf.o")] = 0;
-    object = reader->world->read_object(base,
-                                        program   ? program->path
-                                        : is_path ? word
-                                                  : NULL,
-                                        reader->world->data, error);
+    if (program)
+        path = program->path;
+    else if (is_path)
+        path = word;
+    object = reader->world->read_object(base, path, reader->world->data, error);
     if (!object)
         return NULL;
     if (!program)
-        program = vh_policy_add_program(reader, base, is_path ? word : NULL, origin);
+        program = vh_policy_add_program(reader, base, path, origin);
     program->object = g_steal_pointer(&object);
     return program;
 }

@@ -49,22 +49,19 @@ int vh_duration_parse(const char *text, gint64 *us, GError **error)
 /* ---- binding ---- */
 
 int vh_rule_bind(const struct vh_rule *rule, const struct vh_kind *kind,
-                 struct vh_bound_rule *bound, GError **error)
+                 struct vh_bound_rule *bound, const char **key, GError **error)
 {
     struct vh_bound_rule made = {.rule = rule};
 
-    if (rule->when && vh_when_bind(rule->when, kind, &made.tests, error) < 0) {
-        g_prefix_error(error, "when: ");
+    *key = "when";
+    if (rule->when && vh_when_bind(rule->when, kind, &made.tests, error) < 0)
         return -1;
-    }
-    if (rule->what.action->bind(&rule->what, kind, &made.what, error) < 0) {
-        g_prefix_error(error, "do: ");
+    *key = "do";
+    if (rule->what.action->bind(&rule->what, kind, &made.what, error) < 0)
         return -1;
-    }
-    if (rule->figure && vh_fieldref_find_number(kind, rule->figure, &made.figure, error) < 0) {
-        g_prefix_error(error, "figure: ");
+    *key = "figure";
+    if (rule->figure && vh_fieldref_find_number(kind, rule->figure, &made.figure, error) < 0)
         return -1;
-    }
     *bound = made;
     return 0;
 }

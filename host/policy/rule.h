@@ -23,10 +23,9 @@ struct vh_bound_rule {
  * VH_ERROR_INVALID_ARGUMENT. */
 int vh_duration_parse(const char *text, gint64 *us, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* 0; or -1 and VH_ERROR_INVALID_ARGUMENT, whose message begins with the key ("when", "do" or
- * "figure") and ": ".
- */
+/* 0; or -1 and VH_ERROR_INVALID_ARGUMENT, of which `*key` is told: "when", "do" or "figure". */
 int vh_rule_bind(const struct vh_rule *rule, const struct vh_kind *kind,
-                 struct vh_bound_rule *bound, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+                 struct vh_bound_rule *bound, const char **key,
+                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 void vh_rule_free(struct vh_rule *rule);

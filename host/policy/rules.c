@@ -181,7 +181,6 @@ static void check_rule(const struct vh_policy_reader *reader, const struct vh_ru
 {
     const struct vh_policy_section *section = section_of(reader, rule);
     g_autoptr(GError) first = NULL;
-    const char *text = NULL;
     const char *key = NULL;
 
     for (guint i = 0; i < reader->policy->programs->len; i++) {
@@ -190,23 +189,20 @@ static void check_rule(const struct vh_policy_reader *reader, const struct vh_ru
         for (guint j = 0; program->object && j < program->object->kind_count; j++) {
             const struct vh_kind *kind = &program->object->kinds[j];
             struct vh_bound_rule bound;
+            const char *its = NULL;
 
-            if (g_str_equal(kind->name, rule->on) &&
-                vh_rule_bind(rule, kind, &bound, first ? NULL : &first) == 0)
+            if (!g_str_equal(kind->name, rule->on))
+                continue;
+            if (vh_rule_bind(rule, kind, &bound, &its, first ? NULL : &first) == 0)
                 return;
+            key = key ? key : its;
         }
     }
     if (!first) {
         refuse_kind(reader, rule, section);
         return;
     }
-    /* The message begins with the key. */
-    text = strstr(first->message, ": ");
-    key = g_str_has_prefix(first->message, "when: ")     ? "when"
-          : g_str_has_prefix(first->message, "figure: ") ? "figure"
-                                                         : "do";
-    vh_policy_refuse(reader, section, vh_policy_entry(section, key), "%s",
-                     text ? text + 2 : first->message);
+    vh_policy_refuse(reader, section, vh_policy_entry(section, key), "%s", first->message);
 }
 
 void vh_policy_check_rules(struct vh_policy_reader *reader)

@@ -340,6 +340,14 @@ GVariant *vh_ram_describe(const VhRam *ram, const char *guest)
     return g_variant_dict_end(&dict);
 }
 
+/* What its trial has found so far. */
+static const char *verdict_of(const struct vh_growth *growth)
+{
+    if (growth->state == VH_GROWTH_RESTING)
+        return "reverted";
+    return growth->judged ? "kept" : "";
+}
+
 GVariant *vh_ram_explain(const VhRam *ram, const char *guest)
 {
     const struct item *item = find(ram, guest);
@@ -359,10 +367,7 @@ GVariant *vh_ram_explain(const VhRam *ram, const char *guest)
                                          : (double)MAX(item->next - now, 0) / G_USEC_PER_SEC);
     g_variant_dict_insert(&dict, "reverts", "u", growth->reverts);
     g_variant_dict_insert(&dict, "problem", "s", problem_of(ram, item));
-    g_variant_dict_insert(&dict, "verdict", "s",
-                          growth->state == VH_GROWTH_RESTING ? "reverted"
-                          : growth->judged                   ? "kept"
-                                                             : "");
+    g_variant_dict_insert(&dict, "verdict", "s", verdict_of(growth));
     g_variant_dict_insert(&dict, "reason", "s", reason);
     if (isfinite(growth->before))
         g_variant_dict_insert(&dict, "before", "d", growth->before);

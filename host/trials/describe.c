@@ -89,7 +89,9 @@ static int by_vcpu(gconstpointer a, gconstpointer b)
     const struct vh_trials_item *x = *(struct vh_trials_item *const *)a;
     const struct vh_trials_item *y = *(struct vh_trials_item *const *)b;
 
-    return x->vcpu != y->vcpu ? (x->vcpu < y->vcpu ? -1 : 1) : (int)x->what - (int)y->what;
+    if (x->vcpu != y->vcpu)
+        return x->vcpu < y->vcpu ? -1 : 1;
+    return (int)x->what - (int)y->what;
 }
 
 GVariant *vh_trials_describe(const VhTrials *trials, const char *guest)

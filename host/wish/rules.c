@@ -118,16 +118,17 @@ static struct bound_kind *compile(VhRules *rules, const struct vh_kind *kind)
     bound->mark = next_mark();
     for (guint i = 0; i < count; i++) {
         const struct vh_rule *rule = g_ptr_array_index(rules->policy->rules, i);
+        const char *key = NULL;
         g_autoptr(GError) error = NULL;
 
         if (!g_str_equal(rule->on, kind->name))
             continue;
-        if (vh_rule_bind(rule, kind, &bound->rules[bound->count], &error) == 0) {
+        if (vh_rule_bind(rule, kind, &bound->rules[bound->count], &key, &error) == 0) {
             bound->count++;
             bound->rules[bound->count - 1].like = like(bound);
         } else if (!rules->misfit) {
-            rules->misfit =
-                g_strdup_printf("the rule %s does not fit: %s", rule->name, error->message);
+            rules->misfit = g_strdup_printf("the rule %s does not fit: %s: %s", rule->name, key,
+                                            error->message);
         }
     }
     return g_realloc(bound, sizeof(*bound) + bound->count * sizeof(bound->rules[0]));

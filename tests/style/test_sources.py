@@ -72,3 +72,71 @@ class Waiting(unittest.TestCase):
                             "gint64 begin = g_get_monotonic_time();": 0}.items():
             with self.subTest(text):
                 self.assertEqual(len(self.found(text)), count)
+
+
+class Conditionals(unittest.TestCase):
+    """No conditional operator is an operand of another, in brackets or not: write if or switch."""
+    SKIPPED = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
+    DIRECTIVE = re.compile(r"^[ \t]*#((?:[^\n\\]|\\.)*)$", re.M | re.S)
+    TOKEN = re.compile(r"\w+|[?,;(){}\[\]]")
+    CLOSING = {"(": ")", "[": "]", "{": "}"}
+    CONTROL = ("if", "while", "for", "switch")  # their brackets are no operand of what follows
+
+    def found(self, text):
+        """The lines of the second one of each pair."""
+        text = self.SKIPPED.sub(lambda match: "\n" * match[0].count("\n") or " ", text)
+        text = self.DIRECTIVE.sub(r";\1;", text)
+        tokens = ((text.count("\n", 0, match.start()) + 1, match[0]) for match in self.TOKEN.finditer(text))
+        found = []
+
+        def group():
+            """Reads up to the closing bracket. Is there a conditional operator within?"""
+            there = operator = operand = False  # in the group; in the expression; in brackets of the expression
+            word = ""
+            for line, token in tokens:
+                if token in self.CLOSING:
+                    within = group()
+                    there |= within
+                    operand |= within
+                    if within and operator:
+                        found.append(line)
+                    if token == "{" or word in self.CONTROL:
+                        operator = operand = False
+                elif token in self.CLOSING.values():
+                    return there
+                elif token in ",;":
+                    operator = operand = False
+                elif token == "?":
+                    if operator or operand:
+                        found.append(line)
+                    there = operator = True
+                word = token
+            return there
+
+        group()
+        return found
+
+    def test_none_is_nested(self):
+        for path in sources(".c", ".h"):
+            with open(os.path.join(setting.TOP, path)) as file, self.subTest(path):
+                self.assertEqual(self.found(file.read()), [], "write if or switch")
+
+    def test_the_check_finds_what_it_is_there_for(self):
+        for text, lines in {"x = a ? b : c ? d : e;": [1],
+                            "x = a ? b ? c : d : e;": [1],
+                            "x = a\n  ? b\n  : (c ? d : e);": [3],
+                            "x = (a ? b : c) ? d : e;": [1],
+                            "x = a ? f(b, c ? d : e) : g;": [1],
+                            "x = f(a ? b : c) ? d : e;": [1],
+                            "x = a ? (struct y){.z = b ? c : d} : e;": [1],
+                            "#define F(a, b) \\\n  ((a) ? 1 : \\\n   (b) ? 2 : 3)\n": [3],
+                            "f(a ? b : c, d ? e : f);": [],
+                            "f(g(a ? b : c), d ? e : f);": [],
+                            "if (a ? b : c) x = d ? e : f;": [],
+                            "for (i = a ? b : c; i < (d ? e : f); i++) x = g ? h : j;": [],
+                            "struct x y = {.a = b ? c : d, .e = f ? g : h};": [],
+                            "{ x = a ? b : c; }\n{ y = d ? e : f; }": [],
+                            "x = a ? b : c; /* d ? e : f */ y = g ? h : j;": [],
+                            'x = a ? "b ? c : d" : \'?\';': []}.items():
+            with self.subTest(text):
+                self.assertEqual(self.found(text), lines)

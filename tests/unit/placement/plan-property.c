@@ -334,11 +334,9 @@ static void check_anchors(const struct world *world, const struct view *view,
             if (placed->level == VH_LEVEL_CPU) {
                 unsigned shared = view->anchors[placed->cpu];
                 bool core = view->core_anchors[world->topology->cpus[placed->cpu].core] > 1;
+                enum vh_reason alone = core ? VH_REASON_ANCHOR_CORE : VH_REASON_ANCHOR;
 
-                g_assert_cmpint(placed->reason, ==,
-                                shared > 1 ? VH_REASON_ANCHOR_CPU
-                                : core     ? VH_REASON_ANCHOR_CORE
-                                           : VH_REASON_ANCHOR);
+                g_assert_cmpint(placed->reason, ==, shared > 1 ? VH_REASON_ANCHOR_CPU : alone);
                 continue;
             }
             g_assert_true(placed->reason == VH_REASON_FULL || vh_cpuset_empty(usable));

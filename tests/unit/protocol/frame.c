@@ -104,6 +104,13 @@ static void test_vectors(void)
     g_assert_cmpuint(seen, >=, 4);
 }
 
+static uint8_t nth(guint pattern, size_t i)
+{
+    if (pattern == 2)
+        return (uint8_t)(i * 7 % 11 ? i : 0);
+    return pattern == 0 ? 0 : 0xaa;
+}
+
 /* Every length around COBS's block borders, zeros or none, fed byte by byte and at once. */
 static void test_round_trip(void)
 {
@@ -115,7 +122,7 @@ static void test_round_trip(void)
     receiver_init(&r);
     for (guint pattern = 0; pattern < 3; pattern++) {
         for (size_t i = 0; i < sizeof(payload); i++)
-            payload[i] = pattern == 0 ? 0 : pattern == 1 ? 0xaa : (uint8_t)(i * 7 % 11 ? i : 0);
+            payload[i] = nth(pattern, i);
         for (guint l = 0; l < G_N_ELEMENTS(lengths); l++) {
             g_autoptr(GByteArray) wire = encoded(VH_CHUNK, 1, l, payload, lengths[l]);
 
