@@ -190,6 +190,21 @@ static bool flush(struct vh_agent *in)
     return any;
 }
 
+/* Gives programs turns until none has anything to send, or the way out is full. True when there was
+ * anything. */
+static bool relay(struct vh_agent *in)
+{
+    bool any = false;
+
+    do {
+        vh_session_pump(&in->session);
+        if (!vh_programs_relay(&in->programs, &in->session))
+            return any;
+        any = true;
+    } while (!vh_out_full(&in->session.out));
+    return true;
+}
+
 /* One round of the pipeline; true when it moved something, so that another may. */
 static bool serve(struct vh_agent *in)
 {
@@ -201,8 +216,7 @@ static bool serve(struct vh_agent *in)
         take_input(in);
     while (!vh_out_full(&in->session.out) && (job = vh_jobs_take(&in->jobs)))
         job->done(job);
-    vh_session_pump(&in->session);
-    relayed = vh_programs_relay(&in->programs, &in->session);
+    relayed = relay(in);
     moved = flush(in);
     if (relayed)
         vh_agent_stir(in); /* reads the clock: hints go first */

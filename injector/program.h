@@ -72,8 +72,8 @@ uint64_t vh_running_lost(const struct vh_running *running);
 /* Asks the kernel for events that the program's parts were not shown. */
 void vh_running_account(struct vh_running *running);
 
-/* relay.c: sends what the ring holds as far as the session has room, and the count of losses when
- * it has grown. True when it sent anything. */
+/* relay.c: sends what the ring holds, one VH_SLICE at most and as far as the session has room, and
+ * the count of losses when it has grown. True when it sent anything. */
 bool vh_relay(struct vh_running *running, struct vh_session *session);
 /* relay.c: drops what the ring holds, counting it as lost. */
 void vh_relay_discard(struct vh_running *running);

@@ -109,10 +109,17 @@ struct vh_running *vh_programs_find(struct vh_programs_set *set, uint32_t id)
 
 bool vh_programs_relay(struct vh_programs_set *set, struct vh_session *session)
 {
+    uint32_t first = set->turn;
     bool any = false;
 
-    for (uint32_t i = 0; i < set->count; i++)
-        any |= vh_relay(set->running[i], session);
+    for (uint32_t i = 0; i < set->count && !vh_out_full(&session->out); i++) {
+        struct vh_running *running = set->running[(first + i) % set->count];
+
+        if (!vh_session_part(session, running->id) && !vh_relay(running, session))
+            continue;
+        set->turn = (first + i + 1) % set->count;
+        any = true;
+    }
     return any;
 }
 

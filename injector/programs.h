@@ -11,6 +11,7 @@ struct vh_programs_set {
     uint32_t last_id; /* given to a program */
     uint32_t count;
     struct vh_running *running[VH_PROGRAMS_MAX];
+    uint32_t turn; /* whose it is first, see vh_programs_relay */
 };
 
 /* Rings are added to `epoll` (edge-triggered) with `ring_event` as data. */
@@ -30,7 +31,11 @@ uint32_t vh_programs_list(const struct vh_programs_set *set,
 /* NULL when there is none of this id. */
 struct vh_running *vh_programs_find(struct vh_programs_set *set, uint32_t id);
 
-/* Each of program.h's, for all. */
+/* Gives each program one turn, while there is room: of a snapshot that is being sent a part, else
+ * of the ring's hints a slice. The next call begins behind the last one that had something to send.
+ * True when any had. */
 bool vh_programs_relay(struct vh_programs_set *set, struct vh_session *session);
+
+/* Each of program.h's, for all. */
 void vh_programs_account(struct vh_programs_set *set);
 void vh_programs_discard(struct vh_programs_set *set);

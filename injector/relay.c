@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Moves hints from a program's ring buffer into HINTS frames. */
+/* Moves hints from a program's ring buffer into HINTS frames, one slice of them at a time. */
 #include <string.h>
 
 #include "program.h"
@@ -50,30 +50,25 @@ static void fill(struct vh_running *running, struct batch *batch)
 
 bool vh_relay(struct vh_running *running, struct vh_session *session)
 {
-    _Alignas(8) uint8_t records[VH_PAYLOAD_MAX];
-    struct batch batch;
-    bool any = false;
+    _Alignas(8) uint8_t records[VH_SLICE];
+    struct vh_batch head = {.program = running->id, .seq = running->seq};
+    struct batch batch = {.records = records};
 
     if (!running->ring.size || running->held)
         return false;
-    do {
-        struct vh_batch head = {.program = running->id, .seq = running->seq};
-
-        batch = (struct batch){.records = records, .room = vh_session_room(session, running->id)};
-        if (batch.room == 0)
-            return any;
-        fill(running, &batch);
-        /* Read after the records: what was lost to a full ring is told with what it was full of. */
-        head.lost = vh_running_lost(running);
-        head.count = batch.count;
-        if (batch.count == 0 && head.lost == running->lost_told)
-            return any;
-        running->lost_told = head.lost;
-        running->seq += batch.count;
-        vh_session_hints(session, &head, records, batch.len);
-        any = true;
-    } while (batch.count > 0);
-    return any;
+    batch.room = vh_session_room(session, running->id);
+    if (batch.room == 0)
+        return false;
+    fill(running, &batch);
+    /* Read after the records: what was lost to a full ring is told with what it was full of. */
+    head.lost = vh_running_lost(running);
+    head.count = batch.count;
+    if (batch.count == 0 && head.lost == running->lost_told)
+        return false;
+    running->lost_told = head.lost;
+    running->seq += batch.count;
+    vh_session_hints(session, &head, records, batch.len);
+    return true;
 }
 
 void vh_relay_discard(struct vh_running *running)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Answers RESYNC: one snapshot after another, each in as many parts as credit and the way out
- * allow. */
+/* Answers RESYNC: a snapshot of each program, in parts, for which programs.c gives it turns. */
 #include "resync.h"
 
 #include <errno.h>
@@ -128,7 +127,7 @@ static size_t record_padded(const uint8_t *record)
     return (hint.size + 7u) & ~7u;
 }
 
-/* Sends the next part of a snapshot; false when it has to wait for credit. */
+/* As much of a snapshot's rest as there is room for; false: it has to wait for credit. */
 static bool send_part(struct vh_session *s, struct vh_due *due)
 {
     struct vh_batch batch = {
@@ -136,7 +135,7 @@ static bool send_part(struct vh_session *s, struct vh_due *due)
     uint8_t *records = due->facts.records + due->sent;
     size_t left = due->facts.len - due->sent;
     struct iovec parts[] = {{.iov_base = &batch, .iov_len = sizeof(batch)}, {.iov_base = records}};
-    size_t room = vh_session_payload_room(s);
+    size_t room = vh_session_payload_room(s, due->program);
     size_t len = 0;
 
     if (room < sizeof(batch))
@@ -150,12 +149,19 @@ static bool send_part(struct vh_session *s, struct vh_due *due)
         return false;
     batch.flags = (due->sent == 0 ? VH_SNAPSHOT_FIRST : 0) | (len == left ? VH_SNAPSHOT_LAST : 0);
     parts[1].iov_len = len;
-    s->credit -= sizeof(batch) + len;
+    vh_purse_use(&s->purse, due->program, sizeof(batch) + len);
     due->sent += len;
     vh_session_send(s, VH_SNAPSHOT, due->request, parts, 2);
     if (batch.flags & VH_SNAPSHOT_LAST && s->host)
         due_done(s, due);
     return true;
+}
+
+bool vh_session_part(struct vh_session *s, uint32_t program)
+{
+    struct vh_due *due = find_asked(s, program);
+
+    return due && due->ready && due->facts.records && !vh_out_full(&s->out) && send_part(s, due);
 }
 
 /* Asks for the facts of all that are due (invariant 5), so that a slow one keeps no other waiting.
@@ -172,34 +178,24 @@ static void ask(struct vh_session *s)
     }
 }
 
-/* The one whose parts are being sent, else the first that is ready; NULL: none is. */
-static struct vh_due *next_due(struct vh_session *s)
+/* One of which there are no facts to be had; NULL: there is none. */
+static struct vh_due *find_empty(struct vh_session *s)
 {
-    struct vh_due *first = NULL;
-
     for (uint32_t i = 0; i < s->due_count; i++) {
-        struct vh_due *due = &s->due[i];
-
-        if (due->ready && due->sent > 0)
-            return due;
-        if (due->ready && !first)
-            first = due;
+        if (s->due[i].ready && !s->due[i].facts.records)
+            return &s->due[i];
     }
-    return first;
+    return NULL;
 }
 
 void vh_session_pump(struct vh_session *s)
 {
-    while (s->due_count > 0 && !vh_out_full(&s->out)) {
-        struct vh_due *due;
+    struct vh_due *due;
 
+    do {
         ask(s);
-        due = next_due(s);
-        if (!due)
-            return;
-        if (!due->facts.records)
+        due = find_empty(s);
+        if (due)
             due_done(s, due);
-        else if (!send_part(s, due))
-            return;
-    }
+    } while (due && !vh_out_full(&s->out));
 }

@@ -27,7 +27,7 @@ void vh_session_forget_host(struct vh_session *s)
 {
     s->host = 0;
     s->epoch++;
-    s->credit = 0;
+    vh_purse_begin(&s->purse, 0);
     vh_session_forget_due(s);
     vh_transfer_end(&s->transfer);
     s->transfer.id = 0;
@@ -74,9 +74,11 @@ void vh_session_answer_text(struct vh_session *s, uint32_t id, int error, const 
     vh_session_answer(s, id, error, &reply);
 }
 
-size_t vh_session_payload_room(const struct vh_session *s)
+size_t vh_session_payload_room(const struct vh_session *s, uint32_t program)
 {
-    return s->credit < VH_PAYLOAD_MAX ? (size_t)s->credit : VH_PAYLOAD_MAX;
+    size_t room = vh_purse_room(&s->purse, program);
+
+    return room < VH_SLICE ? room : VH_SLICE;
 }
 
 bool vh_session_waits(const struct vh_session *s, struct vh_ticket ticket)

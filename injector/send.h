@@ -19,5 +19,5 @@ void vh_session_send(struct vh_session *session, enum vh_type type, uint32_t id,
 void vh_session_answer(struct vh_session *session, uint32_t id, int error, struct vh_reply *reply);
 /* The same with nothing but a text, "" for none. */
 void vh_session_answer_text(struct vh_session *session, uint32_t id, int error, const char *text);
-/* Bytes of payload that credit and frame size allow. */
-size_t vh_session_payload_room(const struct vh_session *session);
+/* Bytes of payload that credit and VH_SLICE allow one program. */
+size_t vh_session_payload_room(const struct vh_session *session, uint32_t program);

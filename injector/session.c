@@ -88,7 +88,7 @@ static void on_hello(struct vh_session *s, const struct vh_frame *frame)
         return; /* our version range tells the host why nothing else comes */
     s->host = hello.session;
     s->version = (uint8_t)version;
-    s->credit = hello.credit;
+    vh_purse_begin(&s->purse, hello.credit);
     s->ops->opened(s->context);
     vh_session_send_cpus(s);
     vh_session_send_programs(s);
@@ -199,8 +199,8 @@ static void on_credit(struct vh_session *s, const struct vh_frame *frame)
 
     if (vh_msg_credit(frame, &credit))
         s->dropped++;
-    else if (s->credit <= UINT32_MAX)
-        s->credit += credit.bytes;
+    else
+        vh_purse_add(&s->purse, credit.bytes);
 }
 
 static void on_ping(struct vh_session *s, const struct vh_frame *frame)
@@ -259,7 +259,7 @@ size_t vh_session_input(struct vh_session *s, const uint8_t *bytes, size_t len)
 
 size_t vh_session_room(const struct vh_session *s, uint32_t program)
 {
-    size_t room = vh_session_payload_room(s);
+    size_t room = vh_session_payload_room(s, program);
 
     if (!s->host || vh_resync_holds(s, program) || vh_out_full(&s->out) ||
         room < sizeof(struct vh_batch))
@@ -275,7 +275,7 @@ void vh_session_hints(struct vh_session *s, const struct vh_batch *batch, const 
         {.iov_base = (void *)records, .iov_len = len},
     };
 
-    s->credit -= sizeof(*batch) + len;
+    vh_purse_use(&s->purse, batch->program, sizeof(*batch) + len);
     vh_session_send(s, VH_HINTS, 0, parts, 2);
 }
 

@@ -8,16 +8,23 @@
  * Invariants
  *  1. Every request of a live session gets one ANSWER; a new session forgets the requests of the
  * old one, and their tickets are void.
- *  2. HINTS and SNAPSHOT are sent only within the host's credit.
+ *  2. HINTS and SNAPSHOT are sent only within the host's credit, and of that within their program's
+ * share (credit.h).
  *  3. From the moment that a program's facts were taken until they are sent, no hints of it are:
  * nothing in a snapshot is newer than what follows it. Other programs' hints go on.
  *  4. `out` never grows beyond VH_OUT_SIZE; above VH_OUT_FULL no input is taken.
- *  5. A program's facts are asked for once at a time. */
+ *  5. A program's facts are asked for once at a time.
+ *  6. What is sent of a program at once, hints or a part of its snapshot, is at most VH_SLICE
+ * bytes: who gives programs turns (programs.c) keeps none waiting for another's flood or snapshot.
+ */
 #pragma once
 
+#include "credit.h"
 #include "msg.h"
 #include "out.h"
 #include "transfer.h"
+
+#define VH_SLICE 16384u
 
 #define VH_TROUBLE_SIZE \
     512u /* bytes of what is said of a program's trouble, with the final NUL \
@@ -88,7 +95,7 @@ struct vh_session {
     uint64_t host;        /* the host's session; 0: none is up */
     uint64_t epoch;       /* counts sessions, also those that never came up */
     uint8_t version;
-    uint64_t credit; /* bytes of HINTS and SNAPSHOT payload that may still be sent */
+    struct vh_purse purse;
     struct vh_transfer transfer;
     struct vh_due due[VH_DUE_MAX]; /* in the order in which they were asked for */
     uint32_t due_count;
@@ -111,8 +118,11 @@ void vh_session_close(struct vh_session *session);
 /* Handles bytes; returns how many were taken, fewer than `len` only when `out` is full: offer the
  * rest later. */
 size_t vh_session_input(struct vh_session *session, const uint8_t *bytes, size_t len);
-/* Goes on with snapshots, if one waited for its facts, credit or room. */
+/* Asks for the facts that are due, and ends the snapshots that there are none for. */
 void vh_session_pump(struct vh_session *session);
+/* Sends the next part of a program's snapshot, if one waits to be sent and there is room and credit
+ * for it. True when it did. */
+bool vh_session_part(struct vh_session *session, uint32_t program);
 
 /* Is the session that the request belongs to still there? */
 bool vh_session_waits(const struct vh_session *session, struct vh_ticket ticket);

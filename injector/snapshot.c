@@ -109,7 +109,8 @@ void vh_snapshot_begin(struct vh_running *running, struct vh_session *session,
 
     vh_running_account(running);
     facts->lost = vh_running_lost(running);
-    vh_relay(running, session);
+    while (vh_relay(running, session))
+        ;
     dropped = running->dropped;
     vh_relay_discard(running);
     facts->lost += running->dropped - dropped;

@@ -3,7 +3,6 @@
 #include "transfer.h"
 
 #include <errno.h>
-#include <sodium/crypto_hash_sha256.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,18 +40,19 @@ int vh_transfer_begin(struct vh_transfer *transfer, uint32_t id, const struct vh
     memcpy(copy, tunables, load->tunables_len);
     copy[load->tunables_len] = 0;
     *transfer = (struct vh_transfer){.active = true, .id = id, .load = *load};
+    crypto_hash_sha256_init(&transfer->digest);
     transfer->tunables = vh_take(copy);
     transfer->object = vh_take(object);
     return 0;
 }
 
-static int check_digest(const struct vh_transfer *transfer, char *text)
+static int check_digest(struct vh_transfer *transfer, char *text)
 {
     uint8_t digest[VH_DIGEST_SIZE];
     char said[HEX_SIZE];
     char found[HEX_SIZE];
 
-    crypto_hash_sha256(digest, transfer->object, transfer->load.size);
+    crypto_hash_sha256_final(&transfer->digest, digest);
     if (memcmp(digest, transfer->load.digest, sizeof(digest)) == 0)
         return 1;
     hex(said, transfer->load.digest);
@@ -80,6 +80,7 @@ int vh_transfer_add(struct vh_transfer *transfer, const struct vh_chunk *chunk, 
         return -EPROTO;
     }
     memcpy(transfer->object + transfer->got, data, len);
+    crypto_hash_sha256_update(&transfer->digest, data, len);
     transfer->got += len;
     return transfer->got == load->size ? check_digest(transfer, text) : 0;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Assembles one object from a LOAD and its CHUNKs. Pure; the object's memory is allocated once. */
+/* Assembles one object from a LOAD and its CHUNKs. Pure; the object's memory is allocated once, and
+ * its digest worked out as it comes: of 16 MiB at once that would hold hints up. */
 #pragma once
 
+#include <sodium/crypto_hash_sha256.h>
 #include <stdbool.h>
 
 #include "msg.h"
@@ -14,6 +16,7 @@ struct vh_transfer {
     char *tunables;  /* load.tunables_len bytes, owned */
     uint8_t *object; /* load.size bytes, owned */
     uint32_t got;
+    crypto_hash_sha256_state digest; /* of what has come */
 };
 
 /* Begins with a LOAD's contents. 0, -EFBIG or -ENOMEM; `text` (VH_TEXT_MAX + 1 bytes) then says

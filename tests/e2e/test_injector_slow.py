@@ -74,6 +74,8 @@ class Slow(unittest.TestCase):
 
     # Walks
 
+    FAR_TOO_LONG = 30  # s; the injector gives up after 12
+
     def test_an_iterator_that_returns_1(self):
         """The kernel shows it the same task for ever. What its tracepoint knows is reported all the same."""
         program = self.loaded("stubborn", self.built("stubborn"))
@@ -95,13 +97,76 @@ class Slow(unittest.TestCase):
         self.assertEqual(self.channel.unload("stubborn").error, 0)
 
     def test_a_walk_that_takes_too_long(self):
-        program = self.loaded("stubborn", self.built("stubborn", "-DSLOW"), tunables={"rounds": 1 << 20})
+        slow = self.built("stubborn", "-DSLOW")
+        rounds = 1 << 17
+        program = self.loaded("stubborn", slow, tunables={"rounds": rounds})
+        begin = time.monotonic()
+        self.channel.snapshot(program)
+        seconds = time.monotonic() - begin
+        rounds = min(int(rounds * self.FAR_TOO_LONG / seconds), 1 << 23)  # the kernel's limit
+        program = self.loaded("stubborn", slow, tunables={"rounds": rounds}, replace=True)
         text = self.trouble(program)
         self.assertIn("find_all", text)
         request = self.channel.next_request()
         self.channel.send("UNLOAD", struct.pack("<64s", b"stubborn"), request)
         self.frames = []
         self.pinned()
+
+    # Floods and large snapshots of another program
+
+    FLOOD = 700  # hints of 1024 bytes each
+    CREDIT = 1 << 18  # bytes: less than they need
+
+    def reconnect(self, **options):
+        self.channel.close()
+        self.channel = channel.Channel(self.guest.channel_path, **options)
+        self.channel.start()
+        self.frames = []
+
+    def read_until(self, done):
+        """Frames, kept in self.frames, until one of them is `done`."""
+        while True:
+            frame = self.channel.receive()
+            self.assertTrue(frame, "nothing comes any more")
+            self.frames.append(frame)
+            if done(*frame):
+                return
+
+    def records(self, program, kind):
+        return sum(len(batch.records) for what, _, batch in self.frames if what == kind and batch.program == program)
+
+    def test_a_flood_of_another_program(self):
+        """It has taken all the credit that it may, and most of its hints wait. Another program's come."""
+        flood = self.loaded("flood", self.built("flood"))
+        self.reconnect(credit=self.CREDIT, refill=False)
+        self.guest.run("/bin/true")
+        self.frames = self.channel.drain()
+        for credit in (0, 3000, 3000, self.CREDIT // 4):
+            if credit:
+                self.channel.add_credit(credit)
+            self.pinned()
+            self.assertLess(self.records(flood, "HINTS"), self.FLOOD)
+        self.channel.add_credit(1 << 20)
+        self.frames += self.channel.drain()
+        self.assertEqual(self.records(flood, "HINTS"), self.FLOOD)
+        self.assertEqual(self.channel.programs()["flood"].lost, 0)
+
+    def test_a_large_snapshot_of_another_program(self):
+        flood = self.loaded("flood", self.built("flood", "-DFACTS"))
+        self.guest.run("/bin/true")
+        self.channel.drain()
+        self.reconnect(credit=self.CREDIT, refill=False)
+        request = self.channel.next_request()
+        self.channel.send("RESYNC", struct.pack("<II", 0, 0), request)
+        self.read_until(lambda kind, _, batch: kind == "SNAPSHOT" and batch.program == self.affinity
+                        and batch.flags & channel.LAST)
+        self.pinned()
+        self.frames += self.channel.drain()
+        self.assertLess(self.records(flood, "SNAPSHOT"), self.FLOOD)
+        self.pinned()
+        self.channel.add_credit(1 << 20)
+        self.read_until(lambda kind, number, _: kind == "ANSWER" and number == request)
+        self.assertEqual(self.records(flood, "SNAPSHOT"), self.FLOOD)
 
     # Programs of many hooks
 

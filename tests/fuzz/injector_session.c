@@ -213,6 +213,19 @@ static void check_frame(const struct vh_frame *frame)
         abort();
 }
 
+/* Each program has its turns. */
+static void pump(struct fuzz *fuzz)
+{
+    bool any;
+
+    do {
+        vh_session_pump(&fuzz->session);
+        any = false;
+        for (uint32_t i = 0; i < fuzz->count; i++)
+            any |= vh_session_part(&fuzz->session, fuzz->ids[i]);
+    } while (any);
+}
+
 /* The host reads everything that waits. */
 static void read_out(struct fuzz *fuzz)
 {
@@ -228,7 +241,7 @@ static void read_out(struct fuzz *fuzz)
     if (fuzz->decoder.counters.bad || fuzz->decoder.counters.oversize)
         abort();
     vh_out_written(&fuzz->session.out, all);
-    vh_session_pump(&fuzz->session);
+    pump(fuzz);
 }
 
 static void input(struct fuzz *fuzz, const uint8_t *bytes, size_t len)
@@ -337,7 +350,7 @@ static size_t take_step(struct fuzz *fuzz, const uint8_t *bytes, size_t len)
     default:
         if (fuzz->pending_count > 0)
             end_pending(fuzz, bytes[1] % fuzz->pending_count);
-        vh_session_pump(&fuzz->session);
+        pump(fuzz);
         return 2;
     }
 }

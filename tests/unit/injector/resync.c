@@ -23,7 +23,6 @@ static uint32_t take_snapshot(struct fake *fake, uint32_t id, uint32_t program, 
         g_assert_true(first == ((batch.flags & VH_SNAPSHOT_FIRST) != 0));
         records += batch.count;
         *complete = batch.flags & VH_SNAPSHOT_LAST;
-        vh_session_pump(&fake->session);
     }
     return records;
 }
@@ -81,11 +80,10 @@ static void test_snapshot_waits(void)
             break;
         g_assert_cmpint(vh_msg_batch(&got.frame, &batch, &r), ==, 0);
         records += batch.count;
-        if (!(batch.flags & VH_SNAPSHOT_LAST))
+        if (fake->session.due_count > 0)
             g_assert_cmpuint(vh_session_room(&fake->session, 1), ==, 0);
-        if (fake->session.credit > 1000 && !vh_out_full(&fake->session.out))
+        if (fake->session.purse.credit > 1000 && !vh_out_full(&fake->session.out))
             g_assert_cmpuint(vh_session_room(&fake->session, 2), >, 0); /* others go on */
-        vh_session_pump(&fake->session);
     }
     g_assert_cmpuint(records, ==, 10000);
     g_assert_cmpuint(got.frame.type, ==, VH_ANSWER);
@@ -110,10 +108,10 @@ static void test_unloaded_amid_snapshots(void)
     fake_request(fake, VH_UNLOAD, 5, &unload, sizeof(unload));
     fake_expect(fake, VH_PROGRAMS, 0);
     fake_expect_answer(fake, 5, 0);
+    fake_expect_answer(fake, 4, ENOENT); /* does not wait for the other's */
     fake_request(fake, VH_CREDIT, 0, &credit, sizeof(credit));
     fake_expect(fake, VH_SNAPSHOT, 3);
     fake_expect_answer(fake, 3, 0); /* those that are left */
-    fake_expect_answer(fake, 4, ENOENT);
     fake_expect_nothing(fake);
     fake_free(fake);
 }
@@ -150,19 +148,53 @@ static void test_slow_facts(void)
     g_assert_cmpuint(vh_session_room(&fake->session, 1), >, 0); /* it walks */
     fake_finish_facts(fake, fake->asked[1].ticket, 2);
     g_assert_cmpuint(vh_session_room(&fake->session, 2), ==, 0);
-    vh_session_pump(&fake->session);
     g_assert_cmpuint(take_snapshot(fake, 4, 2, &complete), ==, 3);
     fake_expect_answer(fake, 4, 0);
     g_assert_cmpuint(fake->asked_count, ==, 3);
     g_assert_cmpuint(vh_session_room(&fake->session, 2), >, 0);
     fake_finish_facts(fake, fake->asked[2].ticket, 2);
     fake_finish_facts(fake, fake->asked[0].ticket, 1);
-    vh_session_pump(&fake->session);
     g_assert_cmpuint(take_snapshot(fake, 3, 1, &complete), ==, 3);
     fake_expect_answer(fake, 3, 0);
     g_assert_cmpuint(take_snapshot(fake, 5, 2, &complete), ==, 3);
     fake_expect_answer(fake, 5, 0);
     fake_expect_nothing(fake);
+    fake_free(fake);
+}
+
+/* A large snapshot goes out in slices, and keeps neither another one nor anybody's hints waiting.
+ */
+static void test_side_by_side(void)
+{
+    struct fake *fake = fake_up(1u << 20);
+    struct vh_resync first = {.program = 1};
+    struct vh_resync second = {.program = 2};
+    struct vh_batch batch = {.program = 1};
+    uint32_t parts[3] = {0};
+    struct vh_records r;
+    struct got got;
+
+    fake_load_good(fake, 1, "a", 0);
+    fake_load_good(fake, 2, "b", 0);
+    fake->facts = 20000; /* 640,000 bytes */
+    fake_request(fake, VH_RESYNC, 3, &first, sizeof(first));
+    fake->facts = 1000;
+    fake_request(fake, VH_RESYNC, 4, &second, sizeof(second));
+    while (batch.program != 2 || !(batch.flags & VH_SNAPSHOT_LAST)) {
+        g_assert_true(fake_next(fake, &got));
+        g_assert_cmpuint(got.frame.type, ==, VH_SNAPSHOT);
+        g_assert_cmpuint(got.frame.len, <=, VH_SLICE);
+        g_assert_cmpint(vh_msg_batch(&got.frame, &batch, &r), ==, 0);
+        parts[batch.program]++;
+    }
+    g_assert_cmpuint(parts[2], ==, 2);
+    g_assert_cmpuint(parts[1], ==, 2);
+    fake_expect_answer(fake, 4, 0);
+    g_assert_cmpuint(vh_session_room(&fake->session, 1), ==, 0);
+    while (fake_next(fake, &got))
+        parts[1] += got.frame.type == VH_SNAPSHOT;
+    g_assert_cmpuint(vh_session_room(&fake->session, 2), >, 0); /* though the other was so large */
+    g_assert_cmpuint(parts[1], ==, 40);
     fake_free(fake);
 }
 
@@ -186,7 +218,6 @@ static void test_failed_walk(void)
     fake_finish_facts(fake, fake->asked[0].ticket, fake->asked[0].program);
     fake->facts_error = 0;
     fake_finish_facts(fake, fake->asked[1].ticket, fake->asked[1].program);
-    vh_session_pump(&fake->session);
     g_assert_cmpuint(take_snapshot(fake, 4, 1, &complete), ==, 3);
     g_assert_cmpuint(take_snapshot(fake, 4, 2, &complete), ==, 3);
     fake_expect_answer(fake, 4, ELOOP);
@@ -202,6 +233,7 @@ int main(int argc, char **argv)
     g_test_add_func("/resync/unloaded-amid-snapshots", test_unloaded_amid_snapshots);
     g_test_add_func("/resync/too-many-snapshots", test_too_many_snapshots);
     g_test_add_func("/resync/slow-facts", test_slow_facts);
+    g_test_add_func("/resync/side-by-side", test_side_by_side);
     g_test_add_func("/resync/failed-walk", test_failed_walk);
     return g_test_run();
 }

@@ -198,14 +198,27 @@ void fake_request(struct fake *fake, enum vh_type type, uint32_t id, const void 
     fake_send(fake, type, 1, id, payload, len, SIZE_MAX);
 }
 
+bool fake_turn(struct fake *fake)
+{
+    bool any = false;
+
+    vh_session_pump(&fake->session);
+    for (uint32_t i = 0; i < fake->count; i++)
+        any |= vh_session_part(&fake->session, fake->programs[i].id);
+    return any;
+}
+
 bool fake_next(struct fake *fake, struct got *got)
 {
     static uint64_t buffer[VH_DECODER_BUFFER / sizeof(uint64_t) + 1];
     struct vh_decoder decoder;
+    const uint8_t *bytes;
+    const uint8_t *at;
     size_t len;
-    const uint8_t *bytes = vh_out_waiting(&fake->session.out, &len);
-    const uint8_t *at = bytes;
 
+    while (fake_turn(fake))
+        ;
+    bytes = at = vh_out_waiting(&fake->session.out, &len);
     vh_decoder_init(&decoder, (uint8_t *)buffer);
     if (vh_decoder_feed(&decoder, &at, &len, &got->frame) != 1)
         return false;

@@ -55,8 +55,10 @@ void fake_send(struct fake *fake, enum vh_type type, uint8_t version, uint32_t i
                const void *payload, size_t len, size_t piece);
 void fake_request(struct fake *fake, enum vh_type type, uint32_t id, const void *payload,
                   size_t len);
-/* Takes the next frame of what the session wants written; false when there is none. The payload is
- * copied. */
+/* Gives each program one turn to send a part of its snapshot; true when any did. */
+bool fake_turn(struct fake *fake);
+/* Takes the next frame of what the session wants written, after as many turns as there is room for;
+ * false when there is none. The payload is copied. */
 bool fake_next(struct fake *fake, struct got *got);
 /* The next frame, of this type and id; valid until the next expectation. */
 struct got *fake_expect(struct fake *fake, enum vh_type type, uint32_t id);
