@@ -203,6 +203,6 @@ void vh_requests_check(const VhSession *session)
     g_assert(session->resyncs <= VH_PROGRAMS_MAX);                            /* invariant 2 */
     g_assert(vh_session_owed(session) <= VH_SESSION_OWED);                    /* invariant 6 */
     g_assert(session->up || !session->waiting.length + session->sent.length); /* invariant 4 */
-    VH_ASSERT_DEEP(sent_is_right(session));                                   /* invariants 1, 7 */
+    VH_ASSERT_DEEP(sent_is_right(session));                                   /* invariants 1, 8 */
     VH_ASSERT_DEEP(waiting_is_right(session));
 }

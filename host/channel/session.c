@@ -104,8 +104,10 @@ void vh_session_flush(VhSession *session)
 
         if (!send_struct(session, VH_CREDIT, 0, &credit, sizeof(credit)))
             return;
+        session->credit += session->credit_owed;
         session->credit_owed = 0;
     }
+    g_assert(session->credit + session->credit_owed <= VH_SESSION_CREDIT); /* invariant 7 */
     for (uint32_t i = 0; i < session->stream_count; i++) {
         struct vh_stream *stream = &session->streams[i];
 

@@ -17,7 +17,9 @@
  *     vh_session_free and vh_session_restart from none of its functions.
  *  6. The guest owes VH_SESSION_OWED answers at most beside those to RESYNCs. Who would ask more
  *     looks at vh_session_may_ask first, and comes back with answered().
- *  7. A request waits until all of it is sent, and is then unanswered. Nothing that is done again
+ *  7. No session begins unless may_begin() says so, and none outlives its guest's credit: who
+ *     sends more is cut off, and may begin anew.
+ *  8. A request waits until all of it is sent, and is then unanswered. Nothing that is done again
  *     and again (receive, flush) walks what is unanswered, but for an ANSWER. */
 #pragma once
 
@@ -41,6 +43,8 @@ void vh_scratch_free(VhScratch *scratch);
 struct vh_session_funcs {
     size_t (*room)(gpointer data); /* bytes that send would take now */
     void (*send)(const uint8_t *bytes, size_t len, gpointer data);
+    /* A session could begin. False: not yet; vh_session_hello once it may. */
+    bool (*may_begin)(gpointer data);
     void (*up)(const struct vh_hello *guest, gpointer data);
     void (*down)(const char *why, gpointer data);
     void (*cpus)(const struct vh_cpu *cpus, uint32_t count, gpointer data);
@@ -68,6 +72,7 @@ struct vh_session_counters {
     uint64_t refused; /* payload against the rules, or another version */
     uint64_t unknown; /* a type that this side does not take */
     uint64_t gaps;
+    uint64_t overdrawn; /* sessions ended because the guest sent more than its credit */
 };
 
 /* `number` is this side's session number: random, not 0. `scratch` and `funcs` are borrowed. Sends

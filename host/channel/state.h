@@ -6,6 +6,10 @@
 
 #define VH_SESSION_SEND_MAX VH_FRAME_ENCODED(sizeof(struct vh_chunk) + VH_CHUNK_MAX)
 
+/* What a guest may be ahead of what it was told: one that is greeted twice begins twice, each time
+ * with all of its credit, and its second HELLO says nothing new. */
+#define VH_SESSION_CREDIT (2 * VH_CREDIT_INITIAL)
+
 /* A request without its answer. */
 struct vh_request {
     uint32_t id;
@@ -40,7 +44,8 @@ struct VhSession {
     bool hello_owed;
     bool opened; /* the zero byte has been sent */
     uint32_t last_id;
-    uint32_t credit_owed;
+    uint32_t credit;      /* bytes of HINTS and SNAPSHOT that the guest may still send */
+    uint32_t credit_owed; /* bytes that it has sent, and that are not granted anew yet */
     uint64_t broken_seen;
     gint64 heard;            /* monotonic, us */
     GQueue waiting;          /* struct vh_request, in order: of which there is more to send */
@@ -98,7 +103,7 @@ void vh_requests_fail(VhSession *session, const char *why);
 /* Unloads go out at once, loads one after the other (invariant 1). Walks what waits, not what was
  * sent. */
 void vh_requests_flush(VhSession *session);
-/* Asserts invariants 1, 2, 4, 6 and 7. */
+/* Asserts invariants 1, 2, 4, 6 and 8. */
 void vh_requests_check(const VhSession *session);
 
 /* take.c */

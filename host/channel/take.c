@@ -84,11 +84,14 @@ static void take_hello(VhSession *session, const struct vh_frame *frame)
         session->hello_owed = true;
         return;
     }
+    if (!session->funcs->may_begin(session->data)) /* invariant 7 */
+        return;
     /* Invariant 3: what was up has gone down above. */
     g_assert(!session->up && !vh_session_waits(session));
     session->peer = hello.session;
     session->version = (uint8_t)version;
     session->up = true;
+    session->credit = VH_SESSION_CREDIT;
     session->heard = g_get_monotonic_time();
     session->hello_owed = true;
     session->broken_seen = session->decoder.counters.bad + session->decoder.counters.oversize;
@@ -137,12 +140,29 @@ static void take_programs(VhSession *session, const struct vh_frame *frame)
     session->funcs->programs(programs, count, session->data);
 }
 
+/* Invariant 7. What it said may be no longer true: without its session nothing of that is left. */
+static void cut_off(VhSession *session)
+{
+    const char *why = "the injector has sent more hints than it had credit for: is it the one that "
+                      "came with vhint?";
+
+    session->counters.overdrawn++;
+    vh_session_end(session, why);
+    session->funcs->complaint(why, session->data);
+    session->hello_owed = true;
+}
+
 static void take_hints(VhSession *session, const struct vh_frame *frame)
 {
     struct vh_batch batch;
     struct vh_records records;
     struct vh_stream *stream = NULL;
 
+    if (frame->len > session->credit) {
+        cut_off(session);
+        return;
+    }
+    session->credit -= frame->len;
     session->credit_owed += frame->len;
     if (vh_msg_batch(frame, &batch, &records) < 0) {
         refuse(session, frame);

@@ -129,6 +129,7 @@ static void on_complaint(const char *text, gpointer data)
 static const struct vh_session_funcs session_funcs = {
     .room = on_room,
     .send = on_send,
+    .may_begin = vh_guest_may_begin,
     .up = on_up,
     .down = on_down,
     .cpus = on_cpus,
@@ -194,10 +195,4 @@ void vh_guest_restart_session(VhGuest *guest, const char *why)
     if (guest->session)
         vh_session_restart(guest->session, new_number(), why);
     vh_guest_settle(guest);
-}
-
-void vh_guest_greet(VhGuest *guest)
-{
-    if (guest->session && !vh_session_is_up(guest->session))
-        vh_session_hello(guest->session);
 }

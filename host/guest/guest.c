@@ -69,6 +69,7 @@ void vh_guest_free(VhGuest *guest)
     vh_programs_free(guest->programs);
     g_clear_handle_id(&guest->timer, g_source_remove);
     g_clear_handle_id(&guest->run_timer, g_source_remove);
+    g_clear_handle_id(&guest->beginnings.timer, g_source_remove);
     vh_question_drop(&guest->about_vcpus);
     vh_question_drop(&guest->about_run);
     vh_guest_end_pulse(guest);

@@ -18,6 +18,16 @@
 #include "io/link.h"
 #include "qemu/qmp.h"
 
+/* Sessions of a guest that may still begin: VH_GUEST_SESSIONS, and one more a second until there
+ * are so many again. All zero: that many. */
+#define VH_GUEST_SESSIONS 8
+struct vh_beginnings {
+    gint64 since; /* monotonic, us: what has been used since is to come back; 0: nothing was */
+    unsigned used;
+    bool held;   /* one was held up since all were there, which was told */
+    guint timer; /* says HELLO once the next one may begin */
+};
+
 struct VhGuest {
     const struct vh_config_guest *config;
     VhJournal *journal;
@@ -72,6 +82,9 @@ struct VhGuest {
     uint64_t hints; /* in this session */
     uint64_t lost;
     uint64_t bad_hints; /* refused, or not acted upon */
+
+    /* begin.c */
+    struct vh_beginnings beginnings;
 
     /* pulse.c */
     guint pulse;      /* timer of the next look; 0: the session is not up */
@@ -153,13 +166,17 @@ void vh_guest_ask_vcpus(gpointer guest);
 void vh_guest_on_hints(const struct vh_batch *batch, struct vh_records records, gpointer data);
 void vh_guest_on_snapshot(const struct vh_batch *batch, struct vh_records records, gpointer data);
 
+/* begin.c */
+/* The guest's side of the port was opened: says HELLO if nobody has answered yet. */
+void vh_guest_greet(VhGuest *guest);
+/* Of struct vh_session_funcs. */
+bool vh_guest_may_begin(gpointer data);
+
 /* channel.c */
 extern const struct vh_programs_funcs vh_guest_programs_funcs;
 void vh_guest_on_channel(int fd, gpointer data);
 void vh_guest_close_channel(VhGuest *guest);
 void vh_guest_restart_session(VhGuest *guest, const char *why);
-/* The guest's side of the port was opened: says HELLO if nobody has answered yet. */
-void vh_guest_greet(VhGuest *guest);
 
 /* pulse.c: while the session is up, looks whether the injector still answers. */
 void vh_guest_begin_pulse(VhGuest *guest);

@@ -166,6 +166,27 @@ class Flood(unittest.TestCase):
         self.assertGreater(self.flood(lambda: self.guest.hint(*batch)), 10)
         self.assertEqual(self.daemon.call("status").returncode, 0)
 
+    def test_ever_new_sessions(self):
+        """A few begin at once, then one a second; the last one, once it has waited its turn."""
+        guest = self.guest
+
+        def say():
+            guest.session += 1
+            guest.hello()
+            guest.say_cpus()
+            guest.say_programs()
+        self.assertGreater(self.flood(say), 10)
+        problem = self.daemon.guest("flooding")["problem"]
+        self.assertIn("one a second", problem)
+        self.assertEqual(len(self.daemon.steps("sessions")), 1)
+
+        def answer():
+            got = guest.next(0.1)
+            if got and got[0] == "HELLO" and not struct.unpack_from("<Q", got[2], 16)[0]:  # its peer: is anybody there?
+                guest.hello()
+            return self.daemon.guest("flooding")["connected"]
+        wait_for(answer, 10, "the last session")
+
     def test_ever_new_programs(self):
         """Each frame takes its time, but none leaves anything behind: neither memory, nor work for the next one."""
         numbers = itertools.count(100)

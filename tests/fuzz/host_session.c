@@ -28,6 +28,7 @@ struct peer {
     VhSession *session;
     size_t room;
     bool up;
+    unsigned begins; /* sessions that may */
     struct asked asked[2 * VH_SESSION_OWED];
     unsigned count;
 };
@@ -63,12 +64,21 @@ static void on_send(G_GNUC_UNUSED const uint8_t *bytes, size_t len, gpointer dat
     peer->room -= len;
 }
 
-static void on_up(G_GNUC_UNUSED const struct vh_hello *guest, gpointer data)
+static bool may_begin(gpointer data)
 {
     struct peer *peer = data;
 
     g_assert(!peer->up);
+    return peer->begins != 0;
+}
+
+static void on_up(G_GNUC_UNUSED const struct vh_hello *guest, gpointer data)
+{
+    struct peer *peer = data;
+
+    g_assert(!peer->up && peer->begins);
     peer->up = true;
+    peer->begins--;
 }
 
 static void on_down(const char *why, gpointer data)
@@ -134,6 +144,7 @@ static void on_complaint(const char *text, G_GNUC_UNUSED gpointer data)
 
 static const struct vh_session_funcs funcs = {.room = on_room,
                                               .send = on_send,
+                                              .may_begin = may_begin,
                                               .up = on_up,
                                               .down = on_down,
                                               .cpus = on_cpus,
@@ -220,6 +231,7 @@ static void check_bounds(const struct peer *peer)
     vh_requests_check(session);
     g_assert(session->waiting.length <= VH_SESSION_OWED);
     g_assert(session->sent.length <= VH_SESSION_OWED + VH_PROGRAMS_MAX);
+    g_assert(session->credit + session->credit_owed <= VH_SESSION_CREDIT);
     g_assert(session->stream_count <= VH_PROGRAMS_MAX);
     g_assert(vh_session_may_ask(session) ==
              (peer->up && vh_session_owed(session) < VH_SESSION_OWED));
@@ -241,6 +253,7 @@ static void step(struct peer *peer, struct script *script)
         break;
     case 2:
         peer->room = len * 2048;
+        peer->begins = what / 32;
         vh_session_flush(peer->session);
         break;
     case 3:
@@ -265,7 +278,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct script script = {data, size};
-    struct peer peer = {.room = 1 << 20};
+    struct peer peer = {.room = 1 << 20, .begins = 4};
     VhScratch *scratch = vh_scratch_new();
 
     peer.session = vh_session_new(HOST, scratch, &funcs, &peer);

@@ -26,6 +26,7 @@ struct fixture {
     uint32_t pings;
     uint32_t asked;
     uint32_t answered;
+    uint32_t begins; /* sessions that may */
 };
 
 static size_t on_room(gpointer data)
@@ -42,6 +43,16 @@ static void on_send(const uint8_t *bytes, size_t len, gpointer data)
     if (f->calls_back)
         vh_session_flush(f->session);
     g_byte_array_append(f->sent, bytes, (guint)len);
+}
+
+static bool may_begin(gpointer data)
+{
+    struct fixture *f = data;
+
+    if (!f->begins)
+        return false;
+    f->begins--;
+    return true;
 }
 
 static void on_up(const struct vh_hello *guest, gpointer data)
@@ -105,6 +116,7 @@ static void on_complaint(const char *text, gpointer data)
 
 static const struct vh_session_funcs funcs = {.room = on_room,
                                               .send = on_send,
+                                              .may_begin = may_begin,
                                               .up = on_up,
                                               .down = on_down,
                                               .cpus = on_cpus,
@@ -119,6 +131,7 @@ static const struct vh_session_funcs funcs = {.room = on_room,
 static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     f->room = 1 << 20;
+    f->begins = G_MAXUINT32;
     f->sent = g_byte_array_new();
     f->object = g_byte_array_new();
     f->log = g_string_new(NULL);
@@ -441,6 +454,60 @@ static void test_credit(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     assert_sent(f, "CREDIT CREDIT CREDIT CREDIT CREDIT CREDIT CREDIT CREDIT CREDIT ");
     g_assert_cmpuint(f->credit, <=, used + 1000);
     g_assert_cmpuint(f->credit + VH_CREDIT_INITIAL / 2, >=, used);
+}
+
+/* One that sends more than it may is cut off, and begins anew with nothing that it said before. */
+static void test_overdraws(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    uint64_t seq = 10;
+    uint64_t used = 0;
+
+    come_up(f);
+    f->room = 0; /* nothing is granted */
+    while (vh_session_is_up(f->session)) {
+        say_batch(f, VH_HINTS, 400, seq, 0, 0);
+        seq += 400;
+        used += sizeof(struct vh_batch) + 400 * 32;
+        g_assert_cmpuint(used, <, 3 * VH_CREDIT_INITIAL);
+    }
+    g_assert_cmpuint(used, >, VH_CREDIT_INITIAL);
+    g_assert_true(g_str_has_suffix(f->log->str, "hints(400) down complaint "));
+    g_string_truncate(f->log, 0);
+    say_batch(f, VH_SNAPSHOT, 1, seq, 0, VH_SNAPSHOT_FIRST | VH_SNAPSHOT_LAST);
+    assert_log(f, "");
+    f->room = 1 << 20;
+    vh_session_flush(f->session);
+    assert_sent(f, "HELLO ");
+    g_assert_cmpuint(f->hello.peer, ==, 0);
+    g_assert_cmpuint(vh_session_counters(f->session)->overdrawn, ==, 1);
+    say_hello(f, GUEST, HOST);
+    say_programs(f, 3, seq, 0);
+    say_batch(f, VH_HINTS, 400, seq, 0, 0);
+    assert_log(f, "up(6.1) programs(1,p) hints(400) ");
+}
+
+/* What may not begin yet is not begun, and nothing of it is taken; asked again, it is. */
+static void test_begins_later(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    come_up(f);
+    f->begins = 0;
+    for (uint64_t i = 1; i < 100; i++) {
+        say_hello(f, GUEST + i, HOST);
+        say_cpus(f);
+        say_programs(f, 3, 10, 0);
+    }
+    assert_log(f, "down ");
+    assert_sent(f, "");
+    f->begins = 1;
+    vh_session_hello(f->session);
+    assert_sent(f, "HELLO ");
+    g_assert_cmpuint(f->hello.peer, ==, 0);
+    say_hello(f, GUEST + 99, HOST);
+    say_cpus(f);
+    assert_log(f, "up(6.1) cpus(1,5) ");
+    g_assert_cmpuint(f->begins, ==, 0);
+    say_hello(f, GUEST + 99, HOST); /* again: it is the same */
+    assert_log(f, "");
 }
 
 static void free_session(G_GNUC_UNUSED const struct vh_answer *answer,
@@ -770,6 +837,8 @@ int main(int argc, char **argv)
     ADD("broken-frame", test_broken_frame);
     ADD("refused-payloads", test_refused_payloads);
     ADD("credit", test_credit);
+    ADD("overdraws", test_overdraws);
+    ADD("begins-later", test_begins_later);
     ADD("load", test_load);
     ADD("load-is-paced", test_load_is_paced);
     ADD("forget", test_forget);

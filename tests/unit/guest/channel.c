@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <glib/gstdio.h>
 #include <malloc.h>
+#include <string.h>
 #include <time.h>
 
 #include "channel/state.h"
@@ -120,6 +121,7 @@ static void test_talks_without_end(struct guest_stage *f, G_GNUC_UNUSED gconstpo
     guest_stage_start(f);
     for (unsigned i = 0; i < 1000; i++) {
         f->port.boot = (uint8_t)(i / 50); /* what was refused is tried again */
+        f->guest->beginnings.used = 0;    /* as if it took its time */
         fake_port_hello(&f->port, 77 + i, VH_WIRE_MIN, VH_WIRE_MAX);
         f->port.last_id = 0;
         fake_port_programs(&f->port, 0, "", digest, 0);
@@ -137,6 +139,52 @@ static void test_talks_without_end(struct guest_stage *f, G_GNUC_UNUSED gconstpo
     g_assert_cmpint(g_stat(path, &st), ==, 0);
     g_assert_cmpint(st.st_size, <, 2 * VH_JOURNAL_SHARE);
     g_assert_cmpint(st.st_size, >, 1000);
+}
+
+/* How many sessions have begun, if `count` of them are claimed. */
+static unsigned claim_sessions(struct guest_stage *f, unsigned count)
+{
+    unsigned begun = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        fake_port_hello(&f->port, 1000 + i, VH_WIRE_MIN, VH_WIRE_MAX);
+        guest_stage_turn();
+        begun += vh_guest_is_connected(f->guest);
+    }
+    return begun;
+}
+
+/* Ever new sessions: so many begin at once, then one a second. What is held up is told once, and
+ * begins by itself when it may. */
+static void test_claims_sessions(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autofree char *path = g_build_filename(f->directory, "journal", NULL);
+    g_autofree char *told = NULL;
+    gint64 begin = 0;
+
+    f->journal = vh_journal_new(path, NULL);
+    vh_guest_free(f->guest);
+    f->guest = guest_stage_new_guest(f);
+    guest_stage_start(f);
+    begin = g_get_monotonic_time();
+    g_assert_cmpuint(claim_sessions(f, 100), <=,
+                     VH_GUEST_SESSIONS + (g_get_monotonic_time() - begin) / G_USEC_PER_SEC);
+    g_assert_false(vh_guest_is_connected(f->guest));
+    assert_problem(f, "may begin one a second");
+    g_string_truncate(f->port.heard, 0);
+    LOOP_UNTIL(f->port.heard->len); /* it asks again */
+    fake_port_assert_heard(&f->port, "HELLO ");
+    g_assert_cmpuint(f->port.hello.peer, ==, 0);
+    guest_stage_greet(f);
+    g_assert_true(vh_guest_is_connected(f->guest));
+    assert_problem(f, "");
+    g_assert_cmpuint(claim_sessions(f, 100), <=, 1);
+    vh_guest_free(f->guest);
+    f->guest = guest_stage_new_guest(f);
+    g_clear_pointer(&f->journal, vh_journal_free);
+    g_assert_true(g_file_get_contents(path, &told, NULL, NULL));
+    g_assert_nonnull(strstr(told, "\"what\":\"sessions\""));
+    g_assert_null(strstr(strstr(told, "\"what\":\"sessions\"") + 1, "\"what\":\"sessions\""));
 }
 
 /* What it costs to hear of programs, `VH_PROGRAMS_MAX` a frame, TALK bytes of frames in all: CPU
@@ -323,6 +371,7 @@ int main(int argc, char **argv)
     ADD("goes-and-comes-back", test_goes_and_comes_back);
     ADD("answer-with-another-id", test_answer_with_another_id);
     ADD("talks-without-end", test_talks_without_end);
+    ADD("claims-sessions", test_claims_sessions);
     ADD("names-ever-new-programs", test_names_ever_new_programs);
     ADD("wrong-version", test_wrong_version);
     ADD("port-events", test_port_events);

@@ -41,6 +41,11 @@ static void on_send(const uint8_t *bytes, size_t len, gpointer data)
     g_byte_array_append(((struct fixture *)data)->sent, bytes, (guint)len);
 }
 
+static bool may_begin(G_GNUC_UNUSED gpointer data)
+{
+    return true;
+}
+
 static void on_up(const struct vh_hello *guest, gpointer data)
 {
     struct fixture *f = data;
@@ -79,6 +84,7 @@ static void on_complaint(const char *text, G_GNUC_UNUSED gpointer data)
 
 static const struct vh_session_funcs session_funcs = {.room = on_room,
                                                       .send = on_send,
+                                                      .may_begin = may_begin,
                                                       .up = on_up,
                                                       .down = on_down,
                                                       .programs = on_programs,
