@@ -134,8 +134,10 @@ int vh_hello_version(const struct vh_hello *hello)
     return highest >= lowest ? highest : -EPROTONOSUPPORT;
 }
 
-static bool tunables_valid(const char *tunables, size_t len)
+bool vh_tunables_valid(const char *tunables, size_t len)
 {
+    if (len > VH_TUNABLES_MAX)
+        return false;
     while (len > 0) {
         const char *end = memchr(tunables, 0, len);
         const char *equals = end ? memchr(tunables, '=', (size_t)(end - tunables)) : NULL;
@@ -158,10 +160,10 @@ int vh_msg_load(const struct vh_frame *frame, struct vh_load *load, const char *
         return -EBADMSG;
     if ((l.flags & ~VH_LOAD_REPLACE) != 0 || l.reserved != 0 || l.reserved2 != 0)
         return -EBADMSG;
-    if (l.tunables_len > VH_TUNABLES_MAX || l.tunables_len != c.left)
+    if (l.tunables_len != c.left)
         return -EBADMSG;
     text = (const char *)cursor_take(&c, l.tunables_len);
-    if (!tunables_valid(text, l.tunables_len))
+    if (!vh_tunables_valid(text, l.tunables_len))
         return -EBADMSG;
     *load = l;
     *tunables = text;

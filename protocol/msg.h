@@ -21,6 +21,9 @@ int vh_msg_hello(const struct vh_frame *frame, struct vh_hello *hello);
 /* The highest version both sides speak, or -EPROTONOSUPPORT. */
 int vh_hello_version(const struct vh_hello *hello);
 
+/* "name=value" texts, each with its NUL, of VH_TUNABLES_MAX bytes at most. */
+bool vh_tunables_valid(const char *tunables, size_t len);
+
 /* `tunables`: `load->tunables_len` bytes of "name=value" strings, each NUL-terminated (checked). */
 int vh_msg_load(const struct vh_frame *frame, struct vh_load *load, const char **tunables);
 int vh_msg_chunk(const struct vh_frame *frame, struct vh_chunk *chunk, const uint8_t **data,

@@ -122,19 +122,6 @@ VhRamDevice *vh_guest_ram(const VhGuest *guest)
     return guest->ram;
 }
 
-/* "name=value" strings, each with its NUL. */
-static GBytes *pack_tunables(const GPtrArray *list)
-{
-    g_autoptr(GByteArray) bytes = g_byte_array_new();
-
-    for (guint i = 0; i < list->len; i++) {
-        const char *text = g_ptr_array_index(list, i);
-
-        g_byte_array_append(bytes, (const guint8 *)text, (guint)strlen(text) + 1);
-    }
-    return g_byte_array_free_to_bytes(g_steal_pointer(&bytes));
-}
-
 static void want_programs(VhGuest *guest)
 {
     struct vh_program_wish wishes[VH_PROGRAMS_MAX] = {0};
@@ -144,7 +131,7 @@ static void want_programs(VhGuest *guest)
         const struct vh_guest_program *given = g_ptr_array_index(guest->policy->programs, i);
 
         wishes[count++] =
-            (struct vh_program_wish){given->program->object, pack_tunables(given->tunables)};
+            (struct vh_program_wish){given->program->object, vh_tunables_bytes(given->tunables)};
     }
     vh_programs_want(guest->programs, wishes, count);
     for (uint32_t i = 0; i < count; i++)

@@ -2,6 +2,7 @@
 // The manager's part of the control interface: what it shows and what people ask of it.
 #include <string.h>
 
+#include "hint/tunables.h"
 #include "manager/state.h"
 #include "msg.h"
 
@@ -107,33 +108,21 @@ GVariant *vh_manager_policy(VhManager *manager, const char *guest, GError **erro
     return g_variant_dict_end(&dict);
 }
 
-/* "name=value" strings of an a{ss}; NULL and an error for what LOAD cannot carry. */
+/* Those of an a{ss}, packed; NULL and an error for what LOAD cannot carry. */
 static GBytes *read_tunables(GVariant *tunables, GError **error)
 {
-    g_autoptr(GByteArray) bytes = g_byte_array_new();
+    g_autoptr(GByteArray) packed = g_byte_array_new();
     GVariantIter iter;
     const char *name = NULL;
     const char *value = NULL;
 
     if (tunables) {
         g_variant_iter_init(&iter, tunables);
-        while (g_variant_iter_next(&iter, "{&s&s}", &name, &value)) {
-            g_autofree char *text = g_strdup_printf("%s=%s", name, value);
-
-            if (!*name || strchr(name, '=')) {
-                g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT,
-                            "\"%s\" is no name for a tunable", name);
+        while (g_variant_iter_next(&iter, "{&s&s}", &name, &value))
+            if (vh_tunables_pack(packed, name, value, error) < 0)
                 return NULL;
-            }
-            g_byte_array_append(bytes, (const guint8 *)text, (guint)strlen(text) + 1);
-        }
     }
-    if (bytes->len > VH_TUNABLES_MAX) {
-        g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT,
-                    "the tunables have %u bytes, the limit is %u", bytes->len, VH_TUNABLES_MAX);
-        return NULL;
-    }
-    return g_byte_array_free_to_bytes(g_steal_pointer(&bytes));
+    return vh_tunables_bytes(packed);
 }
 
 void vh_manager_inject(VhManager *manager, const char *guest, const char *name, GBytes *object,

@@ -17,7 +17,7 @@ static void guest_program_free(gpointer data)
 {
     struct vh_guest_program *program = data;
 
-    g_ptr_array_unref(program->tunables);
+    g_byte_array_unref(program->tunables);
     g_free(program);
 }
 
@@ -39,6 +39,7 @@ void vh_guest_policy_free(VhGuestPolicy *guest)
     g_ptr_array_unref(guest->programs);
     g_ptr_array_unref(guest->rules);
     g_ptr_array_unref(guest->lines);
+    g_free(guest->refusal);
     vh_policy_unref(guest->policy);
     g_free(guest);
 }
@@ -91,22 +92,23 @@ const char *vh_policy_tunable(const char *key)
     return dot ? dot + 1 : NULL;
 }
 
-static void set_tunable(VhGuestPolicy *guest, const char *key, const char *value)
+static void set_tunable(VhGuestPolicy *guest, const struct vh_policy_line *line)
 {
-    const char *program = key + strlen(VH_POLICY_SET);
-    const char *tunable = vh_policy_tunable(key);
+    const char *program = line->key + strlen(VH_POLICY_SET);
+    const char *tunable = vh_policy_tunable(line->key);
     gsize len = (gsize)(tunable - program) - 1;
-    g_autofree char *assignment = g_strconcat(tunable, "=", NULL);
 
     for (guint i = 0; i < guest->programs->len; i++) {
         const struct vh_guest_program *given = g_ptr_array_index(guest->programs, i);
 
+        g_autoptr(GError) error = NULL;
+
         if (strlen(given->program->name) != len || strncmp(given->program->name, program, len) != 0)
             continue;
-        for (guint j = given->tunables->len; j > 0; j--)
-            if (g_str_has_prefix(g_ptr_array_index(given->tunables, j - 1), assignment))
-                g_ptr_array_remove_index(given->tunables, j - 1);
-        g_ptr_array_add(given->tunables, g_strconcat(assignment, value, NULL));
+        if (vh_tunables_pack(given->tunables, tunable, line->value, &error) == 0 || guest->refused)
+            continue;
+        guest->refused = line;
+        guest->refusal = g_strdup(error->message);
     }
 }
 
@@ -153,7 +155,7 @@ VhGuestPolicy *vh_policy_for(VhPolicy *policy, const struct vh_guest_id *id)
         if (key && key->take(line->value, &anywhere, guest, NULL) < 0)
             g_warning("policy: %s = %s is not taken any longer", line->key, line->value);
         else if (!key)
-            set_tunable(guest, line->key, line->value);
+            set_tunable(guest, line);
     }
     apply_rules(guest);
     return guest;

@@ -73,31 +73,11 @@ static int check_tunable(const struct vh_policy_reader *reader, const struct vh_
     const char *tunable = vh_policy_tunable(entry->key);
     g_autofree char *program_name = tunable ? g_strndup(name, (gsize)(tunable - name) - 1) : NULL;
     const struct vh_policy_program *program = NULL;
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    const struct btf *btf = NULL;
-    const char *best = NULL;
 
     if (!tunable || !*tunable || !*program_name)
         return vh_invalid(error, "a tunable is set by " VH_POLICY_SET "PROGRAM.TUNABLE = VALUE");
     program = vh_policy_need_program(reader, program_name, &entry->origin, error);
-    if (!program)
-        return -1;
-    if (strlen(tunable) + strlen(entry->value) + 2 > VH_TUNABLES_MAX)
-        return vh_invalid(error, "the tunables have more than %u bytes", VH_TUNABLES_MAX);
-    btf = program->object->btf;
-    for (uint32_t i = 1; btf && i < btf__type_cnt(btf); i++) {
-        const struct btf_type *type = btf__type_by_id(btf, i);
-        const char *found = btf_is_var(type) ? btf__name_by_offset(btf, type->name_off) : NULL;
-
-        if (found && g_str_equal(found, tunable))
-            return 0;
-        if (found && !g_str_has_prefix(found, "vh_"))
-            g_ptr_array_add(names, (char *)found);
-    }
-    g_ptr_array_add(names, NULL);
-    best = vh_nearest(tunable, (const char *const *)names->pdata);
-    return vh_invalid(error, "the program %s has no variable \"%s\"%s%s%s", program_name, tunable,
-                      best ? "; did you mean \"" : "", best ? best : "", best ? "\"?" : "");
+    return program ? vh_tunables_find(program->object, tunable, error) : -1;
 }
 
 static int refuse_key(const struct vh_policy_section *section, const char *key, GError **error)
@@ -279,6 +259,8 @@ void vh_policy_check_pools(struct vh_policy_reader *reader)
         if (guest->memory.max && guest->memory.min > guest->memory.max)
             refuse_line(reader, section, line_of(guest, "memory-min"),
                         "is more than memory-max: lower it, or raise memory-max");
+        if (guest->refused)
+            refuse_line(reader, section, guest->refused, guest->refusal);
         for (guint j = 0; j < i; j++)
             check_overlap(reader, section, guest, g_ptr_array_index(sections, j),
                           g_ptr_array_index(samples, j));

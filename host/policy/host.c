@@ -64,7 +64,6 @@ static int take_entry(const struct vh_policy_reader *reader, const struct vh_pol
     if (g_str_equal(entry->key, "trial-window"))
         return take_time(entry->value, VH_TRIAL_WINDOW_MIN_US, VH_TRIAL_WINDOW_MAX_US,
                          &policy->trial_window_us, error);
-    policy->reserve_origin = entry->origin;
     return take_reserve(entry->value, reader, error);
 }
 

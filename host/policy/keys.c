@@ -252,9 +252,8 @@ static int take_programs(const char *value, const struct vh_policy_world *world,
             continue;
         made = g_new0(struct vh_guest_program, 1);
         made->program = program;
-        made->tunables = g_ptr_array_new_with_free_func(g_free);
-        for (guint j = 0; j < program->tunables->len; j++)
-            g_ptr_array_add(made->tunables, g_strdup(g_ptr_array_index(program->tunables, j)));
+        made->tunables = g_byte_array_new();
+        g_byte_array_append(made->tunables, program->tunables->data, program->tunables->len);
         g_ptr_array_add(guest->programs, made);
     }
     return 0;

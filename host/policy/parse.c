@@ -112,13 +112,26 @@ static void check_keys(const struct vh_policy_reader *reader,
 
 /* ---- [program NAME] ---- */
 
+/* One "set.TUNABLE". */
+static void read_tunable(const struct vh_policy_reader *reader,
+                         const struct vh_policy_section *section,
+                         const struct vh_policy_entry *entry,
+                         const struct vh_policy_program *program)
+{
+    const char *name = entry->key + strlen(VH_POLICY_SET);
+    g_autoptr(GError) error = NULL;
+
+    if ((program->object && vh_tunables_find(program->object, name, &error) < 0) ||
+        vh_tunables_pack(program->tunables, name, entry->value, &error) < 0)
+        vh_policy_refuse(reader, section, entry, "%s", error->message);
+}
+
 static void read_program(struct vh_policy_reader *reader, const struct vh_policy_section *section)
 {
     const char *name = section->name + strlen(PROGRAM);
     const struct vh_policy_entry *path = vh_policy_entry(section, "path");
     struct vh_policy_program *program = NULL;
     g_autoptr(GError) error = NULL;
-    gsize total = 0;
 
     check_keys(reader, section, program_keys);
     if (path && !g_path_is_absolute(path->value)) {
@@ -134,14 +147,8 @@ static void read_program(struct vh_policy_reader *reader, const struct vh_policy
     for (guint i = 0; i < section->entries->len; i++) {
         const struct vh_policy_entry *entry = g_ptr_array_index(section->entries, i);
 
-        if (!g_str_has_prefix(entry->key, VH_POLICY_SET))
-            continue;
-        g_ptr_array_add(program->tunables,
-                        g_strdup_printf("%s=%s", entry->key + strlen(VH_POLICY_SET), entry->value));
-        total += strlen(entry->key) + strlen(entry->value) + 2;
-        if (total > VH_TUNABLES_MAX)
-            vh_policy_refuse(reader, section, entry, "the tunables have more than %u bytes",
-                             VH_TUNABLES_MAX);
+        if (g_str_has_prefix(entry->key, VH_POLICY_SET))
+            read_tunable(reader, section, entry, program);
     }
 }
 

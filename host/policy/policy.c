@@ -29,7 +29,7 @@ static void program_free(gpointer data)
     g_free(program->name);
     g_free(program->path);
     g_clear_pointer(&program->object, vh_object_unref);
-    g_ptr_array_unref(program->tunables);
+    g_byte_array_unref(program->tunables);
     g_free(program);
 }
 

@@ -14,6 +14,7 @@
 #include "decide/boost.h"
 #include "decide/growth.h"
 #include "decide/trial.h"
+#include "hint/tunables.h"
 #include "placement/placement.h"
 #include "policy/rule.h"
 
@@ -48,9 +49,9 @@ struct vh_policy_world {
 /* A program that the policy or the program directory has. */
 struct vh_policy_program {
     char *name;
-    char *path;          /* NULL: in the program directory */
-    VhObject *object;    /* NULL: it could not be read (only programs that no guest is given) */
-    GPtrArray *tunables; /* char *: "name=value" of its own section */
+    char *path;           /* NULL: in the program directory */
+    VhObject *object;     /* NULL: it could not be read (only programs that no guest is given) */
+    GByteArray *tunables; /* packed (hint/tunables.h): of its own section */
     struct vh_origin origin;
 };
 
@@ -58,11 +59,10 @@ struct vh_policy_program {
 typedef struct VhPolicy VhPolicy;
 
 struct VhPolicy {
-    GPtrArray *sections;      /* struct vh_guest_section *, the less specific first */
-    GPtrArray *rules;         /* struct vh_rule *, in the files' order */
-    GPtrArray *programs;      /* struct vh_policy_program * */
-    struct vh_cpuset reserve; /* host CPUs that no guest gets */
-    struct vh_origin reserve_origin;
+    GPtrArray *sections;            /* struct vh_guest_section *, the less specific first */
+    GPtrArray *rules;               /* struct vh_rule *, in the files' order */
+    GPtrArray *programs;            /* struct vh_policy_program * */
+    struct vh_cpuset reserve;       /* host CPUs that no guest gets */
     struct vh_budget_limits budget; /* of boosts */
     gint64 trial_window_us; /* how long an action on trial is measured, without it and with it */
 };
@@ -91,7 +91,7 @@ struct vh_policy_line {
 
 struct vh_guest_program {
     const struct vh_policy_program *program;
-    GPtrArray *tunables; /* char *: "name=value", each name once */
+    GByteArray *tunables; /* packed (hint/tunables.h) */
 };
 
 typedef struct VhGuestPolicy VhGuestPolicy;
@@ -107,6 +107,9 @@ struct VhGuestPolicy {
     unsigned max_hints; /* hints acted upon per second; 0: no limit */
     bool bootstrap;     /* may the injector be brought in through the guest's agent? */
     GPtrArray *lines;   /* struct vh_policy_line *: every key and every rule */
+    const struct vh_policy_line *refused; /* the first that does not go with the others; NULL: all
+                                             do. It is left out */
+    char *refusal;                        /* why */
 };
 
 /* Never NULL. */

@@ -102,7 +102,7 @@ struct vh_policy_program *vh_policy_add_program(const struct vh_policy_reader *r
 
     program->name = g_strdup(name);
     program->path = g_strdup(path);
-    program->tunables = g_ptr_array_new_with_free_func(g_free);
+    program->tunables = g_byte_array_new();
     program->origin = *origin;
     g_ptr_array_add(reader->policy->programs, program);
     return program;

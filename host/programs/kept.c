@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "hint/tunables.h"
 
 #define OBJECT ".bpf.o"
 #define TUNABLES ".tunables"
@@ -30,6 +31,7 @@ static void read_one(const char *directory, const char *name, VhInjectedFunc fun
     g_autofree char *tunables_path = file_name(directory, name, TUNABLES);
     g_autoptr(GError) error = NULL;
     g_autoptr(GBytes) bytes = NULL;
+    g_autoptr(GBytes) tunables = NULL;
     g_autoptr(VhObject) object = NULL;
     char *text = NULL;
     gsize size = 0;
@@ -46,13 +48,13 @@ static void read_one(const char *directory, const char *name, VhInjectedFunc fun
         text = NULL;
         size = 0;
     }
-    if (size > VH_TUNABLES_MAX || (size && text[size - 1])) {
+    tunables = g_bytes_new_take(text, size);
+    if (!vh_tunables_good(tunables)) {
         g_warning("injected program %s: the tunables saved with it are damaged: inject it again",
                   object_path);
-        g_free(text);
         return;
     }
-    func(g_steal_pointer(&object), g_bytes_new_take(text, size), data);
+    func(g_steal_pointer(&object), g_steal_pointer(&tunables), data);
 }
 
 void vh_injected_read(const char *directory, VhInjectedFunc func, gpointer data)

@@ -5,6 +5,7 @@
 #include <gio/gio.h>
 
 #include "base/error.h"
+#include "hint/tunables.h"
 
 #define TYPE "(sba(sayay))"
 
@@ -111,14 +112,11 @@ static int read_programs(struct vh_travel *travel, GVariant *list, GError **erro
         g_autoptr(GBytes) object_bytes = NULL;
         g_autoptr(VhObject) read = NULL;
         const char *name = NULL;
-        const char *data = NULL;
-        gsize len = 0;
 
         g_variant_get_child(list, i, "(&s@ay@ay)", &name, &tunables, &object);
         tunables_bytes = take_bytes(tunables);
         object_bytes = take_bytes(object);
-        data = g_bytes_get_data(tunables_bytes, &len);
-        if (i >= VH_PROGRAMS_MAX || len > VH_TUNABLES_MAX || (len && data[len - 1])) {
+        if (i >= VH_PROGRAMS_MAX || !vh_tunables_good(tunables_bytes)) {
             g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT,
                         "its program %zu is one too many, or has bad tunables", i);
             return -1;

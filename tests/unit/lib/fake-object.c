@@ -89,7 +89,7 @@ VhObject *fake_object_stranger(void)
     int load = btf__add_array(btf, u32, u16, 3);
     int cores = btf__add_array(btf, u32, u64, 2);
     int name = btf__add_array(btf, u32, chr, 8);
-    int phase = 0, where = 0, either = 0, type = 0;
+    int phase = 0, where = 0, either = 0, type = 0, threshold = 0, label = 0, own = 0;
     gsize bits = offsetof(struct fake_stranger, where) + sizeof(((struct fake_stranger *)0)->where);
     VhObject *object = NULL;
 
@@ -119,7 +119,14 @@ VhObject *fake_object_stranger(void)
     FIELD(btf, cores, struct fake_stranger, cores);
     FIELD(btf, name, struct fake_stranger, name);
     FIELD(btf, real, struct fake_stranger, ratio);
-    g_assert_cmpint(btf__add_var(btf, "threshold", BTF_VAR_GLOBAL_ALLOCATED, u32), >, 0);
+    threshold = btf__add_var(btf, "threshold", BTF_VAR_GLOBAL_ALLOCATED, u32);
+    label = btf__add_var(btf, "label", BTF_VAR_GLOBAL_ALLOCATED, name);
+    own = btf__add_var(btf, "vh_injector", BTF_VAR_GLOBAL_ALLOCATED, u32);
+    g_assert_cmpint(btf__add_datasec(btf, ".rodata", 16), >, 0);
+    g_assert_cmpint(btf__add_datasec_var_info(btf, threshold, 0, 4), ==, 0);
+    g_assert_cmpint(btf__add_datasec_var_info(btf, label, 4, 8), ==, 0);
+    g_assert_cmpint(btf__add_datasec_var_info(btf, own, 12, 4), ==, 0);
+    g_assert_cmpint(btf__add_var(btf, "counter", BTF_VAR_GLOBAL_ALLOCATED, u32), >, 0);
     object = object_new("stranger", btf);
     set_kind(object, 7, "stranger", sizeof(struct fake_stranger), type);
     return object;

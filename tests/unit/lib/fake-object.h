@@ -38,7 +38,7 @@ struct fake_stranger {
 };
 
 /* Kinds "affinity" (1) of the program "affinity", and "stranger" (7) of the program "stranger",
- * which also has the variable "threshold". The caller's; vh_object_unref them. */
+ * which also has the tunables "threshold" and "label". The caller's; vh_object_unref them. */
 VhObject *fake_object_affinity(void);
 VhObject *fake_object_stranger(void);
 

@@ -127,8 +127,7 @@ static void test_all_keys(void)
     g_assert_cmpuint(guest->programs->len, ==, 2);
     program = g_ptr_array_index(guest->programs, 1);
     g_assert_cmpstr(program->program->name, ==, "stranger");
-    g_assert_cmpuint(program->tunables->len, ==, 1);
-    g_assert_cmpstr(g_ptr_array_index(program->tunables, 0), ==, "threshold=5");
+    g_assert_cmpmem(program->tunables->data, program->tunables->len, "threshold=5", 12);
     g_assert_cmpuint(guest->rules->len, ==, 1);
     rule = g_ptr_array_index(guest->rules, 0);
     g_assert_cmpstr(rule->name, ==, "one");
@@ -305,7 +304,15 @@ static void test_problems(void)
         {"[guest a]\nrules = s\n" RULE, "10.conf:2: [guest a] rules: ", "did you mean \"r\"?"},
         {"[guest a]\nset.x = 1\n", "10.conf:2: [guest a] set.x: ", "set.PROGRAM.TUNABLE"},
         {STRANGER "[guest a]\nset.stranger.treshold = 1\n",
-         "10.conf:4: [guest a] set.stranger.treshold: ", "did you mean \"threshold\"?"},
+         "10.conf:4: [guest a] set.stranger.treshold: ",
+         "has no tunable \"treshold\"; did you mean \"threshold\"? (it has threshold, label)"},
+        /* A variable, but none that is constant. */
+        {STRANGER "[guest a]\nset.stranger.counter = 1\n",
+         "10.conf:4: [guest a] set.stranger.counter: ", "has no tunable \"counter\"; did you mean"},
+        {STRANGER "set.treshold = 1\n", "10.conf:3: [program stranger] set.treshold: ",
+         "the program stranger has no tunable \"treshold\"; did you mean \"threshold\"?"},
+        {"[program affinity]\nset.x = 1\n",
+         "10.conf:2: [program affinity] set.x: ", "the program affinity has no tunables"},
         {"[guest a]\nsharing=dedicated\npool=1-3\n[guest b]\nsharing=dedicated\npool=3-4\n",
          "10.conf:6: [guest b] pool: ", "CPU 3 is dedicated to [guest a] already (10.conf:3)"},
         {"[guest *]\nsharing=dedicated\npool=1-3\n[guest b]\nsmt=pair\n[guest c]\nsmt=pair\n",
@@ -391,6 +398,30 @@ static void test_problems(void)
     }
 }
 
+/* What a guest's section sets goes with what [program] sets: together they must fit into LOAD. */
+static void test_too_many_tunables(void)
+{
+    g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
+    g_autofree char *half = g_strnfill(VH_TUNABLES_MAX / 2, 'x');
+    g_autofree char *text =
+        g_strdup_printf(STRANGER "set.label = %s\n[guest a]\nprograms = stranger\n"
+                                 "set.stranger.threshold = %s\n",
+                        half, half);
+    g_autofree char *alone =
+        g_strdup_printf(STRANGER "set.label = %s%s\n[guest a]\nprograms = stranger\n", half, half);
+
+    g_assert_null(parse("", text, problems));
+    g_assert_cmpuint(problems->len, ==, 1);
+    g_assert_true(g_str_has_prefix(g_ptr_array_index(problems, 0),
+                                   "10.conf:6: [guest a] set.stranger.threshold: the tunables have "
+                                   "16402 bytes, the limit is 16384"));
+    g_ptr_array_set_size(problems, 0);
+    g_assert_null(parse("", alone, problems));
+    g_assert_cmpuint(problems->len, ==, 1);
+    g_assert_true(g_str_has_prefix(g_ptr_array_index(problems, 0),
+                                   "10.conf:3: [program stranger] set.label: the tunables have "));
+}
+
 static void test_all_problems(void)
 {
     g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
@@ -410,6 +441,7 @@ int main(int argc, char **argv)
     g_test_add_func("/policy-file/merge", test_merge);
     g_test_add_func("/policy-file/observe-only", test_observe_only);
     g_test_add_func("/policy-file/problems", test_problems);
+    g_test_add_func("/policy-file/too-many-tunables", test_too_many_tunables);
     g_test_add_func("/policy-file/all-problems", test_all_problems);
     return g_test_run();
 }
