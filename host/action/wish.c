@@ -43,12 +43,20 @@ bool vh_wish_equal(const struct vh_wish *a, const struct vh_wish *b)
 
 char *vh_wish_text(const struct vh_wish *wish)
 {
+    const struct vh_rule *rule = wish->rule;
+
+    return vh_wish_copy_text(wish, rule ? rule->what.action : NULL, rule ? rule->name : NULL);
+}
+
+char *vh_wish_copy_text(const struct vh_wish *wish, const struct vh_action *action,
+                        const char *rule)
+{
     const char *limit = "not pinned, as max-pins is reached";
     g_autofree char *what = NULL;
 
     if (wish->kind == VH_WISH_NONE)
         return g_strdup(wish->over_limit ? limit : "no hint asks for it");
-    what = wish->rule->what.action->explain(wish);
-    return g_strdup_printf("%s (rule %s)%s%s", what, wish->rule->name, wish->over_limit ? "; " : "",
+    what = action->explain(wish);
+    return g_strdup_printf("%s (rule %s)%s%s", what, rule, wish->over_limit ? "; " : "",
                            wish->over_limit ? limit : "");
 }

@@ -31,6 +31,10 @@ struct vh_wish {
 
 /* For people: "2 hints pin guest CPU 3 (rule affinity-pin)". g_free() it. */
 char *vh_wish_text(const struct vh_wish *wish);
+/* The same of a copy whose rules may be gone: `action` and the name `rule` are those of the rule
+ * that asks; NULL: nobody does. */
+char *vh_wish_copy_text(const struct vh_wish *wish, const struct vh_action *action,
+                        const char *rule);
 
 /* Do both ask for the same, by however many tasks? Their policy is the same one. */
 bool vh_wish_equal(const struct vh_wish *a, const struct vh_wish *b);

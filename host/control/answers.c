@@ -19,14 +19,27 @@ void vh_answer_list_guests(struct vh_errand *errand)
 {
     struct vh_call *call = call_of(errand);
 
-    finish(call, "(@aa{sv})", vh_manager_guests(call->manager));
+    call->portraits = vh_manager_portraits(call->manager, &call->after, true);
+    vh_errand_finish(errand);
 }
 
 void vh_answer_get_guest(struct vh_errand *errand)
 {
     struct vh_call *call = call_of(errand);
+    VhPortrait *portrait = vh_manager_portrait(call->manager, call->guest, &call->error);
 
-    finish(call, "(@a{sv})", vh_manager_guest(call->manager, call->guest, &call->error));
+    call->portraits = g_ptr_array_new_with_free_func((GDestroyNotify)vh_portrait_unref);
+    if (portrait)
+        g_ptr_array_add(call->portraits, portrait);
+    vh_errand_finish(errand);
+}
+
+void vh_answer_get_guests(struct vh_errand *errand)
+{
+    struct vh_call *call = call_of(errand);
+
+    call->portraits = vh_manager_portraits(call->manager, &call->after, false);
+    vh_errand_finish(errand);
 }
 
 void vh_answer_list_programs(struct vh_errand *errand)

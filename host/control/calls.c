@@ -35,6 +35,8 @@ static void call_free(struct vh_call *call)
     g_clear_pointer(&call->object, g_bytes_unref);
     g_clear_pointer(&call->tunables, g_variant_unref);
     g_clear_pointer(&call->value, g_variant_unref);
+    g_clear_pointer(&call->portraits, g_ptr_array_unref);
+    g_clear_pointer(&call->list, g_variant_builder_unref);
     g_clear_error(&call->error);
     if (call->fd >= 0)
         close(call->fd);
@@ -48,6 +50,10 @@ static void on_done(struct vh_errand *errand)
     struct vh_call *call = (struct vh_call *)(void *)errand;
     int fd = call->fd;
 
+    if (!call->error && call->words && !call->words(call)) {
+        vh_errands_send(errand->errands, errand);
+        return;
+    }
     if (call->error) {
         return_error(call->invocation, g_steal_pointer(&call->error));
     } else if (fd >= 0) {
@@ -93,19 +99,82 @@ static gboolean send(const VhCalls *calls, struct vh_call *call,
     return TRUE;
 }
 
+/* ---- portraits in words ---- */
+
+static void add_words(struct vh_call *call, GVariant *(*describe)(const VhPortrait *portrait))
+{
+    if (!call->list)
+        call->list = g_variant_builder_new(G_VARIANT_TYPE("aa{sv}"));
+    for (guint i = 0; i < call->portraits->len; i++)
+        g_variant_builder_add_value(call->list, describe(g_ptr_array_index(call->portraits, i)));
+}
+
+static bool words_of_guest(struct vh_call *call)
+{
+    GVariant *words = vh_portrait_describe(g_ptr_array_index(call->portraits, 0));
+
+    call->value = g_variant_ref_sink(g_variant_new("(@a{sv})", words));
+    return true;
+}
+
+static bool words_of_guests(struct vh_call *call)
+{
+    add_words(call, vh_portrait_describe);
+    call->value = g_variant_ref_sink(
+        g_variant_new("(@aa{sv}t)", g_variant_builder_end(call->list), call->after));
+    return true;
+}
+
+static bool words_of_list(struct vh_call *call)
+{
+    add_words(call, vh_portrait_summary);
+    g_clear_pointer(&call->portraits, g_ptr_array_unref);
+    if (call->after)
+        return false;
+    call->value = g_variant_ref_sink(g_variant_new("(@aa{sv})", g_variant_builder_end(call->list)));
+    return true;
+}
+
 /* ---- methods ---- */
 
-/* That take nothing. */
+static gboolean on_list_guests(G_GNUC_UNUSED VhDbusManager1 *skeleton,
+                               GDBusMethodInvocation *invocation, VhCalls *calls)
+{
+    struct vh_call *call = call_new(calls, invocation, NULL);
+
+    call->words = words_of_list;
+    return send(calls, call, vh_answer_list_guests);
+}
+
+static gboolean on_get_guest(G_GNUC_UNUSED VhDbusManager1 *skeleton,
+                             GDBusMethodInvocation *invocation, const char *guest, VhCalls *calls)
+{
+    struct vh_call *call = call_new(calls, invocation, guest);
+
+    call->words = words_of_guest;
+    return send(calls, call, vh_answer_get_guest);
+}
+
+static gboolean on_get_guests(G_GNUC_UNUSED VhDbusManager1 *skeleton,
+                              GDBusMethodInvocation *invocation, guint64 after, VhCalls *calls)
+{
+    struct vh_call *call = call_new(calls, invocation, NULL);
+
+    call->after = after;
+    call->words = words_of_guests;
+    return send(calls, call, vh_answer_get_guests);
+}
+
+/* Those that take nothing. */
 #define PLAIN(method) \
     static gboolean on_##method(G_GNUC_UNUSED VhDbusManager1 *skeleton, \
                                 GDBusMethodInvocation *invocation, VhCalls *calls) \
     { \
         return send(calls, call_new(calls, invocation, NULL), vh_answer_##method); \
     }
-PLAIN(list_guests)
 PLAIN(handover)
 
-/* That are about one guest. */
+/* Those about one guest. */
 #define ABOUT_GUEST(method) \
     static gboolean on_##method(G_GNUC_UNUSED VhDbusManager1 *skeleton, \
                                 GDBusMethodInvocation *invocation, const char *guest, \
@@ -113,7 +182,6 @@ PLAIN(handover)
     { \
         return send(calls, call_new(calls, invocation, guest), vh_answer_##method); \
     }
-ABOUT_GUEST(get_guest)
 ABOUT_GUEST(list_programs)
 ABOUT_GUEST(explain)
 ABOUT_GUEST(get_policy)
@@ -172,6 +240,7 @@ static VhDbusManager1 *skeleton_new(VhCalls *calls)
     } handlers[] = {
         {"handle-list-guests", G_CALLBACK(on_list_guests)},
         {"handle-get-guest", G_CALLBACK(on_get_guest)},
+        {"handle-get-guests", G_CALLBACK(on_get_guests)},
         {"handle-list-programs", G_CALLBACK(on_list_programs)},
         {"handle-inject", G_CALLBACK(on_inject)},
         {"handle-eject", G_CALLBACK(on_eject)},

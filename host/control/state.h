@@ -11,10 +11,15 @@
 
 #include "control/watches.h"
 #include "io/errands.h"
+#include "round/portrait.h"
 
 struct vh_call {
     struct vh_errand errand;
     GDBusMethodInvocation *invocation; /* the control thread's alone */
+    /* Makes the value of the portraits, on the control thread. false: there is more to ask for, by
+     * the same errand. NULL: there are none. */
+    bool (*words)(struct vh_call *call);
+    GVariantBuilder *list; /* of the words so far; NULL: none */
 
     /* what is asked */
     VhManager *manager;
@@ -24,17 +29,20 @@ struct vh_call {
     GBytes *object;
     GVariant *tunables;
     bool replace;
+    guint64 after; /* the guest with that number; then the last one of the answer */
 
     /* the answer */
     GError *error;   /* NULL: it went well */
-    GVariant *value; /* all that the method returns; NULL: nothing */
-    int fd;          /* goes along, and is the call's; -1: none does */
+    GVariant *value; /* all that the method returns; NULL: nothing, or its words are to be made */
+    GPtrArray *portraits; /* VhPortrait: of which its words are made */
+    int fd;               /* goes along, and is the call's; -1: none does */
 };
 
 /* ---- answers.c: each is a vh_errand's work, for the method of its name ---- */
 
 void vh_answer_list_guests(struct vh_errand *errand);
 void vh_answer_get_guest(struct vh_errand *errand);
+void vh_answer_get_guests(struct vh_errand *errand);
 void vh_answer_list_programs(struct vh_errand *errand);
 void vh_answer_explain(struct vh_errand *errand);
 void vh_answer_get_policy(struct vh_errand *errand);

@@ -16,31 +16,36 @@ static GVariant *get_guest(struct vh_ctl *ctl, const char *name, GError **error)
     return answer ? g_variant_get_child_value(answer, 0) : NULL;
 }
 
+/* The next guests after `*last`. false: there are no more, or (with an error) it failed. */
+static bool add_guests(struct vh_ctl *ctl, guint64 *last, GVariantBuilder *builder, GError **error)
+{
+    g_autoptr(GVariant) answer =
+        vh_ctl_call(ctl, "GetGuests", g_variant_new("(t)", *last), "(aa{sv}t)", false, NULL, error);
+    g_autoptr(GVariant) guests = NULL;
+
+    if (answer == NULL)
+        return false;
+    g_variant_get(answer, "(@aa{sv}t)", &guests, last);
+    for (gsize i = 0; i < g_variant_n_children(guests); i++) {
+        g_autoptr(GVariant) guest = g_variant_get_child_value(guests, i);
+        g_variant_builder_add_value(builder, guest);
+    }
+    return *last != 0;
+}
+
 GVariant *vh_ctl_get_guests(struct vh_ctl *ctl, const char *only, GError **error)
 {
-    GVariantBuilder builder;
-    g_variant_builder_init(&builder, G_VARIANT_TYPE("aa{sv}"));
-    if (only != NULL) {
-        g_autoptr(GVariant) details = get_guest(ctl, only, error);
-        if (details != NULL)
-            g_variant_builder_add_value(&builder, details);
-        g_autoptr(GVariant) guests = g_variant_ref_sink(g_variant_builder_end(&builder));
-        return details ? g_steal_pointer(&guests) : NULL;
-    }
-    g_autoptr(GVariant) names = vh_ctl_list(ctl, "ListGuests", NULL, error);
-    for (gsize i = 0; names != NULL && i < g_variant_n_children(names); i++) {
-        g_autoptr(GError) gone = NULL;
-        g_autoptr(GVariant) dict = g_variant_get_child_value(names, i);
-        const char *name = "";
-        (void)g_variant_lookup(dict, "name", "&s", &name);
-        g_autoptr(GVariant) details = get_guest(ctl, name, &gone);
-        if (details != NULL)
-            g_variant_builder_add_value(&builder, details);
-        else if (!g_error_matches(gone, VH_ERROR, VH_ERROR_NO_SUCH_GUEST)) {
-            g_propagate_error(error, g_steal_pointer(&gone));
-            g_clear_pointer(&names, g_variant_unref);
-        }
-    }
-    g_autoptr(GVariant) guests = g_variant_ref_sink(g_variant_builder_end(&builder));
-    return names ? g_steal_pointer(&guests) : NULL;
+    g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
+    g_autoptr(GError) failed = NULL;
+    g_autoptr(GVariant) details = only ? get_guest(ctl, only, &failed) : NULL;
+    guint64 last = 0;
+
+    if (details != NULL)
+        g_variant_builder_add_value(&builder, details);
+    while (only == NULL && add_guests(ctl, &last, &builder, &failed))
+        ;
+    if (failed == NULL)
+        return g_variant_ref_sink(g_variant_builder_end(&builder));
+    g_propagate_error(error, g_steal_pointer(&failed));
+    return NULL;
 }

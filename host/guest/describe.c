@@ -1,16 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Describes a guest for the control interface, in the words of org.vhint.Manager1.xml.
+// Describes a guest for the control interface: copies what is shown of it, and puts its programs
+// and facts into the words of org.vhint.Manager1.xml.
 #include <string.h>
 
 #include "guest/state.h"
 #include "hint/json.h"
-
-static char *boot_id_text(const uint8_t id[16])
-{
-    return g_strdup_printf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-                           id[0], id[1], id[2], id[3], id[4], id[5], id[6], id[7], id[8], id[9],
-                           id[10], id[11], id[12], id[13], id[14], id[15]);
-}
 
 static const char *known_problem_of(const VhGuest *guest)
 {
@@ -29,11 +23,12 @@ static const char *known_problem_of(const VhGuest *guest)
     return *guest->vcpu_problem ? guest->vcpu_problem : guest->port_problem;
 }
 
-/* Owned by the caller. */
+/* Owned by the caller; NULL: none. */
 static char *problem_of(const VhGuest *guest)
 {
     unsigned silence = vh_guest_silence(guest);
     unsigned owed = vh_programs_owed(guest->programs);
+    const char *known = NULL;
 
     if (silence && guest->monitor_ready && !guest->away)
         return g_strdup_printf(
@@ -44,40 +39,26 @@ static char *problem_of(const VhGuest *guest)
         return g_strdup_printf("the injector owes %u answers, and is not asked more before it "
                                "gives some: restart vhint-injector in the guest",
                                owed);
-    return g_strdup(known_problem_of(guest));
+    known = known_problem_of(guest);
+    return *known ? g_strdup(known) : NULL;
 }
 
-/* A string that a guest has sent, and that has not been looked at yet. */
-static void insert_guest_text(GVariantDict *dict, const char *key, const char *text, gsize size)
+void vh_guest_portray(const VhGuest *guest, VhGuestPortrait *portrait)
 {
-    g_autofree char *valid = g_utf8_make_valid(text, (gssize)strnlen(text, size));
-
-    g_variant_dict_insert(dict, key, "s", valid);
-}
-
-void vh_guest_describe(const VhGuest *guest, GVariantDict *dict)
-{
-    bool up = vh_guest_is_connected(guest);
-    g_autofree char *problem = NULL;
-    g_autofree char *boot_id = up ? boot_id_text(guest->hello.boot_id) : g_strdup("");
-
-    g_variant_dict_insert(dict, "name", "s", guest->config->name);
-    g_variant_dict_insert(dict, "title", "s", guest->config->title);
-    g_variant_dict_insert(dict, "uuid", "s", guest->config->uuid);
-    g_variant_dict_insert(dict, "profile", "s", guest->config->profile);
-    g_variant_dict_insert(dict, "connected", "b", up);
-    g_variant_dict_insert(dict, "boot_id", "s", boot_id);
-    insert_guest_text(dict, "release", up ? guest->hello.release : "",
-                      sizeof(guest->hello.release));
-    insert_guest_text(dict, "injector", up ? guest->hello.agent : "", sizeof(guest->hello.agent));
-    g_variant_dict_insert(dict, "programs", "u", vh_programs_count(guest->programs));
-    g_variant_dict_insert(dict, "vcpus", "u", guest->vcpus->len);
-    g_variant_dict_insert(dict, "facts", "u", vh_facts_count(guest->facts));
-    g_variant_dict_insert(dict, "hints", "t", guest->hints);
-    g_variant_dict_insert(dict, "lost", "t", guest->lost);
-    g_variant_dict_insert(dict, "refused", "t", guest->bad_hints);
-    problem = problem_of(guest);
-    insert_guest_text(dict, "problem", problem, G_MAXSSIZE);
+    *portrait = (VhGuestPortrait){.names = vh_guest_names_ref(guest->names),
+                                  .connected = vh_guest_is_connected(guest),
+                                  .programs = vh_programs_count(guest->programs),
+                                  .vcpus = guest->vcpus->len,
+                                  .facts = vh_facts_count(guest->facts),
+                                  .hints = guest->hints,
+                                  .lost = guest->lost,
+                                  .refused = guest->bad_hints,
+                                  .problem = problem_of(guest)};
+    if (!portrait->connected)
+        return;
+    memcpy(portrait->boot_id, guest->hello.boot_id, sizeof(portrait->boot_id));
+    memcpy(portrait->release, guest->hello.release, sizeof(portrait->release));
+    memcpy(portrait->agent, guest->hello.agent, sizeof(portrait->agent));
 }
 
 void vh_guest_figures(const VhGuest *guest, struct vh_guest_figures *figures)

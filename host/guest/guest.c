@@ -20,6 +20,7 @@ VhGuest *vh_guest_new(const struct vh_config_guest *config, const char *state_di
     g_autofree char *directory = g_build_filename(state_dir, "injected", config->name, NULL);
 
     guest->config = config;
+    guest->names = vh_guest_names_new(config);
     guest->about_vcpus = (struct vh_question){.ask = vh_guest_ask_vcpus, .data = guest};
     guest->about_run = (struct vh_question){.ask = vh_guest_ask_run, .data = guest};
     guest->turn = turn;
@@ -81,6 +82,7 @@ void vh_guest_free(VhGuest *guest)
     g_array_unref(guest->iothreads);
     g_array_unref(guest->threads);
     g_array_unref(guest->helpers);
+    vh_guest_names_unref(guest->names);
     g_free(guest->port_device);
     g_free(guest->monitor_problem);
     g_free(guest->vcpu_problem);

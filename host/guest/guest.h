@@ -8,6 +8,7 @@
 
 #include "channel/session.h"
 #include "config/guest.h"
+#include "guest/portrait.h"
 #include "hint/facts.h"
 #include "inventory/seat.h"
 #include "io/journal.h"
@@ -96,8 +97,8 @@ void vh_guest_set_policy(VhGuest *guest, VhGuestPolicy *policy);
 /* NULL before the first. */
 const VhGuestPolicy *vh_guest_policy(const VhGuest *guest);
 
-/* ListGuests' dictionary, without "held". */
-void vh_guest_describe(const VhGuest *guest, GVariantDict *dict);
+/* Copies what is shown of it. vh_guest_portrait_clear() it. */
+void vh_guest_portray(const VhGuest *guest, VhGuestPortrait *portrait);
 /* ListPrograms' dictionaries. */
 GVariant *vh_guest_describe_programs(const VhGuest *guest);
 GVariant *vh_guest_describe_program(const VhGuest *guest, const struct vh_managed *managed);

@@ -36,6 +36,7 @@ static void on_backends(JsonNode *result, const char *error, gpointer data)
     if (!known)
         memset(&nodes, 0, sizeof(nodes));
     guest->nodes = nodes;
+    guest->nodes_known = !vh_cpuset_empty(&nodes);
 }
 
 void vh_guest_query_nodes(VhGuest *guest)
@@ -45,5 +46,5 @@ void vh_guest_query_nodes(VhGuest *guest)
 
 const struct vh_cpuset *vh_guest_nodes(const VhGuest *guest)
 {
-    return vh_cpuset_empty(&guest->nodes) ? NULL : &guest->nodes;
+    return guest->nodes_known ? &guest->nodes : NULL;
 }

@@ -30,6 +30,7 @@ struct vh_beginnings {
 
 struct VhGuest {
     const struct vh_config_guest *config;
+    VhGuestNames *names;
     VhJournal *journal;
     const struct vh_guest_funcs *funcs;
     gpointer data;
@@ -68,7 +69,8 @@ struct VhGuest {
     GArray *helpers;   /* struct vh_thread: those beside vCPUs */
     bool unasked;      /* others than when the monitor was asked which are IOThreads */
     gint64 glanced;    /* when they were last looked over because of hints; monotonic, us */
-    struct vh_cpuset nodes; /* NUMA nodes that its memory is bound to; none: not known */
+    struct vh_cpuset nodes; /* NUMA nodes that its memory is bound to */
+    bool nodes_known;
 
     /* channel.c, hints.c */
     VhLink *channel_link; /* NULL: the guest has no channel */

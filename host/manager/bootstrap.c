@@ -62,11 +62,13 @@ static void fail(struct attempt *attempt, GError *error)
 static GVariant *describe(const struct vh_entry *entry, bool already,
                           const struct vh_bootstrap *outcome)
 {
+    g_auto(VhGuestPortrait) portrait = {0};
     g_auto(GVariantDict) guest = G_VARIANT_DICT_INIT(NULL);
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
     static const char *const keys[] = {"injector", "release"};
 
-    vh_guest_describe(entry->guest, &guest);
+    vh_guest_portray(entry->guest, &portrait);
+    vh_guest_portrait_describe(&portrait, &guest);
     g_variant_dict_insert(&dict, "already", "b", already);
     g_variant_dict_insert(&dict, "path", "s", outcome->path ? outcome->path : "");
     g_variant_dict_insert(&dict, "how", "s", outcome->how ? outcome->how : "");

@@ -6,53 +6,51 @@
 #include "manager/state.h"
 #include "msg.h"
 
-static void describe(const struct vh_entry *entry, GVariantDict *dict)
-{
-    const char *other = NULL;
-    g_autofree char *both = NULL;
+#define PAGE 1024u /* guests and threads: half a millisecond */
 
-    vh_guest_describe(entry->guest, dict);
-    g_variant_dict_insert(dict, "held", "b", entry->held);
-    if (!entry->problem || !g_variant_dict_lookup(dict, "problem", "&s", &other))
-        return;
-    both = *other ? g_strdup_printf("%s; %s", other, entry->problem) : g_strdup(entry->problem);
-    g_variant_dict_insert(dict, "problem", "s", both);
-}
-
-GVariant *vh_manager_guests(VhManager *manager)
-{
-    g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
-
-    for (guint i = 0; i < manager->entries->len; i++) {
-        g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
-
-        describe(g_ptr_array_index(manager->entries, i), &dict);
-        g_variant_builder_add_value(&builder, g_variant_dict_end(&dict));
-    }
-    return g_variant_builder_end(&builder);
-}
-
-GVariant *vh_manager_guest(VhManager *manager, const char *guest, GError **error)
+VhPortrait *vh_manager_portrait(VhManager *manager, const char *guest, GError **error)
 {
     const struct vh_entry *entry = vh_manager_find(manager, guest, error);
-    g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
-    GVariant *vcpus = NULL;
-    GVariant *threads = NULL;
-    GVariant *memory = NULL;
-    g_autofree char *list = NULL;
 
-    if (!entry)
-        return NULL;
-    vh_round_describe(manager->round, entry, &vcpus, &threads);
-    memory = vh_round_memory(manager->round, entry);
-    describe(entry, &dict);
-    list = vh_entry_nodes(entry) ? vh_cpuset_format(vh_entry_nodes(entry)) : g_strdup("");
-    g_variant_dict_insert(&dict, "memory_nodes", "s", list);
-    g_variant_dict_insert_value(&dict, "vcpu", vcpus);
-    g_variant_dict_insert_value(&dict, "thread", threads);
-    if (memory)
-        g_variant_dict_insert_value(&dict, "memory", memory);
-    return g_variant_dict_end(&dict);
+    return entry ? vh_round_portray(manager->round, entry) : NULL;
+}
+
+/* The position of the first entry that came after the one with that number. */
+static guint find_after(const GPtrArray *entries, guint64 serial)
+{
+    guint low = 0;
+    guint high = entries->len;
+
+    while (low < high) {
+        guint middle = low + (high - low) / 2;
+
+        if (((const struct vh_entry *)g_ptr_array_index(entries, middle))->serial > serial)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+GPtrArray *vh_manager_portraits(VhManager *manager, guint64 *last, bool brief)
+{
+    GPtrArray *portraits = g_ptr_array_new_with_free_func((GDestroyNotify)vh_portrait_unref);
+    const GPtrArray *entries = manager->entries;
+    guint64 serial = 0;
+    unsigned done = 0;
+    guint i = 0;
+
+    for (i = find_after(entries, *last); i < entries->len && done < PAGE; i++) {
+        const struct vh_entry *entry = g_ptr_array_index(entries, i);
+        VhPortrait *portrait =
+            brief ? vh_round_portray_brief(entry) : vh_round_portray(manager->round, entry);
+
+        g_ptr_array_add(portraits, portrait);
+        done += 1 + portrait->vcpus + portrait->helpers;
+        serial = entry->serial;
+    }
+    *last = i < entries->len ? serial : 0;
+    return portraits;
 }
 
 GVariant *vh_manager_explain(VhManager *manager, const char *guest, GError **error)

@@ -47,6 +47,7 @@ static void on_added(const struct vh_config_guest *config, gpointer data)
                      manager->scratch, manager->journal, &guest_funcs, entry);
     entry->nodes_known = config->nodes && vh_cpuset_parse(&entry->nodes, config->nodes, NULL) == 0;
     g_ptr_array_add(manager->entries, entry);
+    vh_manager_learn(manager, entry);
     vh_round_come(manager->round, entry);
     vh_manager_take_travel(entry);
     apply_policy(manager, entry);
@@ -73,11 +74,13 @@ static void on_removed(const struct vh_config_guest *config, gpointer data)
     if (!entry)
         return;
     if (manager->closing) {
+        vh_manager_unlearn(manager, entry);
         g_ptr_array_remove(manager->entries, entry);
         return;
     }
     vh_round_leave(manager->round, entry, "the guest is not managed any longer");
     manager->changed -= entry->why != NULL;
+    vh_manager_unlearn(manager, entry);
     g_ptr_array_remove(manager->entries, entry);
     vh_round_run(manager->round, "the guest is not managed any longer");
 }
@@ -267,6 +270,7 @@ VhManager *vh_manager_new(const VhConfig *config, GError **error)
     /* If this fails, what a predecessor left is for one that starts. */
     manager->handing = G_MAXINT64;
     manager->entries = g_ptr_array_new_with_free_func(vh_entry_free);
+    manager->names = g_hash_table_new(g_str_hash, g_str_equal);
     manager->watchers = g_ptr_array_new_with_free_func(vh_manager_watcher_free);
     manager->attempts = g_ptr_array_new();
     if (open_all(manager, error) < 0)
@@ -329,11 +333,13 @@ void vh_manager_free(VhManager *manager)
     else if (manager->round)
         vh_round_undo(manager->round, "vhintd stops");
     wait_for_memory(manager);
+    g_hash_table_remove_all(manager->names);
     g_ptr_array_set_size(manager->entries, 0);
     for (guint i = 0; i < INVENTORIES; i++)
         if (manager->inventories[i])
             inventory_kinds[i]->close(g_steal_pointer(&manager->inventories[i]), leave);
     vh_round_free(manager->round);
+    g_hash_table_unref(manager->names);
     g_ptr_array_unref(manager->entries);
     vh_turn_free(manager->turn);
     vh_scratch_free(manager->scratch);

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "metrics/figures.h"
+#include "round/portrait.h"
 
 typedef struct VhConfig VhConfig;
 typedef struct VhManager VhManager;
@@ -25,12 +26,15 @@ VhManager *vh_manager_new(const VhConfig *config, GError **error) G_GNUC_WARN_UN
 void vh_manager_free(VhManager *manager);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VhManager, vh_manager_free)
 
-/* ListGuests: aa{sv}. */
-GVariant *vh_manager_guests(VhManager *manager);
+/* GetGuest: what is shown of it, vh_portrait_unref() it; NULL and VH_ERROR_NO_SUCH_GUEST. */
+VhPortrait *vh_manager_portrait(VhManager *manager, const char *guest,
+                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* GetGuest: a{sv}; NULL and VH_ERROR_NO_SUCH_GUEST. */
-GVariant *vh_manager_guest(VhManager *manager, const char *guest,
-                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* GetGuests, and ListGuests if they are to be `brief`: what is shown of the next guests
+ * (VhPortrait, the array is the caller's), in the order in which they came, as many as the hint
+ * thread has time for at once. `*last`, 0 for the first call, says after which; it is set for the
+ * next one. 0: there are no more. */
+GPtrArray *vh_manager_portraits(VhManager *manager, guint64 *last, bool brief);
 
 /* ListPrograms: aa{sv}; NULL and VH_ERROR_NO_SUCH_GUEST. */
 GVariant *vh_manager_programs(VhManager *manager, const char *guest,

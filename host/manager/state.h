@@ -21,7 +21,9 @@ struct VhManager {
     VhScratch *scratch;
     VhPolicyStore *policy;
     VhRound *round;
-    GPtrArray *entries; /* struct vh_entry, the older first */
+    GPtrArray *entries;  /* struct vh_entry, the older first */
+    GHashTable *names;   /* name -> the entry that goes by it */
+    guint64 last_serial; /* of the youngest entry */
     VhInventory *inventories[VH_MANAGER_INVENTORIES];
     GPtrArray *watchers; /* struct watcher, of watch.c */
     GPtrArray *attempts; /* struct attempt, of bootstrap.c */
@@ -45,6 +47,10 @@ struct VhManager {
 
 /* ---- state.c ---- */
 
+/* The entry, which is among `entries`, is found by its name from now on, and is the youngest. */
+void vh_manager_learn(VhManager *manager, struct vh_entry *entry);
+/* It is about to go. */
+void vh_manager_unlearn(VhManager *manager, const struct vh_entry *entry);
 /* NULL and VH_ERROR_NO_SUCH_GUEST. */
 struct vh_entry *vh_manager_find(const VhManager *manager, const char *guest, GError **error);
 

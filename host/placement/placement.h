@@ -238,9 +238,25 @@ static inline const struct vh_cpuset *vh_plan_set(const struct vh_plan *plan,
     return placed->set < 0 ? NULL : &plan->sets[placed->set];
 }
 
-/* What a thread's place is and why, for people: "CPU 5 of NUMA node 0: no other anchor on its
- * core". g_free() it.
- */
+/* One thread's place and why, without the plan: what people are told. */
+struct vh_place {
+    enum vh_reason reason;
+    int cpu;          /* it has this one; -1: not a single one */
+    unsigned node;    /* of it, as the host numbers them */
+    GRefString *cpus; /* it has these, in the list format of cpuset(7); NULL: it does not */
+};
+
+/* vh_place_clear() it. */
+void vh_place_take(struct vh_place *place, const struct vh_placement_input *input,
+                   const struct vh_plan *plan, unsigned guest, unsigned thread);
+void vh_place_clear(struct vh_place *place);
+typedef struct vh_place VhPlace;
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VhPlace, vh_place_clear)
+
+/* "CPU 5 of NUMA node 0: no other anchor on its core". g_free() it. */
+char *vh_place_text(const struct vh_place *place);
+
+/* The same of a thread of the plan. g_free() it. */
 char *vh_placed_text(const struct vh_placement_input *input, const struct vh_plan *plan,
                      unsigned guest, unsigned thread);
 

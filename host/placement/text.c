@@ -36,20 +36,48 @@ const char *vh_reason_name(enum vh_reason reason)
     return (unsigned)reason < VH_REASON_COUNT ? reasons[reason].name : "?";
 }
 
-char *vh_placed_text(const struct vh_placement_input *input, const struct vh_plan *plan,
-                     unsigned guest, unsigned thread)
+void vh_place_take(struct vh_place *place, const struct vh_placement_input *input,
+                   const struct vh_plan *plan, unsigned guest, unsigned thread)
 {
     const struct vh_placed *placed = vh_plan_thread(plan, guest, thread);
     const struct vh_cpuset *set = vh_plan_set(plan, placed);
+    const struct vh_host_cpu *at = NULL;
 
-    if (!set)
-        return g_strdup_printf("floats: %s", reasons[placed->reason].why);
-    g_autofree char *list = vh_cpuset_format(set);
-    if (placed->level != VH_LEVEL_CPU)
-        return g_strdup_printf("CPUs %s: %s", list, reasons[placed->reason].why);
-    const struct vh_host_cpu *at = &input->topology->cpus[placed->cpu];
-    return g_strdup_printf("CPU %s of NUMA node %u: %s", list,
-                           input->topology->nodes[at->node].number, reasons[placed->reason].why);
+    *place = (struct vh_place){.reason = placed->reason, .cpu = -1};
+    if (set && placed->level == VH_LEVEL_CPU) {
+        at = &input->topology->cpus[placed->cpu];
+        place->cpu = placed->cpu;
+        place->node = input->topology->nodes[at->node].number;
+    } else if (set) {
+        g_autofree char *list = vh_cpuset_format(set);
+
+        place->cpus = g_ref_string_new(list);
+    }
+}
+
+void vh_place_clear(struct vh_place *place)
+{
+    g_clear_pointer(&place->cpus, g_ref_string_release);
+}
+
+char *vh_place_text(const struct vh_place *place)
+{
+    const char *why = reasons[place->reason].why;
+
+    if (place->cpu >= 0)
+        return g_strdup_printf("CPU %d of NUMA node %u: %s", place->cpu, place->node, why);
+    if (place->cpus)
+        return g_strdup_printf("CPUs %s: %s", place->cpus, why);
+    return g_strdup_printf("floats: %s", why);
+}
+
+char *vh_placed_text(const struct vh_placement_input *input, const struct vh_plan *plan,
+                     unsigned guest, unsigned thread)
+{
+    g_auto(VhPlace) place = {0};
+
+    vh_place_take(&place, input, plan, guest, thread);
+    return vh_place_text(&place);
 }
 
 static char *thread_text(const struct vh_placement_guest *guest, int thread)

@@ -11,6 +11,7 @@
 struct vh_entry {
     struct VhManager *manager; /* whose */
     VhGuest *guest;
+    guint64 serial; /* a number: who comes later has a higher one */
     /* Its wishes may have changed since the last run, for this reason (static); NULL: they have
      * not. */
     const char *why;
@@ -43,6 +44,3 @@ struct vh_target vh_entry_vcpu(const struct vh_entry *entry, const struct vh_vcp
 const struct vh_cpuset *vh_entry_nodes(const struct vh_entry *entry);
 /* Why the seat is not ours to place; NULL: it is. */
 const char *vh_entry_off(const struct vh_entry *entry, struct vh_seat seat);
-
-/* Why a thread that a former daemon has pinned is where it is. */
-#define VH_ROUND_LEFT "left so by a former vhintd until the guest has said what holds"

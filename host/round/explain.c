@@ -113,10 +113,11 @@ static void insert_untried(GVariantDict *dict, const struct vh_vcpu *vcpu, bool 
 }
 
 /* What its pin holds it to; a pin that was left is what the kernel has. */
-static char *pinned_text(const struct vh_standing *standing)
+static char *pinned_text(const VhRound *round, const struct vh_target_key *key,
+                         const VhStanding *standing)
 {
-    if (standing->set)
-        return vh_cpuset_format(standing->set);
+    if (standing->held)
+        return vh_cpuset_format(vh_round_pin(round, key));
     return standing->left ? vh_standing_cpus(standing) : g_strdup("");
 }
 
@@ -129,6 +130,7 @@ static void tell_pin(struct story *story, unsigned position, const struct vh_vcp
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(trial);
     g_auto(VhStanding) standing = {0};
     g_autofree char *cpus = NULL;
+    g_autofree char *why = NULL;
     g_autofree char *limit = NULL;
     const char *rule = NULL;
 
@@ -137,15 +139,16 @@ static void tell_pin(struct story *story, unsigned position, const struct vh_vcp
         return;
     if (trial)
         (void)g_variant_lookup(trial, "rule", "&s", &rule);
-    else if (standing.wish)
-        rule = standing.wish->rule ? standing.wish->rule->name : NULL;
+    else
+        rule = standing.rule;
     if (!trial)
         insert_untried(&dict, vcpu, standing.state == VH_STANDING_PINNED);
     insert_cause(entry, &dict, rule, position, "pin");
-    cpus = pinned_text(&standing);
+    cpus = pinned_text(story->round, &target.key, &standing);
+    why = vh_standing_why(&standing);
     limit = limits_text(vh_guest_policy(entry->guest), limits);
     g_variant_dict_insert(&dict, "host_cpus", "s", cpus);
-    g_variant_dict_insert(&dict, "why", "s", standing.why);
+    g_variant_dict_insert(&dict, "why", "s", why);
     g_variant_dict_insert(&dict, "limits", "s", limit);
     insert_state(story->round->actuate, &dict, &target.key);
     g_variant_builder_add_value(story->builder, g_variant_dict_end(&dict));
@@ -170,19 +173,23 @@ static void tell_boost(struct story *story, unsigned position, const struct vh_v
 static void tell_helper(struct story *story, const struct vh_thread *thread, const char *limit)
 {
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+    struct vh_portrait_thread portrait = {0};
     g_auto(VhStanding) standing = {0};
     const struct vh_target target = vh_helpers_target(story->entry->guest, thread);
+    g_autofree char *why = NULL;
     bool in_force = false;
 
-    vh_standing_helper(story->round, story->entry, thread, &standing);
+    vh_portray_helper(story->round, story->entry, thread, &portrait);
+    standing = portrait.standing; /* which frees it */
     if (standing.state == VH_STANDING_FLOATING)
         return;
     in_force = standing.state == VH_STANDING_PINNED;
-    vh_helpers_describe(thread, &standing, &dict);
+    why = vh_standing_why(&standing);
+    vh_portrait_describe_helper(&portrait, &dict);
     g_variant_dict_insert(&dict, "action", "s", "pin");
     g_variant_dict_insert(&dict, "state", "s", in_force ? "applied" : "wanted");
     g_variant_dict_insert(&dict, "in_force", "b", (gboolean)in_force);
-    g_variant_dict_insert(&dict, "why", "s", standing.why);
+    g_variant_dict_insert(&dict, "why", "s", why);
     g_variant_dict_insert(&dict, "reason", "s", "");
     g_variant_dict_insert(&dict, "limits", "s", limit);
     insert_state(story->round->actuate, &dict, &target.key);

@@ -274,7 +274,8 @@ guint vh_ram_end(VhRam *ram, const char *why)
 
 static const struct item *find(const VhRam *ram, const char *guest)
 {
-    const struct item *item = g_hash_table_lookup(ram->items, guest);
+    const struct item *item =
+        g_hash_table_size(ram->items) ? g_hash_table_lookup(ram->items, guest) : NULL;
 
     return item && (*item->rule || item->held) ? item : NULL;
 }

@@ -16,6 +16,7 @@
 #include "machine/topology.h"
 #include "policy/store.h"
 #include "round/entry.h"
+#include "round/portrait.h"
 
 typedef struct VhRound VhRound;
 
@@ -87,11 +88,10 @@ void vh_round_outdate(VhRound *round);
  *
  * Asking only reads: these tell of the last run's plan and wishes, and change nothing. */
 
-/* GetGuest's dictionaries of the guest's vCPUs and of its other threads; floating. */
-void vh_round_describe(const VhRound *round, const struct vh_entry *entry, GVariant **vcpus,
-                       GVariant **threads);
-/* GetGuest's a{sv} of its memory, floating; NULL: no rule has to do with it. */
-GVariant *vh_round_memory(const VhRound *round, const struct vh_entry *entry);
+/* What GetGuest tells of the guest; vh_portrait_unref() it. */
+VhPortrait *vh_round_portray(const VhRound *round, const struct vh_entry *entry);
+/* The same without its threads and memory: what ListGuests tells. */
+VhPortrait *vh_round_portray_brief(const struct vh_entry *entry);
 /* Explain's aa{sv}, floating: of each vCPU its pin, then its boost; other threads; memory last. Of
  * each action the hints, the rule and the limits behind it, what it replaced, since when, and what
  * its trial found. */

@@ -2,15 +2,7 @@
 // Works out how a thread stands, from the last plan and what is in force.
 #include "round/standing.h"
 
-#include "machine/tid.h"
 #include "round/helpers.h"
-
-const char *const vh_standing_names[] = {
-    [VH_STANDING_FLOATING] = "floating",
-    [VH_STANDING_WANTED] = "wanted",
-    [VH_STANDING_PINNED] = "pinned",
-};
-G_STATIC_ASSERT(G_N_ELEMENTS(vh_standing_names) == VH_STANDING_STATES);
 
 /* The thread's number in the last plan; -1: that did not know it. */
 static int number_of(const struct vh_entry *entry, pid_t thread)
@@ -31,82 +23,96 @@ static bool is_wanted(const struct vh_placed *placed, const struct vh_wish *wish
            placed->reason == VH_REASON_NO_CPU || (wish && wish->over_limit);
 }
 
-static void stand(const VhRound *round, const struct vh_entry *entry,
-                  const struct vh_target *target, const char *off, struct vh_standing *standing)
+/* What is known of a thread already. */
+struct sight {
+    struct vh_target target;
+    int number;                 /* its own in the last plan; -1: it did not know it */
+    const struct vh_wish *wish; /* a vCPU's in that plan, and as it is now; NULL: not known */
+    const char *off;            /* why somebody else places it; NULL: nobody does */
+    bool waits; /* as its guest does: pins that a former vhintd left are not taken over yet */
+};
+
+static enum vh_standing_ground ground_of(const struct vh_entry *entry, bool left,
+                                         const struct sight *sight)
 {
-    *standing = (struct vh_standing){.thread = target->thread,
-                                     .left = vh_actuate_is_left(round->actuate, target->thread),
-                                     .set = vh_round_pin(round, &target->key)};
-    standing->alive = vh_tid_cpus(target->thread, &standing->now);
-    vh_actuate_describe(round->actuate, &target->key, &standing->former, &standing->problem);
     if (entry->held)
-        standing->why = g_strdup("released by hand until resumed");
-    else if (standing->left)
-        standing->why = g_strdup(VH_ROUND_LEFT);
-    else if (off)
-        standing->why = g_strdup(off);
+        return VH_STANDING_RELEASED;
+    if (left)
+        return VH_STANDING_LEFT;
+    if (sight->off)
+        return VH_STANDING_OFF;
+    if (sight->waits)
+        return VH_STANDING_LEFT;
+    return sight->number < 0 ? VH_STANDING_UNPLANNED : VH_STANDING_PLANNED;
 }
 
-/* What is left is what the last plan says. `number`: the thread's there; -1: it did not know it. */
-static void judge(const VhRound *round, const struct vh_entry *entry, int number,
-                  struct vh_standing *standing)
+/* Copies it, without what may be gone sooner. */
+static void take_wish(VhStanding *standing, const struct vh_wish *wish)
 {
-    bool ours = !standing->why;
+    standing->wishes = true;
+    standing->wish = *wish;
+    standing->wish.rule = standing->wish.tried = standing->wish.boost = NULL;
+    if (wish->rule) {
+        standing->action = wish->rule->what.action;
+        standing->rule = g_intern_string(wish->rule->name);
+    }
+}
 
-    if (ours && number < 0)
-        standing->why = g_strdup("no plan has been made for it yet");
-    else if (ours && standing->wish)
-        standing->why =
-            vh_survey_reason_for(round->survey, entry->number, (unsigned)number, standing->wish);
-    else if (ours)
-        standing->why = vh_survey_reason(round->survey, entry->number, (unsigned)number);
-    if (standing->set || standing->left)
+static void stand(const VhRound *round, const struct vh_entry *entry, const struct sight *sight,
+                  VhStanding *standing)
+{
+    unsigned number = (unsigned)sight->number;
+    const char *problem = NULL;
+    g_autofree char *former = NULL;
+
+    *standing = (VhStanding){.thread = sight->target.thread,
+                             .left = vh_actuate_is_left(round->actuate, sight->target.thread),
+                             .held = vh_round_pin(round, &sight->target.key)};
+    if (sight->wish)
+        take_wish(standing, sight->wish);
+    vh_actuate_describe(round->actuate, &sight->target.key, &former, &problem);
+    standing->former = *former ? g_steal_pointer(&former) : NULL;
+    standing->problem = *problem ? g_strdup(problem) : NULL;
+    standing->ground = ground_of(entry, standing->left, sight);
+    if (standing->ground == VH_STANDING_OFF)
+        standing->off = g_strdup(sight->off);
+    if (standing->ground == VH_STANDING_PLANNED)
+        vh_survey_place(round->survey, entry->number, number, &standing->place);
+    if (standing->held || standing->left)
         standing->state = VH_STANDING_PINNED;
-    else if (ours && number >= 0 &&
-             is_wanted(vh_plan_thread(round->plan, entry->number, (unsigned)number),
-                       standing->wish))
+    else if (standing->ground == VH_STANDING_PLANNED &&
+             is_wanted(vh_plan_thread(round->plan, entry->number, number), sight->wish))
         standing->state = VH_STANDING_WANTED;
 }
 
 void vh_standing_vcpu(const VhRound *round, const struct vh_entry *entry, unsigned position,
-                      struct vh_standing *standing)
+                      VhStanding *standing)
 {
     unsigned count = 0;
     const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
     const struct vh_wish *settled = vh_guest_wishes(entry->guest);
-    const struct vh_target target = vh_entry_vcpu(entry, &vcpus[position]);
-    int number = number_of(entry, target.thread);
+    struct sight sight = {.target = vh_entry_vcpu(entry, &vcpus[position]),
+                          .number = number_of(entry, vcpus[position].thread),
+                          .off = vh_round_off(entry, &vcpus[position]),
+                          .waits = vh_round_is_left(entry)};
 
     g_assert(position < count);
-    stand(round, entry, &target, vh_round_off(entry, &vcpus[position]), standing);
-    if (!standing->why && vh_round_is_left(entry))
-        standing->why = g_strdup(VH_ROUND_LEFT);
-    if (number >= 0)
-        standing->wish = vh_survey_wish(round->survey, entry->number, (unsigned)number);
+    if (sight.number >= 0)
+        sight.wish = vh_survey_wish(round->survey, entry->number, (unsigned)sight.number);
     /* More hints may ask for the same by now, which is no reason for a round. */
-    if (number >= 0 && vh_wish_equal(&settled[position], standing->wish))
-        standing->wish = &settled[position];
-    judge(round, entry, number, standing);
+    if (sight.wish && vh_wish_equal(&settled[position], sight.wish))
+        sight.wish = &settled[position];
+    stand(round, entry, &sight, standing);
 }
 
 void vh_standing_helper(const VhRound *round, const struct vh_entry *entry,
-                        const struct vh_thread *thread, struct vh_standing *standing)
+                        const struct vh_thread *thread, VhStanding *standing)
 {
+    struct sight sight = {.target = vh_helpers_target(entry->guest, thread),
+                          .number = number_of(entry, thread->thread)};
     struct vh_seat seat;
-    const char *off = vh_helpers_seat(thread, &seat) ? vh_entry_off(entry, seat) : NULL;
-    const struct vh_target target = vh_helpers_target(entry->guest, thread);
 
-    stand(round, entry, &target, off, standing);
-    judge(round, entry, number_of(entry, thread->thread), standing);
-}
-
-void vh_standing_clear(struct vh_standing *standing)
-{
-    g_clear_pointer(&standing->former, g_free);
-    g_clear_pointer(&standing->why, g_free);
-}
-
-char *vh_standing_cpus(const struct vh_standing *standing)
-{
-    return standing->alive ? vh_cpuset_format(&standing->now) : g_strdup("");
+    if (vh_helpers_seat(thread, &seat))
+        sight.off = vh_entry_off(entry, seat);
+    stand(round, entry, &sight, standing);
 }

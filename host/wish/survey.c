@@ -199,11 +199,31 @@ const struct vh_wish *vh_survey_wish(const VhSurvey *survey, unsigned guest, uns
     return &g_array_index(survey->wishes, struct vh_wish, share->vcpus + vcpu);
 }
 
+void vh_survey_place(const VhSurvey *survey, unsigned guest, unsigned thread,
+                     struct vh_place *place)
+{
+    vh_place_take(place, &survey->input, survey->plan, guest, thread);
+}
+
+char *vh_survey_words(const char *wished, const struct vh_place *place)
+{
+    g_autofree char *placed = NULL;
+
+    if (wished && place->reason == VH_REASON_NONE)
+        return g_strdup(wished);
+    placed = vh_place_text(place);
+    return wished ? g_strdup_printf("%s; %s", wished, placed) : g_steal_pointer(&placed);
+}
+
 char *vh_survey_reason(const VhSurvey *survey, unsigned guest, unsigned thread)
 {
-    if (thread >= survey->input.guests[guest].vcpus)
-        return vh_placed_text(&survey->input, survey->plan, guest, thread);
-    return vh_survey_reason_for(survey, guest, thread, vh_survey_wish(survey, guest, thread));
+    g_auto(VhPlace) place = {0};
+    g_autofree char *wished = NULL;
+
+    if (thread < survey->input.guests[guest].vcpus)
+        wished = vh_wish_text(vh_survey_wish(survey, guest, thread));
+    vh_survey_place(survey, guest, thread, &place);
+    return vh_survey_words(wished, &place);
 }
 
 char *vh_survey_reason_of(const VhSurvey *survey, const struct vh_placed *placed)
@@ -223,18 +243,6 @@ char *vh_survey_reason_of(const VhSurvey *survey, const struct vh_placed *placed
             high = middle;
     }
     return vh_survey_reason(survey, low, place - plan->first[low]);
-}
-
-char *vh_survey_reason_for(const VhSurvey *survey, unsigned guest, unsigned thread,
-                           const struct vh_wish *wished)
-{
-    g_autofree char *wish = vh_wish_text(wished);
-    g_autofree char *placed = NULL;
-
-    if (vh_plan_thread(survey->plan, guest, thread)->reason == VH_REASON_NONE)
-        return g_steal_pointer(&wish);
-    placed = vh_placed_text(&survey->input, survey->plan, guest, thread);
-    return g_strdup_printf("%s; %s", wish, placed);
 }
 
 char *vh_survey_problem(const VhSurvey *survey, unsigned index)

@@ -47,8 +47,10 @@ const struct vh_wish *vh_survey_wish(const VhSurvey *survey, unsigned guest, uns
 char *vh_survey_reason(const VhSurvey *survey, unsigned guest, unsigned thread);
 /* The same by the thread's place in the plan. */
 char *vh_survey_reason_of(const VhSurvey *survey, const struct vh_placed *placed);
-/* The same of a vCPU whose wish has since become `wish`, which asks for the same. */
-char *vh_survey_reason_for(const VhSurvey *survey, unsigned guest, unsigned vcpu,
-                           const struct vh_wish *wish);
+/* The plan's part of that, to be kept. vh_place_clear() it. */
+void vh_survey_place(const VhSurvey *survey, unsigned guest, unsigned thread,
+                     struct vh_place *place);
+/* Of both the words. `wished`: vh_wish_text's; NULL: the thread is no vCPU. g_free() it. */
+char *vh_survey_words(const char *wished, const struct vh_place *place);
 /* What the plan could not do, for people: `index` below the plan's problem_count. g_free() it. */
 char *vh_survey_problem(const VhSurvey *survey, unsigned index);

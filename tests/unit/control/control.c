@@ -131,6 +131,10 @@ static void test_calls(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_autoptr(GVariant) guests = call(connection, "ListGuests", NULL, NULL, &error);
     g_assert_no_error(error);
     g_assert_cmpstr(g_variant_get_type_string(guests), ==, "(aa{sv})");
+    g_autoptr(GVariant) all =
+        call(connection, "GetGuests", g_variant_new("(t)", (guint64)0), NULL, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(g_variant_get_type_string(all), ==, "(aa{sv}t)");
     assert_fails(connection, "Watch", g_variant_new("(s)", "ghost"), VH_ERROR_NO_SUCH_GUEST,
                  "ghost");
     assert_fails(connection, "Eject", g_variant_new("(ss)", "web", "x"), VH_ERROR_NO_SUCH_PROGRAM,

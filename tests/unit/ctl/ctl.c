@@ -105,6 +105,19 @@ static void assert_has(const char *text, const char *part)
     }
 }
 
+static void G_GNUC_PRINTF(2, 3) assert_matches(const char *text, const char *format, ...)
+{
+    g_autofree char *pattern = NULL;
+    va_list args;
+
+    va_start(args, format);
+    pattern = g_strdup_vprintf(format, args);
+    va_end(args);
+    if (!g_regex_match_simple(pattern, text, 0, 0)) {
+        g_error("\"%s\" does not match \"%s\"", text, pattern);
+    }
+}
+
 static JsonNode *parse(const struct fixture *f)
 {
     g_autoptr(GError) error = NULL;
@@ -118,15 +131,20 @@ static JsonNode *parse(const struct fixture *f)
 
 static void test_people(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
+    unsigned cpu = 0;
+    pid_t thread = fake_manager_thread(f->manager, &cpu);
+
     RUN(f, "status");
     g_assert_cmpstr(f->err, ==, "");
     g_assert_cmpint(f->code, ==, 0);
     assert_has(f->out, "vhintd " VH_VERSION " at ");
     assert_has(f->out, "web: connected, kernel 6.1\\x1b[2J\\x9b\\u202eé, programs 1");
-    assert_has(f->out,
-               "VCPU  GUEST CPU  APIC ID  THREAD  HOST CPUS  FORMER  STATE     REASON\n"
-               "0     0          0        4711    1          0-1     pinned    task 812 (nginx)\n"
-               "1     -          -        -       -          -       floating  -\n");
+    assert_matches(f->out,
+                   "\nVCPU  GUEST CPU  APIC ID  THREAD +HOST CPUS  FORMER  STATE     "
+                   "REASON\n0 +0 +0 +%d +%u +0-1 +pinned +4 hints pin guest CPU 0 "
+                   "\\(rule affinity-pin\\); CPU %u of NUMA node 0: no other anchor on "
+                   "its core\n1 +- +- +- +- +- +floating +no plan has been made for it yet\n",
+                   thread, cpu, cpu);
     g_assert_null(strchr(f->out, '\033'));
 
     RUN(f, "status", "web");
@@ -189,8 +207,8 @@ static void test_top(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     RUN(f, "top", "--batch");
     g_assert_cmpint(f->code, ==, 0);
     assert_has(f->out, "GUEST  VCPU  ON");
-    assert_has(f->out, "task 812 (nginx)\n");
-    assert_has(f->out, "web    1     -   floats   -     -      0.0      \n");
+    assert_has(f->out, "its core\n");
+    assert_has(f->out, "web    1     -   floats   -     -      0.0      no plan has been made");
     RUN(f, "top");
     g_assert_cmpint(f->code, ==, 2);
     assert_has(f->err, "top needs a terminal");
@@ -205,11 +223,14 @@ static void test_map(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_autofree char *svg = g_build_filename(f->directory, "map.svg", NULL);
     g_autofree char *nowhere = g_build_filename(f->directory, "no", "map.svg", NULL);
     g_autofree char *text = NULL;
+    unsigned cpu = 0;
 
+    fake_manager_thread(f->manager, &cpu);
     RUN(f, "map");
     g_assert_cmpint(f->code, ==, 0);
     assert_has(f->out, "socket 0\n");
-    assert_has(f->out, "web: 2 vCPUs: 1 "); /* the fake one names CPU 1 */
+    assert_matches(f->out, " %u web/0\\]", cpu);
+    assert_has(f->out, "\nweb: 2 vCPUs: 1 on a CPU of its own, 1 floats\n");
     RUN(f, "map", "--svg", svg, "--topology", "package:2 l3:8 core:8 pu:2");
     g_assert_cmpint(f->code, ==, 0);
     g_assert_cmpstr(f->out, ==, "");
@@ -234,7 +255,7 @@ static void test_json(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
         const char *path;
         const char *value; /* of what stands there, as JSON */
     } cases[] = {
-        {{"--json", "status"}, "$.guests[0].vcpu[0].thread", "[4711]"},
+        {{"--json", "status"}, "$.guests[0].vcpu[0].guest_cpu", "[0]"},
         {{"status", "web", "--json"}, "$.guests[0].vcpu[0].state", "[\"pinned\"]"},
         {{"--json", "guests"}, "$[0].connected", "[true]"},
         {{"--json", "map"}, "$.guests[0].threads[0].thread", "[\"vCPU 0\"]"},

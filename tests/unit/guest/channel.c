@@ -14,10 +14,12 @@
 
 static void assert_problem(struct guest_stage *f, const char *part)
 {
+    g_auto(VhGuestPortrait) portrait = {0};
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
     const char *problem = NULL;
 
-    vh_guest_describe(f->guest, &dict);
+    vh_guest_portray(f->guest, &portrait);
+    vh_guest_portrait_describe(&portrait, &dict);
     g_assert_true(g_variant_dict_lookup(&dict, "problem", "&s", &problem));
     if (!g_strrstr(problem, part) || !*part != !*problem)
         g_error("\"%s\" does not say \"%s\"", problem, part);

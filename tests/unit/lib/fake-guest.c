@@ -221,10 +221,11 @@ const VhGuestPolicy *vh_guest_policy(const VhGuest *guest)
     return guest->policy;
 }
 
-void vh_guest_describe(const VhGuest *guest, GVariantDict *dict)
+void vh_guest_portray(const VhGuest *guest, VhGuestPortrait *portrait)
 {
-    g_variant_dict_insert(dict, "name", "s", guest->config->name);
-    g_variant_dict_insert(dict, "problem", "s", "");
+    *portrait = (VhGuestPortrait){.names = vh_guest_names_new(guest->config),
+                                  .connected = guest->connected,
+                                  .vcpus = guest->vcpu_count};
 }
 
 void vh_guest_figures(const VhGuest *guest, struct vh_guest_figures *figures)

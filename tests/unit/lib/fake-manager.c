@@ -2,7 +2,11 @@
 /* See fake-manager.h. */
 #include "lib/fake-manager.h"
 
+#include <sched.h>
 #include <string.h>
+
+#include "action/action.h"
+#include "lib/victim.h"
 
 struct watch {
     guint number;
@@ -16,7 +20,28 @@ struct VhManager {
     guint last_watch;
     gsize last_size;
     char *last_call;
+    struct victim victim;
+    unsigned cpu; /* that it is bound to */
 };
+
+static void bind_victim(VhManager *manager)
+{
+    cpu_set_t mask;
+
+    victim_start(&manager->victim);
+    g_assert_cmpint(sched_getaffinity(0, sizeof(mask), &mask), ==, 0);
+    while (!CPU_ISSET(manager->cpu, &mask))
+        manager->cpu++;
+    CPU_ZERO(&mask);
+    CPU_SET(manager->cpu, &mask);
+    g_assert_cmpint(sched_setaffinity(manager->victim.tid, sizeof(mask), &mask), ==, 0);
+}
+
+pid_t fake_manager_thread(const VhManager *manager, unsigned *cpu)
+{
+    *cpu = manager->cpu;
+    return manager->victim.tid;
+}
 
 VhManager *fake_manager_new(void)
 {
@@ -24,12 +49,14 @@ VhManager *fake_manager_new(void)
     manager->watches = g_ptr_array_new_with_free_func(g_free);
     manager->waiting = g_ptr_array_new_with_free_func(g_object_unref);
     manager->last_call = g_strdup("");
+    bind_victim(manager);
     return manager;
 }
 
 void vh_manager_free(VhManager *manager)
 {
     fake_manager_answer(manager);
+    victim_end(&manager->victim);
     g_ptr_array_unref(manager->watches);
     g_ptr_array_unref(manager->waiting);
     g_free(manager->last_call);
@@ -45,33 +72,61 @@ static bool known(const char *guest, GError **error)
     return false;
 }
 
-/* The release is what a hostile guest would say: it would clear the screen, or
- * turn round what follows. */
-#define GUEST \
-    "'name': <'web'>, 'uuid': <''>, 'connected': <true>, 'boot_id': <''>, 'release': " \
-    "<'6.1\\u001b[2J\\u009b\\u202eé'>, " \
-    "'injector': <'vhint-injector 0.1'>, 'programs': <uint32 1>, 'vcpus': <uint32 2>, 'facts': " \
-    "<uint32 1>, " \
-    "'hints': <uint64 12>, 'lost': <uint64 0>, 'held': <false>, 'problem': <''>"
-
-GVariant *vh_manager_guests(G_GNUC_UNUSED VhManager *manager)
+static void pin(struct vh_portrait_thread *thread, const VhManager *manager)
 {
-    return g_variant_new_parsed("@aa{sv} [{" GUEST "}]");
+    thread->vcpu.guest_cpu = 0;
+    thread->vcpu.apic_id = 0;
+    thread->standing = (VhStanding){.thread = manager->victim.tid,
+                                    .state = VH_STANDING_PINNED,
+                                    .ground = VH_STANDING_PLANNED,
+                                    .held = true,
+                                    .wishes = true,
+                                    .wish = {.kind = VH_WISH_ANCHOR, .tasks = 4, .guest_cpu = 0},
+                                    .action = &vh_action_pin,
+                                    .rule = "affinity-pin",
+                                    .place = {.reason = VH_REASON_ANCHOR, .cpu = (int)manager->cpu},
+                                    .former = g_strdup("0-1")};
 }
 
-GVariant *vh_manager_guest(G_GNUC_UNUSED VhManager *manager, const char *guest, GError **error)
+/* The release is what a hostile guest would say: it would clear the screen, or turn round what
+ * follows. */
+static VhPortrait *portray(const VhManager *manager, bool brief)
 {
-    if (!known(guest, error))
-        return NULL;
-    return g_variant_new_parsed(
-        "@a{sv} {" GUEST ", 'vcpu': <@aa{sv} ["
-        "{'index': <uint32 0>, 'guest_cpu': <int32 0>, 'apic_id': <int32 0>, 'thread': <uint32 "
-        "4711>, "
-        "'host_cpus': <'1'>, 'former': <'0-1'>, 'state': <'pinned'>, 'reason': <'task 812 "
-        "(nginx)'>}, "
-        "{'index': <uint32 1>, 'guest_cpu': <int32 -1>, 'apic_id': <int32 -1>, 'thread': <uint32 "
-        "0>, "
-        "'host_cpus': <''>, 'former': <''>, 'state': <'floating'>, 'reason': <''>}]>}");
+    const struct vh_config_guest config = {
+        .name = (char *)"web", .title = (char *)"web", .uuid = (char *)"", .profile = (char *)""};
+    VhPortrait *portrait = vh_portrait_new(brief ? 0 : 2, 0);
+
+    portrait->guest = (VhGuestPortrait){.names = vh_guest_names_new(&config),
+                                        .connected = true,
+                                        .release = "6.1\x1b[2J\xc2\x9b\xe2\x80\xae\xc3\xa9",
+                                        .agent = "vhint-injector 0.1",
+                                        .programs = 1,
+                                        .vcpus = 2,
+                                        .facts = 1,
+                                        .hints = 12};
+    if (brief)
+        return portrait;
+    pin(&portrait->threads[0], manager);
+    portrait->threads[1].vcpu.index = 1;
+    portrait->threads[1].vcpu.guest_cpu = portrait->threads[1].vcpu.apic_id = -1;
+    portrait->threads[1].standing = (VhStanding){.ground = VH_STANDING_UNPLANNED};
+    return portrait;
+}
+
+VhPortrait *vh_manager_portrait(VhManager *manager, const char *guest, GError **error)
+{
+    return known(guest, error) ? portray(manager, false) : NULL;
+}
+
+GPtrArray *vh_manager_portraits(VhManager *manager, guint64 *last, bool brief)
+{
+    GPtrArray *portraits = g_ptr_array_new_with_free_func((GDestroyNotify)vh_portrait_unref);
+
+    /* The only guest, then a page without any. */
+    if (*last == 0)
+        g_ptr_array_add(portraits, portray(manager, brief));
+    *last = *last == 0;
+    return portraits;
 }
 
 GVariant *vh_manager_programs(G_GNUC_UNUSED VhManager *manager, const char *guest, GError **error)

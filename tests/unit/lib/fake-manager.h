@@ -11,6 +11,9 @@
 
 VhManager *fake_manager_new(void);
 
+/* The thread of "web"'s vCPU 0, which is bound to `*cpu`; vCPU 1 has none. */
+pid_t fake_manager_thread(const VhManager *manager, unsigned *cpu);
+
 /* Sends `line` to everyone who watches "web" or all. */
 void fake_manager_hint(VhManager *manager, const char *line);
 

@@ -270,11 +270,13 @@ void guest_stage_assert_vcpus(struct guest_stage *stage, const char *expected)
 
 void guest_stage_assert_told(struct guest_stage *stage, const char *key, const char *expected)
 {
+    g_auto(VhGuestPortrait) portrait = {0};
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
     g_autoptr(GVariant) value = NULL;
     g_autofree char *text = NULL;
 
-    vh_guest_describe(stage->guest, &dict);
+    vh_guest_portray(stage->guest, &portrait);
+    vh_guest_portrait_describe(&portrait, &dict);
     value = g_variant_dict_lookup_value(&dict, key, NULL);
     g_assert_nonnull(value);
     text = g_variant_is_of_type(value, G_VARIANT_TYPE_STRING) ? g_variant_dup_string(value, NULL)

@@ -132,6 +132,8 @@ struct vh_entry *herd_add(struct herd *herd, const char *name, unsigned vcpus, p
     for (unsigned i = 0; i < vcpus; i++)
         fake_guest_add_vcpu(entry->guest, first + (pid_t)i);
     g_ptr_array_add(herd->entries, entry);
+    if (herd->came)
+        herd->came(entry);
     vh_round_come(herd->round, entry);
     return entry;
 }
@@ -139,22 +141,19 @@ struct vh_entry *herd_add(struct herd *herd, const char *name, unsigned vcpus, p
 void herd_remove(struct herd *herd, struct vh_entry *entry)
 {
     vh_round_leave(herd->round, entry, "the guest has gone");
+    if (herd->goes)
+        herd->goes(entry);
     g_ptr_array_remove(herd->entries, entry);
 }
 
 char *herd_vcpu(struct herd *herd, const struct vh_entry *entry, unsigned position, const char *key)
 {
-    GVariant *vcpus = NULL;
-    GVariant *threads = NULL;
-    g_autoptr(GVariant) held = NULL;
-    g_autoptr(GVariant) unused = NULL;
-    g_autoptr(GVariant) vcpu = NULL;
+    g_autoptr(VhPortrait) portrait = vh_round_portray(herd->round, entry);
+    g_autoptr(GVariant) guest = g_variant_ref_sink(vh_portrait_describe(portrait));
+    g_autoptr(GVariant) vcpus = g_variant_lookup_value(guest, "vcpu", G_VARIANT_TYPE("aa{sv}"));
+    g_autoptr(GVariant) vcpu = g_variant_get_child_value(vcpus, position);
     char *value = NULL;
 
-    vh_round_describe(herd->round, entry, &vcpus, &threads);
-    held = g_variant_ref_sink(vcpus);
-    unused = g_variant_ref_sink(threads);
-    vcpu = g_variant_get_child_value(held, position);
     g_assert_true(g_variant_lookup(vcpu, key, "s", &value));
     return value;
 }

@@ -8,6 +8,7 @@
 /* Threads that need not exist. */
 #define FIRST 5000000
 #define OTHER 5000100
+#define MANY 300u /* guests of 8 vCPUs, which are more than two pages */
 
 static unsigned retaken;
 
@@ -69,7 +70,7 @@ static void test_unknown(struct herdsman *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_cmpint(vh_manager_resume(&f->manager, "nobody", &error), ==, -1);
     g_assert_error(error, VH_ERROR, VH_ERROR_NO_SUCH_GUEST);
     g_clear_error(&error);
-    g_assert_null(vh_manager_guest(&f->manager, "nobody", &error));
+    g_assert_null(vh_manager_portrait(&f->manager, "nobody", &error));
     g_assert_error(error, VH_ERROR, VH_ERROR_NO_SUCH_GUEST);
     g_clear_error(&error);
     g_assert_cmpuint(fake_host_reverted(), ==, 0);
@@ -97,13 +98,15 @@ static void test_resume_retakes(struct herdsman *f, G_GNUC_UNUSED gconstpointer 
 static void test_problem(struct herdsman *f, G_GNUC_UNUSED gconstpointer data)
 {
     struct vh_entry *web = herd_add(&f->herd, "web", 1, FIRST);
+    g_autoptr(VhPortrait) portrait = NULL;
     g_autoptr(GVariant) guest = NULL;
     const char *problem = "";
     gboolean held = FALSE;
 
     web->held = true;
     web->problem = g_strdup("its pool is another's");
-    guest = g_variant_ref_sink(vh_manager_guest(&f->manager, "web", NULL));
+    portrait = vh_manager_portrait(&f->manager, "web", NULL);
+    guest = g_variant_ref_sink(vh_portrait_describe(portrait));
     g_assert_true(g_variant_lookup(guest, "problem", "&s", &problem));
     g_assert_cmpstr(problem, ==, "its pool is another's");
     g_assert_true(g_variant_lookup(guest, "held", "b", &held));
@@ -145,6 +148,68 @@ static void test_hand_over(struct herdsman *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_cmpint(f->manager.handing, >=, now + (gint64)seconds * G_USEC_PER_SEC);
 }
 
+/* Guests' names, in pages; after the first page that one goes. */
+static GPtrArray *list_guests(struct herdsman *f, struct vh_entry *leaves, bool brief)
+{
+    GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+    unsigned pages = 0;
+    guint64 last = 0;
+
+    do {
+        g_autoptr(GPtrArray) portraits = vh_manager_portraits(&f->manager, &last, brief);
+
+        g_assert_cmpuint(portraits->len, >, 0);
+        for (guint i = 0; i < portraits->len; i++) {
+            const VhPortrait *portrait = g_ptr_array_index(portraits, i);
+
+            g_assert_cmpuint(portrait->vcpus, ==, brief ? 0 : 8);
+            g_ptr_array_add(names, g_strdup(portrait->guest.names->name));
+        }
+        if (!pages++ && leaves)
+            herd_remove(&f->herd, leaves);
+    } while (last);
+    g_assert_cmpuint(pages, ==, brief ? 1 : 3);
+    return names;
+}
+
+static void assert_names(const GPtrArray *names, unsigned first, unsigned gone, unsigned end)
+{
+    guint i = 0;
+
+    for (unsigned number = first; number < end; number++) {
+        g_autofree char *name = g_strdup_printf("guest-%u", number);
+
+        if (number == gone)
+            continue;
+        g_assert_cmpuint(i, <, names->len);
+        g_assert_cmpstr(g_ptr_array_index(names, i++), ==, name);
+    }
+    g_assert_cmpuint(i, ==, names->len);
+}
+
+/* A guest that goes meanwhile takes no other with it. */
+static void test_pages(struct herdsman *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(GPtrArray) all = NULL;
+    g_autoptr(GPtrArray) rest = NULL;
+    g_autoptr(GPtrArray) briefly = NULL;
+    struct vh_entry *entries[MANY];
+
+    for (unsigned i = 0; i < MANY; i++) {
+        g_autofree char *name = g_strdup_printf("guest-%u", i);
+
+        entries[i] = herd_add(&f->herd, name, 8, FIRST + 8 * (pid_t)i);
+    }
+    all = list_guests(f, entries[0], false);
+    assert_names(all, 0, MANY, MANY);
+    rest = list_guests(f, entries[MANY - 1], false);
+    assert_names(rest, 1, MANY - 1, MANY);
+    briefly = list_guests(f, NULL, true);
+    assert_names(briefly, 1, MANY - 1, MANY);
+    g_assert_nonnull(vh_manager_find(&f->manager, "guest-1", NULL));
+    g_assert_null(vh_manager_find(&f->manager, "guest-0", NULL));
+}
+
 #define ADD(name, policy, func) \
     g_test_add("/calls/" name, struct herdsman, policy, herdsman_begin, func, herdsman_end)
 
@@ -157,5 +222,6 @@ int main(int argc, char **argv)
     ADD("problem", NULL, test_problem);
     ADD("policy", "[guest web]\nmax-pins = 3\n", test_policy);
     ADD("hand-over", NULL, test_hand_over);
+    ADD("pages", NULL, test_pages);
     return g_test_run();
 }
