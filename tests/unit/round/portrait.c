@@ -5,6 +5,7 @@
 
 #include "io/errands.h"
 #include "lib/herd.h"
+#include "lib/loop.h"
 #include "machine/tid.h"
 
 /* Threads that need not exist. */
@@ -187,8 +188,7 @@ static void test_elsewhere(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     f->context = g_main_context_new();
     f->errands = vh_errands_new(NULL, f->context);
     thread = g_thread_new("words", ask, f);
-    while (f->asked < ROUNDS)
-        g_main_context_iteration(NULL, TRUE);
+    LOOP_UNTIL(f->asked >= ROUNDS);
     g_thread_join(thread);
     vh_errands_close(f->errands);
     g_main_context_unref(f->context);
