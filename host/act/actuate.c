@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "machine/tid.h"
 
 char *vh_actuate_step_name(const VhActuate *actuate, const char *verb,
                            const struct vh_target_key *key)
@@ -171,7 +170,7 @@ static struct item *learn(VhActuate *actuate, const struct vh_target *target)
 void vh_actuate_take_over(VhActuate *actuate, const struct vh_target *target)
 {
     g_assert(!actuate->in_round);
-    if (!vh_items_find(actuate, &target->key) && vh_saved_is_left(actuate->saved, target->thread))
+    if (!vh_items_find(actuate, &target->key) && vh_saved_is_left(actuate->saved, &target->on))
         learn(actuate, target);
 }
 
@@ -368,12 +367,10 @@ bool vh_actuate_check(VhActuate *actuate, const char *guest)
 void vh_actuate_yield(VhActuate *actuate, const struct vh_target *target)
 {
     struct item *item = vh_items_find(actuate, &target->key);
-    uint64_t start = 0;
 
     g_assert(!actuate->in_round);
     if (item)
         vh_items_remove(actuate, item);
-    /* No round has named it yet. */
-    else if (vh_tid_start(target->thread, &start) == 0)
-        vh_saved_free_slot(actuate->saved, vh_saved_claim(actuate->saved, target->thread, start));
+    else /* no round has named it yet */
+        vh_saved_free_slot(actuate->saved, vh_saved_claim(actuate->saved, &target->on));
 }

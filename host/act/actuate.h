@@ -28,7 +28,7 @@ VhActuate *vh_actuate_new_adopting(VhSaved *saved, VhJournal *journal,
 /* Before a thread is wanted for the first time: takes over what is left for it, if anything is. */
 void vh_actuate_take_over(VhActuate *actuate, const struct vh_target *target);
 /* Is anything left for it, as it was? */
-bool vh_actuate_is_left(const VhActuate *actuate, pid_t thread);
+bool vh_actuate_is_left(const VhActuate *actuate, const struct vh_target *target);
 /* Puts back what is left in a slot; returns false if it is not left any longer. */
 bool vh_actuate_put_back(VhActuate *actuate, struct vh_saved_slot *slot);
 /* Puts back all that is still left. */

@@ -238,7 +238,7 @@ static VhHold *probe(VhSaved *saved, const struct vh_target *target, GError **er
 {
     struct vh_saved_slot *slot = vh_saved_take(saved);
     VhHold *hold = NULL;
-    int result = 0;
+    int number = 0;
 
     if (!slot) {
         g_set_error(error, VH_ERROR, VH_ERROR_FAILED, "more than %u actions at a time",
@@ -247,17 +247,16 @@ static VhHold *probe(VhSaved *saved, const struct vh_target *target, GError **er
     }
     hold = g_new0(VhHold, 1);
     hold->saved = saved;
-    hold->thread = target->thread;
+    hold->thread = target->on.thread;
     hold->slot = slot;
-    hold->alive = vh_tid_open(target->thread);
-    result = hold->alive < 0 ? -errno : vh_tid_start(target->thread, &slot->start);
+    hold->alive = vh_tid_open(&target->on);
+    number = errno;
     slot->kind = VH_SAVED_BOOST;
-    slot->thread = target->thread;
-    slot->process = vh_tid_process(target->thread);
+    vh_saved_set_thread(slot, &target->on);
     vh_saved_set_key(slot, &target->key);
-    if (result == 0)
+    if (hold->alive >= 0)
         return hold;
-    vh_tid_fail(error, -result, "probing it", target->thread);
+    vh_tid_fail(error, number, "probing it", target->on.thread);
     forget(hold);
     return NULL;
 }
@@ -372,7 +371,8 @@ static int recover(VhSaved *saved, struct vh_saved_slot *slot, GError **error)
 {
     struct vh_saved_boost boost = slot->boost;
     pid_t thread = slot->thread;
-    int result = boost.kind == VH_BOOST_WEIGHT ? 0 : vh_tid_check(thread, slot->start);
+    const struct vh_thread_id id = vh_saved_thread(slot);
+    int result = boost.kind == VH_BOOST_WEIGHT ? 0 : vh_tid_check("/proc", &id);
 
     boost.weight_file[sizeof(boost.weight_file) - 1] = 0;
     if (result == 0)

@@ -18,12 +18,12 @@ void vh_items_free(gpointer data)
 /* Of one actuator's targets either all have a device or none has. */
 static gpointer thing_of(const struct vh_target *target)
 {
-    return target->ram ? (gpointer)target->ram : GINT_TO_POINTER(target->thread);
+    return target->ram ? (gpointer)target->ram : GINT_TO_POINTER(target->on.thread);
 }
 
 static bool is_of(const struct item *item, const struct vh_target *target)
 {
-    return item->target.thread == target->thread && item->target.ram == target->ram;
+    return vh_thread_id_equal(&item->target.on, &target->on) && item->target.ram == target->ram;
 }
 
 struct item *vh_items_find(const VhActuate *actuate, const struct vh_target_key *key)

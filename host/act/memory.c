@@ -42,23 +42,22 @@ static void hold_unref(VhHold *hold)
 
 /* What a dead daemon, or one that lost the monitor, left changed for this very thread; NULL:
  * nothing. */
-static struct vh_saved_slot *find_left(VhSaved *saved, const struct vh_target *target,
-                                       uint64_t start)
+static struct vh_saved_slot *find_left(VhSaved *saved, const struct vh_target *target)
 {
     struct vh_saved_slot *slot = NULL;
 
     while ((slot = vh_saved_next(saved, VH_SAVED_MEMORY, slot)))
-        if (slot->thread == target->thread && slot->start == start && !slot->memory.owner)
+        if (slot->thread == target->on.thread && slot->start == target->on.start &&
+            !slot->memory.owner)
             return slot;
     return NULL;
 }
 
 static VhHold *probe(VhSaved *saved, const struct vh_target *target, GError **error)
 {
-    uint64_t start = 0;
-    int alive = vh_tid_open(target->thread);
-    int result = alive < 0 ? -errno : vh_tid_start(target->thread, &start);
-    struct vh_saved_slot *slot = result == 0 ? find_left(saved, target, start) : NULL;
+    int alive = vh_tid_open(&target->on);
+    int result = alive < 0 ? -errno : 0;
+    struct vh_saved_slot *slot = result == 0 ? find_left(saved, target) : NULL;
     VhHold *hold = NULL;
     bool left = slot != NULL;
 
@@ -68,7 +67,7 @@ static VhHold *probe(VhSaved *saved, const struct vh_target *target, GError **er
         if (alive >= 0)
             close(alive);
         if (result < 0)
-            vh_tid_fail(error, -result, "probing it", target->thread);
+            vh_tid_fail(error, -result, "probing it", target->on.thread);
         else
             g_set_error(error, VH_ERROR, VH_ERROR_FAILED, "more than %u actions at a time",
                         VH_SAVED_MAX);
@@ -83,9 +82,7 @@ static VhHold *probe(VhSaved *saved, const struct vh_target *target, GError **er
     hold->applied = left;
     slot->memory.owner = (uint64_t)getpid();
     slot->kind = VH_SAVED_MEMORY;
-    slot->thread = target->thread;
-    slot->process = vh_tid_process(target->thread);
-    slot->start = start;
+    vh_saved_set_thread(slot, &target->on);
     vh_saved_set_key(slot, &target->key);
     return hold;
 }
@@ -214,13 +211,13 @@ static char *text(const union vh_setting *setting)
 /* The guest's monitor is needed for it: left on record for probe, as long as QEMU lives. */
 static int recover(VhSaved *saved, struct vh_saved_slot *slot, GError **error)
 {
-    int thread = slot->thread;
+    const struct vh_thread_id process = vh_saved_thread(slot);
 
     slot->memory.owner = 0;
-    if (vh_tid_check(thread, slot->start) == 0)
+    if (vh_tid_check("/proc", &process) == 0)
         return 1;
     vh_saved_free_slot(saved, slot);
-    return vh_tid_fail(error, ESRCH, "putting its memory back", thread);
+    return vh_tid_fail(error, ESRCH, "putting its memory back", process.thread);
 }
 
 const struct vh_actuator vh_actuator_memory = {

@@ -31,15 +31,16 @@ VhOrphans *vh_orphans_new(VhSaved *saved)
 
     orphans->makers = g_array_new(FALSE, TRUE, sizeof(struct maker));
     while ((slot = vh_saved_next(saved, VH_SAVED_MASK, slot))) {
+        const struct vh_thread_id thread = vh_saved_thread(slot);
         struct maker maker = {.thread = slot->thread,
+                              .process = slot->process,
                               .kind = (enum vh_target_kind)slot->target,
                               .former = slot->former};
 
-        if (vh_tid_check(slot->thread, slot->start) < 0 || !vh_tid_cpus(slot->thread, &maker.held))
+        if (vh_tid_check("/proc", &thread) < 0 || !vh_tid_cpus(slot->thread, &maker.held))
             continue;
-        maker.process = vh_tid_process(slot->thread);
         memcpy(maker.guest, slot->guest, sizeof(maker.guest));
-        if (maker.process && !vh_cpuset_equal(&maker.held, &maker.former))
+        if (!vh_cpuset_equal(&maker.held, &maker.former))
             g_array_append_val(orphans->makers, maker);
     }
     return orphans;

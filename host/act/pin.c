@@ -103,10 +103,9 @@ static int note_former(VhHold *hold)
 
 static VhHold *probe(VhSaved *saved, const struct vh_target *target, GError **error)
 {
-    uint64_t start = 0;
-    int alive = vh_tid_open(target->thread);
-    int result = alive < 0 ? -errno : vh_tid_start(target->thread, &start);
-    struct vh_saved_slot *slot = result == 0 ? vh_saved_claim(saved, target->thread, start) : NULL;
+    int alive = vh_tid_open(&target->on);
+    int result = alive < 0 ? -errno : 0;
+    struct vh_saved_slot *slot = result == 0 ? vh_saved_claim(saved, &target->on) : NULL;
     bool left = slot != NULL;
     VhHold *hold = NULL;
 
@@ -121,20 +120,18 @@ static VhHold *probe(VhSaved *saved, const struct vh_target *target, GError **er
     }
     hold = g_new0(VhHold, 1);
     hold->saved = saved;
-    hold->thread = target->thread;
+    hold->thread = target->on.thread;
     hold->slot = slot;
     hold->alive = alive;
     hold->found = left;
-    slot->start = start;
     slot->kind = VH_SAVED_MASK;
-    slot->thread = target->thread;
-    slot->process = vh_tid_process(target->thread);
+    vh_saved_set_thread(slot, &target->on);
     vh_saved_set_key(slot, &target->key);
     if (result == 0 && !left)
         result = note_former(hold);
     if (result == 0)
         return hold;
-    vh_tid_fail(error, -result, "probing it", target->thread);
+    vh_tid_fail(error, -result, "probing it", target->on.thread);
     forget(hold);
     return NULL;
 }
@@ -307,8 +304,9 @@ static char *former(const VhHold *hold)
 
 static int recover(VhSaved *saved, struct vh_saved_slot *slot, GError **error)
 {
-    pid_t thread = slot->thread;
-    int result = vh_tid_check(thread, slot->start);
+    const struct vh_thread_id id = vh_saved_thread(slot);
+    pid_t thread = id.thread;
+    int result = vh_tid_check("/proc", &id);
 
     if (result == 0)
         result = set_mask(thread, &slot->former);

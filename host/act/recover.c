@@ -55,9 +55,9 @@ VhActuate *vh_actuate_new(VhSaved *saved, VhJournal *journal, const struct vh_ac
     return actuate;
 }
 
-bool vh_actuate_is_left(const VhActuate *actuate, pid_t thread)
+bool vh_actuate_is_left(const VhActuate *actuate, const struct vh_target *target)
 {
-    return vh_saved_is_left(actuate->saved, thread);
+    return vh_saved_is_left(actuate->saved, &target->on);
 }
 
 bool vh_actuate_put_back(VhActuate *actuate, struct vh_saved_slot *slot)

@@ -67,19 +67,17 @@ static void convert_key(const struct former_slot *from, struct vh_saved_slot *to
     memcpy(to->guest, from->guest, sizeof(from->guest) - 1);
 }
 
-/* All of a guest's memory is its process's now. */
+/* All of a guest's memory is its process's now. One that has ended has no process. */
 static void convert_thread(const struct former_slot *from, struct vh_saved_slot *to)
 {
-    uint64_t start = 0;
-    pid_t process = vh_tid_check(from->thread, from->start) == 0 ? vh_tid_process(from->thread) : 0;
+    struct vh_thread_id id = {vh_tid_process(from->thread), from->thread, from->start};
 
-    to->process = process;
-    to->thread = from->thread;
-    to->start = from->start;
-    if (to->target != VH_TARGET_MEMORY || !process || vh_tid_start(process, &start) < 0)
-        return;
-    to->thread = process;
-    to->start = start;
+    if (vh_tid_check("/proc", &id) < 0)
+        id.process = 0;
+    else if (to->target == VH_TARGET_MEMORY &&
+             vh_tid_identify("/proc", id.process, id.process, &id) < 0)
+        id.process = 0;
+    vh_saved_set_thread(to, &id);
 }
 
 static void convert_slot(const struct former_slot *from, struct vh_saved_slot *to)

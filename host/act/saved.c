@@ -244,19 +244,25 @@ struct vh_saved_slot *vh_saved_next(VhSaved *saved, enum vh_saved_kind kind,
     return NULL;
 }
 
-struct vh_saved_slot *vh_saved_claim(VhSaved *saved, pid_t thread, uint64_t start)
+static struct vh_saved_slot *find(const VhSaved *saved, const struct vh_thread_id *thread)
 {
-    struct vh_saved_slot *slot = g_hash_table_lookup(saved->left, GINT_TO_POINTER(thread));
+    struct vh_saved_slot *slot = g_hash_table_lookup(saved->left, GINT_TO_POINTER(thread->thread));
 
-    if (!slot || slot->start != start)
-        return NULL;
-    g_hash_table_remove(saved->left, GINT_TO_POINTER(thread));
+    return slot && slot->start == thread->start ? slot : NULL;
+}
+
+struct vh_saved_slot *vh_saved_claim(VhSaved *saved, const struct vh_thread_id *thread)
+{
+    struct vh_saved_slot *slot = find(saved, thread);
+
+    if (slot)
+        g_hash_table_remove(saved->left, GINT_TO_POINTER(thread->thread));
     return slot;
 }
 
-bool vh_saved_is_left(const VhSaved *saved, pid_t thread)
+bool vh_saved_is_left(const VhSaved *saved, const struct vh_thread_id *thread)
 {
-    return g_hash_table_contains(saved->left, GINT_TO_POINTER(thread));
+    return find(saved, thread) != NULL;
 }
 
 bool vh_saved_is_left_slot(const VhSaved *saved, const struct vh_saved_slot *slot)

@@ -66,8 +66,7 @@ struct vh_saved_slot {
     uint32_t id;     /* likewise */
     int32_t process; /* that the thread is of */
     int32_t thread;
-    uint64_t start; /* of the thread, in clock ticks since boot: tells it from a later one with its
-                       number */
+    uint64_t start; /* of the thread: see struct vh_thread_id */
     char guest[VH_SAVED_GUEST];
     union {
         struct vh_cpuset former;
@@ -105,6 +104,20 @@ struct vh_saved_slot *vh_saved_take(VhSaved *saved);
 void vh_saved_set_key(struct vh_saved_slot *slot, const struct vh_target_key *key);
 /* Borrows from the slot. */
 struct vh_target_key vh_saved_key(const struct vh_saved_slot *slot);
+/* What the action is done to. */
+static inline void vh_saved_set_thread(struct vh_saved_slot *slot,
+                                       const struct vh_thread_id *thread)
+{
+    slot->process = thread->process;
+    slot->thread = thread->thread;
+    slot->start = thread->start;
+}
+
+static inline struct vh_thread_id vh_saved_thread(const struct vh_saved_slot *slot)
+{
+    return (struct vh_thread_id){slot->process, slot->thread, slot->start};
+}
+
 void vh_saved_free_slot(VhSaved *saved, struct vh_saved_slot *slot);
 
 /* The next slot of `kind` in state APPLIED after `last` (NULL: the first); NULL: none. */
@@ -112,8 +125,8 @@ struct vh_saved_slot *vh_saved_next(VhSaved *saved, enum vh_saved_kind kind,
                                     const struct vh_saved_slot *last);
 
 /* The mask that is left for this very thread, which is somebody's from now on; NULL: none is. */
-struct vh_saved_slot *vh_saved_claim(VhSaved *saved, pid_t thread, uint64_t start);
-bool vh_saved_is_left(const VhSaved *saved, pid_t thread);
+struct vh_saved_slot *vh_saved_claim(VhSaved *saved, const struct vh_thread_id *thread);
+bool vh_saved_is_left(const VhSaved *saved, const struct vh_thread_id *thread);
 /* Has it neither been claimed nor freed since it was found? */
 bool vh_saved_is_left_slot(const VhSaved *saved, const struct vh_saved_slot *slot);
 /* The next left mask after `last` (NULL: the first); NULL: none. */

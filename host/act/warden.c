@@ -31,8 +31,7 @@ struct VhWarden {
 /* ---- the warden's side ---- */
 
 struct ward {
-    pid_t thread;
-    uint64_t start;
+    struct vh_thread_id on;
     struct vh_budget budget;
 };
 
@@ -57,30 +56,39 @@ static void set_policy(pid_t thread, int policy, int priority)
 
 static void put_back(const struct ward *ward, const struct vh_saved_boost *boost)
 {
-    set_policy(ward->thread, boost->policy, boost->priority);
-}
-
-static void pause_boost(const struct ward *ward, struct vh_saved_slot *slot)
-{
-    __atomic_fetch_or(&slot->boost.flags, VH_SAVED_PAUSED, __ATOMIC_SEQ_CST);
-    put_back(ward, &slot->boost);
+    set_policy(ward->on.thread, boost->policy, boost->priority);
 }
 
 static bool is_so_still(const struct ward *ward, const struct vh_saved_slot *slot)
 {
     return __atomic_load_n(&slot->state, __ATOMIC_SEQ_CST) == VH_SAVED_APPLIED &&
-           slot->thread == ward->thread && slot->start == ward->start &&
+           slot->thread == ward->on.thread && slot->start == ward->on.start &&
            !(__atomic_load_n(&slot->boost.flags, __ATOMIC_SEQ_CST) & VH_SAVED_ENDING);
+}
+
+/* The thread's number may be another's by now. */
+static bool is_same(const struct ward *ward, const struct vh_saved_slot *slot)
+{
+    return vh_tid_check("/proc", &ward->on) == 0 && is_so_still(ward, slot);
+}
+
+static void pause_boost(const struct ward *ward, struct vh_saved_slot *slot)
+{
+    struct vh_saved_boost boost = slot->boost;
+
+    if (!is_same(ward, slot))
+        return;
+    __atomic_fetch_or(&slot->boost.flags, VH_SAVED_PAUSED, __ATOMIC_SEQ_CST);
+    put_back(ward, &boost);
 }
 
 static void resume_boost(const struct ward *ward, struct vh_saved_slot *slot)
 {
     struct vh_saved_boost boost = slot->boost;
 
-    /* The thread's number may be another's by now. */
-    if (vh_tid_check(ward->thread, ward->start) < 0 || !is_so_still(ward, slot))
+    if (!is_same(ward, slot))
         return;
-    set_policy(ward->thread, SCHED_RR | SCHED_RESET_ON_FORK, 1);
+    set_policy(ward->on.thread, SCHED_RR | SCHED_RESET_ON_FORK, 1);
     __atomic_fetch_and(&slot->boost.flags, ~VH_SAVED_PAUSED, __ATOMIC_SEQ_CST);
     if (!is_so_still(ward, slot))
         put_back(ward, &boost);
@@ -93,9 +101,9 @@ static void look_at(struct work *work, struct vh_saved_slot *slot, gint64 now)
 
     if (slot->boost.kind != VH_BOOST_RR || slot->boost.flags & VH_SAVED_ENDING || !time)
         return;
-    if (ward->thread != slot->thread || ward->start != slot->start)
-        *ward = (struct ward){.thread = slot->thread, .start = slot->start};
-    vh_budget_look(&ward->budget, time, vh_tid_cpu(ward->thread), &work->limits, now);
+    if (ward->on.thread != slot->thread || ward->on.start != slot->start)
+        *ward = (struct ward){.on = vh_saved_thread(slot)};
+    vh_budget_look(&ward->budget, time, vh_tid_cpu(ward->on.thread), &work->limits, now);
     work->slots[work->count] = slot;
     work->budgets[work->count++] = &ward->budget;
 }

@@ -11,7 +11,8 @@
 /* A vCPU as QEMU tells it. */
 struct vh_vcpu {
     unsigned index;  /* QEMU's cpu-index */
-    pid_t thread;    /* host thread */
+    pid_t thread;    /* host thread, of QEMU's process */
+    uint64_t start;  /* of that: see struct vh_thread_id */
     int64_t apic_id; /* -1: not known */
 };
 

@@ -3,7 +3,8 @@
 #pragma once
 
 #include <glib.h>
-#include <sys/types.h>
+
+#include "base/thread-id.h"
 
 /* A thread that leaves what was changed for it is followed by the first round that comes so long
  * after the last look. */
@@ -29,7 +30,7 @@ struct vh_target_key {
  * may get another key. */
 struct vh_target {
     struct vh_target_key key;
-    pid_t thread;            /* memory: QEMU's first one, which has its process's number */
+    struct vh_thread_id on;  /* memory: QEMU's first thread, for its process */
     struct VhRamDevice *ram; /* memory: by what; borrowed. NULL for others */
 };
 

@@ -3,7 +3,8 @@
 #include "guest/state.h"
 #include "qemu/vcpus.h"
 
-static void on_vcpus(GArray *vcpus, pid_t process, const char *error, gpointer data)
+static void on_vcpus(GArray *vcpus, const struct vh_thread_id *process, const char *error,
+                     gpointer data)
 {
     VhGuest *guest = data;
 
@@ -18,7 +19,7 @@ static void on_vcpus(GArray *vcpus, pid_t process, const char *error, gpointer d
         vh_guest_tell(guest, "vCPUs", error, NULL);
         vcpus = g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu));
     }
-    vh_guest_set_vcpus(guest, vcpus, error ? 0 : process, "the guest's vCPUs have changed");
+    vh_guest_set_vcpus(guest, vcpus, process, "the guest's vCPUs have changed");
 }
 
 /* The last answer ends it, as a monitor answers in order. */

@@ -61,8 +61,8 @@ const struct vh_vcpu *vh_guest_vcpus(const VhGuest *guest, unsigned *count);
 /* The threads known to serve the guest beside its vCPUs, by kind, then by number; none while its
  * vCPUs are not known. */
 const struct vh_thread *vh_guest_helpers(const VhGuest *guest, unsigned *count);
-/* QEMU's process, which is its first thread too; 0: not known. */
-pid_t vh_guest_process(const VhGuest *guest);
+/* QEMU's process, by its first thread; `thread` 0: not known. */
+struct vh_thread_id vh_guest_process(const VhGuest *guest);
 /* Does its policy give such threads a place? Others' dedicated pools may do so too. */
 bool vh_guest_places_threads(const VhGuest *guest);
 /* The NUMA nodes that QEMU has bound its memory to; NULL: not known. */
@@ -75,7 +75,7 @@ void vh_guest_refresh_threads(VhGuest *guest);
 /* Its QEMU is `process` and its monitor does not answer yet: until it does, the guest has the
  * threads that /proc names, and vCPUs that no guest CPU is matched with. Called again and again
  * while QEMU makes them. */
-void vh_guest_preview(VhGuest *guest, pid_t process);
+void vh_guest_preview(VhGuest *guest, const struct vh_thread_id *process);
 /* May its maker set the mask of a thread yet, so that what it has is no former mask? Then `*usual`
  * (borrowed) is what that will be; NULL: what it was before. `seat` NULL: the maker has no name for
  * the thread. */

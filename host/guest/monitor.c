@@ -130,7 +130,7 @@ static void on_closed(const char *why, gpointer data)
     vh_guest_set_vcpu_problem(guest, "");
     vh_guest_set_monitor_problem(guest, why);
     vh_guest_tell(guest, "monitor lost", why, NULL);
-    vh_guest_set_vcpus(guest, g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu)), 0,
+    vh_guest_set_vcpus(guest, g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu)), NULL,
                        "the guest's monitor is gone");
     if (guest->monitor_link)
         vh_link_seek(guest->monitor_link);

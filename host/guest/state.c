@@ -18,7 +18,7 @@ void vh_guest_check(const VhGuest *guest)
     g_assert(!guest->port == !guest->session);
     g_assert(!guest->monitor_ready || guest->monitor);
     g_assert(guest->monitor_ready || guest->preview || !guest->vcpus->len);
-    g_assert(guest->process || !guest->helpers->len);
+    g_assert(guest->process.thread || !guest->helpers->len);
     g_assert(!guest->away || !guest->vcpus->len);
     VH_ASSERT_DEEP(map_fits(guest));
 }

@@ -60,8 +60,8 @@ struct VhGuest {
     struct vh_cpu_map map;
 
     /* threads.c, nodes.c: as the monitor and /proc say */
-    pid_t process; /* QEMU's, of which the vCPUs' threads are; 0: not known */
-    bool preview;  /* vcpus and process are by /proc alone */
+    struct vh_thread_id process; /* QEMU's, of which the vCPUs' threads are; thread 0: not known */
+    bool preview;                /* vcpus and process are by /proc alone */
     struct vh_cpuset usual;
     bool emulated;     /* QEMU computes what its vCPUs do, without KVM */
     GArray *iothreads; /* struct vh_thread: what the monitor says, not yet checked to be QEMU's */
@@ -149,9 +149,10 @@ void vh_guest_take_vcpus(VhGuest *guest, GArray *vcpus, const char *why);
 /* Before the vCPUs are asked for. */
 void vh_guest_query_iothreads(VhGuest *guest);
 void vh_guest_query_kvm(VhGuest *guest);
-/* Takes `vcpus` over, and looks for all threads of `process` anew, of which theirs are (0: there
+/* Takes `vcpus` over, and looks for all threads of `process` anew, of which theirs are (NULL: there
  * are none). */
-void vh_guest_set_vcpus(VhGuest *guest, GArray *vcpus, pid_t process, const char *why);
+void vh_guest_set_vcpus(VhGuest *guest, GArray *vcpus, const struct vh_thread_id *process,
+                        const char *why);
 /* The guest has hinted, so we are awake: are there threads that nobody tells of? Seldom, and only
  * where policy gives them a place. */
 void vh_guest_glance_at_threads(VhGuest *guest);

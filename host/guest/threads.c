@@ -89,10 +89,10 @@ static void sort_out(VhGuest *guest)
     g_array_sort(guest->helpers, by_kind);
 }
 
-/* `process` 0: it is not known, and there are none. */
-static void find_threads(VhGuest *guest, pid_t process)
+/* `process` NULL: it is not known, and there are none. */
+static void find_threads(VhGuest *guest, const struct vh_thread_id *process)
 {
-    guest->process = process;
+    guest->process = process ? *process : (struct vh_thread_id){0};
     g_array_unref(guest->threads);
     guest->threads = process ? vh_threads_list("/proc", process)
                              : g_array_new(FALSE, TRUE, sizeof(struct vh_thread));
@@ -100,7 +100,8 @@ static void find_threads(VhGuest *guest, pid_t process)
     sort_out(guest);
 }
 
-void vh_guest_set_vcpus(VhGuest *guest, GArray *vcpus, pid_t process, const char *why)
+void vh_guest_set_vcpus(VhGuest *guest, GArray *vcpus, const struct vh_thread_id *process,
+                        const char *why)
 {
     g_array_unref(guest->vcpus);
     guest->vcpus = vcpus;
@@ -111,7 +112,7 @@ void vh_guest_set_vcpus(VhGuest *guest, GArray *vcpus, pid_t process, const char
 
 void vh_guest_refresh_threads(VhGuest *guest)
 {
-    if (!guest->process || !vh_threads_update(guest->threads, "/proc", guest->process))
+    if (!guest->process.thread || !vh_threads_update(guest->threads, "/proc", &guest->process))
         return;
     guest->unasked = true;
     sort_out(guest);
@@ -138,7 +139,7 @@ void vh_guest_glance_at_threads(VhGuest *guest)
 {
     gint64 now = g_get_monotonic_time();
 
-    if (now < guest->glanced + GLANCE_US || !guest->monitor_ready || !guest->process ||
+    if (now < guest->glanced + GLANCE_US || !guest->monitor_ready || !guest->process.thread ||
         !vh_guest_places_threads(guest))
         return;
     guest->glanced = now;
@@ -155,7 +156,7 @@ const struct vh_thread *vh_guest_helpers(const VhGuest *guest, unsigned *count)
     return (const struct vh_thread *)(void *)guest->helpers->data;
 }
 
-pid_t vh_guest_process(const VhGuest *guest)
+struct vh_thread_id vh_guest_process(const VhGuest *guest)
 {
     return guest->process;
 }
@@ -182,7 +183,8 @@ static bool same_threads(const GArray *a, const GArray *b)
         const struct vh_thread *x = &g_array_index(a, struct vh_thread, i);
         const struct vh_thread *y = &g_array_index(b, struct vh_thread, i);
 
-        if (x->thread != y->thread || x->kind != y->kind || x->number != y->number)
+        if (x->thread != y->thread || x->start != y->start || x->kind != y->kind ||
+            x->number != y->number)
             return false;
     }
     return a->len == b->len;
@@ -190,18 +192,21 @@ static bool same_threads(const GArray *a, const GArray *b)
 
 /* QEMU names a thread once it runs; until then it has its maker's name. So all names are read
  * again. */
-void vh_guest_preview(VhGuest *guest, pid_t process)
+void vh_guest_preview(VhGuest *guest, const struct vh_thread_id *process)
 {
     g_autoptr(GArray) threads = guest->monitor_ready ? NULL : vh_threads_own("/proc", process);
     GArray *vcpus = NULL;
 
-    if (!threads || (guest->process == process && same_threads(threads, guest->threads)))
+    if (!threads ||
+        (vh_thread_id_equal(&guest->process, process) && same_threads(threads, guest->threads)))
         return;
     vcpus = g_array_new(FALSE, TRUE, sizeof(struct vh_vcpu));
     for (guint i = 0; i < threads->len; i++) {
         const struct vh_thread *thread = &g_array_index(threads, struct vh_thread, i);
-        const struct vh_vcpu vcpu = {
-            .index = thread->number, .thread = thread->thread, .apic_id = -1};
+        const struct vh_vcpu vcpu = {.index = thread->number,
+                                     .thread = thread->thread,
+                                     .start = thread->start,
+                                     .apic_id = -1};
 
         if (thread->kind == VH_THREAD_VCPU && vcpus->len < VH_CPUS_MAX)
             g_array_append_val(vcpus, vcpu);
@@ -210,7 +215,7 @@ void vh_guest_preview(VhGuest *guest, pid_t process)
     if (!guest->preview)
         read_usual(guest);
     guest->preview = true;
-    guest->process = process;
+    guest->process = *process;
     g_array_unref(guest->threads);
     guest->threads = g_steal_pointer(&threads);
     sort_out(guest);

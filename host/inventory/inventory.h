@@ -2,6 +2,7 @@
 /* Where guests come from. One implementation per source; the manager knows this interface only. */
 #pragma once
 
+#include "base/thread-id.h"
 #include "config/vhintd.h"
 #include "inventory/maker.h"
 
@@ -14,7 +15,8 @@ struct vh_inventory_events {
     void (*removed)(const struct vh_config_guest *guest, gpointer data);
     /* The guest comes up: its QEMU is `process`, whose monitor is not within reach yet. Called
      * again and again. */
-    void (*starting)(const struct vh_config_guest *guest, pid_t process, gpointer data);
+    void (*starting)(const struct vh_config_guest *guest, const struct vh_thread_id *process,
+                     gpointer data);
     /* What bars a pin may have changed: try again. */
     void (*retry)(const struct vh_config_guest *guest, gpointer data);
     /* The guest's maker has set a thread's mask as it was told to before something else was wanted.

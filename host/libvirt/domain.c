@@ -244,7 +244,7 @@ void vh_virt_domain_apply(struct vh_virt_domain *domain, const struct vh_domain 
 
 /* ---- while it starts ---- */
 
-static void on_early(pid_t process, gpointer data)
+static void on_early(const struct vh_thread_id *process, gpointer data)
 {
     const struct vh_virt_domain *domain = data;
 

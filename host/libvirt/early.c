@@ -2,10 +2,6 @@
 /* Looks for a QEMU that libvirt is starting. */
 #include "libvirt/early.h"
 
-#include <fcntl.h>
-#include <stdbool.h>
-#include <unistd.h>
-
 #include "machine/tid.h"
 #include "qemu/threads.h"
 
@@ -13,29 +9,12 @@ struct VhEarly {
     char *proc;
     char *pid_file;
     char *uuid;
-    pid_t process; /* 0: not found yet */
-    int alive;     /* readable as long as this very process lives; -1: none */
-    gint64 begin;  /* us */
+    struct vh_thread_id process; /* thread 0: not found yet */
+    gint64 begin;                /* us */
     guint timer;
     VhEarlyFunc func;
     gpointer data;
 };
-
-/* Opened before the command line is read: what has that UUID is what the descriptor is of. */
-static void seek(VhEarly *early)
-{
-    pid_t process = vh_threads_read_process(early->proc, early->pid_file, early->uuid);
-    g_autofree char *path = process ? g_strdup_printf("%s/%d/comm", early->proc, process) : NULL;
-
-    if (!process)
-        return;
-    early->alive = open(path, O_RDONLY | O_CLOEXEC);
-    if (early->alive >= 0 &&
-        vh_threads_read_process(early->proc, early->pid_file, early->uuid) == process)
-        early->process = process;
-    else if (early->alive >= 0)
-        close(early->alive);
-}
 
 static gboolean on_timer(gpointer data)
 {
@@ -45,12 +24,13 @@ static gboolean on_timer(gpointer data)
     gint64 wait = age > VH_EARLY_SLOW_AFTER_MS ? VH_EARLY_SLOW_MS : VH_EARLY_MS;
 
     early->timer = 0;
-    if (age > VH_EARLY_LIMIT_MS || (early->process && !vh_tid_alive(early->alive)))
+    if (age > VH_EARLY_LIMIT_MS ||
+        (early->process.thread && vh_tid_check(early->proc, &early->process) < 0))
         return G_SOURCE_REMOVE;
-    if (!early->process)
-        seek(early);
-    if (early->process)
-        early->func(early->process, early->data);
+    if (!early->process.thread)
+        early->process = vh_threads_read_process(early->proc, early->pid_file, early->uuid);
+    if (early->process.thread)
+        early->func(&early->process, early->data);
     wait = MAX(wait, (g_get_monotonic_time() - now) * VH_EARLY_SHARE / 1000);
     early->timer = g_timeout_add((guint)wait, on_timer, early);
     return G_SOURCE_REMOVE;
@@ -64,7 +44,6 @@ VhEarly *vh_early_new(const char *proc, const char *pid_file, const char *name, 
     early->proc = g_strdup(proc);
     early->pid_file = pid_file ? g_strdup(pid_file) : vh_threads_pid_file(name);
     early->uuid = g_strdup(uuid);
-    early->alive = -1;
     early->begin = g_get_monotonic_time();
     early->func = func;
     early->data = data;
@@ -77,8 +56,6 @@ void vh_early_free(VhEarly *early)
     if (!early)
         return;
     g_clear_handle_id(&early->timer, g_source_remove);
-    if (early->process)
-        close(early->alive);
     g_free(early->proc);
     g_free(early->pid_file);
     g_free(early->uuid);

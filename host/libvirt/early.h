@@ -15,7 +15,8 @@
 #pragma once
 
 #include <glib.h>
-#include <sys/types.h>
+
+#include "base/thread-id.h"
 
 #define VH_EARLY_MS 2
 #define VH_EARLY_SLOW_MS 20 /* once a start has taken VH_EARLY_SLOW_AFTER_MS */
@@ -26,7 +27,7 @@
 typedef struct VhEarly VhEarly;
 
 /* QEMU runs as `process`: see what has changed about its threads. Called at each look. */
-typedef void (*VhEarlyFunc)(pid_t process, gpointer data);
+typedef void (*VhEarlyFunc)(const struct vh_thread_id *process, gpointer data);
 
 /* `proc` is /proc and `pid_file` NULL (libvirt's own) but for tests. All are copied. */
 VhEarly *vh_early_new(const char *proc, const char *pid_file, const char *name, const char *uuid,

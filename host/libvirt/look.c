@@ -13,9 +13,9 @@ struct look {
     VhInventory *inventory;
     char *uuid;
     guint generation;
-    struct vh_domain *xml; /* the result; NULL: it does not run, or problem */
-    pid_t process;
-    bool arriving; /* by migration */
+    struct vh_domain *xml;       /* the result; NULL: it does not run, or problem */
+    struct vh_thread_id process; /* thread 0: not found */
+    bool arriving;               /* by migration */
     char *problem;
 };
 
@@ -79,14 +79,14 @@ static void tell_monitor(struct vh_virt_domain *domain, const struct look *look)
 
     if (!domain->monitor || (!first && !domain->suspect))
         return;
-    if (!look->process) {
+    if (!look->process.thread) {
         g_warning("libvirt: the process of domain %s is not found, so its vCPUs are not known",
                   domain->guest.name);
         return;
     }
     domain->running = true;
     vh_virt_carry(domain);
-    vh_virt_monitor_ready(domain->monitor, look->process);
+    vh_virt_monitor_ready(domain->monitor, &look->process);
     /* Its end may have been missed. */
     if (domain->missed && look->xml->channel == VH_DOMAIN_CHANNEL_DISCONNECTED)
         vh_virt_monitor_event(domain->monitor, "VSERPORT_CHANGE", "{\"open\":false}");

@@ -11,7 +11,7 @@ struct VhVirtMonitor {
     gint refs; /* the client's, and one of each command under way; main loop only */
     VhVirt *virt;
     char *uuid;
-    pid_t process; /* 0: not known */
+    struct vh_thread_id process; /* thread 0: not known */
     const struct vh_qmp_funcs *funcs;
     gpointer data;
     VhVirtMonitorFreed freed;
@@ -106,7 +106,7 @@ static void give_command(gpointer data, const char *name, JsonObject *arguments,
     vh_virt_submit(monitor->virt, monitor->uuid, &command_job, command);
 }
 
-static pid_t peer(gpointer data)
+static struct vh_thread_id peer(gpointer data)
 {
     return ((const VhVirtMonitor *)data)->process;
 }
@@ -148,9 +148,9 @@ VhQmp *vh_virt_monitor_new(VhVirt *virt, const char *uuid, const struct vh_qmp_f
     return vh_qmp_new_over(&road, new);
 }
 
-void vh_virt_monitor_ready(VhVirtMonitor *monitor, pid_t process)
+void vh_virt_monitor_ready(VhVirtMonitor *monitor, const struct vh_thread_id *process)
 {
-    monitor->process = process;
+    monitor->process = *process;
     monitor->funcs->ready(monitor->data);
 }
 

@@ -21,7 +21,7 @@ VhQmp *vh_virt_monitor_new(VhVirt *virt, const char *uuid, const struct vh_qmp_f
 
 /* The domain runs, as process `process`: commands may be given. To be called again when what was
  * heard of it may be incomplete. */
-void vh_virt_monitor_ready(VhVirtMonitor *monitor, pid_t process);
+void vh_virt_monitor_ready(VhVirtMonitor *monitor, const struct vh_thread_id *process);
 
 /* An event of QEMU's; `details` is JSON, NULL for none. */
 void vh_virt_monitor_event(VhVirtMonitor *monitor, const char *event, const char *details);

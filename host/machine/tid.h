@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* One thread of the host, by its number: what actuators need to know of it. */
+/* One thread of the host: who it is, and what actuators need to know of it.
+ *
+ * A number that somebody says is looked up among the threads of the process that he may speak for,
+ * and the thread's start is noted with it (vh_tid_identify). Whoever changes the thread later
+ * checks that it is the one with that start (vh_tid_open, vh_tid_check, vh_tid_alive). */
 #pragma once
 
 #include <glib.h>
@@ -8,23 +12,42 @@
 #include <sys/types.h>
 
 #include "base/cpuset.h"
+#include "base/thread-id.h"
 
-/* Opens what is readable as long as this very thread lives. An fd to close, or -1 and errno. */
-int vh_tid_open(pid_t thread);
+#define VH_TID_KERNEL 0x00200000u /* PF_KTHREAD: a thread of the kernel's own */
+#define VH_TID_WORKER 0x00004000u /* PF_USER_WORKER, 6.4: the kernel's, in a process */
+
+/* Of proc(5)'s stat. */
+struct vh_tid_stat {
+    char name[16];
+    pid_t parent;
+    unsigned flags; /* VH_TID_* and others */
+    uint64_t ticks; /* CPU time that it has used */
+    uint64_t start; /* in clock ticks since boot */
+    int cpu;        /* that it last ran on */
+};
+
+/* Reads `proc` (/proc but for tests) of a thread of `process`. 0 or -errno: -ENOENT or -ESRCH when
+ * that process has none with the number. */
+int vh_tid_stat(const char *proc, pid_t process, pid_t thread, struct vh_tid_stat *stat);
+
+/* Which thread `process` has under that number now. 0 or -errno, as above. */
+int vh_tid_identify(const char *proc, pid_t process, pid_t thread, struct vh_thread_id *id);
+/* Is it there still, and is it the same? 0; -ESRCH: its number is another's by now; or -errno. */
+int vh_tid_check(const char *proc, const struct vh_thread_id *id);
+
+/* Opens what is readable as long as this very thread lives. An fd to close, or -1 and errno (ESRCH:
+ * its number is another's by now). */
+int vh_tid_open(const struct vh_thread_id *id);
 bool vh_tid_alive(int fd);
 
 /* Reads /proc/`thread`/`file` into `text`. 0 or -errno. */
 int vh_tid_read(pid_t thread, const char *file, char *text, size_t size);
 
-/* When it was started, in clock ticks since boot: tells it from a later one with its number. 0 or
- * -errno. */
-int vh_tid_start(pid_t thread, uint64_t *start);
+/* Now, in clock ticks since boot, as threads' starts are told. */
+uint64_t vh_tid_now(void);
 
-/* Is it still the thread that was started at `start`? 0; -ESRCH: its number is another's by now; or
- * -errno. */
-int vh_tid_check(pid_t thread, uint64_t start);
-
-/* The process that it is of; 0: it is gone. */
+/* The process that a thread is of; 0: it is gone. */
 pid_t vh_tid_process(pid_t thread);
 
 /* CPU time that it has used, in ns, a few ms late at most (10 ms where the kernel has no

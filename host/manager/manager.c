@@ -85,7 +85,8 @@ static void on_removed(const struct vh_config_guest *config, gpointer data)
     vh_round_run(manager->round, "the guest is not managed any longer");
 }
 
-static void on_starting(const struct vh_config_guest *config, pid_t process, gpointer data)
+static void on_starting(const struct vh_config_guest *config, const struct vh_thread_id *process,
+                        gpointer data)
 {
     VhManager *manager = data;
     const struct vh_entry *entry = entry_of(manager, config);

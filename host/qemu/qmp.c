@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "qemu/awaited.h"
+#include "qemu/speaker.h"
 
 #define CLOSED "the monitor's connection was closed"
 #define OVERDUE "the monitor has not answered for a minute"
@@ -28,6 +29,7 @@ struct VhQmp {
 
     /* A connection of its own: */
     int fd;
+    VhSpeaker *speaker;
     VhTurn *turn;
     VhMember *member; /* NULL: hung up */
     bool greeted;
@@ -138,6 +140,7 @@ void vh_qmp_free(VhQmp *qmp)
     g_byte_array_unref(qmp->input);
     g_byte_array_unref(qmp->output);
     g_byte_array_unref(qmp->held);
+    vh_speaker_free(qmp->speaker);
     close(qmp->fd);
     g_free(qmp);
 }
@@ -274,14 +277,14 @@ static void on_overdue(gpointer data)
 static void on_readable(VhQmp *qmp)
 {
     guint8 *bytes = vh_turn_buffer(qmp->turn);
-    ssize_t len = recv(qmp->fd, bytes, VH_QMP_TURN, 0);
-    gsize before = qmp->input->len;
     g_autoptr(GError) error = NULL;
+    ssize_t len = vh_speaker_read(qmp->speaker, qmp->fd, bytes, VH_QMP_TURN, &error);
+    gsize before = qmp->input->len;
 
-    if (len < 0 && (errno == EAGAIN || errno == EINTR))
+    if (len < 0 && !error)
         return;
     if (len <= 0) {
-        hang_up(qmp, len == 0 ? "the monitor hung up" : g_strerror(errno));
+        hang_up(qmp, len == 0 ? "the monitor hung up" : error->message);
         return;
     }
     g_byte_array_append(qmp->input, bytes, (guint)len);
@@ -317,6 +320,7 @@ VhQmp *vh_qmp_new(VhTurn *turn, int fd, const struct vh_qmp_funcs *funcs, gpoint
     VhQmp *qmp = g_new0(VhQmp, 1);
 
     qmp->fd = fd;
+    qmp->speaker = vh_speaker_new(fd);
     qmp->funcs = funcs;
     qmp->data = data;
     qmp->input = g_byte_array_new();
@@ -333,14 +337,12 @@ void vh_qmp_set_patience(VhQmp *qmp, guint ms)
     vh_awaited_set_patience(qmp->awaited, ms);
 }
 
-struct vh_qmp_peer vh_qmp_peer(const VhQmp *qmp)
+struct vh_thread_id vh_qmp_peer(const VhQmp *qmp)
 {
-    struct ucred peer = {0};
-    socklen_t len = sizeof(peer);
+    return qmp->road ? qmp->road->peer(qmp->road_data) : vh_speaker_of(qmp->speaker);
+}
 
-    if (qmp->road)
-        return (struct vh_qmp_peer){.process = qmp->road->peer(qmp->road_data)};
-    if (getsockopt(qmp->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
-        return (struct vh_qmp_peer){0};
-    return (struct vh_qmp_peer){.user = peer.uid};
+bool vh_qmp_has_road(const VhQmp *qmp)
+{
+    return qmp->road != NULL;
 }

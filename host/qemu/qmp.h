@@ -3,14 +3,16 @@
  *
  * Commands may be given before the handshake is done; they wait for it. A monitor that is silent
  * while it is asked nothing costs nothing. One that sends a line over VH_QMP_LINE_MAX bytes, or one
- * that is not JSON, or that does not answer for VH_QMP_PATIENCE_MS, is hung up on. Source: QEMU's
+ * that is not JSON, or that does not answer for VH_QMP_PATIENCE_MS, is hung up on. So is one that
+ * another process than before answers for. Source: QEMU's
  * docs/interop/qmp-spec. */
 #pragma once
 
 #include <glib.h>
 #include <json-glib/json-glib.h>
-#include <sys/types.h>
+#include <stdbool.h>
 
+#include "base/thread-id.h"
 #include "io/turn.h"
 
 #define VH_QMP_LINE_MAX (1u << 20)
@@ -38,7 +40,8 @@ struct vh_qmp_road {
     /* As vh_qmp_command; calls `reply` once, also after `free`. */
     void (*command)(gpointer data, const char *command, JsonObject *arguments, VhQmpReply reply,
                     gpointer reply_data);
-    pid_t (*peer)(gpointer data);
+    /* The process that answers; `thread` 0: not known. */
+    struct vh_thread_id (*peer)(gpointer data);
     /* The road was silent for VH_QMP_PATIENCE_MS, so that those who waited were told of a failure,
      * and has answered all of that now: all is to be asked anew. */
     void (*revived)(gpointer data);
@@ -69,10 +72,9 @@ void vh_qmp_free(VhQmp *qmp);
 void vh_qmp_command(VhQmp *qmp, const char *command, JsonObject *arguments, VhQmpReply reply,
                     gpointer data);
 
-/* Whom the monitor's word may concern. Over a socket only the user is sure (SO_PEERCRED), since the
- * socket may have been made by somebody else than QEMU; over another road, the process. */
-struct vh_qmp_peer {
-    pid_t process; /* 0: not known */
-    uid_t user;    /* root: not known, or anyone */
-};
-struct vh_qmp_peer vh_qmp_peer(const VhQmp *qmp);
+/* The process that answers, whose threads are all that the monitor's word may concern; `thread` 0:
+ * not known. Over a socket it is who has written what was read (SCM_CREDENTIALS, unix(7)): who
+ * listens there, or once listened, may be somebody else. */
+struct vh_thread_id vh_qmp_peer(const VhQmp *qmp);
+/* Does the peer come from the road? Else it is the socket's. */
+bool vh_qmp_has_road(const VhQmp *qmp);

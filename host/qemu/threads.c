@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+
+#include "machine/tid.h"
 
 #define KTHREADD 2
 #define PID_DIRECTORY "/run/libvirt/qemu"
@@ -26,43 +27,44 @@ static pid_t number_of(const char *name)
     return g_ascii_string_to_unsigned(name, 10, 1, G_MAXINT, &value, NULL) ? (pid_t)value : 0;
 }
 
-static char *read_comm(const char *directory, pid_t thread)
-{
-    g_autofree char *path = g_strdup_printf("%s/%d/comm", directory, thread);
-    char *text = NULL;
-
-    return g_file_get_contents(path, &text, NULL, NULL) ? g_strchomp(text) : NULL;
-}
-
 /* What QEMU (vCPU threads, "CPU 0/KVM"; IOThreads, "IO " and their id, which libvirt makes
  * "iothread1") and the kernel (vhost workers) call their threads. A name has 15 bytes: "IO
  * iothread1000" just fits. */
-static void classify(struct vh_thread *thread, const char *comm, pid_t process)
+static void classify(struct vh_thread *thread, const struct vh_tid_stat *stat, pid_t process)
 {
+    const char *name = stat->name;
     char slash = 0;
     int owner = 0;
 
-    if (sscanf(comm, "CPU %u%c", &thread->number, &slash) == 2 && slash == '/')
+    if (sscanf(name, "CPU %u%c", &thread->number, &slash) == 2 && slash == '/')
         thread->kind = VH_THREAD_VCPU;
-    else if (sscanf(comm, "IO iothread%u", &thread->number) == 1)
+    else if (sscanf(name, "IO iothread%u", &thread->number) == 1)
         thread->kind = VH_THREAD_IOTHREAD;
-    else if (sscanf(comm, "vhost-%d", &owner) == 1 && owner == process)
+    else if (sscanf(name, "vhost-%d", &owner) == 1 && owner == process &&
+             stat->flags & VH_TID_WORKER)
         thread->kind = VH_THREAD_VHOST;
     else
         thread->number = 0;
-    g_strlcpy(thread->name, comm, sizeof(thread->name));
+    thread->start = stat->start;
+    g_strlcpy(thread->name, name, sizeof(thread->name));
 }
 
-static void add_own_thread(GArray *threads, const char *directory, pid_t number, pid_t process)
+static void add_own_thread(GArray *threads, const char *proc, pid_t number, pid_t process)
 {
     struct vh_thread thread = {.thread = number};
-    g_autofree char *comm =
-        number && threads->len < VH_THREADS_MAX ? read_comm(directory, number) : NULL;
+    struct vh_tid_stat stat;
 
-    if (!comm)
+    if (!number || threads->len >= VH_THREADS_MAX || vh_tid_stat(proc, process, number, &stat) < 0)
         return;
-    classify(&thread, comm, process);
+    classify(&thread, &stat, process);
     g_array_append_val(threads, thread);
+}
+
+/* Another process may have got its number before, or while, its threads were read. */
+static void check(GArray *threads, const char *proc, const struct vh_thread_id *process)
+{
+    if (vh_tid_check(proc, process) < 0)
+        g_array_set_size(threads, 0);
 }
 
 static void add_own(GArray *threads, const char *proc, pid_t process)
@@ -72,26 +74,22 @@ static void add_own(GArray *threads, const char *proc, pid_t process)
     const char *name = NULL;
 
     while (dir && (name = g_dir_read_name(dir)))
-        add_own_thread(threads, directory, number_of(name), process);
+        add_own_thread(threads, proc, number_of(name), process);
 }
 
-/* Takes thread `number` if the kernel calls it `wanted`. */
+/* Takes thread `number` if it is the kernel's own and called `wanted`: anybody may call his process
+ * so. */
 static void add_vhost_thread(GArray *threads, const char *proc, pid_t number, const char *wanted)
 {
     struct vh_thread thread = {.thread = number, .kind = VH_THREAD_VHOST, .kernel = true};
-    g_autofree char *comm =
-        number && threads->len < VH_THREADS_MAX ? read_comm(proc, number) : NULL;
-    g_autofree char *cmdline_path = NULL;
-    g_autofree char *cmdline = NULL;
-    gsize len = 0;
+    struct vh_tid_stat stat;
 
-    if (!comm || !g_str_equal(comm, wanted))
+    if (!number || threads->len >= VH_THREADS_MAX || vh_tid_stat(proc, number, number, &stat) < 0 ||
+        !(stat.flags & VH_TID_KERNEL) || stat.parent != KTHREADD || !g_str_equal(stat.name, wanted))
         return;
-    g_strlcpy(thread.name, comm, sizeof(thread.name));
-    /* Anybody may call his process so; only a kernel thread has no command line. */
-    cmdline_path = g_strdup_printf("%s/%d/cmdline", proc, number);
-    if (g_file_get_contents(cmdline_path, &cmdline, &len, NULL) && len == 0)
-        g_array_append_val(threads, thread);
+    thread.start = stat.start;
+    g_strlcpy(thread.name, stat.name, sizeof(thread.name));
+    g_array_append_val(threads, thread);
 }
 
 /* Kernel threads are kthreadd's children: a list far shorter than that of all processes where there
@@ -121,33 +119,43 @@ static int by_thread(gconstpointer a, gconstpointer b)
     return ((const struct vh_thread *)a)->thread - ((const struct vh_thread *)b)->thread;
 }
 
-GArray *vh_threads_own(const char *proc, pid_t process)
+struct vh_thread_id vh_thread_identity(const struct vh_thread *thread,
+                                       const struct vh_thread_id *process)
+{
+    return (struct vh_thread_id){thread->kernel ? thread->thread : process->process, thread->thread,
+                                 thread->start};
+}
+
+GArray *vh_threads_own(const char *proc, const struct vh_thread_id *process)
 {
     GArray *threads = g_array_new(FALSE, TRUE, sizeof(struct vh_thread));
 
-    add_own(threads, proc, process);
+    add_own(threads, proc, process->process);
+    check(threads, proc, process);
     g_array_sort(threads, by_thread);
     return threads;
 }
 
-GArray *vh_threads_list(const char *proc, pid_t process)
+GArray *vh_threads_list(const char *proc, const struct vh_thread_id *process)
 {
     GArray *threads = vh_threads_own(proc, process);
 
     if (threads->len)
-        add_vhost(threads, proc, process);
+        add_vhost(threads, proc, process->process);
+    check(threads, proc, process);
     g_array_sort(threads, by_thread);
     return threads;
 }
 
-bool vh_threads_update(GArray *threads, const char *proc, pid_t process)
+bool vh_threads_update(GArray *threads, const char *proc, const struct vh_thread_id *process)
 {
-    g_autofree char *directory = g_strdup_printf("%s/%d/task", proc, process);
+    g_autofree char *directory = g_strdup_printf("%s/%d/task", proc, process->process);
     g_autoptr(GDir) dir = g_dir_open(directory, 0, NULL);
     g_autoptr(GHashTable) there = g_hash_table_new(NULL, NULL);
     const char *name = NULL;
     guint before = threads->len;
     guint kept = 0;
+    bool fresh = false;
     GHashTableIter iter;
     gpointer number = NULL;
 
@@ -165,9 +173,11 @@ bool vh_threads_update(GArray *threads, const char *proc, pid_t process)
     g_array_set_size(threads, kept);
     g_hash_table_iter_init(&iter, there);
     while (g_hash_table_iter_next(&iter, &number, NULL))
-        add_own_thread(threads, directory, GPOINTER_TO_INT(number), process);
+        add_own_thread(threads, proc, GPOINTER_TO_INT(number), process->process);
+    fresh = threads->len > kept;
+    check(threads, proc, process);
     g_array_sort(threads, by_thread);
-    return kept < before || threads->len > kept;
+    return kept < before || fresh || threads->len < kept;
 }
 
 /* Does the process's command line say -uuid UUID? */
@@ -188,22 +198,34 @@ static bool has_uuid(const char *proc, pid_t process, const char *uuid)
     return false;
 }
 
+/* The process with that number, if its command line has the UUID. */
+static struct vh_thread_id process_with(const char *proc, pid_t process, const char *uuid)
+{
+    const struct vh_thread_id none = {0};
+    struct vh_thread_id id = {0};
+
+    if (!process || vh_tid_identify(proc, process, process, &id) < 0 ||
+        !has_uuid(proc, process, uuid) || vh_tid_check(proc, &id) < 0)
+        return none;
+    return id;
+}
+
 /* For a libvirt that keeps its files elsewhere. Two such processes: which one it is cannot be told.
  */
-static pid_t scan(const char *proc, const char *uuid)
+static struct vh_thread_id scan(const char *proc, const char *uuid)
 {
     g_autoptr(GDir) dir = g_dir_open(proc, 0, NULL);
     const char *name = NULL;
-    pid_t found = 0;
+    struct vh_thread_id found = {0};
 
     while (dir && (name = g_dir_read_name(dir))) {
-        pid_t process = number_of(name);
+        const struct vh_thread_id id = process_with(proc, number_of(name), uuid);
 
-        if (!process || !has_uuid(proc, process, uuid))
+        if (!id.process)
             continue;
-        if (found)
-            return 0;
-        found = process;
+        if (found.process)
+            return (struct vh_thread_id){0};
+        found = id;
     }
     return found;
 }
@@ -213,20 +235,21 @@ char *vh_threads_pid_file(const char *name)
     return strchr(name, '/') ? NULL : g_strdup_printf("%s/%s.pid", PID_DIRECTORY, name);
 }
 
-pid_t vh_threads_read_process(const char *proc, const char *pid_file, const char *uuid)
+struct vh_thread_id vh_threads_read_process(const char *proc, const char *pid_file,
+                                            const char *uuid)
 {
     g_autofree char *text = NULL;
     pid_t process = 0;
 
     if (pid_file && g_file_get_contents(pid_file, &text, NULL, NULL))
         process = number_of(g_strstrip(text));
-    return process && has_uuid(proc, process, uuid) ? process : 0;
+    return process_with(proc, process, uuid);
 }
 
-pid_t vh_threads_find_process(const char *proc, const char *name, const char *uuid)
+struct vh_thread_id vh_threads_find_process(const char *proc, const char *name, const char *uuid)
 {
     g_autofree char *path = vh_threads_pid_file(name);
-    pid_t process = vh_threads_read_process(proc, path, uuid);
+    const struct vh_thread_id id = vh_threads_read_process(proc, path, uuid);
 
-    return process ? process : scan(proc, uuid);
+    return id.process ? id : scan(proc, uuid);
 }

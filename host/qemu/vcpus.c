@@ -2,16 +2,15 @@
 // Learns a guest's vCPUs through QMP and joins them with the guest's own CPU numbers.
 #include "qemu/vcpus.h"
 
-#include <string.h>
-
 #include "base/json.h"
+#include "machine/tid.h"
 
 /* One query under way: query-cpus-fast, then one qom-get per vCPU. */
 struct query {
     VhQmp *qmp;
     GArray *vcpus;
-    pid_t process; /* of their threads; 0: not known */
-    unsigned left; /* replies to come */
+    struct vh_thread_id process; /* that their threads are of */
+    unsigned left;               /* replies to come */
     VhVcpusFunc func;
     gpointer data;
 };
@@ -27,7 +26,7 @@ static void finish(struct query *query, const char *error)
 
     if (error)
         g_clear_pointer(&vcpus, g_array_unref);
-    query->func(vcpus, query->process, error, query->data);
+    query->func(vcpus, error ? NULL : &query->process, error, query->data);
     g_free(query);
 }
 
@@ -57,45 +56,88 @@ static void ask_apic_id(struct query *query, unsigned position, const char *path
     vh_qmp_command(query->qmp, "qom-get", arguments, on_apic_id, apic);
 }
 
-/* The process that `thread` is part of and its effective user; -1: it is gone. */
-static pid_t process_of(pid_t thread, uid_t *user)
+/* What the process is called, for people. g_free() it. */
+static char *name_of(const struct vh_thread_id *process)
 {
-    g_autofree char *path = g_strdup_printf("/proc/%d/status", thread);
-    g_autofree char *text = NULL;
-    const char *process = NULL;
-    const char *ids = NULL;
+    struct vh_tid_stat stat;
 
-    if (!g_file_get_contents(path, &text, NULL, NULL))
-        return -1;
-    process = strstr(text, "\nTgid:");
-    ids = strstr(text, "\nUid:");
-    if (!process || !ids)
-        return -1;
-    *user = (uid_t)g_ascii_strtoull(strchr(ids + strlen("\nUid:\t"), '\t'), NULL, 10);
-    return (pid_t)g_ascii_strtoll(process + strlen("\nTgid:"), NULL, 10);
+    if (vh_tid_stat("/proc", process->process, process->thread, &stat) < 0)
+        return g_strdup_printf("process %d", process->process);
+    return g_strdup_printf("process %d (%s)", process->process, stat.name);
 }
 
-/* NULL: fine, and `*found` is their process (0: none is there any longer); else what is wrong with
- * the threads that the monitor, served by `peer`, names. */
-static const char *judge_threads(const GArray *vcpus, struct vh_qmp_peer peer, pid_t *found)
+static char *stranger_text(const struct query *query, pid_t thread)
 {
-    pid_t process = peer.process;
+    g_autofree char *name = name_of(&query->process);
 
-    *found = 0;
-    for (guint i = 0; i < vcpus->len; i++) {
-        uid_t owner = 0;
-        pid_t of = process_of(g_array_index(vcpus, struct vh_vcpu, i).thread, &owner);
+    if (vh_qmp_has_road(query->qmp))
+        return g_strdup_printf("the monitor names thread %d, which is not one of %s, as which "
+                               "libvirt runs the domain: it is left alone",
+                               thread, name);
+    return g_strdup_printf("the monitor names thread %d, which is not one of %s that serves the "
+                           "monitor: let vhintd connect to QEMU's own socket",
+                           thread, name);
+}
 
-        if (of < 0)
-            continue;
-        if (process && of != process)
-            return peer.process ? "the monitor names a thread that is not QEMU's own"
-                                : "the monitor names threads of several processes";
-        if (peer.user != 0 && owner != peer.user)
-            return "the monitor names a thread of another user than its own";
-        process = of;
+/* Notes which threads those are, of the process that answers. Returns whether the vCPU has one;
+ * sets
+ * `*problem` if it is somebody else's. g_free() that. */
+static bool judge_thread(const struct query *query, struct vh_vcpu *vcpu, char **problem)
+{
+    struct vh_thread_id id;
+
+    if (vh_tid_identify("/proc", query->process.process, vcpu->thread, &id) == 0) {
+        vcpu->start = id.start;
+        return true;
     }
-    *found = process;
+    if (vh_tid_process(vcpu->thread))
+        *problem = stranger_text(query, vcpu->thread);
+    return false;
+}
+
+static bool is_known(const GArray *vcpus, unsigned index)
+{
+    for (guint i = 0; i < vcpus->len; i++)
+        if (g_array_index(vcpus, struct vh_vcpu, i).index == index)
+            return true;
+    return false;
+}
+
+/* Takes one entry of the list, and its path. NULL, or what is wrong with it; g_free() that. */
+static char *take_cpu(struct query *query, JsonObject *cpu, GPtrArray *paths)
+{
+    const char *path = vh_json_member_text(cpu, "qom-path", NULL);
+    gint64 index = vh_json_member_int(cpu, "cpu-index", 0, VH_VCPU_INDEX_MAX, -1);
+    gint64 thread = vh_json_member_int(cpu, "thread-id", 1, G_MAXINT32, 0);
+    struct vh_vcpu vcpu = {.index = (unsigned)index, .thread = (pid_t)thread, .apic_id = -1};
+    char *problem = NULL;
+
+    if (!path || index < 0 || !thread)
+        return NULL;
+    if (is_known(query->vcpus, vcpu.index))
+        return g_strdup_printf("the monitor names vCPU %u twice", vcpu.index);
+    if (judge_thread(query, &vcpu, &problem)) {
+        g_array_append_val(query->vcpus, vcpu);
+        g_ptr_array_add(paths, g_strdup(path));
+    }
+    return problem;
+}
+
+/* NULL, or what is wrong with the answer; g_free() that. */
+static char *take_cpus(struct query *query, JsonArray *list, GPtrArray *paths)
+{
+    query->process = vh_qmp_peer(query->qmp);
+    if (!query->process.thread)
+        return g_strdup("it is not known which process serves the monitor, so that its vCPUs are "
+                        "left alone: QEMU has to be in vhintd's PID namespace");
+    for (guint i = 0; i < vh_json_length(list) && i < VH_CPUS_MAX; i++) {
+        char *problem = take_cpu(query, vh_json_object(vh_json_element(list, i)), paths);
+
+        if (problem)
+            return problem;
+    }
+    if (vh_tid_check("/proc", &query->process) < 0)
+        return g_strdup("the process that served the monitor is gone");
     return NULL;
 }
 
@@ -104,27 +146,13 @@ static void on_cpus(JsonNode *result, const char *error, gpointer data)
     struct query *query = data;
     JsonArray *list = vh_json_array(result);
     g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
-    const char *problem = NULL;
+    g_autofree char *problem = NULL;
 
     if (!list) {
         finish(query, result ? "query-cpus-fast did not return a list" : error);
         return;
     }
-    for (guint i = 0; i < vh_json_length(list) && i < VH_CPUS_MAX; i++) {
-        JsonObject *cpu = vh_json_object(vh_json_element(list, i));
-        const char *path = vh_json_member_text(cpu, "qom-path", NULL);
-        gint64 index = vh_json_member_int(cpu, "cpu-index", 0, VH_VCPU_INDEX_MAX, -1);
-        struct vh_vcpu vcpu = {.index = (unsigned)index,
-                               .thread =
-                                   (pid_t)vh_json_member_int(cpu, "thread-id", 1, G_MAXINT32, 0),
-                               .apic_id = -1};
-
-        if (!path || index < 0 || !vcpu.thread)
-            continue;
-        g_array_append_val(query->vcpus, vcpu);
-        g_ptr_array_add(paths, g_strdup(path));
-    }
-    problem = judge_threads(query->vcpus, vh_qmp_peer(query->qmp), &query->process);
+    problem = take_cpus(query, list, paths);
     if (problem || !paths->len) {
         finish(query, problem);
         return;

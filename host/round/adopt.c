@@ -51,7 +51,7 @@ bool vh_round_is_left(const struct vh_entry *entry)
 bool vh_round_knows(const struct vh_entry *entry)
 {
     return vh_guest_is_settled(entry->guest) ||
-           (!entry->left->pins && vh_guest_process(entry->guest));
+           (!entry->left->pins && vh_guest_process(entry->guest).thread);
 }
 
 void vh_round_take(VhRound *round, struct vh_entry *entry)

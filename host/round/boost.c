@@ -52,7 +52,7 @@ static char *boost_reason(const struct vh_target *target, gconstpointer cause, g
     (void)cause;
     if (target->key.kind == VH_TARGET_EMULATOR)
         return g_strdup("it runs the timers of a boosted vCPU");
-    return vh_trials_reason(((const VhRound *)data)->trials, target->thread, VH_TRIALS_BOOST);
+    return vh_trials_reason(((const VhRound *)data)->trials, target->on.thread, VH_TRIALS_BOOST);
 }
 
 /* Without KVM a vCPU wakes up when QEMU's first thread lets it, so that thread must not wait
@@ -62,12 +62,13 @@ static void want_timers(VhRound *round, const struct vh_target *target,
 {
     for (unsigned i = 0; i < round->entries->len && vh_bell_is_warded(round->saved); i++) {
         const struct vh_entry *entry = g_ptr_array_index(round->entries, i);
-        pid_t process = vh_guest_process(entry->guest);
+        const struct vh_thread_id process = vh_guest_process(entry->guest);
         const struct vh_target first = {
-            .key = {target->key.guest, VH_TARGET_EMULATOR, (unsigned)process}, .thread = process};
+            .key = {target->key.guest, VH_TARGET_EMULATOR, (unsigned)process.thread},
+            .on = process};
 
         if (g_str_equal(vh_entry_name(entry), target->key.guest) &&
-            vh_guest_is_emulated(entry->guest) && process)
+            vh_guest_is_emulated(entry->guest) && process.thread)
             vh_actuate_want(round->boosts, &first, setting, NULL);
     }
 }
@@ -90,7 +91,7 @@ static void tell_boost(const struct vh_target *target, enum vh_boost_kind boost,
 
     (void)boost;
     vh_actuate_describe(round->boosts, &target->key, &former, &problem);
-    vh_trials_tell(round->trials, target->thread, VH_TRIALS_BOOST, problem);
+    vh_trials_tell(round->trials, target->on.thread, VH_TRIALS_BOOST, problem);
 }
 
 void vh_round_boost(const char *why, gpointer data)

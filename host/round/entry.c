@@ -9,8 +9,10 @@ const char *vh_entry_name(const struct vh_entry *entry)
 
 struct vh_target vh_entry_vcpu(const struct vh_entry *entry, const struct vh_vcpu *vcpu)
 {
+    const struct vh_thread_id process = vh_guest_process(entry->guest);
+
     return (struct vh_target){.key = {vh_entry_name(entry), VH_TARGET_VCPU, vcpu->index},
-                              .thread = vcpu->thread};
+                              .on = {process.process, vcpu->thread, vcpu->start}};
 }
 
 const struct vh_cpuset *vh_entry_nodes(const struct vh_entry *entry)

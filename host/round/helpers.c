@@ -41,9 +41,11 @@ static enum vh_target_kind kind_of(const struct vh_thread *thread)
 
 struct vh_target vh_helpers_target(const VhGuest *guest, const struct vh_thread *thread)
 {
+    const struct vh_thread_id process = vh_guest_process(guest);
+
     return (struct vh_target){
         .key = {vh_guest_config(guest)->name, kind_of(thread), (unsigned)thread->thread},
-        .thread = thread->thread};
+        .on = vh_thread_identity(thread, &process)};
 }
 
 bool vh_helpers_seat(const struct vh_thread *thread, struct vh_seat *seat)
@@ -145,7 +147,7 @@ void vh_helpers_mirror(const VhActuate *actuate, const VhGuest *guest)
         struct vh_seat seat;
 
         if (!vh_helpers_seat(&threads[i], &seat) ||
-            (seat.kind == VH_SEAT_EMULATOR && threads[i].thread != vh_guest_process(guest)))
+            (seat.kind == VH_SEAT_EMULATOR && threads[i].thread != vh_guest_process(guest).thread))
             continue;
         /* What the control group bars the guest's maker may be able to do: the group may be its
          * own. */
@@ -165,7 +167,7 @@ void vh_helpers_yield(VhActuate *actuate, const VhGuest *guest, struct vh_seat s
         struct vh_seat its;
 
         if (vh_helpers_seat(&threads[i], &its) && vh_seat_key(its) == vh_seat_key(seat) &&
-            (seat.kind != VH_SEAT_EMULATOR || threads[i].thread == vh_guest_process(guest)))
+            (seat.kind != VH_SEAT_EMULATOR || threads[i].thread == vh_guest_process(guest).thread))
             vh_actuate_yield(actuate, &target);
     }
 }

@@ -10,7 +10,7 @@
 
 struct item {
     char *guest;
-    pid_t thread;
+    struct vh_thread_id process;
     VhRamDevice *device;
     struct vh_growth growth;
     struct vh_growth_limits limits;
@@ -160,11 +160,11 @@ static struct item *learn(VhRam *ram, const struct vh_target *target)
 {
     struct item *item = g_hash_table_lookup(ram->items, target->key.guest);
 
-    if (item && item->thread == target->thread && item->device == target->ram)
+    if (item && vh_thread_id_equal(&item->process, &target->on) && item->device == target->ram)
         return item;
     item = g_new0(struct item, 1);
     item->guest = g_strdup(target->key.guest);
-    item->thread = target->thread;
+    item->process = target->on;
     item->device = vh_ram_device_ref(target->ram);
     item->rule = g_strdup("");
     g_hash_table_replace(ram->items, item->guest, item);

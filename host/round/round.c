@@ -42,7 +42,7 @@
 /* Also by a former daemon. */
 static bool is_pinned(const VhRound *round, const struct vh_target *target)
 {
-    return vh_round_pin(round, &target->key) || vh_actuate_is_left(round->actuate, target->thread);
+    return vh_round_pin(round, &target->key) || vh_actuate_is_left(round->actuate, target);
 }
 
 unsigned vh_round_pinned(const VhRound *round, const struct vh_entry *entry)
@@ -83,10 +83,11 @@ static guint act_on_memory(VhRound *round, const char *why)
         const struct vh_growth_limits *limits = &vh_guest_policy(entry->guest)->memory;
         const struct vh_ram_wish *wish = entry->held ? NULL : vh_guest_ram_wish(entry->guest);
         const struct vh_target target = {.key = {vh_entry_name(entry), VH_TARGET_MEMORY, 0},
-                                         .thread = vh_guest_process(entry->guest),
+                                         .on = vh_guest_process(entry->guest),
                                          .ram = vh_guest_ram(entry->guest)};
 
-        if (target.thread && !vh_round_is_left(entry) && vh_ram_concerns(round->ram, limits, wish))
+        if (target.on.thread && !vh_round_is_left(entry) &&
+            vh_ram_concerns(round->ram, limits, wish))
             vh_ram_ask(round->ram, &target, limits, wish);
     }
     return vh_ram_end(round->ram, why);

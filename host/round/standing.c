@@ -65,8 +65,8 @@ static void stand(const VhRound *round, const struct vh_entry *entry, const stru
     const char *problem = NULL;
     g_autofree char *former = NULL;
 
-    *standing = (VhStanding){.thread = sight->target.thread,
-                             .left = vh_actuate_is_left(round->actuate, sight->target.thread),
+    *standing = (VhStanding){.thread = sight->target.on.thread,
+                             .left = vh_actuate_is_left(round->actuate, &sight->target),
                              .held = vh_round_pin(round, &sight->target.key)};
     if (sight->wish)
         take_wish(standing, sight->wish);

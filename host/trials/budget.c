@@ -41,7 +41,7 @@ gint64 vh_trials_spend(VhTrials *trials, gint64 now)
             continue;
         }
         weighs = weighs || vh_trials_kind(item) == VH_BOOST_WEIGHT;
-        vh_budget_look(&item->budget, vh_tid_cpu_time(item->thread), vh_tid_cpu(item->thread),
+        vh_budget_look(&item->budget, vh_tid_cpu_time(item->on.thread), vh_tid_cpu(item->on.thread),
                        &trials->limits, now);
         g_ptr_array_add(budgets, &item->budget);
     }

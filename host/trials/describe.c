@@ -71,7 +71,7 @@ static GVariant *describe(const VhTrials *trials, const struct vh_trials_item *i
     gint64 now = g_get_monotonic_time();
 
     g_variant_dict_insert(&dict, "vcpu", "u", item->vcpu);
-    g_variant_dict_insert(&dict, "thread", "i", (gint32)item->thread);
+    g_variant_dict_insert(&dict, "thread", "i", (gint32)item->on.thread);
     insert_action(&dict, trials, item);
     g_variant_dict_insert(&dict, "rule", "s", item->rule);
     g_variant_dict_insert(&dict, "trial", "b", (gboolean)item->trial.options.on);

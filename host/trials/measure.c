@@ -58,7 +58,7 @@ void vh_trials_mark_own(const VhTrials *trials, Item *item)
         return;
     }
     memset(&item->run, 0, sizeof(item->run));
-    vh_sample_thread(trials->proc, item->thread, &item->run);
+    vh_sample_thread(trials->proc, item->on.thread, &item->run);
 }
 
 /* `now` is what a thread got since `then`, `past_us` ago. The kernel counts a wait when it is over:
@@ -84,11 +84,11 @@ double vh_trials_look_wait(const VhTrials *trials, Item *item, gint64 now)
     struct vh_run run;
 
     item->looked = 0;
-    if (vh_sample_thread(trials->proc, item->thread, &run) < 0)
+    if (vh_sample_thread(trials->proc, item->on.thread, &run) < 0)
         return NAN;
     item->looked = now;
     item->seen = run;
-    if (!count_waits(trials, item->thread, &item->run, &run, past_us))
+    if (!count_waits(trials, item->on.thread, &item->run, &run, past_us))
         return NAN;
     /* A vCPU whose guest is idle runs now and then, and may wait for that, too. */
     if ((run.ran - item->run.ran + run.waited - item->run.waited) / 1000 <

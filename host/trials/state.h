@@ -13,7 +13,7 @@
 struct vh_trials_item {
     char *guest;
     unsigned vcpu;
-    pid_t thread;
+    struct vh_thread_id on;
     enum vh_trials_what what;
     enum vh_boost_kind boost;
     char *rule;

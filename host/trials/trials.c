@@ -252,29 +252,30 @@ void vh_trials_begin(VhTrials *trials)
 void vh_trials_name(VhTrials *trials, const struct vh_target *target)
 {
     for (guint i = 0; i < VH_TRIALS_COUNT; i++) {
-        Item *item = vh_trials_find(trials, target->thread, (enum vh_trials_what)i);
+        Item *item = vh_trials_find(trials, target->on.thread, (enum vh_trials_what)i);
 
-        /* The thread's number may be another guest's by now. */
+        /* The thread's number may be another's by now. */
         if (item)
-            item->named =
-                item->vcpu == target->key.id && g_str_equal(item->guest, target->key.guest);
+            item->named = item->vcpu == target->key.id &&
+                          vh_thread_id_equal(&item->on, &target->on) &&
+                          g_str_equal(item->guest, target->key.guest);
     }
 }
 
 static Item *learn(VhTrials *trials, const struct vh_target *target, enum vh_trials_what what)
 {
-    Item *item = vh_trials_find(trials, target->thread, what);
+    Item *item = vh_trials_find(trials, target->on.thread, what);
 
     if (item && item->named)
         return item;
     item = g_new0(Item, 1);
     item->guest = g_strdup(target->key.guest);
     item->vcpu = target->key.id;
-    item->thread = target->thread;
+    item->on = target->on;
     item->what = what;
     item->rule = g_strdup("");
     item->named = true;
-    g_hash_table_replace(trials->items[what], GINT_TO_POINTER(target->thread), item);
+    g_hash_table_replace(trials->items[what], GINT_TO_POINTER(target->on.thread), item);
     return item;
 }
 
@@ -328,7 +329,7 @@ void vh_trials_end(VhTrials *trials, const char *why)
         else if (item->what == VH_TRIALS_BOOST)
             follow(trials, item, now);
         if (!item->named)
-            g_hash_table_remove(trials->items[item->what], GINT_TO_POINTER(item->thread));
+            g_hash_table_remove(trials->items[item->what], GINT_TO_POINTER(item->on.thread));
     }
     arm(trials, now, vh_trials_spend(trials, now));
     trials->funcs->boost(why, trials->data);
@@ -343,7 +344,7 @@ void vh_trials_boosts(VhTrials *trials, VhTrialsBoostFunc func, gpointer data)
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const Item *item = value;
         const struct vh_target target = {.key = {item->guest, VH_TARGET_VCPU, item->vcpu},
-                                         .thread = item->thread};
+                                         .on = item->on};
 
         if (in_force(item))
             func(&target, vh_trials_kind(item), data);

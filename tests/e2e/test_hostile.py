@@ -3,12 +3,15 @@
 import itertools
 import os
 import struct
+import threading
 import unittest
 
 import vhtest
 from vhtest import wait_for
 from vhtest.channel import frame
 from vhtest.fake_guest import FakeGuest
+from vhtest.process import Chosen
+from vhtest.proxy import Proxy
 
 
 class Hostile(unittest.TestCase):
@@ -125,6 +128,83 @@ class Hostile(unittest.TestCase):
         wait_for(lambda: len(self.daemon.ctl("hints", "fake")) == 2, 5, "both facts")
         self.assertNotIn(1, guest.pinned())
         self.assertEqual(self.daemon.call("status").returncode, 0)
+
+
+class Patient(FakeGuest):
+    """Names a thread that nobody has as that of vCPU 1, and does not answer on until somebody has it."""
+
+    def __init__(self, thread):
+        super().__init__()
+        self.thread = thread
+        self.asked, self.there = threading.Event(), threading.Event()
+
+    def __enter__(self):
+        super().__enter__()
+        self.tids[1] = self.thread
+        return self
+
+    def _answer(self, command, arguments):
+        if command == "qom-get" and arguments.get("property") == "apic-id":
+            self.asked.set()
+            self.there.wait(20 * vhtest.setting.slowness)
+        return super()._answer(command, arguments)
+
+
+class Stranger(unittest.TestCase):
+    """A QEMU that its guest has taken over points at other people's threads."""
+
+    sanitized = True
+
+    def setUp(self):
+        if len(os.sched_getaffinity(0)) < 2:
+            self.skipTest("this host has one CPU: pinned and floating look alike")
+
+    def serve(self, guest):
+        self.daemon = vhtest.Daemon(guest)
+        self.addCleanup(self.daemon.close)
+        self.daemon.start(wait=False)
+
+    def test_named_before_it_is_there(self):
+        """Nobody pins what has got that number since."""
+        stranger = Chosen()
+        guest = self.enterContext(Patient(stranger.pid))
+        self.serve(guest)
+        self.assertTrue(guest.asked.wait(10 * vhtest.setting.slowness), "vhintd asks on")
+        with stranger:
+            guest.there.set()
+            guest.start()
+            guest.hint(guest.record(pid=1, mask=[1]), guest.record(pid=2, mask=[2]))
+            wait_for(lambda: len(self.daemon.ctl("hints", "fake")) == 2, 5, "both facts")
+            wait_for(lambda: "which is not one of process" in self.daemon.guest("fake")["problem"], 5,
+                     "asked again, it names somebody else's thread")
+            self.assertEqual(vhtest.thread_cpus(stranger.pid), guest.floating)
+            self.assertEqual([step for step in self.daemon.steps() if step["what"].startswith("pin vCPU 1")], [])
+
+    def test_of_another_process(self):
+        """That is root's, as the monitor is: nothing of this guest is believed, and its status says why."""
+        with Chosen() as stranger:
+            guest = self.enterContext(FakeGuest())
+            guest.tids[1] = stranger.pid
+            self.serve(guest)
+            guest.start()
+            guest.hint(guest.record(pid=1, mask=[1]), guest.record(pid=2, mask=[2]))
+            wait_for(lambda: len(self.daemon.ctl("hints", "fake")) == 2, 5, "both facts")
+            problem = self.daemon.guest("fake")["problem"]
+            self.assertIn(f"the monitor names thread {stranger.pid}, which is not one of process {os.getpid()}", problem)
+            self.assertEqual(guest.pinned(), {})
+
+    def test_a_socket_that_another_process_serves(self):
+        """What is said by somebody between QEMU and vhintd is not said by QEMU."""
+        guest = self.enterContext(FakeGuest())
+        proxy = Proxy(os.path.join(guest.directory, "passed-on"), guest.qmp_path)
+        self.addCleanup(proxy.close)
+        with Chosen() as stranger:
+            proxy.start(stranger.pid)
+            guest.qmp_path = proxy.path
+            self.serve(guest)
+            guest.start()
+            wait_for(lambda: "let vhintd connect to QEMU's own socket" in self.daemon.guest("fake")["problem"], 5,
+                     "it is told")
 
 
 class Flood(unittest.TestCase):

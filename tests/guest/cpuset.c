@@ -16,6 +16,7 @@
 
 #include "act/actuator.h"
 #include "base/error.h"
+#include "machine/tid.h"
 
 #define ROOT "/sys/fs/cgroup"
 
@@ -49,14 +50,16 @@ static void make_group(const char *path)
 /* `text` NULL: the pin is to succeed; else it is refused with that text. */
 static void pin(VhSaved *saved, pid_t thread, unsigned cpu, const char *what, const char *text)
 {
-    const struct vh_target target = {.key = {"guest", VH_TARGET_VCPU, 0}, .thread = thread};
+    struct vh_target target = {.key = {"guest", VH_TARGET_VCPU, 0}};
     union vh_setting setting = {{{0}}};
     g_autoptr(GError) error = NULL;
-    VhHold *hold = vh_actuator_pin.probe(saved, &target, &error);
+    VhHold *hold = NULL;
     int result = -1;
     bool right = false;
 
     vh_cpuset_add(&setting.cpus, cpu);
+    if (vh_tid_identify("/proc", vh_tid_process(thread), thread, &target.on) == 0)
+        hold = vh_actuator_pin.probe(saved, &target, &error);
     if (hold)
         result = vh_actuator_pin.apply(hold, &setting, &error);
     right = text ? g_error_matches(error, VH_ERROR, VH_ERROR_REFUSED) &&

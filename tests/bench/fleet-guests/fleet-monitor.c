@@ -1,17 +1,38 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Stands in for QEMU's monitor: knows the commands that vhintd gives, in the form json-glib gives
  * them. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "fleet.h"
+
+void fleet_monitor_say(const struct fleet_guest *guest, const char *text)
+{
+    const struct ucred who = {guest->process, getuid(), getgid()};
+    struct iovec vector = {(void *)text, strlen(text)};
+    char control[CMSG_SPACE(sizeof(who))] __attribute__((aligned(8))) = {0};
+    struct msghdr message = {.msg_iov = &vector,
+                             .msg_iovlen = 1,
+                             .msg_control = control,
+                             .msg_controllen = sizeof(control)};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_CREDENTIALS;
+    header->cmsg_len = CMSG_LEN(sizeof(who));
+    memcpy(CMSG_DATA(header), &who, sizeof(who));
+    if (sendmsg(guest->monitor, &message, MSG_NOSIGNAL) < 0 && errno != EPIPE)
+        fleet_die("what a monitor says (as another process, which is up to root)");
+}
 
 static void reply(const struct fleet_guest *guest, const char *id, const char *result)
 {
     g_autofree char *text = g_strdup_printf("{\"return\":%s,\"id\":%s}\r\n", result, id);
 
-    send(guest->monitor, text, strlen(text), MSG_NOSIGNAL);
+    fleet_monitor_say(guest, text);
 }
 
 static char *cpus_of(const struct fleet_guest *guest)

@@ -75,6 +75,7 @@ void fleet_fork(struct fleet *fleet)
         if (child == 0)
             be_qemu(parent, told[1], fleet->guests[i].vcpus);
         close(told[1]);
+        fleet->guests[i].process = child;
         for (unsigned j = 0; j < fleet->guests[i].vcpus; j++) {
             pid_t thread = 0;
 

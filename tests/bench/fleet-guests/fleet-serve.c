@@ -77,8 +77,8 @@ static void on_listening(const struct fleet *fleet, struct fleet_guest *guest, e
     watch(fleet, guest->number, road == MONITOR_LISTENING ? MONITOR : CHANNEL, fresh, EPOLLIN);
     if (road == CHANNEL_LISTENING)
         fleet_session_begin(guest);
-    else if (send(fresh, greeting, strlen(greeting), MSG_NOSIGNAL) < 0)
-        fleet_die("a monitor's greeting");
+    else
+        fleet_monitor_say(guest, greeting);
 }
 
 static void hang_up(struct fleet_guest *guest, enum road road)

@@ -39,6 +39,7 @@ G_STATIC_ASSERT(sizeof(struct fleet_hint) == 120);
 struct fleet_guest {
     unsigned number;
     unsigned vcpus;
+    pid_t process; /* that they are of */
     pid_t threads[FLEET_VCPUS_MAX];
     int listening[2]; /* monitor, channel */
     int monitor, channel;
@@ -78,7 +79,9 @@ int fleet_cpus(pid_t thread);
  * begun. */
 void fleet_fork(struct fleet *fleet);
 
-/* fleet-monitor.c: answers what it has read. */
+/* fleet-monitor.c: says something as the guest's process, which is up to root; answers what it has
+ * read. */
+void fleet_monitor_say(const struct fleet_guest *guest, const char *text);
 void fleet_monitor_input(struct fleet_guest *guest, const char *text, size_t len);
 
 /* fleet-session.c */

@@ -29,7 +29,7 @@ def listen(path):
 class FakeGuest:
     """`cpus` vCPUs whose APIC ids are 2, 4, 6...; guest CPU N has the APIC id 2 N + 2. `busy`: they want to run.
     `user`: whose the threads and sockets are; the latter in `directory`, by default one of its own. `apart`: the threads are a
-    process's of their own, as two guests' must be that one vhintd looks after."""
+    process's of their own, as two guests' must be that one vhintd looks after. It is what answers for the monitor, too."""
 
     def __init__(self, cpus=4, name="fake", busy=False, user=0, apart=False, directory=None):
         self.user = user
@@ -125,7 +125,10 @@ class FakeGuest:
 
     def event(self, name, **details):
         """The monitor tells of something by itself."""
-        self.monitor.sendall(json.dumps({"event": name, "data": details, "timestamp": {}}).encode() + b"\r\n")
+        self._say(self.monitor, {"event": name, "data": details, "timestamp": {}})
+
+    def _say(self, client, what):
+        process.send_as(self.process or os.getpid(), client, json.dumps(what).encode() + b"\r\n")
 
     def _serve_monitor(self):
         while True:
@@ -141,7 +144,7 @@ class FakeGuest:
         decoder = json.JSONDecoder()
         text = ""
         try:
-            client.sendall(b'{"QMP": {"version": {}, "capabilities": []}}\n')
+            self._say(client, {"QMP": {"version": {}, "capabilities": []}})
             while data := client.recv(65536):
                 text += data.decode()
                 while text:
@@ -150,9 +153,8 @@ class FakeGuest:
                     except ValueError:
                         break
                     text = text[end:].lstrip()
-                    answer = {"return": self._answer(request["execute"], request.get("arguments", {})),
-                              "id": request.get("id")}
-                    client.sendall(json.dumps(answer).encode() + b"\r\n")
+                    self._say(client, {"return": self._answer(request["execute"], request.get("arguments", {})),
+                                       "id": request.get("id")})
         except OSError:
             pass
 

@@ -231,8 +231,7 @@ class Guest:
     def _launch(self, *arguments):
         self._serial_from = 0
         self.qemu = Process([*self._argv(), *arguments], self.path("qemu.log"),
-                            dict(os.environ, GLIBC_TUNABLES=QEMU_TUNABLES),
-                            before=lambda: [proxy.listen() for proxy in self.proxies.values()])
+                            dict(os.environ, GLIBC_TUNABLES=QEMU_TUNABLES))
 
         if "kvm" not in accelerator():
             self.rescue = stuck.Rescue(self.qemu.pid, self.path("rescue-qmp"), self.path("debugger"))
@@ -245,7 +244,7 @@ class Guest:
             except (FileNotFoundError, ConnectionError, EOFError):
                 return None
         for name, proxy in self.proxies.items():
-            proxy.start()
+            proxy.start(self.qemu.pid)
             setattr(self, f"{name}_path", proxy.path)
         self.qmp = wait_for(monitor, 20, "QEMU's monitor")
         self.agent = Agent(self.path("test"), self.check)

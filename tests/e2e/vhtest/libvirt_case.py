@@ -97,7 +97,6 @@ class Case(unittest.TestCase):
         """What a vhintd with its `uri` calls."""
         proxy = HeldCall(self.libvirt.path("proxy"), self.libvirt.path("run/libvirt/libvirt-sock"), procedure)
         self.addCleanup(proxy.close)
-        proxy.listen()
         proxy.start()
         return proxy
 

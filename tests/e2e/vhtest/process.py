@@ -5,6 +5,8 @@ import ctypes
 import os
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import tempfile
 import threading
@@ -12,7 +14,7 @@ import time
 
 from . import setting, witness
 
-libc = ctypes.CDLL(None)
+libc = ctypes.CDLL(None, use_errno=True)
 _running = []
 _directories = []
 
@@ -21,6 +23,8 @@ keepers = []
 
 # Called, once, when all that a class of tests has started is ended.
 endings = []
+
+CLONE3 = 435  # x86-64
 
 CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGSYS}
 
@@ -34,15 +38,15 @@ def _die_with_parent():
 
 
 class Process:
-    """A child process with its output in a file; `before` runs in it before the program. Must be started from the main
-    thread: children end with the thread that made them."""
+    """A child process with its output in a file. Must be started from the main thread: children end with the thread that
+    made them."""
 
-    def __init__(self, argv, log, env=None, before=lambda: None):
+    def __init__(self, argv, log, env=None):
         self.argv = [str(arg) for arg in argv]
         self.log = log
         with open(log, "ab") as out:
             self.popen = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env,
-                                          preexec_fn=lambda: (_die_with_parent(), before()))
+                                          preexec_fn=_die_with_parent)
         self.pid = self.popen.pid
         _running.append(self)
 
@@ -157,6 +161,37 @@ def stays(condition, seconds, what):
         if not condition():
             raise Failure(f"did not stay so for {seconds:g} s: {what}")
         time.sleep(0.02)
+
+
+class Chosen:
+    """A process whose number the test chooses, as somebody may who has time: by clone3(2). A context manager; `pid` is
+    nobody's before. It sleeps."""
+
+    def __init__(self):
+        self.pid = next(pid for pid in range(32000, 300, -1) if not os.path.exists(f"/proc/{pid}"))
+
+    def __enter__(self):
+        numbers = (ctypes.c_int * 1)(self.pid)
+        arguments = (ctypes.c_uint64 * 11)()  # struct clone_args
+        arguments[4], arguments[8], arguments[9] = signal.SIGCHLD, ctypes.addressof(numbers), 1
+        got = libc.syscall(CLONE3, arguments, ctypes.sizeof(arguments))
+        if got == 0:
+            libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+            os.execv("/bin/sleep", ["sleep", "1000"])
+        if got != self.pid:
+            raise Failure(f"no process can be given the number {self.pid}: {os.strerror(ctypes.get_errno())}")
+        return self
+
+    def __exit__(self, *_):
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+
+def send_as(pid, sock, data):
+    """Sends `data` on a UNIX socket as if the process `pid` did, which is up to root (SCM_CREDENTIALS, unix(7))."""
+    while data:
+        data = data[sock.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS,
+                                           struct.pack("iII", pid, os.getuid(), os.getgid()))]):]
 
 
 def parse_cpus(text):

@@ -4,23 +4,25 @@ import os
 import socket
 import threading
 
+from . import process
+
 
 class Proxy:
-    """`listen` is for QEMU's process to call before it becomes QEMU: the kernel tells those who connect who listens, and
-    vhintd wants threads to be of the process at the other end of the monitor."""
+    """What the target says is passed on as if the process `speaker` said it, or this one: vhintd wants threads to be of the
+    process that answers for the monitor."""
 
     def __init__(self, path, target):
         self.path = path
         self.target = target
+        self.speaker = os.getpid()
         self.sockets = []
         self.lock = threading.Lock()
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(path)
 
-    def listen(self):
+    def start(self, speaker=None):
+        self.speaker = speaker or self.speaker
         self.listener.listen()
-
-    def start(self):
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self):
@@ -69,7 +71,7 @@ class Proxy:
             yield data
 
     def _send(self, sink, piece):
-        sink.sendall(piece)
+        process.send_as(self.speaker, sink, piece)
 
     def _pass(self, source, sink):
         try:

@@ -102,7 +102,7 @@ static void test_late_echo(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
 
     pinning_round(f, actuate, &f->first, "hint");
     pinning_round(f, actuate, NULL, "exit");
-    g_assert_cmpint(sched_setaffinity(target.thread, sizeof(f->first),
+    g_assert_cmpint(sched_setaffinity(target.on.thread, sizeof(f->first),
                                       (const cpu_set_t *)(const void *)&f->first),
                     ==, 0);
     vh_actuate_begin(actuate, target_reason, NULL);
@@ -110,14 +110,14 @@ static void test_late_echo(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
     vh_actuate_assume(actuate, &target.key, NULL);
     vh_actuate_end(actuate, "hint", NULL);
     pinning_round(f, actuate, NULL, "exit");
-    assert_cpus(target.thread, &f->floating);
+    assert_cpus(target.on.thread, &f->floating);
     /* Once the maker has nothing to do any more it is somebody's word again. */
-    g_assert_cmpint(sched_setaffinity(target.thread, sizeof(f->first),
+    g_assert_cmpint(sched_setaffinity(target.on.thread, sizeof(f->first),
                                       (const cpu_set_t *)(const void *)&f->first),
                     ==, 0);
     pinning_round(f, actuate, &f->first, "hint");
     pinning_round(f, actuate, NULL, "exit");
-    assert_cpus(target.thread, &f->first);
+    assert_cpus(target.on.thread, &f->first);
     vh_actuate_free(actuate, "end");
 }
 
@@ -133,6 +133,33 @@ static void test_thread_gone(struct pinning *f, G_GNUC_UNUSED gconstpointer data
     vh_actuate_describe(actuate, &f->target.key, &former, &problem);
     g_assert_nonnull(strstr(problem, "the thread is gone"));
     g_assert_null(vh_actuate_setting(actuate, &f->target.key));
+    vh_actuate_free(actuate, "end");
+}
+
+/* The number is another thread's by now than when it was told: nobody touches that. */
+static void test_number_reused(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
+{
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
+    g_autofree char *former = NULL;
+    const char *problem = NULL;
+
+    f->target.on.start--;
+    pinning_round(f, actuate, &f->first, "hint");
+    assert_cpus(f->stage.victim.tid, &f->floating);
+    vh_actuate_describe(actuate, &f->target.key, &former, &problem);
+    g_assert_nonnull(strstr(problem, "the thread is gone"));
+    vh_actuate_free(actuate, "end");
+    assert_cpus(f->stage.victim.tid, &f->floating);
+}
+
+/* It is of another process than was told. */
+static void test_another_process(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
+{
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
+
+    f->target.on.process = 1;
+    pinning_round(f, actuate, &f->first, "hint");
+    assert_cpus(f->stage.victim.tid, &f->floating);
     vh_actuate_free(actuate, "end");
 }
 
@@ -164,9 +191,9 @@ static void test_inherited(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
     vh_actuate_end(actuate, "policy", NULL);
     g_assert_nonnull(vh_actuate_setting(actuate, &made.key));
     vh_actuate_free(actuate, "end");
-    assert_cpus(maker.thread, &f->floating);
-    assert_cpus(made.thread, &f->floating);
-    assert_cpus(other.thread, &f->first);
+    assert_cpus(maker.on.thread, &f->floating);
+    assert_cpus(made.on.thread, &f->floating);
+    assert_cpus(other.on.thread, &f->first);
     g_assert_null(vh_saved_next(f->stage.saved, VH_SAVED_MASK, NULL));
     for (int i = 0; i < 2; i++)
         victim_end(&threads[i]);
@@ -387,6 +414,8 @@ int main(int argc, char **argv)
     ADD("young-thread", test_young_thread);
     ADD("late-echo", test_late_echo);
     ADD("thread-gone", test_thread_gone);
+    ADD("number-reused", test_number_reused);
+    ADD("another-process", test_another_process);
     ADD("inherited", test_inherited);
     ADD("helper-gone", test_helper_gone);
     ADD("key-with-another-thread", test_key_with_another_thread);

@@ -91,9 +91,9 @@ static void on_command(gpointer data, const char *command, JsonObject *arguments
     }
 }
 
-static pid_t no_peer(G_GNUC_UNUSED gpointer data)
+static struct vh_thread_id no_peer(G_GNUC_UNUSED gpointer data)
 {
-    return 0;
+    return (struct vh_thread_id){0};
 }
 
 static void hang_up(gpointer data)
@@ -119,8 +119,9 @@ static void open_device(struct fixture *f)
     f->monitor = vh_qmp_new_over(&road, f);
     f->device = vh_ram_device_new(&f->config, on_changed, f);
     vh_ram_device_monitor(f->device, f->monitor);
-    f->target = (struct vh_target){
-        .key = {"guest", VH_TARGET_MEMORY, 0}, .thread = f->stage.victim.tid, .ram = f->device};
+    f->target = (struct vh_target){.key = {"guest", VH_TARGET_MEMORY, 0},
+                                   .on = thread_id(f->stage.victim.tid),
+                                   .ram = f->device};
 }
 
 static void close_device(struct fixture *f)

@@ -87,9 +87,9 @@ static void not_adopted(struct pinning *f, bool theirs, bool alone)
         pinning_round(f, actuate, NULL, "start");
     }
     if (slot) {
-        g_assert_true(vh_actuate_is_left(actuate, f->stage.victim.tid) == !theirs);
+        g_assert_true(vh_actuate_is_left(actuate, &f->target) == !theirs);
         g_assert_true(vh_actuate_put_back(actuate, slot) == !theirs);
-        g_assert_false(vh_actuate_is_left(actuate, f->stage.victim.tid));
+        g_assert_false(vh_actuate_is_left(actuate, &f->target));
         g_assert_false(vh_actuate_put_back(actuate, slot));
     }
     vh_actuate_adopted(actuate);

@@ -24,7 +24,8 @@ struct fixture {
     char *directory;
     char *path;
     pid_t busy;
-    pid_t owner; /* 0: not started */
+    pid_t stranger; /* 0: not started */
+    pid_t owner;    /* 0: not started */
     bool allowed;
 };
 
@@ -47,24 +48,69 @@ static void spin(G_GNUC_UNUSED const struct fixture *f, G_GNUC_UNUSED enum vh_bo
         ;
 }
 
-/* What vhintd is to the warden: boosts one thread and goes on. */
-static void own(const struct fixture *f, enum vh_boost_kind kind)
+static VhSaved *open_warded(const struct fixture *f)
 {
-    g_autofree char *journal = g_build_filename(f->directory, "journal", NULL);
     VhSaved *saved = vh_saved_open(f->path, NULL);
-    union vh_setting setting = {.boost = kind};
-    struct vh_target target = target_vcpu("guest", 2, f->busy);
-    VhActuate *actuate = NULL;
 
     if (!vh_warden_new(saved, NULL, 0, NULL))
         _exit(1);
     LOOP_UNTIL(vh_bell_is_warded(saved));
+    return saved;
+}
+
+/* Boosts one thread and goes on. */
+static void boost(const struct fixture *f, VhSaved *saved, enum vh_boost_kind kind)
+{
+    g_autofree char *journal = g_build_filename(f->directory, "journal", NULL);
+    union vh_setting setting = {.boost = kind};
+    struct vh_target target = target_vcpu("guest", 2, f->busy);
+    VhActuate *actuate = NULL;
+
     actuate = vh_actuate_new(saved, vh_journal_new(journal, NULL), &vh_actuator_boost);
     vh_actuate_begin(actuate, target_reason, NULL);
     vh_actuate_want(actuate, &target, &setting, NULL);
     vh_actuate_end(actuate, "test", NULL);
     for (;;)
         pause();
+}
+
+/* What vhintd is to the warden. */
+static void own(const struct fixture *f, enum vh_boost_kind kind)
+{
+    boost(f, open_warded(f), kind);
+}
+
+/* Spends little, but more than a budget of a tenth. */
+static void burn(G_GNUC_UNUSED const struct fixture *f, G_GNUC_UNUSED enum vh_boost_kind kind)
+{
+    for (;;) {
+        gint64 until = g_get_monotonic_time() + 3000;
+
+        while (g_get_monotonic_time() < until)
+            ;
+        g_usleep(7000);
+    }
+}
+
+/* The same with a slot of a thread that has ended, whose number another one has by now. */
+static void own_beside_stranger(const struct fixture *f, enum vh_boost_kind kind)
+{
+    const struct vh_target target = target_vcpu("guest", 3, f->stranger);
+    struct vh_thread_id former = target.on;
+    VhSaved *saved = NULL;
+    struct vh_saved_slot *slot = NULL;
+
+    saved = open_warded(f);
+    vh_warden_limit(saved,
+                    &(struct vh_budget_limits){VH_BUDGET_SHARE_MIN, VH_BUDGET_PERIOD_MIN_US});
+    former.start--;
+    slot = vh_saved_take(saved);
+    slot->kind = VH_SAVED_BOOST;
+    vh_saved_set_key(slot, &target.key);
+    vh_saved_set_thread(slot, &former);
+    slot->boost = (struct vh_saved_boost){.kind = VH_BOOST_RR, .policy = SCHED_OTHER};
+    __atomic_store_n(&slot->state, VH_SAVED_APPLIED, __ATOMIC_RELEASE);
+    boost(f, saved, kind);
 }
 
 static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
@@ -98,6 +144,7 @@ static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     end(&f->owner);
     end(&f->busy);
+    end(&f->stranger);
     scratch_remove(f->directory);
     g_free(f->path);
 }
@@ -154,6 +201,24 @@ static void assert_put_back(struct fixture *f)
     }
 }
 
+/* Somebody else's real-time thread, which has a number that a boosted one had, is not touched. */
+static void test_number_reused(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    struct sched_param param = {.sched_priority = 1};
+
+    if (!f->allowed)
+        return;
+    f->stranger = start(burn, f, 0);
+    g_assert_cmpint(sched_setscheduler(f->stranger, SCHED_RR, &param), ==, 0);
+    f->owner = start(own_beside_stranger, f, VH_BOOST_RR);
+    wait_rr(f, true);
+    for (int i = 0; i < 10; i++) {
+        wait_rr(f, false);
+        g_assert_cmpint(sched_getscheduler(f->stranger), ==, SCHED_RR);
+        wait_rr(f, true);
+    }
+}
+
 /* However vhintd ends, its boosts do not outlive it. */
 static void test_owner_killed(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
@@ -191,6 +256,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     ADD("budget", test_budget);
+    ADD("number-reused", test_number_reused);
     ADD("owner-killed", test_owner_killed);
     ADD("owner-killed-nice", test_owner_killed_nice);
     ADD("owner-is-raised", test_owner_is_raised);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* host/guest/cpus.c, guest/ask.c and guest/monitor.c: a guest's CPUs, joined with the vCPUs that
  * its monitor tells of. */
+#include "lib/chosen.h"
 #include "lib/guest-stage.h"
 
 #include "lib/loop.h"
@@ -33,7 +34,7 @@ static void test_joined(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
     vcpus = vh_guest_vcpus(f->guest, &count);
     for (unsigned i = 0; i < count; i++)
         g_assert_cmpint(vcpus[i].thread, ==, f->vcpus[i].tid);
-    g_assert_cmpint(vh_guest_process(f->guest), ==, getpid());
+    g_assert_cmpint(vh_guest_process(f->guest).thread, ==, getpid());
     guest_stage_greet(f);
     guest_stage_assert_changed(f, "the guest's CPUs have changed; ");
     assert_map(f, "1 0");
@@ -86,6 +87,19 @@ static void test_plugged_out(struct guest_stage *f, G_GNUC_UNUSED gconstpointer 
     g_assert_cmpuint(fake_monitor_heard(&f->monitor, "query-cpus-fast"), ==, 1);
 }
 
+static void assert_problem(struct guest_stage *f, const char *part)
+{
+    g_auto(VhGuestPortrait) portrait = {0};
+    g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+    const char *problem = "";
+
+    vh_guest_portray(f->guest, &portrait);
+    vh_guest_portrait_describe(&portrait, &dict);
+    g_assert_true(g_variant_dict_lookup(&dict, "problem", "&s", &problem));
+    if (!strstr(problem, part))
+        g_error("\"%s\" is not in \"%s\"", part, problem);
+}
+
 /* A monitor that names other people's threads is not believed, and that is said until it is over.
  */
 static void test_not_believed(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
@@ -102,16 +116,47 @@ static void test_not_believed(struct guest_stage *f, G_GNUC_UNUSED gconstpointer
     guest_stage_assert_vcpus(f, "0:");
     assert_map(f, ". .");
     g_assert_false(vh_guest_is_settled(f->guest));
-    guest_stage_assert_told(f, "problem", "the monitor names threads of several processes");
+    assert_problem(f, "the monitor names thread 1, which is not one of process");
     fake_monitor_answer(&f->monitor, "\"" VH_PORT_NAME "\"");
     guest_stage_turn();
-    guest_stage_assert_told(f, "problem", "the monitor names threads of several processes");
+    assert_problem(f, "the monitor names thread 1, which is not one of process");
     fake_monitor_reply(&f->monitor, "query-cpus-fast", f->cpus);
     fake_monitor_event(&f->monitor, "RESET", NULL);
     guest_stage_turn();
     guest_stage_greet(f);
     guest_stage_assert_vcpus(f, "2: 7 3");
     guest_stage_assert_told(f, "problem", "");
+}
+
+/* A QEMU that somebody has taken over names a thread that nobody has, and waits with what is asked
+ * next until somebody else has it. */
+static void test_named_in_advance(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
+{
+    pid_t number = chosen_number();
+    g_autofree char *cpus =
+        g_strdup_printf("[{\"cpu-index\": 0, \"qom-path\": \"/cpu0\", \"thread-id\": %d}, "
+                        "{\"cpu-index\": 1, \"qom-path\": \"/cpu1\", \"thread-id\": %d}]",
+                        f->vcpus[0].tid, number);
+
+    if (!number)
+        return;
+    fake_monitor_reply(&f->monitor, "query-cpus-fast", cpus);
+    fake_monitor_withhold(&f->monitor, "qom-get /cpu0");
+    guest_stage_start(f);
+    guest_stage_greet(f);
+    g_assert_cmpuint(fake_monitor_heard(&f->monitor, "qom-get /cpu0"), ==, 1);
+    g_assert_cmpuint(fake_monitor_heard(&f->monitor, "qom-get /cpu1"), ==, 0);
+    chosen_start(number, NULL, NULL);
+    fake_monitor_answer(&f->monitor, "7");
+    loop_turn();
+    guest_stage_assert_vcpus(f, "1: 7");
+    assert_map(f, ". 0");
+    /* Now that somebody has it, its word is not believed any more. */
+    fake_monitor_event(&f->monitor, "ACPI_DEVICE_OST", "{}");
+    guest_stage_turn();
+    guest_stage_assert_vcpus(f, "0:");
+    assert_problem(f, "which is not one of process");
+    chosen_end(number);
 }
 
 /* vCPUs are known as long as the monitor is there. */
@@ -124,7 +169,7 @@ static void test_monitor_lost(struct guest_stage *f, G_GNUC_UNUSED gconstpointer
     LOOP_UNTIL(f->changed->len);
     guest_stage_assert_changed(f, "the guest's monitor is gone; ");
     guest_stage_assert_vcpus(f, "0:");
-    g_assert_cmpint(vh_guest_process(f->guest), ==, 0);
+    g_assert_cmpint(vh_guest_process(f->guest).thread, ==, 0);
     g_assert_true(vh_guest_is_connected(f->guest));
     LOOP_UNTIL(f->changed->len);
     guest_stage_assert_changed(f, "the guest's vCPUs have changed; ");
@@ -154,6 +199,7 @@ int main(int argc, char **argv)
     ADD("plugged-in", test_plugged_in);
     ADD("plugged-out", test_plugged_out);
     ADD("not-believed", test_not_believed);
+    ADD("named-in-advance", test_named_in_advance);
     ADD("monitor-lost", test_monitor_lost);
     ADD("monitor-that-says-nothing", test_monitor_that_says_nothing);
     return g_test_run();

@@ -6,6 +6,7 @@
 
 #include "lib/guest-stage.h"
 #include "lib/loop.h"
+#include "lib/target.h"
 
 /* "emulator", "iothread NAME"; NULL: none of the helpers. */
 static const char *kind_of(const struct guest_stage *f, pid_t thread)
@@ -70,7 +71,7 @@ static void test_helpers(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data
             helpers[i - 1].kind < helpers[i].kind ||
             (helpers[i - 1].kind == helpers[i].kind && helpers[i - 1].thread < helpers[i].thread));
     fake_monitor_hang_up(&f->monitor);
-    LOOP_UNTIL(!vh_guest_process(f->guest));
+    LOOP_UNTIL(!vh_guest_process(f->guest).thread);
     vh_guest_helpers(f->guest, &count);
     g_assert_cmpuint(count, ==, 0);
     victim_end(&emulator);
@@ -136,6 +137,7 @@ static void test_emulated(struct guest_stage *f, G_GNUC_UNUSED gconstpointer dat
 /* Before its monitor answers, a guest has the threads that /proc names. */
 static void test_preview(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
 {
+    const struct vh_thread_id process = thread_id(getpid());
     const struct vh_cpuset *usual = NULL;
     struct vh_cpuset first = {{0}};
     unsigned count = 0;
@@ -146,7 +148,7 @@ static void test_preview(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data
     name_thread(f->vcpus[0].tid, "CPU 1/KVM");
     name_thread(f->vcpus[1].tid, "CPU 0/KVM");
     f->config.cpus = (char *)"0";
-    vh_guest_preview(f->guest, getpid());
+    vh_guest_preview(f->guest, &process);
     guest_stage_assert_changed(f, "QEMU comes up; ");
     guest_stage_assert_vcpus(f, "2: -1 -1");
     vcpus = vh_guest_vcpus(f->guest, &count);
@@ -156,7 +158,7 @@ static void test_preview(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data
     g_assert_true(vh_guest_echoes(f->guest, NULL, &usual));
     g_assert_nonnull(usual);
     g_assert_true(vh_cpuset_equal(usual, &first));
-    vh_guest_preview(f->guest, getpid());
+    vh_guest_preview(f->guest, &process);
     guest_stage_assert_changed(f, "");
     /* What it says itself takes over. */
     guest_stage_up(f);
@@ -164,7 +166,7 @@ static void test_preview(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data
     g_assert_false(vh_guest_echoes(f->guest, NULL, &usual));
     g_assert_null(usual);
     name_thread(f->vcpus[0].tid, "CPU 7/KVM");
-    vh_guest_preview(f->guest, getpid());
+    vh_guest_preview(f->guest, &process);
     guest_stage_assert_changed(f, "");
 }
 

@@ -5,7 +5,6 @@
 
 #include "base/error.h"
 
-#define START 1u /* of every thread */
 #define TOPOLOGY "node:2 core:4 pu:1"
 
 /* What a thread has of one kind. */
@@ -142,14 +141,13 @@ static VhHold *probe(VhSaved *saved, const struct vh_target *target, enum vh_sav
 
     hold->saved = saved;
     if (kind == VH_SAVED_MASK)
-        hold->slot = vh_saved_claim(saved, target->thread, START);
+        hold->slot = vh_saved_claim(saved, &target->on);
     hold->found = hold->slot != NULL;
     if (!hold->slot)
         hold->slot = vh_saved_take(saved);
     g_assert_nonnull(hold->slot);
     hold->slot->kind = kind;
-    hold->slot->thread = target->thread;
-    hold->slot->start = START;
+    vh_saved_set_thread(hold->slot, &target->on);
     vh_saved_set_key(hold->slot, &target->key);
     return hold;
 }

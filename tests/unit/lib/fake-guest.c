@@ -16,15 +16,16 @@ void fake_guest_add_vcpu(VhGuest *guest, pid_t thread)
     unsigned index = guest->vcpu_count++;
 
     g_assert_cmpuint(index, <, FAKE_THREADS);
-    guest->vcpus[index] = (struct vh_vcpu){.index = index, .thread = thread, .apic_id = -1};
+    guest->vcpus[index] =
+        (struct vh_vcpu){.index = index, .thread = thread, .start = FAKE_START, .apic_id = -1};
     fake_guest_float(guest, index);
 }
 
 void fake_guest_add_helper(VhGuest *guest, pid_t thread, enum vh_thread_kind kind, unsigned number)
 {
     g_assert_cmpuint(guest->helper_count, <, FAKE_THREADS);
-    guest->helpers[guest->helper_count++] =
-        (struct vh_thread){.thread = thread, .kind = kind, .number = number, .name = "thread"};
+    guest->helpers[guest->helper_count++] = (struct vh_thread){
+        .thread = thread, .start = FAKE_START, .kind = kind, .number = number, .name = "thread"};
 }
 
 static const struct vh_rule affinity_pin = {.name = (char *)"affinity-pin",
@@ -163,9 +164,9 @@ const struct vh_thread *vh_guest_helpers(const VhGuest *guest, unsigned *count)
     return guest->helpers;
 }
 
-pid_t vh_guest_process(const VhGuest *guest)
+struct vh_thread_id vh_guest_process(const VhGuest *guest)
 {
-    return guest->process;
+    return (struct vh_thread_id){guest->process, guest->process, FAKE_START};
 }
 
 const struct vh_cpuset *vh_guest_nodes(G_GNUC_UNUSED const VhGuest *guest)

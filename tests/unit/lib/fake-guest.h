@@ -6,6 +6,7 @@
 #include "guest/guest.h"
 
 #define FAKE_THREADS 8u
+#define FAKE_START 1u /* of every thread */
 
 struct VhGuest {
     const struct vh_config_guest *config;

@@ -13,9 +13,9 @@ static void on_command(gpointer data, const char *command, JsonObject *arguments
     g_ptr_array_add(m->asked, question);
 }
 
-static pid_t on_peer(G_GNUC_UNUSED gpointer data)
+static struct vh_thread_id on_peer(G_GNUC_UNUSED gpointer data)
 {
-    return 0;
+    return (struct vh_thread_id){0};
 }
 
 static void on_nothing(G_GNUC_UNUSED gpointer data)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A QEMU that libvirt starts, in a /proc laid out in a directory. */
 #include "libvirt/early.h"
-#include "lib/scratch.h"
+#include "lib/fake-proc.h"
 
 #include <glib/gstdio.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,7 +19,7 @@ struct fixture {
     char *pid_file;
     VhEarly *early;
     guint looks;
-    pid_t process;
+    struct vh_thread_id process;
 };
 
 static void put(const struct fixture *f, const char *path, const char *text, gssize len)
@@ -32,22 +33,22 @@ static void put(const struct fixture *f, const char *path, const char *text, gss
 
 static void put_process(const struct fixture *f, const char *name, const char *uuid)
 {
-    g_autofree char *comm = g_strdup_printf("%s/comm", name);
     g_autofree char *cmdline = g_strdup_printf("%s/cmdline", name);
     g_autoptr(GString) text = g_string_new(NULL);
 
     g_string_append_len(text, "qemu\0-uuid\0", 11);
     g_string_append_len(text, uuid, (gssize)strlen(uuid) + 1);
-    put(f, comm, "qemu-system-x86\n", -1);
+    fake_proc_thread(f->directory, atoi(name), atoi(name), "qemu-system-x86", 0, FAKE_PROC_INIT,
+                     4321);
     put(f, cmdline, text->str, (gssize)text->len);
 }
 
-static void on_look(pid_t process, gpointer data)
+static void on_look(const struct vh_thread_id *process, gpointer data)
 {
     struct fixture *f = data;
 
     f->looks++;
-    f->process = process;
+    f->process = *process;
 }
 
 static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
@@ -79,18 +80,24 @@ static void test_found_once_it_is_itself(struct fixture *f, G_GNUC_UNUSED gconst
     g_assert_cmpuint(f->looks, ==, 0);
     put_process(f, "77", UUID);
     wait_looks(f, 3);
-    g_assert_cmpint(f->process, ==, 77);
+    g_assert_cmpint(f->process.process, ==, 77);
+    g_assert_cmpint(f->process.thread, ==, 77);
+    g_assert_cmpuint(f->process.start, ==, 4321);
 }
 
-static void test_ends_with_the_process(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+/* It has ended; or another one has its number, and even its UUID. */
+static void test_ends_with_the_process(struct fixture *f, gconstpointer reused)
 {
-    g_autofree char *comm = g_build_filename(f->directory, "77/comm", NULL);
+    g_autofree char *stat = g_build_filename(f->directory, "77/task/77/stat", NULL);
     guint looks = 0;
 
     put_process(f, "77", UUID);
     put(f, "guest.pid", "77", -1);
     wait_looks(f, 1);
-    g_assert_cmpint(truncate(comm, 0), ==, 0); /* a dead one's cannot be read any more */
+    if (reused)
+        fake_proc_thread(f->directory, 77, 77, "qemu-system-x86", 0, FAKE_PROC_INIT, 4322);
+    else
+        g_assert_cmpint(unlink(stat), ==, 0);
     loop_pass(0.01);
     looks = f->looks;
     loop_pass(0.03);
@@ -110,9 +117,10 @@ static void test_freed_while_it_seeks(struct fixture *f, G_GNUC_UNUSED gconstpoi
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-#define ADD(path, func) g_test_add(path, struct fixture, NULL, set_up, func, tear_down)
-    ADD("/virt-early/found-once-it-is-itself", test_found_once_it_is_itself);
-    ADD("/virt-early/ends-with-the-process", test_ends_with_the_process);
-    ADD("/virt-early/freed-while-it-seeks", test_freed_while_it_seeks);
+#define ADD(path, data, func) g_test_add(path, struct fixture, data, set_up, func, tear_down)
+    ADD("/virt-early/found-once-it-is-itself", NULL, test_found_once_it_is_itself);
+    ADD("/virt-early/ends-with-the-process", NULL, test_ends_with_the_process);
+    ADD("/virt-early/ends-when-it-is-another", "another", test_ends_with_the_process);
+    ADD("/virt-early/freed-while-it-seeks", NULL, test_freed_while_it_seeks);
     return g_test_run();
 }

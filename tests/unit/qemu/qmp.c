@@ -3,12 +3,15 @@
 #include "qemu/qmp.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "lib/chosen.h"
 #include "lib/loop.h"
+#include "lib/target.h"
 #include "qemu/vcpus.h"
 
 #define GREETING "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r\n"
@@ -19,7 +22,9 @@ struct fixture {
     VhQmp *qmp;
     int monitor; /* the test's end */
     GString *log;
+    int client; /* what the client has */
     bool closed;
+    char *why; /* then */
 };
 
 static void on_ready(gpointer data)
@@ -36,7 +41,7 @@ static void on_closed(const char *why, gpointer data)
 {
     struct fixture *f = data;
 
-    g_assert_nonnull(why);
+    f->why = g_strdup(why);
     f->closed = true;
     vh_qmp_free(g_steal_pointer(&f->qmp));
 }
@@ -49,6 +54,7 @@ static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     int fds[2];
 
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), ==, 0);
+    f->client = fds[0];
     f->monitor = fds[1];
     f->log = g_string_new(NULL);
     f->qmp = vh_qmp_new(turns, fds[0], &funcs, f);
@@ -60,6 +66,7 @@ static void tear_down(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     if (f->monitor >= 0)
         close(f->monitor);
     g_string_free(f->log, TRUE);
+    g_free(f->why);
     loop_turn();
 }
 
@@ -319,11 +326,14 @@ static void test_road_freed(void)
     g_assert_cmpuint(road->revived, ==, 0);
 }
 
-static void on_vcpus(GArray *vcpus, pid_t process, const char *error, gpointer data)
+static void on_vcpus(GArray *vcpus, const struct vh_thread_id *process, const char *error,
+                     gpointer data)
 {
+    const struct vh_thread_id ours = thread_id(getpid());
     GString *log = data;
 
-    g_assert_cmpint(process, ==, error ? 0 : getpid());
+    g_assert_true((process == NULL) == (error != NULL));
+    g_assert_true(error || vh_thread_id_equal(process, &ours));
     if (error)
         g_string_append(log, error);
     for (guint i = 0; vcpus && i < vcpus->len; i++) {
@@ -371,7 +381,171 @@ static void test_vcpus_of_strangers(struct fixture *f, G_GNUC_UNUSED gconstpoint
     vh_vcpus_query(f->qmp, on_vcpus, got);
     heard(f);
     say(f, cpus);
-    g_assert_cmpstr(got->str, ==, "the monitor names threads of several processes");
+    g_assert_true(g_str_has_prefix(got->str, "the monitor names thread 1, which is not one of "));
+    g_assert_true(g_str_has_suffix(got->str, "let vhintd connect to QEMU's own socket"));
+}
+
+/* All of one process, which is not the one that answers, be that root's. */
+static void test_vcpus_of_a_stranger(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(GString) got = g_string_new(NULL);
+
+    hands_shaken(f);
+    vh_vcpus_query(f->qmp, on_vcpus, got);
+    heard(f);
+    say(f,
+        "{\"return\": [{\"cpu-index\": 0, \"qom-path\": \"/a\", \"thread-id\": 1}], \"id\": 2}\n");
+    g_assert_true(g_str_has_prefix(got->str, "the monitor names thread 1, which is not one of "));
+}
+
+/* Whose thread is nowhere is left out. */
+static void test_vcpus_without_thread(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(GString) got = g_string_new(NULL);
+
+    hands_shaken(f);
+    vh_vcpus_query(f->qmp, on_vcpus, got);
+    heard(f);
+    say(f,
+        "{\"return\": [{\"cpu-index\": 0, \"qom-path\": \"/a\", \"thread-id\": 4194304}], \"id\": "
+        "2}\n");
+    g_assert_cmpstr(got->str, ==, "");
+    g_assert_cmpstr(heard(f), ==, ""); /* nor is anything asked about it */
+}
+
+static void test_vcpus_twice(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(GString) got = g_string_new(NULL);
+    g_autofree char *cpus = g_strdup_printf(
+        "{\"return\": [{\"cpu-index\": 4, \"qom-path\": \"/a\", \"thread-id\": %d}, "
+        "{\"cpu-index\": 4, \"qom-path\": \"/b\", \"thread-id\": %d}], \"id\": 2}\n",
+        getpid(), getpid());
+
+    hands_shaken(f);
+    vh_vcpus_query(f->qmp, on_vcpus, got);
+    heard(f);
+    say(f, cpus);
+    g_assert_cmpstr(got->str, ==, "the monitor names vCPU 4 twice");
+}
+
+/* Who has answered before he was asked may have done so under another's name. */
+static void test_vcpus_told_in_advance(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(GString) got = g_string_new(NULL);
+    g_autofree char *all = g_strdup_printf(
+        GREETING
+        "{\"return\": {}, \"id\": 2}\n{\"return\": [{\"cpu-index\": 0, \"qom-path\": \"/a\", "
+        "\"thread-id\": %d}], \"id\": 1}\n",
+        getpid());
+    int fds[2];
+
+    vh_qmp_free(g_steal_pointer(&f->qmp));
+    close(f->monitor);
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), ==, 0);
+    f->monitor = fds[1];
+    g_assert_cmpint(write(f->monitor, all, strlen(all)), ==, (ssize_t)strlen(all));
+    f->qmp = vh_qmp_new(turns, fds[0], &funcs, f);
+    vh_vcpus_query(f->qmp, on_vcpus, got);
+    loop_turn();
+    g_assert_true(g_str_has_prefix(got->str, "it is not known which process serves the monitor"));
+    g_assert_false(f->closed);
+}
+
+/* ---- who speaks ---- */
+
+struct speech {
+    int fd;
+    const char *text;
+};
+
+static void speak(gpointer data)
+{
+    const struct speech *speech = data;
+
+    if (write(speech->fd, speech->text, strlen(speech->text)) < 0)
+        _exit(1);
+}
+
+/* Says it as another process, which has said it when this returns. */
+static void say_as(struct fixture *f, pid_t number, const char *text)
+{
+    struct speech speech = {f->monitor, text};
+    struct pollfd readable = {.fd = f->client, .events = POLLIN};
+
+    chosen_start(number, speak, &speech);
+    g_assert_cmpint(poll(&readable, 1, -1), ==, 1);
+}
+
+static void test_another_speaks(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    pid_t number = chosen_number();
+
+    if (!number)
+        return;
+    hands_shaken(f);
+    g_assert_cmpint(vh_qmp_peer(f->qmp).process, ==, getpid());
+    say_as(f, number, "{\"event\": \"RESET\"}\n");
+    loop_turn();
+    g_assert_true(f->closed);
+    g_assert_cmpstr(f->log->str, ==, "ready "); /* his word is nobody's */
+    g_assert_cmpstr(f->why, ==, "another process answers for the monitor than before");
+    chosen_end(number);
+}
+
+static void test_speaker_is_gone(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    pid_t number = chosen_number();
+
+    if (!number)
+        return;
+    say_as(f, number, GREETING);
+    chosen_end(number);
+    loop_turn();
+    g_assert_true(f->closed);
+    g_assert_cmpstr(f->why, ==, "the process that answered for the monitor is gone");
+}
+
+/* Another process has his number by the time that it is read. */
+static void test_speaker_is_another(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    pid_t number = chosen_number();
+    uint64_t before = vh_tid_now();
+
+    if (!number)
+        return;
+    say_as(f, number, GREETING);
+    chosen_end(number);
+    g_usleep(20000); /* two ticks of the clock that tells the start of processes */
+    g_assert_cmpuint(vh_tid_now(), >, before);
+    chosen_start(number, NULL, NULL);
+    loop_turn();
+    g_assert_true(f->closed);
+    g_assert_cmpstr(f->why, ==,
+                    "the process that answers for the monitor is younger than the connection");
+    chosen_end(number);
+}
+
+static struct vh_thread_id peer_of_road(gpointer data)
+{
+    (void)data;
+    return thread_id(getpid());
+}
+
+/* Where libvirt says which process it is, the message does, too. */
+static void test_road_of_strangers(void)
+{
+    static const struct vh_qmp_road known = {
+        .command = on_road_command, .peer = peer_of_road, .free = on_road_freed};
+    g_autofree struct road_test *road = g_new0(struct road_test, 1);
+    VhQmp *qmp = vh_qmp_new_over(&known, road);
+    g_autoptr(JsonNode) cpus =
+        json_from_string("[{\"cpu-index\": 0, \"qom-path\": \"/a\", \"thread-id\": 1}]", NULL);
+    g_autoptr(GString) got = g_string_new(NULL);
+
+    vh_vcpus_query(qmp, on_vcpus, got);
+    road->reply[0](cpus, NULL, road->data[0]);
+    g_assert_nonnull(strstr(got->str, "as which libvirt runs the domain"));
+    vh_qmp_free(qmp);
 }
 
 static void test_vcpus_never_told(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
@@ -407,6 +581,14 @@ int main(int argc, char **argv)
     g_test_add_func("/qmp/road-freed", test_road_freed);
     ADD("vcpus", test_vcpus);
     ADD("vcpus-of-strangers", test_vcpus_of_strangers);
+    ADD("vcpus-of-a-stranger", test_vcpus_of_a_stranger);
+    ADD("vcpus-without-thread", test_vcpus_without_thread);
+    ADD("vcpus-twice", test_vcpus_twice);
+    ADD("vcpus-told-in-advance", test_vcpus_told_in_advance);
     ADD("vcpus-never-told", test_vcpus_never_told);
+    ADD("another-speaks", test_another_speaks);
+    ADD("speaker-is-gone", test_speaker_is_gone);
+    ADD("speaker-is-another", test_speaker_is_another);
+    g_test_add_func("/qmp/road-of-strangers", test_road_of_strangers);
     return g_test_run();
 }
