@@ -14,7 +14,7 @@
 #define VH_ASSERTS_DEEP 1
 #endif
 #endif
-#if defined(__SANITIZE_ADDRESS__) || defined(VH_DEBUG)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(VH_DEBUG)
 #undef VH_ASSERTS_DEEP
 #define VH_ASSERTS_DEEP 1
 #endif

@@ -3,7 +3,7 @@
 
 Attributes of a class say with which. `every_kernel`: true for all kernels asked for, "all" for all where all are asked for;
 otherwise the first alone. `sanitized`: where there is a build under sanitizers, its vhintd serves the class, and not the plain
-one."""
+one. `threads`: where there is a build under ThreadSanitizer, its vhintd serves the class, too."""
 import fcntl
 import functools
 import os
@@ -16,6 +16,7 @@ from vhtest import build_image, process, setting, witness
 
 ALL_KERNELS = ["bookworm", "bullseye", "bookworm-backports", "sid"]
 SANITIZED_SLOWNESS = 2
+THREADS_SLOWNESS = 4
 
 
 @functools.cache
@@ -45,17 +46,23 @@ class Keeper:
         self.result.addFailure(test, error)
 
 
+def built(directory, slowness):
+    """The host's programs of another build."""
+    return {"host_build": os.path.realpath(os.path.join(setting.TOP, directory)), "slowness": max(slowness, setting.BASE_SLOWNESS)}
+
+
 def settings(cls, option):
     """[(label, {"kernel", "host_build", "slowness"})] that the class runs with."""
     kernels = ALL_KERNELS if option.kernels == "all" else option.kernels.split(",")
     every = getattr(cls, "every_kernel", False)
     plain = {"host_build": setting.BUILD, "slowness": setting.BASE_SLOWNESS}
     if option.sanitized and getattr(cls, "sanitized", False):
-        plain = {"host_build": os.path.realpath(os.path.join(setting.TOP, option.sanitized)),
-                 "slowness": max(SANITIZED_SLOWNESS, setting.BASE_SLOWNESS)}
+        plain = built(option.sanitized, SANITIZED_SLOWNESS)
         yield "[sanitized]", {"kernel": kernels[0], **plain}
     else:
         yield "", {"kernel": kernels[0], **plain}
+    if option.threads and getattr(cls, "threads", False):
+        yield "[threads]", {"kernel": kernels[0], **built(option.threads, THREADS_SLOWNESS)}
     if every is True or every == "all" and option.kernels == "all":
         for kernel in kernels[1:]:
             yield f"[{kernel}]", {"kernel": kernel, **plain}

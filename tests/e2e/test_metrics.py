@@ -17,6 +17,7 @@ from vhtest.fake_guest import FakeGuest
 
 class Metrics(unittest.TestCase):
     sanitized = True
+    threads = True
 
     def setUp(self):
         self.guest = self.enterContext(FakeGuest())

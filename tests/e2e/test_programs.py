@@ -15,6 +15,7 @@ PROGRAMS_MAX = 32
 
 class Programs(unittest.TestCase):
     sanitized = True
+    threads = True
 
     @classmethod
     def setUpClass(cls):

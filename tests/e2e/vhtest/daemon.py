@@ -16,7 +16,8 @@ from .setting import BUILD
 
 VHINTCTL = os.path.join(BUILD, "host/vhintctl")
 
-ENVIRONMENT = dict(os.environ, ASAN_OPTIONS="abort_on_error=1", UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1")
+ENVIRONMENT = dict(os.environ, ASAN_OPTIONS="abort_on_error=1", UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1",
+                   TSAN_OPTIONS="exitcode=0", G_SLICE="always-malloc")
 
 
 # The shell becomes vhintd, so its /proc/$$ is vhintd's.

@@ -68,7 +68,7 @@ static void test_confined(void)
     int status = 0;
     pid_t child = 0;
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     g_test_skip("sanitizers need system calls that the filter forbids");
     return;
 #endif
