@@ -9,8 +9,6 @@
 struct vh_action;             /* action/action.h */
 typedef struct VhWhen VhWhen; /* policy/when.h */
 
-#define VH_HOLD_MAX_US ((gint64)24 * 3600 * G_USEC_PER_SEC)
-
 /* Where something was written: for people. */
 struct vh_origin {
     const char *file; /* interned (g_intern_string) */

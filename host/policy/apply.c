@@ -21,17 +21,6 @@ static void guest_program_free(gpointer data)
     g_free(program);
 }
 
-VhGuestPolicy *vh_guest_policy_new(VhPolicy *policy)
-{
-    VhGuestPolicy *guest = g_new0(VhGuestPolicy, 1);
-
-    guest->policy = vh_policy_ref(policy);
-    guest->programs = g_ptr_array_new_with_free_func(guest_program_free);
-    guest->rules = g_ptr_array_new();
-    guest->lines = g_ptr_array_new_with_free_func(line_free);
-    return guest;
-}
-
 void vh_guest_policy_free(VhGuestPolicy *guest)
 {
     if (!guest)
@@ -64,99 +53,110 @@ bool vh_policy_matches(const VhPolicy *policy, const struct vh_guest_id *id)
     return false;
 }
 
-static void set_line(VhGuestPolicy *guest, const char *key, const char *value,
-                     const struct vh_origin *origin)
+/* Puts the entry in place of an earlier one of its name. */
+static void choose(GPtrArray *chosen, struct vh_guest_entry *entry)
 {
-    struct vh_policy_line *line = NULL;
+    for (guint i = 0; i < chosen->len; i++) {
+        const struct vh_guest_entry *known = g_ptr_array_index(chosen, i);
 
-    for (guint i = 0; i < guest->lines->len; i++) {
-        struct vh_policy_line *known = g_ptr_array_index(guest->lines, i);
-
-        if (g_str_equal(known->key, key))
-            line = known;
+        if (g_str_equal(known->name, entry->name)) {
+            chosen->pdata[i] = entry;
+            return;
+        }
     }
-    if (!line) {
-        line = g_new0(struct vh_policy_line, 1);
-        line->key = g_strdup(key);
-        g_ptr_array_add(guest->lines, line);
-    }
-    g_free(line->value);
-    line->value = g_strdup(value);
-    line->origin = *origin;
+    g_ptr_array_add(chosen, entry);
 }
 
-const char *vh_policy_tunable(const char *key)
+/* What counts for the guest: of each key the most specific section's. */
+static GPtrArray *choose_all(const VhPolicy *policy, const struct vh_guest_id *id)
 {
-    const char *dot = strrchr(key + strlen(VH_POLICY_SET), '.');
+    GPtrArray *chosen = g_ptr_array_new();
 
-    return dot ? dot + 1 : NULL;
+    for (guint i = 0; i < policy->fallbacks->len; i++)
+        choose(chosen, g_ptr_array_index(policy->fallbacks, i));
+    for (guint i = 0; i < policy->sections->len; i++) {
+        const struct vh_guest_section *section = g_ptr_array_index(policy->sections, i);
+
+        for (guint j = 0; matches(section, id) && j < section->entries->len; j++)
+            choose(chosen, g_ptr_array_index(section->entries, j));
+    }
+    return chosen;
 }
 
-static void set_tunable(VhGuestPolicy *guest, const struct vh_policy_line *line)
+static void add_line(VhGuestPolicy *guest, const char *key, const char *value,
+                     struct vh_origin origin)
 {
-    const char *program = line->key + strlen(VH_POLICY_SET);
-    const char *tunable = vh_policy_tunable(line->key);
-    gsize len = (gsize)(tunable - program) - 1;
+    struct vh_policy_line *line = g_new0(struct vh_policy_line, 1);
 
+    *line = (struct vh_policy_line){g_strdup(key), g_strdup(value), origin};
+    g_ptr_array_add(guest->lines, line);
+}
+
+static void give_programs(VhGuestPolicy *guest)
+{
+    for (guint i = 0; i < guest->named_programs->len; i++) {
+        const struct vh_policy_program *program = g_ptr_array_index(guest->named_programs, i);
+        struct vh_guest_program *made = g_new0(struct vh_guest_program, 1);
+
+        made->program = program;
+        made->tunables = g_byte_array_new();
+        g_byte_array_append(made->tunables, program->tunables->data, program->tunables->len);
+        g_ptr_array_add(guest->programs, made);
+    }
+}
+
+static void set_tunable(VhGuestPolicy *guest, const struct vh_guest_entry *entry)
+{
     for (guint i = 0; i < guest->programs->len; i++) {
         const struct vh_guest_program *given = g_ptr_array_index(guest->programs, i);
-
         g_autoptr(GError) error = NULL;
 
-        if (strlen(given->program->name) != len || strncmp(given->program->name, program, len) != 0)
+        if (given->program != entry->program ||
+            vh_tunables_pack(given->tunables, entry->tunable, entry->text, &error) == 0 ||
+            guest->refusal)
             continue;
-        if (vh_tunables_pack(given->tunables, tunable, line->value, &error) == 0 || guest->refused)
-            continue;
-        guest->refused = line;
+        guest->refused = guest->lines->len - 1;
         guest->refusal = g_strdup(error->message);
     }
 }
 
 /* The rules that may act, each with its line. */
-static void apply_rules(VhGuestPolicy *guest)
+static void give_rules(VhGuestPolicy *guest)
 {
-    for (guint i = guest->rules->len; i > 0; i--) {
-        const struct vh_rule *rule = g_ptr_array_index(guest->rules, i - 1);
-
-        if (!rule->enabled || !(guest->actions & vh_action_bit(rule->what.action)))
-            g_ptr_array_remove_index(guest->rules, i - 1);
-    }
-    for (guint i = 0; i < guest->rules->len; i++) {
-        const struct vh_rule *rule = g_ptr_array_index(guest->rules, i);
+    for (guint i = 0; i < guest->named_rules->len; i++) {
+        struct vh_rule *rule = g_ptr_array_index(guest->named_rules, i);
         g_autofree char *key = g_strdup_printf("rule %s", rule->name);
 
-        set_line(guest, key, rule->summary, &rule->origin);
+        if (!rule->enabled || !(guest->actions & vh_action_bit(rule->what.action)))
+            continue;
+        g_ptr_array_add(guest->rules, rule);
+        add_line(guest, key, rule->summary, rule->origin);
     }
 }
 
 VhGuestPolicy *vh_policy_for(VhPolicy *policy, const struct vh_guest_id *id)
 {
-    static const struct vh_policy_world anywhere = {0};
-    const struct vh_origin nowhere = {g_intern_static_string(""), 0};
-    VhGuestPolicy *guest = vh_guest_policy_new(policy);
+    g_autoptr(GPtrArray) chosen = choose_all(policy, id);
+    VhGuestPolicy *guest = g_new0(VhGuestPolicy, 1);
 
-    for (gsize i = 0; i < VH_POLICY_KEYS; i++)
-        set_line(guest, vh_policy_keys[i].name, vh_policy_keys[i].fallback, &nowhere);
-    for (guint i = 0; i < policy->sections->len; i++) {
-        const struct vh_guest_section *section = g_ptr_array_index(policy->sections, i);
+    guest->policy = vh_policy_ref(policy);
+    guest->programs = g_ptr_array_new_with_free_func(guest_program_free);
+    guest->rules = g_ptr_array_new();
+    guest->lines = g_ptr_array_new_with_free_func(line_free);
+    for (guint i = 0; i < chosen->len; i++) {
+        const struct vh_guest_entry *entry = g_ptr_array_index(chosen, i);
 
-        for (guint j = 0; matches(section, id) && j < section->entries->len; j++) {
-            const struct vh_policy_entry *entry = g_ptr_array_index(section->entries, j);
-
-            set_line(guest, entry->key, entry->value, &entry->origin);
-        }
+        if (entry->key)
+            memcpy((char *)guest + entry->key->at, entry->value, entry->key->size);
     }
-    /* The programs are there before their tunables, and all values have been checked when the
-     * policy was read. */
-    for (guint i = 0; i < guest->lines->len; i++) {
-        const struct vh_policy_line *line = g_ptr_array_index(guest->lines, i);
-        const struct vh_policy_key *key = vh_policy_key(line->key);
+    give_programs(guest);
+    for (guint i = 0; i < chosen->len; i++) {
+        const struct vh_guest_entry *entry = g_ptr_array_index(chosen, i);
 
-        if (key && key->take(line->value, &anywhere, guest, NULL) < 0)
-            g_warning("policy: %s = %s is not taken any longer", line->key, line->value);
-        else if (!key)
-            set_tunable(guest, line);
+        add_line(guest, entry->name, entry->text, entry->origin);
+        if (!entry->key)
+            set_tunable(guest, entry);
     }
-    apply_rules(guest);
+    give_rules(guest);
     return guest;
 }

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/nearest.h"
 #include "config/vhintd.h"
 #include "policy/reader.h"
 
@@ -27,122 +26,111 @@ static unsigned rank(const char *pattern)
     return g_str_has_prefix(pattern, VH_POLICY_PROFILE) ? RANK_PROFILE + plain : plain;
 }
 
-static int check_programs(const struct vh_policy_reader *reader,
-                          const struct vh_policy_entry *entry, GError **error)
+/* "set.PROGRAM.TUNABLE": the tunable is a C name, a program's may have dots. Is there such a
+ * program, and does it have that? 0, or -1 and an error. */
+static int read_tunable(const struct vh_policy_reader *reader, struct vh_guest_entry *entry,
+                        GError **error)
 {
-    g_auto(GStrv) words = vh_policy_split(entry->value);
+    const char *name = entry->name + strlen(VH_POLICY_SET);
+    const char *dot = strrchr(name, '.');
+    g_autofree char *program = dot ? g_strndup(name, (gsize)(dot - name)) : NULL;
+    g_autoptr(GByteArray) alone = g_byte_array_new();
 
-    for (guint i = 0; words[i]; i++)
-        if (!g_str_equal(words[i], "none") &&
-            !vh_policy_need_program(reader, words[i], &entry->origin, error))
-            return -1;
-    return 0;
-}
-
-static int check_rule_names(const struct vh_policy_reader *reader, const char *value,
-                            GError **error)
-{
-    g_auto(GStrv) words = vh_policy_split(value);
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-
-    for (guint i = 0; i < reader->sections->len; i++) {
-        const struct vh_policy_section *section = g_ptr_array_index(reader->sections, i);
-
-        if (g_str_has_prefix(section->name, "rule "))
-            g_ptr_array_add(names, section->name + strlen("rule "));
-    }
-    g_ptr_array_add(names, NULL);
-    for (guint i = 0; words[i]; i++) {
-        bool found = g_str_equal(words[i], "none") || g_str_equal(words[i], "*");
-        const char *best = vh_nearest(words[i], (const char *const *)names->pdata);
-
-        for (guint j = 0; j + 1 < names->len; j++)
-            found = found || g_pattern_match_simple(words[i], g_ptr_array_index(names, j));
-        if (!found)
-            return vh_invalid(error, "no rule is called \"%s\"%s%s%s", words[i],
-                              best ? "; did you mean \"" : "", best ? best : "", best ? "\"?" : "");
-    }
-    return 0;
-}
-
-/* Is there such a program, and such a variable in its object? */
-static int check_tunable(const struct vh_policy_reader *reader, const struct vh_policy_entry *entry,
-                         GError **error)
-{
-    const char *name = entry->key + strlen(VH_POLICY_SET);
-    const char *tunable = vh_policy_tunable(entry->key);
-    g_autofree char *program_name = tunable ? g_strndup(name, (gsize)(tunable - name) - 1) : NULL;
-    const struct vh_policy_program *program = NULL;
-
-    if (!tunable || !*tunable || !*program_name)
+    if (!dot || !dot[1] || !*program)
         return vh_invalid(error, "a tunable is set by " VH_POLICY_SET "PROGRAM.TUNABLE = VALUE");
-    program = vh_policy_need_program(reader, program_name, &entry->origin, error);
-    return program ? vh_tunables_find(program->object, tunable, error) : -1;
+    entry->tunable = dot + 1;
+    entry->program = vh_policy_need_program(reader, program, error);
+    if (!entry->program || vh_tunables_find(entry->program->object, entry->tunable, error) < 0)
+        return -1;
+    return vh_tunables_pack(alone, entry->tunable, entry->text, error);
 }
 
-static int refuse_key(const struct vh_policy_section *section, const char *key, GError **error)
+/* NULL and an error. `key` NULL: it is a tunable. */
+static struct vh_guest_entry *read_entry(const struct vh_policy_reader *reader,
+                                         const struct vh_policy_key *key,
+                                         const struct vh_policy_entry *entry, GError **error)
+{
+    struct vh_guest_entry *made = g_new0(struct vh_guest_entry, 1);
+    int result = 0;
+
+    made->name = g_strdup(entry->key);
+    made->text = g_strdup(entry->value);
+    made->origin = entry->origin;
+    made->key = key;
+    made->value = key ? g_malloc0(key->size) : NULL;
+    result = key ? key->take(entry->value, reader, made->value, error)
+                 : read_tunable(reader, made, error);
+    if (result == 0)
+        return made;
+    vh_guest_entry_free(made);
+    return NULL;
+}
+
+void vh_policy_read_fallbacks(const struct vh_policy_reader *reader)
+{
+    for (const struct vh_policy_key *key = vh_policy_guest_keys; key->name; key++) {
+        const struct vh_policy_entry entry = {
+            (char *)key->name, (char *)key->fallback, {g_intern_static_string(""), 0}};
+        struct vh_guest_entry *made = read_entry(reader, key, &entry, NULL);
+
+        g_assert(made);
+        g_ptr_array_add(reader->policy->fallbacks, made);
+    }
+}
+
+static void refuse_key(const struct vh_policy_reader *reader,
+                       const struct vh_policy_section *section, const struct vh_policy_entry *entry)
 {
     g_autoptr(GPtrArray) known = g_ptr_array_new();
-    const char *best = NULL;
 
-    for (guint i = 0; vh_policy_guest_keys[i]; i++)
-        g_ptr_array_add(known, (char *)vh_policy_guest_keys[i]);
     for (guint i = 0; section->main && vh_config_guest_keys[i]; i++)
         g_ptr_array_add(known, (char *)vh_config_guest_keys[i]);
+    g_ptr_array_add(known, (char *)VH_POLICY_SET "PROGRAM.TUNABLE");
     g_ptr_array_add(known, NULL);
-    best = vh_nearest(key, (const char *const *)known->pdata);
-    return vh_invalid(error, "unknown key; did you mean \"%s\"?",
-                      best ? best : vh_policy_guest_keys[0]);
+    vh_policy_refuse_key(reader, section, entry, vh_policy_guest_keys,
+                         (const char *const *)known->pdata);
 }
 
-/* 1: a checked entry of policy; 0: config/vhintd.h's business; -1 and an error. */
-static int check_entry(struct vh_policy_reader *reader, const struct vh_policy_section *section,
-                       const struct vh_policy_entry *entry, VhGuestPolicy *scratch, GError **error)
+/* Adds an entry of policy to what was made of the section, unless it is config/vhintd.h's business.
+ */
+static void take_entry(const struct vh_policy_reader *reader,
+                       const struct vh_policy_section *section, const struct vh_policy_entry *entry,
+                       struct vh_guest_section *made)
 {
-    const struct vh_policy_key *key = vh_policy_key(entry->key);
+    const struct vh_policy_key *key = vh_policy_key(vh_policy_guest_keys, entry->key);
+    g_autoptr(GError) error = NULL;
+    struct vh_guest_entry *taken = NULL;
 
-    if (section->main && g_strv_contains(vh_config_guest_keys, entry->key))
-        return 0;
-    if (g_strv_contains(vh_config_guest_keys, entry->key))
-        return vh_invalid(error,
-                          "belongs in vhint.conf, which names the guests that are not libvirt's");
-    if (g_str_has_prefix(entry->key, VH_POLICY_SET))
-        return check_tunable(reader, entry, error) < 0 ? -1 : 1;
-    if (!key)
-        return refuse_key(section, entry->key, error);
-    if (g_str_equal(key->name, "programs") && check_programs(reader, entry, error) < 0)
-        return -1;
-    if (g_str_equal(key->name, "rules") && check_rule_names(reader, entry->value, error) < 0)
-        return -1;
-    return key->take(entry->value, reader->world, scratch, error) < 0 ? -1 : 1;
+    if (g_strv_contains(vh_config_guest_keys, entry->key)) {
+        if (!section->main)
+            vh_policy_refuse(
+                reader, section, entry,
+                "belongs in vhint.conf, which names the guests that are not libvirt's");
+        return;
+    }
+    if (!key && !g_str_has_prefix(entry->key, VH_POLICY_SET)) {
+        refuse_key(reader, section, entry);
+        return;
+    }
+    taken = read_entry(reader, key, entry, &error);
+    if (taken)
+        g_ptr_array_add(made->entries, taken);
+    else
+        vh_policy_refuse(reader, section, entry, "%s", error->message);
 }
 
 void vh_policy_read_guest(struct vh_policy_reader *reader, const struct vh_policy_section *section)
 {
     struct vh_guest_section *made = g_new0(struct vh_guest_section, 1);
-    g_autoptr(VhGuestPolicy) scratch = vh_guest_policy_new(reader->policy);
 
     made->pattern = g_strdup(section->name + strlen("guest "));
     made->rank = rank(made->pattern);
     made->origin = section->origin;
-    made->entries = g_ptr_array_new_with_free_func(vh_policy_entry_free);
+    made->entries = g_ptr_array_new_with_free_func(vh_guest_entry_free);
     if (g_str_equal(made->pattern, VH_POLICY_PROFILE))
         vh_policy_refuse(reader, section, NULL, "it matches nothing: write profile:NAME");
-    for (guint i = 0; i < section->entries->len; i++) {
-        const struct vh_policy_entry *entry = g_ptr_array_index(section->entries, i);
-        g_autoptr(GError) error = NULL;
-        int result = check_entry(reader, section, entry, scratch, &error);
-        struct vh_policy_entry *copy = NULL;
-
-        if (result < 0)
-            vh_policy_refuse(reader, section, entry, "%s", error->message);
-        if (result <= 0)
-            continue;
-        copy = g_new0(struct vh_policy_entry, 1);
-        *copy =
-            (struct vh_policy_entry){g_strdup(entry->key), g_strdup(entry->value), entry->origin};
-        g_ptr_array_add(made->entries, copy);
-    }
+    for (guint i = 0; i < section->entries->len; i++)
+        take_entry(reader, section, g_ptr_array_index(section->entries, i), made);
     g_ptr_array_add(reader->policy->sections, made);
 }
 
@@ -259,8 +247,9 @@ void vh_policy_check_pools(struct vh_policy_reader *reader)
         if (guest->memory.max && guest->memory.min > guest->memory.max)
             refuse_line(reader, section, line_of(guest, "memory-min"),
                         "is more than memory-max: lower it, or raise memory-max");
-        if (guest->refused)
-            refuse_line(reader, section, guest->refused, guest->refusal);
+        if (guest->refusal)
+            refuse_line(reader, section, g_ptr_array_index(guest->lines, guest->refused),
+                        guest->refusal);
         for (guint j = 0; j < i; j++)
             check_overlap(reader, section, guest, g_ptr_array_index(sections, j),
                           g_ptr_array_index(samples, j));

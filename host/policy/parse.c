@@ -15,7 +15,6 @@
 static const char *const section_names[] = {"guest",  "rule",    "program", "host",
                                             "daemon", "libvirt", NULL};
 static const char *const main_names[] = {"daemon", "libvirt", NULL}; /* config/vhintd.h */
-static const char *const program_keys[] = {"path", VH_POLICY_SET "TUNABLE", NULL};
 
 /* ---- files to sections ---- */
 
@@ -84,46 +83,20 @@ static void merge_file(const struct vh_policy_reader *reader, const struct vh_po
     }
 }
 
-/* ---- keys ---- */
-
-static bool is_known_key(const char *key, const char *const *known)
-{
-    gsize prefix = strlen(VH_POLICY_SET);
-
-    for (guint i = 0; known[i]; i++)
-        if (g_str_equal(key, known[i]) || (g_str_has_prefix(known[i], VH_POLICY_SET) &&
-                                           g_str_has_prefix(key, VH_POLICY_SET) && key[prefix]))
-            return true;
-    return false;
-}
-
-static void check_keys(const struct vh_policy_reader *reader,
-                       const struct vh_policy_section *section, const char *const *known)
-{
-    for (guint i = 0; i < section->entries->len; i++) {
-        const struct vh_policy_entry *entry = g_ptr_array_index(section->entries, i);
-        const char *best = vh_nearest(entry->key, known);
-
-        if (!is_known_key(entry->key, known))
-            vh_policy_refuse(reader, section, entry, "unknown key; did you mean \"%s\"?",
-                             best ? best : known[0]);
-    }
-}
-
 /* ---- [program NAME] ---- */
 
-/* One "set.TUNABLE". */
-static void read_tunable(const struct vh_policy_reader *reader,
-                         const struct vh_policy_section *section,
-                         const struct vh_policy_entry *entry,
-                         const struct vh_policy_program *program)
+static const struct vh_policy_key program_keys[] = {{.name = "path"}, {0}};
+static const char *const program_more[] = {VH_POLICY_SET "TUNABLE", NULL};
+
+/* One "set.TUNABLE". 0, or -1 and an error. */
+static int take_tunable(const struct vh_policy_entry *entry,
+                        const struct vh_policy_program *program, GError **error)
 {
     const char *name = entry->key + strlen(VH_POLICY_SET);
-    g_autoptr(GError) error = NULL;
 
-    if ((program->object && vh_tunables_find(program->object, name, &error) < 0) ||
-        vh_tunables_pack(program->tunables, name, entry->value, &error) < 0)
-        vh_policy_refuse(reader, section, entry, "%s", error->message);
+    if (program->object && vh_tunables_find(program->object, name, error) < 0)
+        return -1;
+    return vh_tunables_pack(program->tunables, name, entry->value, error);
 }
 
 static void read_program(struct vh_policy_reader *reader, const struct vh_policy_section *section)
@@ -133,22 +106,27 @@ static void read_program(struct vh_policy_reader *reader, const struct vh_policy
     struct vh_policy_program *program = NULL;
     g_autoptr(GError) error = NULL;
 
-    check_keys(reader, section, program_keys);
+    for (guint i = 0; i < section->entries->len; i++) {
+        const struct vh_policy_entry *entry = g_ptr_array_index(section->entries, i);
+
+        if (entry != path && !g_str_has_prefix(entry->key, VH_POLICY_SET))
+            vh_policy_refuse_key(reader, section, entry, program_keys, program_more);
+    }
     if (path && !g_path_is_absolute(path->value)) {
         vh_policy_refuse(reader, section, path, "\"%s\" is not an absolute path: begin it with /",
                          path->value);
         return;
     }
-    program = vh_policy_add_program(reader, name, path ? path->value : NULL,
-                                    path ? &path->origin : &section->origin);
+    program = vh_policy_add_program(reader, name, path ? path->value : NULL);
     program->object = reader->world->read_object(name, program->path, reader->world->data, &error);
     if (!program->object)
         vh_policy_refuse(reader, section, path, "%s", error->message);
     for (guint i = 0; i < section->entries->len; i++) {
         const struct vh_policy_entry *entry = g_ptr_array_index(section->entries, i);
+        g_autoptr(GError) wrong = NULL;
 
-        if (g_str_has_prefix(entry->key, VH_POLICY_SET))
-            read_tunable(reader, section, entry, program);
+        if (g_str_has_prefix(entry->key, VH_POLICY_SET) && take_tunable(entry, program, &wrong) < 0)
+            vh_policy_refuse(reader, section, entry, "%s", wrong->message);
     }
 }
 
@@ -156,7 +134,6 @@ static void read_program(struct vh_policy_reader *reader, const struct vh_policy
 static void add_installed(struct vh_policy_reader *reader)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
-    const struct vh_origin nowhere = {g_intern_static_string(""), 0};
 
     if (!reader->world->list_objects)
         return;
@@ -165,7 +142,7 @@ static void add_installed(struct vh_policy_reader *reader)
         const char *name = g_ptr_array_index(names, i);
 
         if (!vh_policy_program(reader->policy, name))
-            vh_policy_add_program(reader, name, NULL, &nowhere)->object =
+            vh_policy_add_program(reader, name, NULL)->object =
                 reader->world->read_object(name, NULL, reader->world->data, NULL);
     }
 }
@@ -222,6 +199,7 @@ VhPolicy *vh_policy_parse(const struct vh_policy_text *texts, unsigned count,
     read_each(&reader, "host", vh_policy_read_host);
     read_each(&reader, PROGRAM, read_program);
     read_each(&reader, RULE, vh_policy_read_rule);
+    vh_policy_read_fallbacks(&reader);
     read_each(&reader, GUEST, vh_policy_read_guest);
     add_installed(&reader);
     vh_policy_check_rules(&reader);

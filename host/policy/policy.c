@@ -13,7 +13,17 @@ void vh_policy_entry_free(gpointer data)
     g_free(entry);
 }
 
-void vh_guest_section_free(gpointer data)
+void vh_guest_entry_free(gpointer data)
+{
+    struct vh_guest_entry *entry = data;
+
+    g_free(entry->name);
+    g_free(entry->text);
+    g_free(entry->value);
+    g_free(entry);
+}
+
+static void section_free(gpointer data)
 {
     struct vh_guest_section *section = data;
 
@@ -43,6 +53,8 @@ static void policy_free(gpointer data)
     VhPolicy *policy = data;
 
     g_ptr_array_unref(policy->sections);
+    g_ptr_array_unref(policy->fallbacks);
+    g_ptr_array_unref(policy->lists);
     g_ptr_array_unref(policy->rules);
     g_ptr_array_unref(policy->programs);
 }
@@ -51,7 +63,9 @@ VhPolicy *vh_policy_new(void)
 {
     VhPolicy *policy = g_atomic_rc_box_new0(VhPolicy);
 
-    policy->sections = g_ptr_array_new_with_free_func(vh_guest_section_free);
+    policy->sections = g_ptr_array_new_with_free_func(section_free);
+    policy->fallbacks = g_ptr_array_new_with_free_func(vh_guest_entry_free);
+    policy->lists = g_ptr_array_new_with_free_func((GDestroyNotify)g_ptr_array_unref);
     policy->rules = g_ptr_array_new_with_free_func(rule_free);
     policy->programs = g_ptr_array_new_with_free_func(program_free);
     policy->budget = (struct vh_budget_limits){VH_BUDGET_SHARE, VH_BUDGET_PERIOD_US};

@@ -52,7 +52,6 @@ struct vh_policy_program {
     char *path;           /* NULL: in the program directory */
     VhObject *object;     /* NULL: it could not be read (only programs that no guest is given) */
     GByteArray *tunables; /* packed (hint/tunables.h): of its own section */
-    struct vh_origin origin;
 };
 
 /* Reference-counted. */
@@ -60,6 +59,8 @@ typedef struct VhPolicy VhPolicy;
 
 struct VhPolicy {
     GPtrArray *sections;            /* struct vh_guest_section *, the less specific first */
+    GPtrArray *fallbacks;           /* struct vh_guest_entry *, one for each key of [guest] */
+    GPtrArray *lists;               /* GPtrArray *: what values borrow */
     GPtrArray *rules;               /* struct vh_rule *, in the files' order */
     GPtrArray *programs;            /* struct vh_policy_program * */
     struct vh_cpuset reserve;       /* host CPUs that no guest gets */
@@ -97,8 +98,10 @@ struct vh_guest_program {
 typedef struct VhGuestPolicy VhGuestPolicy;
 
 struct VhGuestPolicy {
-    VhPolicy *policy;    /* referenced: what follows borrows from it */
-    GPtrArray *programs; /* struct vh_guest_program * */
+    VhPolicy *policy;                /* referenced: what follows borrows from it */
+    const GPtrArray *named_programs; /* struct vh_policy_program * */
+    const GPtrArray *named_rules;    /* struct vh_rule * */
+    GPtrArray *programs;             /* struct vh_guest_program * */
     GPtrArray *rules; /* const struct vh_rule *: enabled, named by `rules`, their action allowed */
     struct vh_placement_options placement;
     struct vh_growth_limits memory;
@@ -107,9 +110,8 @@ struct VhGuestPolicy {
     unsigned max_hints; /* hints acted upon per second; 0: no limit */
     bool bootstrap;     /* may the injector be brought in through the guest's agent? */
     GPtrArray *lines;   /* struct vh_policy_line *: every key and every rule */
-    const struct vh_policy_line *refused; /* the first that does not go with the others; NULL: all
-                                             do. It is left out */
-    char *refusal;                        /* why */
+    char *refusal;      /* why a line does not go with the others, and is left out; NULL: all do */
+    guint refused;      /* which one */
 };
 
 /* Never NULL. */
@@ -117,6 +119,4 @@ VhGuestPolicy *vh_policy_for(VhPolicy *policy, const struct vh_guest_id *id);
 void vh_guest_policy_free(VhGuestPolicy *guest);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VhGuestPolicy, vh_guest_policy_free)
 
-/* The keys of [guest ...] that belong to policy, then NULL; "set.PROGRAM.TUNABLE" among them. */
-extern const char *const vh_policy_guest_keys[];
-#define VH_POLICY_SET "set."
+#define VH_POLICY_SET "set." /* keys that set tunables */

@@ -19,10 +19,6 @@ struct vh_bound_rule {
     unsigned like; /* the caller's: which of its rules reads the same guest CPUs in the same way */
 };
 
-/* "250ms", "2s", "5m", "1h", or "0", at most VH_HOLD_MAX_US. 0; or -1 and
- * VH_ERROR_INVALID_ARGUMENT. */
-int vh_duration_parse(const char *text, gint64 *us, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-
 /* 0; or -1 and VH_ERROR_INVALID_ARGUMENT, of which `*key` is told: "when", "do" or "figure". */
 int vh_rule_bind(const struct vh_rule *rule, const struct vh_kind *kind,
                  struct vh_bound_rule *bound, const char **key,

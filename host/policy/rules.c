@@ -1,51 +1,46 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Reads [rule NAME] sections and holds them against the kinds of hints that the programs have.
+#include <stddef.h>
 #include <string.h>
 
-#include "base/error.h"
 #include "base/nearest.h"
 #include "decide/trial.h"
 #include "policy/reader.h"
 
-static const char *const rule_keys[] = {"on",      "when",  "do",       "hold",   "cooldown",
-                                        "enabled", "trial", "max-loss", "figure", NULL};
-
-/* One key into the rule. 0, or -1 and an error. */
-static int take_entry(struct vh_rule *rule, const struct vh_policy_entry *entry, GError **error)
+static int take_when(const char *value, const struct vh_policy_reader *reader, gpointer into,
+                     GError **error)
 {
-    const char *key = entry->key;
-    const char *best = NULL;
+    VhWhen *when = *value ? vh_when_parse(value, error) : NULL;
 
-    if (g_str_equal(key, "on")) {
-        rule->on = g_strdup(entry->value);
-        return 0;
-    }
-    if (g_str_equal(key, "when")) {
-        if (*entry->value)
-            rule->when = vh_when_parse(entry->value, error);
-        return rule->when || !*entry->value ? 0 : -1;
-    }
-    if (g_str_equal(key, "do"))
-        return vh_do_parse(entry->value, &rule->what, error);
-    if (g_str_equal(key, "hold"))
-        return vh_duration_parse(entry->value, &rule->hold_us, error);
-    if (g_str_equal(key, "cooldown"))
-        return vh_duration_parse(entry->value, &rule->cooldown_us, error);
-    if (g_str_equal(key, "enabled"))
-        return vh_policy_bool(entry->value, &rule->enabled, error);
-    if (g_str_equal(key, "trial"))
-        return vh_policy_bool(entry->value, &rule->trial, error);
-    if (g_str_equal(key, "max-loss"))
-        return vh_policy_share(entry->value, &rule->loss, error);
-    if (g_str_equal(key, "figure")) {
-        rule->figure = g_strdup(entry->value);
-        return 0;
-    }
-    best = vh_nearest(key, rule_keys);
-    g_set_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "unknown key; did you mean \"%s\"?",
-                best ? best : rule_keys[0]);
-    return -1;
+    (void)reader;
+    if (*value && !when)
+        return -1;
+    *(VhWhen **)into = when;
+    return 0;
 }
+
+static int take_do(const char *value, const struct vh_policy_reader *reader, gpointer into,
+                   GError **error)
+{
+    (void)reader;
+    return vh_do_parse(value, into, error);
+}
+
+#define RULE(member) .at = offsetof(struct vh_rule, member)
+
+/* In the order in which a rule's summary has them. */
+static const struct vh_policy_key rule_keys[] = {
+    {"on", RULE(on), .take = vh_policy_take_text},
+    {"when", RULE(when), .take = take_when},
+    {"do", RULE(what), .take = take_do},
+    {"hold", RULE(hold_us), .take = vh_policy_take_time},
+    {"cooldown", RULE(cooldown_us), .take = vh_policy_take_time},
+    {"enabled", RULE(enabled), .take = vh_policy_take_bool},
+    {"trial", RULE(trial), .take = vh_policy_take_bool},
+    {"max-loss", RULE(loss), .take = vh_policy_take_share},
+    {"figure", RULE(figure), .take = vh_policy_take_text},
+    {0},
+};
 
 /* What only some actions have. */
 static void check_trait(const struct vh_policy_reader *reader,
@@ -94,8 +89,8 @@ static char *summarize(const struct vh_policy_section *section)
 {
     g_autoptr(GString) out = g_string_new(NULL);
 
-    for (guint i = 0; rule_keys[i]; i++) {
-        const struct vh_policy_entry *entry = vh_policy_entry(section, rule_keys[i]);
+    for (const struct vh_policy_key *key = rule_keys; key->name; key++) {
+        const struct vh_policy_entry *entry = vh_policy_entry(section, key->name);
 
         if (entry)
             g_string_append_printf(out, "%s%s %s", out->len ? ", " : "", entry->key, entry->value);
@@ -112,13 +107,7 @@ void vh_policy_read_rule(struct vh_policy_reader *reader, const struct vh_policy
     rule->enabled = true;
     rule->loss = VH_TRIAL_LOSS;
     rule->origin = section->origin;
-    for (guint i = 0; i < section->entries->len; i++) {
-        const struct vh_policy_entry *entry = g_ptr_array_index(section->entries, i);
-        g_autoptr(GError) error = NULL;
-
-        if (take_entry(rule, entry, &error) < 0)
-            vh_policy_refuse(reader, section, entry, "%s", error->message);
-    }
+    vh_policy_take_all(reader, section, rule_keys, rule);
     if (rule->what.action)
         fit_action(reader, section, rule);
     if (!rule->on)
