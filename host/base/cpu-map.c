@@ -17,6 +17,8 @@ void vh_cpu_map_join(struct vh_cpu_map *map, const struct vh_cpu *cpus, uint32_t
                      const struct vh_vcpu *vcpus, unsigned vcpu_count)
 {
     memset(map, 0, sizeof(*map));
+    for (uint32_t cpu = 0; cpu < VH_CPUS_MAX; cpu++)
+        map->cpus[cpu].vcpu = -1;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t cpu = cpus[i].cpu;
 

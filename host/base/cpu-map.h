@@ -22,7 +22,7 @@ struct vh_cpu_map {
     struct {
         bool known; /* this guest CPU exists */
         bool online;
-        int vcpu; /* position in the array of vCPUs; -1: none has its APIC id */
+        int vcpu; /* position in the array of vCPUs; -1: none has its APIC id, or it is not known */
     } cpus[VH_CPUS_MAX];
 };
 

@@ -45,6 +45,19 @@ static void test_joined(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
     assert_map(f, "0 1");
 }
 
+/* What the injector does not tell of is no vCPU's, also between those that it does. */
+static void test_holes(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
+{
+    const struct vh_cpus head = {.count = 2};
+    const struct vh_cpu cpus[] = {{.cpu = 1, .apic_id = 7, .flags = VH_CPU_ONLINE},
+                                  {.cpu = 3, .apic_id = 3, .flags = VH_CPU_ONLINE}};
+
+    guest_stage_up(f);
+    fake_port_say(&f->port, VH_CPUS, 0, &head, sizeof(head), cpus, sizeof(cpus));
+    guest_stage_turn();
+    assert_map(f, ". 0 . 1");
+}
+
 /* The injector may be the first to tell of a CPU that was plugged in. */
 static void test_plugged_in(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
 {
@@ -196,6 +209,7 @@ int main(int argc, char **argv)
     g_test_add("/guest/cpus/" name, struct guest_stage, NULL, guest_stage_begin, func, \
                guest_stage_end)
     ADD("joined", test_joined);
+    ADD("holes", test_holes);
     ADD("plugged-in", test_plugged_in);
     ADD("plugged-out", test_plugged_out);
     ADD("not-believed", test_not_believed);
