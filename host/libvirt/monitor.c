@@ -83,8 +83,10 @@ static void done(gpointer data)
     struct command *command = data;
     JsonObject *answer = vh_json_object(command->answer);
     VhQmpReply reply = g_steal_pointer(&command->reply);
+    const char *problem =
+        command->problem ? command->problem : "what the monitor sent is no object";
 
-    reply(vh_json_member(answer, "return"), answer ? vh_qmp_error_text(answer) : command->problem,
+    reply(vh_json_member(answer, "return"), answer ? vh_qmp_error_text(answer) : problem,
           command->reply_data);
 }
 

@@ -99,6 +99,7 @@ static void end(VhAwaited *awaited, guint position, JsonNode *result, const char
 
 bool vh_awaited_answer(VhAwaited *awaited, gint64 id, JsonNode *result, const char *error)
 {
+    g_assert(result || error);
     for (guint i = 0; i < awaited->list->len; i++) {
         if (((const struct pending *)g_ptr_array_index(awaited->list, i))->id != id)
             continue;

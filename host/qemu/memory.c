@@ -26,12 +26,12 @@ struct VhRamDevice {
     gpointer data;
     VhQmp *monitor;
     enum vh_ram_kind kind;
-    bool asking;
-    guint timer;    /* between two answers of a balloon */
-    guint64 last;   /* the first of the two */
-    gint64 known;   /* when QEMU last answered, or was told by us; 0: never */
-    gint64 ordered; /* when it was told by us; 0: never */
-    guint64 plain;  /* bytes without virtio-mem */
+    struct asking *asking; /* that is under way for this monitor; NULL: none is */
+    guint timer;           /* between two answers of a balloon */
+    guint64 last;          /* the first of the two */
+    gint64 known;          /* when QEMU last answered, or was told by us; 0: never */
+    gint64 ordered;        /* when it was told by us; 0: never */
+    guint64 plain;         /* bytes without virtio-mem */
     guint64
         value; /* of the device: the guest's memory for a balloon, requested-size for virtio-mem */
     guint64 value_max; /* 0: not known */
@@ -39,6 +39,13 @@ struct VhRamDevice {
     char *name;        /* virtio-mem's id */
     unsigned orders;   /* under way */
     char *problem;
+};
+
+/* A question under way, from its first command to its last reply. Of a monitor that is gone, or of
+ * a guest that has been away since, it may end after the next one has begun: what it says is
+ * nobody's then. */
+struct asking {
+    VhRamDevice *device;
 };
 
 /* A change under way. */
@@ -107,14 +114,33 @@ static void set_problem(VhRamDevice *device, const char *text)
     device->problem = g_strdup(text);
 }
 
+static bool is_current(const struct asking *asking)
+{
+    return asking->device->asking == asking;
+}
+
+static void end_asking(struct asking *asking)
+{
+    VhRamDevice *device = asking->device;
+
+    if (is_current(asking))
+        device->asking = NULL;
+    g_free(asking);
+    vh_ram_device_unref(device);
+}
+
 void vh_ram_device_monitor(VhRamDevice *device, VhQmp *monitor)
 {
-    g_clear_handle_id(&device->timer, g_source_remove);
     device->monitor = monitor;
     device->kind = VH_RAM_UNKNOWN;
     device->known = 0;
-    device->asking = false;
     set_problem(device, "");
+    if (!device->timer) {
+        device->asking = NULL; /* its reply ends it */
+        return;
+    }
+    g_clear_handle_id(&device->timer, g_source_remove);
+    end_asking(device->asking);
 }
 
 struct vh_ram_state vh_ram_device_state(const VhRamDevice *device)
@@ -134,34 +160,29 @@ static guint64 number(JsonObject *object, const char *name)
 
 static void answered(VhRamDevice *device, enum vh_ram_kind kind, const char *problem)
 {
-    device->asking = false;
+    device->asking = NULL;
     device->kind = kind;
     device->known = g_get_monotonic_time();
     set_problem(device, problem);
     tell(device);
 }
 
-/* A reply for a monitor that is gone, or for a guest that is, is nobody's. */
-static JsonObject *take_object(VhRamDevice *device, JsonNode *result)
-{
-    return device->asking ? vh_json_object(result) : NULL;
-}
-
 static void on_summary(JsonNode *result, const char *error, gpointer data)
 {
-    VhRamDevice *device = data;
-    JsonObject *object = take_object(device, result);
+    struct asking *asking = data;
+    VhRamDevice *device = asking->device;
+    JsonObject *object = vh_json_object(result);
 
     (void)error;
-    if (device->asking && *device->name) {
+    if (is_current(asking) && *device->name) {
         device->plain = number(object, "base-memory");
         answered(device, VH_RAM_VIRTIO_MEM, "");
-    } else if (device->asking) {
+    } else if (is_current(asking)) {
         device->plain = 0;
         device->value_max = number(object, "base-memory") + number(object, "plugged-memory");
         answered(device, VH_RAM_BALLOON, "");
     }
-    vh_ram_device_unref(device);
+    end_asking(asking);
 }
 
 static void on_balloon(JsonNode *result, const char *error, gpointer data);
@@ -171,7 +192,7 @@ static gboolean on_still(gpointer data)
     VhRamDevice *device = data;
 
     device->timer = 0;
-    vh_qmp_command(device->monitor, "query-balloon", NULL, on_balloon, vh_ram_device_ref(device));
+    vh_qmp_command(device->monitor, "query-balloon", NULL, on_balloon, device->asking);
     return G_SOURCE_REMOVE;
 }
 
@@ -186,28 +207,33 @@ static bool is_still(VhRamDevice *device, guint64 actual)
     device->value = actual;
     if (actual == last)
         return true;
+    g_assert(!device->timer);
     device->timer = g_timeout_add(STILL_MS, on_still, device);
     return false;
 }
 
 static void on_balloon(JsonNode *result, const char *error, gpointer data)
 {
-    VhRamDevice *device = data;
-    JsonObject *object = take_object(device, result);
+    struct asking *asking = data;
+    VhRamDevice *device = asking->device;
+    JsonObject *object = vh_json_object(result);
 
-    if (device->asking && !object) {
+    if (is_current(asking) && object) {
+        if (!is_still(device, number(object, "actual")))
+            return;
+        device->block = 1;
+        g_free(device->name);
+        device->name = g_strdup("");
+        vh_qmp_command(device->monitor, "query-memory-size-summary", NULL, on_summary, asking);
+        return;
+    }
+    if (is_current(asking)) {
         g_autofree char *text =
             g_strdup_printf("%s (QEMU: %s)", NO_DEVICE, error ? error : "no answer");
 
         answered(device, VH_RAM_NONE, text);
-    } else if (device->asking && is_still(device, number(object, "actual"))) {
-        device->block = 1;
-        g_free(device->name);
-        device->name = g_strdup("");
-        vh_qmp_command(device->monitor, "query-memory-size-summary", NULL, on_summary, device);
-        return;
     }
-    vh_ram_device_unref(device);
+    end_asking(asking);
 }
 
 /* The first virtio-mem device of query-memory-devices; NULL: none. */
@@ -226,17 +252,18 @@ static JsonObject *find_virtio_mem(JsonArray *list)
 
 static void on_devices(JsonNode *result, const char *error, gpointer data)
 {
-    VhRamDevice *device = data;
+    struct asking *asking = data;
+    VhRamDevice *device = asking->device;
     JsonObject *found = NULL;
 
     (void)error;
-    if (!device->asking || !device->monitor) {
-        vh_ram_device_unref(device);
+    if (!is_current(asking)) {
+        end_asking(asking);
         return;
     }
     found = find_virtio_mem(vh_json_array(result));
     if (!found) {
-        vh_qmp_command(device->monitor, "query-balloon", NULL, on_balloon, device);
+        vh_qmp_command(device->monitor, "query-balloon", NULL, on_balloon, asking);
         return;
     }
     g_free(device->name);
@@ -244,7 +271,7 @@ static void on_devices(JsonNode *result, const char *error, gpointer data)
     device->value = number(found, "requested-size");
     device->value_max = number(found, "max-size");
     device->block = MAX(number(found, "block-size"), 1);
-    vh_qmp_command(device->monitor, "query-memory-size-summary", NULL, on_summary, device);
+    vh_qmp_command(device->monitor, "query-memory-size-summary", NULL, on_summary, asking);
 }
 
 bool vh_ram_device_need(VhRamDevice *device)
@@ -252,10 +279,10 @@ bool vh_ram_device_need(VhRamDevice *device)
     if (device->kind != VH_RAM_UNKNOWN && g_get_monotonic_time() - device->known < FRESH_US)
         return true;
     if (device->monitor && !device->asking) {
-        device->asking = true;
+        device->asking = g_new0(struct asking, 1);
+        device->asking->device = vh_ram_device_ref(device);
         device->last = 0;
-        vh_qmp_command(device->monitor, "query-memory-devices", NULL, on_devices,
-                       vh_ram_device_ref(device));
+        vh_qmp_command(device->monitor, "query-memory-devices", NULL, on_devices, device->asking);
     }
     return false;
 }

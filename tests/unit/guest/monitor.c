@@ -145,6 +145,34 @@ static void test_gone(struct monitored *m, G_GNUC_UNUSED gconstpointer data)
     g_assert_cmpuint(m->asked->len, ==, 0);
 }
 
+/* A guest that goes away and comes back while its memory is asked about is asked about it again:
+ * what was asked first says nothing any longer, and leaves nothing behind. */
+static void test_memory_is_asked_twice(struct monitored *m, G_GNUC_UNUSED gconstpointer data)
+{
+    VhRamDevice *ram = vh_guest_ram(m->guest);
+
+    m->funcs->ready(m->data);
+    monitored_answer(m, "query-status", "{\"status\": \"running\"}");
+    g_assert_false(vh_ram_device_need(ram));
+    monitored_event(m, "STOP", NULL);
+    LOOP_UNTIL(monitored_count(m, "query-status"));
+    monitored_answer(m, "query-status", "{\"status\": \"postmigrate\"}");
+    monitored_event(m, "RESUME", NULL);
+    LOOP_UNTIL(monitored_count(m, "query-status"));
+    monitored_answer(m, "query-status", "{\"status\": \"running\"}");
+    g_assert_false(vh_ram_device_need(ram));
+    g_assert_cmpuint(monitored_count(m, "query-memory-devices"), ==, 2);
+    monitored_answer(m, "query-memory-devices", "[]");
+    g_assert_cmpuint(monitored_count(m, "query-balloon"), ==, 0);
+    monitored_answer(m, "query-memory-devices", "[]");
+    monitored_answer(m, "query-balloon", "{\"actual\": 1}");
+    LOOP_UNTIL(monitored_count(m, "query-balloon")); /* is it still the same? */
+    monitored_answer(m, "query-balloon", "{\"actual\": 1}");
+    monitored_answer(m, "query-memory-size-summary", "{\"base-memory\": 2}");
+    g_assert_cmpint(vh_ram_device_state(ram).kind, ==, VH_RAM_BALLOON);
+    g_assert_cmpuint(vh_ram_device_state(ram).has, ==, 1);
+}
+
 #define ADD(name, func) \
     g_test_add("/monitor/" name, struct monitored, NULL, set_up, func, tear_down)
 
@@ -157,5 +185,6 @@ int main(int argc, char **argv)
     ADD("asked-again", test_asked_again);
     ADD("last-word", test_last_word);
     ADD("gone", test_gone);
+    ADD("memory-is-asked-twice", test_memory_is_asked_twice);
     return g_test_run();
 }
