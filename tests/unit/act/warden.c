@@ -58,7 +58,7 @@ static VhSaved *open_warded(const struct fixture *f)
     return saved;
 }
 
-/* Boosts one thread and goes on. */
+/* Boosts one thread. */
 static void boost(const struct fixture *f, VhSaved *saved, enum vh_boost_kind kind)
 {
     g_autofree char *journal = g_build_filename(f->directory, "journal", NULL);
@@ -70,14 +70,14 @@ static void boost(const struct fixture *f, VhSaved *saved, enum vh_boost_kind ki
     vh_actuate_begin(actuate, target_reason, NULL);
     vh_actuate_want(actuate, &target, &setting, NULL);
     vh_actuate_end(actuate, "test", NULL);
-    for (;;)
-        pause();
 }
 
 /* What vhintd is to the warden. */
 static void own(const struct fixture *f, enum vh_boost_kind kind)
 {
     boost(f, open_warded(f), kind);
+    for (;;)
+        pause();
 }
 
 /* Spends little, but more than a budget of a tenth. */
@@ -103,6 +103,7 @@ static void own_beside_stranger(const struct fixture *f, enum vh_boost_kind kind
     saved = open_warded(f);
     vh_warden_limit(saved,
                     &(struct vh_budget_limits){VH_BUDGET_SHARE_MIN, VH_BUDGET_PERIOD_MIN_US});
+    boost(f, saved, kind);
     former.start--;
     slot = vh_saved_take(saved);
     slot->kind = VH_SAVED_BOOST;
@@ -110,7 +111,9 @@ static void own_beside_stranger(const struct fixture *f, enum vh_boost_kind kind
     vh_saved_set_thread(slot, &former);
     slot->boost = (struct vh_saved_boost){.kind = VH_BOOST_RR, .policy = SCHED_OTHER};
     __atomic_store_n(&slot->state, VH_SAVED_APPLIED, __ATOMIC_RELEASE);
-    boost(f, saved, kind);
+    vh_bell_ring(saved);
+    for (;;)
+        pause();
 }
 
 static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
