@@ -90,13 +90,36 @@ static int set_clamp(pid_t thread, uint32_t util_min)
     return set_attr(thread, &attr);
 }
 
+/* Threads that it makes from now on inherit no boost: the kernel gives them nice 0, and no clamp.
+ * It is sched_setscheduler(2) that keeps all else about a fair thread, its slice too. */
+static int keep_from_children(pid_t thread, const struct vh_saved_boost *boost)
+{
+    return set_policy(thread, boost->policy | SCHED_RESET_ON_FORK, boost->priority);
+}
+
+/* Somebody who has given it another policy since means it. */
+static int let_children_have(pid_t thread, const struct vh_saved_boost *boost)
+{
+    struct attributes attr = {0};
+    int result = get_attr(thread, &attr);
+
+    if (result < 0 || (int)attr.sched_policy != (boost->policy & ~SCHED_RESET_ON_FORK))
+        return result;
+    return set_policy(thread, boost->policy, boost->priority);
+}
+
 static int set_boost(pid_t thread, const struct vh_saved_boost *boost)
 {
+    int result = 0;
+
+    if (boost->kind == VH_BOOST_NICE || boost->kind == VH_BOOST_UCLAMP)
+        result = keep_from_children(thread, boost);
+    if (result < 0)
+        return result;
     switch ((enum vh_boost_kind)boost->kind) {
     case VH_BOOST_NICE:
         return set_nice(thread, VH_BOOST_NICE_VALUE);
     case VH_BOOST_RR:
-        /* Threads that it makes are not boosted. */
         return set_policy(thread, SCHED_RR | SCHED_RESET_ON_FORK, 1);
     case VH_BOOST_WEIGHT:
         return vh_weight_write(boost->weight_file, boost->weight_ours);
@@ -122,20 +145,22 @@ static int restore_weight(const struct vh_saved_boost *boost)
 
 static int restore(pid_t thread, const struct vh_saved_boost *boost)
 {
+    int result = -EINVAL;
+
     switch ((enum vh_boost_kind)boost->kind) {
     case VH_BOOST_NICE:
-        return set_nice(thread, boost->nice);
-    case VH_BOOST_RR: {
-        int result = set_policy(thread, boost->policy, boost->priority);
-
+        result = set_nice(thread, boost->nice);
+        return result < 0 ? result : let_children_have(thread, boost);
+    case VH_BOOST_RR:
+        result = set_policy(thread, boost->policy, boost->priority);
         return result < 0 ? result : set_nice(thread, boost->nice);
-    }
-    case VH_BOOST_WEIGHT:
+    case VH_BOOST_WEIGHT: /* which new threads share, as long as it lasts */
         return restore_weight(boost);
     case VH_BOOST_UCLAMP:
-        return set_clamp(thread, boost->util_min);
+        result = set_clamp(thread, boost->util_min);
+        return result < 0 ? result : let_children_have(thread, boost);
     default:
-        return -EINVAL;
+        return result;
     }
 }
 
@@ -302,6 +327,9 @@ static int apply(VhHold *hold, const union vh_setting *setting, GError **error)
         vh_bell_ring(hold->saved);
         return 0;
     }
+    /* Half of it may be in force. */
+    if (boost.kind == VH_BOOST_NICE || boost.kind == VH_BOOST_UCLAMP)
+        let_children_have(hold->thread, &boost);
     __atomic_store_n(&hold->slot->state, VH_SAVED_NOTED, __ATOMIC_RELEASE);
     if (result == -EOPNOTSUPP && boost.kind == VH_BOOST_UCLAMP)
         return refuse(error, hold->thread,

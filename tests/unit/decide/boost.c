@@ -7,11 +7,13 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "act/actuate.h"
 #include "base/error.h"
+#include "lib/loop.h"
 #include "lib/scratch.h"
 #include "lib/stage.h"
 #include "lib/target.h"
@@ -129,7 +131,8 @@ static void test_rr(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
                         SCHED_RR);
         /* From one kind to another. */
         round_with(f, actuate, VH_BOOST_NICE);
-        g_assert_cmpint(sched_getscheduler(f->stage.victim.tid), ==, SCHED_OTHER);
+        g_assert_cmpint(sched_getscheduler(f->stage.victim.tid), ==,
+                        SCHED_OTHER | SCHED_RESET_ON_FORK);
         g_assert_cmpint(nice_of(f), ==, VH_BOOST_NICE_VALUE);
         round_with(f, actuate, VH_BOOST_RR);
     }
@@ -167,6 +170,101 @@ static void test_uclamp(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     vh_actuate_free(actuate, "end");
 }
 
+/* ---- threads that a boosted thread makes ---- */
+
+struct child {
+    pid_t tid;
+    GMutex lock; /* held until it is to end */
+};
+
+static gpointer be_child(gpointer data)
+{
+    struct child *child = data;
+
+    g_atomic_int_set(&child->tid, (int)syscall(SYS_gettid));
+    g_mutex_lock(&child->lock);
+    g_mutex_unlock(&child->lock);
+    return NULL;
+}
+
+static void assert_ordinary(pid_t thread, int nice)
+{
+    g_assert_cmpint(getpriority(PRIO_PROCESS, (id_t)thread), ==, nice);
+    g_assert_cmpint(sched_getscheduler(thread), ==, SCHED_OTHER);
+}
+
+/* The test's own thread is the boosted one, as it is what makes another. */
+static void test_child(struct fixture *f, gconstpointer kind)
+{
+    union vh_setting setting = {.boost = GPOINTER_TO_UINT(kind)};
+    pid_t self = (pid_t)syscall(SYS_gettid);
+    VhActuate *actuate = NULL;
+    struct child child = {0};
+    GThread *thread = NULL;
+
+    if (!f->allowed)
+        return;
+    g_mutex_lock(&child.lock);
+    f->target = target_vcpu("guest", 2, self);
+    vh_saved_shared(f->stage.saved)->warded =
+        1; /* else it would be refused where there are few CPUs */
+    actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_boost);
+    round_with(f, actuate, setting.boost);
+    if (!vh_actuate_setting(actuate, &f->target.key)) {
+        g_test_skip("real-time threads are not throttled on this host");
+        vh_actuate_free(actuate, "end");
+        return;
+    }
+    thread = g_thread_new("child", be_child, &child);
+    LOOP_UNTIL(g_atomic_int_get(&child.tid));
+    assert_ordinary(child.tid, 0);
+    vh_actuate_free(actuate, "end");
+    assert_ordinary(child.tid, 0);
+    assert_ordinary(self, 0);
+    g_mutex_unlock(&child.lock);
+    g_thread_join(thread);
+}
+
+/* What stood before is put back, with the flag by which children inherit nothing. */
+static void test_flag(struct fixture *f, gconstpointer kind)
+{
+    static const int policies[] = {SCHED_OTHER, SCHED_OTHER | SCHED_RESET_ON_FORK, SCHED_BATCH,
+                                   SCHED_BATCH | SCHED_RESET_ON_FORK};
+    struct sched_param param = {.sched_priority = 0};
+    pid_t thread = f->stage.victim.tid;
+
+    if (!f->allowed)
+        return;
+    for (gsize i = 0; i < G_N_ELEMENTS(policies); i++) {
+        VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_boost);
+
+        g_assert_cmpint(sched_setscheduler(thread, policies[i], &param), ==, 0);
+        g_assert_cmpint(setpriority(PRIO_PROCESS, (id_t)thread, 4), ==, 0);
+        round_with(f, actuate, GPOINTER_TO_UINT(kind));
+        if (vh_actuate_setting(actuate, &f->target.key))
+            g_assert_cmpint(sched_getscheduler(thread) & SCHED_RESET_ON_FORK, !=, 0);
+        vh_actuate_free(actuate, "end");
+        g_assert_cmpint(sched_getscheduler(thread), ==, policies[i]);
+        g_assert_cmpint(nice_of(f), ==, 4);
+    }
+}
+
+/* Somebody has given it a policy of his own meanwhile: that stays. */
+static void test_flag_of_others(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    struct sched_param param = {.sched_priority = 0};
+    VhActuate *actuate = NULL;
+
+    if (!f->allowed)
+        return;
+    actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_boost);
+    round_with(f, actuate, VH_BOOST_NICE);
+    g_assert_cmpint(sched_setscheduler(f->stage.victim.tid, SCHED_IDLE, &param), ==, 0);
+    vh_actuate_free(actuate, "end");
+    g_assert_cmpint(sched_getscheduler(f->stage.victim.tid), ==, SCHED_IDLE);
+    g_assert_cmpint(nice_of(f), ==, 0);
+}
+
 /* A daemon that dies leaves its file; the next one puts priorities back, and leaves masks to the
  * other actuator.
  */
@@ -194,9 +292,11 @@ static void test_crash(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_nonnull(f->stage.saved);
     actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
     g_assert_cmpint(nice_of(f), ==, VH_BOOST_NICE_VALUE);
+    g_assert_cmpint(sched_getscheduler(f->stage.victim.tid), ==, SCHED_OTHER | SCHED_RESET_ON_FORK);
     vh_actuate_free(actuate, "end");
     actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_boost);
     g_assert_cmpint(nice_of(f), ==, 0);
+    g_assert_cmpint(sched_getscheduler(f->stage.victim.tid), ==, SCHED_OTHER);
     g_assert_null(vh_saved_next(f->stage.saved, VH_SAVED_BOOST, NULL));
     vh_actuate_free(actuate, "end");
 }
@@ -402,6 +502,8 @@ static void test_budget_property(void)
 }
 
 #define ADD(name, func) g_test_add("/boost/" name, struct fixture, NULL, set_up, func, tear_down)
+#define ADD_KIND(name, kind, func) \
+    g_test_add("/boost/" name, struct fixture, GUINT_TO_POINTER(kind), set_up, func, tear_down)
 
 int main(int argc, char **argv)
 {
@@ -411,6 +513,12 @@ int main(int argc, char **argv)
     ADD("rr", test_rr);
     g_test_add_func("/boost/refuse-rr", test_refuse_rr);
     ADD("uclamp", test_uclamp);
+    ADD_KIND("child-nice", VH_BOOST_NICE, test_child);
+    ADD_KIND("child-rr", VH_BOOST_RR, test_child);
+    ADD_KIND("flag-nice", VH_BOOST_NICE, test_flag);
+    ADD_KIND("flag-rr", VH_BOOST_RR, test_flag);
+    ADD_KIND("flag-uclamp", VH_BOOST_UCLAMP, test_flag);
+    ADD("flag-of-others", test_flag_of_others);
     ADD("crash", test_crash);
     ADD("thread-gone", test_thread_gone);
     ADD("weight-files", test_weight_files);
