@@ -4,6 +4,8 @@
 
 #include <inttypes.h>
 
+#define NS_PER_SEC 1000000000u
+
 struct guest_metric {
     const char *name, *type, *help;
     uint64_t (*value)(const struct vh_guest_figures *guest);
@@ -92,6 +94,11 @@ char *vh_figures_text(const struct vh_figures *figures)
     head(text, "vhint_rounds_seconds_total", "counter", "Time that the rounds took.");
     g_string_append_printf(text, "vhint_rounds_seconds_total %" PRId64 ".%06" PRId64 "\n",
                            figures->round_us / G_USEC_PER_SEC, figures->round_us % G_USEC_PER_SEC);
+    one(text, "vhint_plans_total", "counter", "Plans made: a round makes one, or two.",
+        figures->plans);
+    head(text, "vhint_plans_cpu_seconds_total", "counter", "CPU time that making the plans took.");
+    g_string_append_printf(text, "vhint_plans_cpu_seconds_total %" PRIu64 ".%09" PRIu64 "\n",
+                           figures->plan_ns / NS_PER_SEC, figures->plan_ns % NS_PER_SEC);
     one(text, "vhint_journal_dropped_total", "counter", "Lines of the journal that were lost.",
         figures->journal_dropped);
     add_guests(text, figures);

@@ -20,6 +20,8 @@ struct vh_figures {
     unsigned guests, connected; /* all of them */
     uint64_t rounds;            /* that guests have caused */
     int64_t round_us;           /* what they took together */
+    uint64_t plans;             /* made so far */
+    uint64_t plan_ns;           /* CPU time that making them took */
     uint64_t journal_dropped;   /* lines of the journal that were lost */
     unsigned count;             /* of `each` */
     struct vh_guest_figures each[];

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // From all guests' wishes to the plan, and what that cannot do.
 #include <string.h>
+#include <time.h>
 
 #include "round/helpers.h"
 #include "round/state.h"
@@ -67,8 +68,19 @@ static void note_numbers(struct vh_entry *entry, unsigned number)
     vh_helpers_number(entry->guest, entry->planned);
 }
 
+/* What this thread has computed so far, ns: what else runs on the machine does not count. */
+static uint64_t cpu_time(void)
+{
+    struct timespec now = {0};
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 const struct vh_plan *vh_round_plan(VhRound *round)
 {
+    uint64_t begin = cpu_time();
+
     vh_survey_begin(round->survey, round->topology, &vh_policy_store_get(round->policy)->reserve);
     for (unsigned i = 0; i < round->entries->len; i++) {
         struct vh_entry *entry = g_ptr_array_index(round->entries, i);
@@ -82,7 +94,15 @@ const struct vh_plan *vh_round_plan(VhRound *round)
     if (vh_survey_seeks(round->survey))
         vh_survey_set_load(round->survey, vh_load_read(round->load, round->topology->cpu_count,
                                                        g_get_monotonic_time()));
-    return round->plan = vh_survey_plan(round->survey);
+    round->plan = vh_survey_plan(round->survey);
+    round->made.plans++;
+    round->made.ns += cpu_time() - begin;
+    return round->plan;
+}
+
+struct vh_round_made vh_round_made(const VhRound *round)
+{
+    return round->made;
 }
 
 void vh_round_outdate(VhRound *round)

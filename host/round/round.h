@@ -77,6 +77,12 @@ void vh_round_yield(VhRound *round, const struct vh_entry *entry, struct vh_seat
 /* Does the control group bar any thread of this guest from its pin? */
 bool vh_round_is_barred(const VhRound *round, const struct vh_entry *entry);
 
+/* The plans made so far, and the CPU time that making them took. */
+struct vh_round_made {
+    uint64_t plans, ns;
+};
+struct vh_round_made vh_round_made(const VhRound *round);
+
 /* How many of the guest's vCPUs are held to CPUs by us. */
 unsigned vh_round_pinned(const VhRound *round, const struct vh_entry *entry);
 

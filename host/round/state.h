@@ -27,8 +27,9 @@ struct VhRound {
     VhLoad *load;
     VhSurvey *survey;           /* all guests, in the order of entries */
     const struct vh_plan *plan; /* the last one, the survey's; NULL: none */
-    GArray *wishes;             /* struct vh_wish, scratch of plan */
-    GPtrArray *now;             /* struct vh_cpuset, scratch of plan */
+    struct vh_round_made made;
+    GArray *wishes; /* struct vh_wish, scratch of plan */
+    GPtrArray *now; /* struct vh_cpuset, scratch of plan */
 };
 
 /* What a former daemon has left in a guest's name. */

@@ -57,6 +57,8 @@ class Metrics(unittest.TestCase):
             self.assertEqual(values[f'vhint_guest_{name}{{guest="fake"}}'], value, name)
         self.assertGreater(values["vhint_rounds_total"], 0)
         self.assertGreater(values["vhint_rounds_seconds_total"], 0)
+        self.assertGreaterEqual(values["vhint_plans_total"], values["vhint_rounds_total"])
+        self.assertGreater(values["vhint_plans_cpu_seconds_total"], 0)
         with self.assertRaises(urllib.error.HTTPError) as refused:
             self.page("/")
         self.assertEqual(refused.exception.code, 404)

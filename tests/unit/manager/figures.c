@@ -33,6 +33,8 @@ static void test_some(struct herdsman *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_cmpuint(figures->connected, ==, 1);
     g_assert_cmpuint(figures->count, ==, 2);
     g_assert_cmpuint(figures->rounds, ==, 1);
+    g_assert_cmpuint(figures->plans, ==, 1);
+    g_assert_cmpuint(figures->plan_ns, >, 0);
     g_assert_cmpint(figures->round_us, ==, f->manager.round_cost);
     g_assert_cmpstr(figures->each[0].name, ==, "web");
     g_assert_cmpuint(figures->each[0].vcpus, ==, 3);

@@ -16,6 +16,8 @@ static void test_text(void)
     figures->guests = 3;
     figures->connected = 2;
     figures->round_us = 12000034;
+    figures->plans = 7;
+    figures->plan_ns = 3000000056;
     figures->count = 2;
     figures->each[0] =
         (struct vh_guest_figures){.name = "web", .connected = true, .hints = G_MAXUINT64};
@@ -24,6 +26,8 @@ static void test_text(void)
     g_assert_nonnull(strstr(text, "# TYPE vhint_guests gauge\nvhint_guests 3\n"));
     g_assert_nonnull(strstr(text, "\nvhint_guests_connected 2\n"));
     g_assert_nonnull(strstr(text, "\nvhint_rounds_seconds_total 12.000034\n"));
+    g_assert_nonnull(strstr(text, "\nvhint_plans_total 7\n"));
+    g_assert_nonnull(strstr(text, "\nvhint_plans_cpu_seconds_total 3.000000056\n"));
     g_assert_nonnull(strstr(text, "\nvhint_guest_connected{guest=\"web\"} 1\n"));
     g_assert_nonnull(
         strstr(text, "\nvhint_guest_hints_total{guest=\"web\"} 18446744073709551615\n"));
