@@ -15,7 +15,7 @@ static void add(struct vh_sum *sum, const struct vh_ask *asked)
 
 static void end(struct vh_sum *sum)
 {
-    if (!sum->float_all && vh_mask_next(&sum->floats, 0) == VH_CPUS_MAX)
+    if (!sum->float_all && vh_mask_empty(&sum->floats))
         return;
     for (unsigned cpu = 0; cpu < VH_CPUS_MAX; cpu++) {
         struct vh_wish *wish =
@@ -25,8 +25,8 @@ static void end(struct vh_sum *sum)
             continue;
         *wish = (struct vh_wish){.guest_cpu = -1, .figure = NAN};
         for (guint i = 0; i < sum->nears->len; i++)
-            vh_vcpuset_del(&g_array_index(sum->nears, struct vh_near, i).vcpus,
-                           (unsigned)sum->map->cpus[cpu].vcpu);
+            vh_mask_del(&g_array_index(sum->nears, struct vh_near, i).vcpus,
+                        (unsigned)sum->map->cpus[cpu].vcpu);
     }
 }
 

@@ -6,15 +6,6 @@
 
 #include "action/fields.h"
 
-static bool touch(const struct vh_mask *a, const struct vh_mask *b)
-{
-    uint64_t common = 0;
-
-    for (unsigned word = 0; word < VH_MASK_WORDS; word++)
-        common |= a->words[word] & b->words[word];
-    return common != 0;
-}
-
 /* Merges what is asked with all groups that it touches. */
 static void add(struct vh_sum *sum, const struct vh_ask *asked)
 {
@@ -25,12 +16,11 @@ static void add(struct vh_sum *sum, const struct vh_ask *asked)
     for (unsigned i = 0; i < sum->group_count;) {
         struct vh_sum_group *group = &sum->groups[i];
 
-        if (!touch(&group->mask, &made.mask)) {
+        if (!vh_mask_touch(&group->mask, &made.mask)) {
             i++;
             continue;
         }
-        for (unsigned word = 0; word < VH_MASK_WORDS; word++)
-            made.mask.words[word] |= group->mask.words[word];
+        vh_mask_or(&made.mask, &group->mask);
         made.rule = vh_sum_first(made.rule, group->rule);
         if (group->tried)
             made.tried = vh_sum_tried(made.tried, group->tried);

@@ -36,7 +36,7 @@ static void add(struct vh_sum *sum, const struct vh_ask *asked)
     for (unsigned cpu = vh_mask_next(asked->mask, 0); cpu < VH_CPUS_MAX;
          cpu = vh_mask_next(asked->mask, cpu + 1))
         if (vh_sum_wish(sum, cpu))
-            vh_vcpuset_add(&near.vcpus, (unsigned)sum->map->cpus[cpu].vcpu);
+            vh_mask_add(&near.vcpus, (unsigned)sum->map->cpus[cpu].vcpu);
     if (sum->nears->len < VH_NEAR_MAX)
         g_array_append_val(sum->nears, near);
 }

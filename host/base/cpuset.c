@@ -6,31 +6,23 @@
 
 #include "base/error.h"
 
+#define WORDS (VH_HOST_CPUS_MAX / 64)
+
 int vh_cpuset_next(const struct vh_cpuset *set, unsigned from)
 {
-    for (unsigned word = from / 64; word < G_N_ELEMENTS(set->words); word++) {
-        uint64_t bits = set->words[word];
+    unsigned next = vh_bits_next(set->words, WORDS, from);
 
-        if (word == from / 64)
-            bits &= ~(uint64_t)0 << (from % 64);
-        if (bits)
-            return (int)(word * 64) + __builtin_ctzll(bits);
-    }
-    return -1;
+    return next < VH_HOST_CPUS_MAX ? (int)next : -1;
 }
 
 unsigned vh_cpuset_count(const struct vh_cpuset *set)
 {
-    unsigned count = 0;
-
-    for (unsigned word = 0; word < G_N_ELEMENTS(set->words); word++)
-        count += (unsigned)__builtin_popcountll(set->words[word]);
-    return count;
+    return vh_bits_weight(set->words, WORDS);
 }
 
 bool vh_cpuset_empty(const struct vh_cpuset *set)
 {
-    return vh_cpuset_next(set, 0) < 0;
+    return vh_bits_empty(set->words, WORDS);
 }
 
 bool vh_cpuset_equal(const struct vh_cpuset *a, const struct vh_cpuset *b)
@@ -40,28 +32,22 @@ bool vh_cpuset_equal(const struct vh_cpuset *a, const struct vh_cpuset *b)
 
 bool vh_cpuset_within(const struct vh_cpuset *set, const struct vh_cpuset *other)
 {
-    for (unsigned word = 0; word < G_N_ELEMENTS(set->words); word++)
-        if (set->words[word] & ~other->words[word])
-            return false;
-    return true;
+    return vh_bits_within(set->words, other->words, WORDS);
 }
 
 void vh_cpuset_and(struct vh_cpuset *set, const struct vh_cpuset *other)
 {
-    for (unsigned word = 0; word < G_N_ELEMENTS(set->words); word++)
-        set->words[word] &= other->words[word];
+    vh_bits_and(set->words, other->words, WORDS);
 }
 
 void vh_cpuset_or(struct vh_cpuset *set, const struct vh_cpuset *other)
 {
-    for (unsigned word = 0; word < G_N_ELEMENTS(set->words); word++)
-        set->words[word] |= other->words[word];
+    vh_bits_or(set->words, other->words, WORDS);
 }
 
 void vh_cpuset_sub(struct vh_cpuset *set, const struct vh_cpuset *other)
 {
-    for (unsigned word = 0; word < G_N_ELEMENTS(set->words); word++)
-        set->words[word] &= ~other->words[word];
+    vh_bits_sub(set->words, other->words, WORDS);
 }
 
 /* Takes a CPU number or range off `*at` into `set`; -1: there is none, or it ends before it begins

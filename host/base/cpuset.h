@@ -3,8 +3,8 @@
 #pragma once
 
 #include <glib.h>
-#include <stdbool.h>
-#include <stdint.h>
+
+#include "base/bits.h"
 
 #define VH_HOST_CPUS_MAX 4096u
 
@@ -14,19 +14,19 @@ struct vh_cpuset {
 
 static inline bool vh_cpuset_has(const struct vh_cpuset *set, unsigned cpu)
 {
-    return cpu < VH_HOST_CPUS_MAX && (set->words[cpu / 64] >> (cpu % 64) & 1);
+    return cpu < VH_HOST_CPUS_MAX && vh_bits_has(set->words, cpu);
 }
 
 static inline void vh_cpuset_add(struct vh_cpuset *set, unsigned cpu)
 {
     if (cpu < VH_HOST_CPUS_MAX)
-        set->words[cpu / 64] |= (uint64_t)1 << (cpu % 64);
+        vh_bits_add(set->words, cpu);
 }
 
 static inline void vh_cpuset_del(struct vh_cpuset *set, unsigned cpu)
 {
     if (cpu < VH_HOST_CPUS_MAX)
-        set->words[cpu / 64] &= ~((uint64_t)1 << (cpu % 64));
+        vh_bits_del(set->words, cpu);
 }
 
 /* The first CPU of the set that is `from` or higher; -1: none. */

@@ -201,7 +201,7 @@ static bool is_home_right(const struct vh_place_state *state, unsigned g, unsign
     unsigned members = 0;
 
     for (unsigned v = 0; v < MIN(guest->vcpus, VH_CPUS_MAX); v++)
-        members += vh_vcpuset_has(&guest->groups[number], v);
+        members += vh_mask_has(&guest->groups[number], v);
     if (home->level == VH_LEVEL_NONE)
         return !members || !state->guests[g].usable_count;
     if (home->level != VH_LEVEL_POOL)

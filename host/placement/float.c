@@ -261,10 +261,7 @@ static void refuse(struct vh_place_state *state, unsigned g)
 
 static bool wishes_something(const struct vh_placement_guest *in)
 {
-    for (unsigned word = 0; in->anchors && word < G_N_ELEMENTS(in->anchors->words); word++)
-        if (in->anchors->words[word])
-            return true;
-    return in->group_count > 0;
+    return (in->anchors && !vh_mask_empty(in->anchors)) || in->group_count > 0;
 }
 
 static void place_guest(struct vh_place_state *state, unsigned g)

@@ -11,7 +11,7 @@ struct tally {
 
 struct group {
     unsigned guest, number;
-    const struct vh_vcpuset *set;
+    const struct vh_mask *set;
     unsigned members;
     unsigned floating; /* those that this group places: not anchored, in no earlier group */
     unsigned unplaced; /* anchors still to be placed */
@@ -35,7 +35,7 @@ static struct group examine(struct vh_place_state *state, unsigned guest, unsign
     struct group group = {.guest = guest, .number = number, .set = &in->groups[number]};
 
     for (unsigned v = 0; v < MIN(in->vcpus, VH_CPUS_MAX); v++) {
-        if (!vh_vcpuset_has(group.set, v))
+        if (!vh_mask_has(group.set, v))
             continue;
         int16_t *first = &state->group_of[state->plan->first[guest] + v];
         if (*first < 0)
@@ -132,7 +132,7 @@ static void count_inside(const struct vh_place_state *state, const struct group 
         const struct vh_placed *placed = thread_of(state, group->guest, v);
         int first = state->group_of[state->plan->first[group->guest] + v];
 
-        if (!vh_vcpuset_has(group->set, v))
+        if (!vh_mask_has(group->set, v))
             continue;
         if (placed->level == VH_LEVEL_CPU) {
             l3s[state->topology->cpus[placed->cpu].l3].inside++;

@@ -31,33 +31,6 @@ unsigned vh_near_room(const struct vh_topology *topology, const struct vh_cpuset
     return l3 > 1 ? l3 : largest(topology->nodes, topology->node_count, pool, reserved);
 }
 
-static unsigned weight(const struct vh_vcpuset *set)
-{
-    unsigned count = 0;
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(set->words); i++)
-        count += (unsigned)__builtin_popcountll(set->words[i]);
-    return count;
-}
-
-static struct vh_vcpuset both(const struct vh_vcpuset *a, const struct vh_vcpuset *b)
-{
-    struct vh_vcpuset sum = *a;
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(sum.words); i++)
-        sum.words[i] |= b->words[i];
-    return sum;
-}
-
-static bool touch(const struct vh_vcpuset *a, const struct vh_vcpuset *b)
-{
-    uint64_t common = 0;
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(a->words); i++)
-        common |= a->words[i] & b->words[i];
-    return common;
-}
-
 /* The strongest first; of equals in an order that does not depend on the caller's. */
 static int by_strength(gconstpointer a, gconstpointer b)
 {
@@ -77,17 +50,17 @@ static unsigned take(struct vh_near *clusters, unsigned count, struct vh_near ne
     bool found = false;
 
     for (unsigned i = 0; i < count; i++) {
-        if (!touch(&clusters[i].vcpus, &near.vcpus))
+        if (!vh_mask_touch(&clusters[i].vcpus, &near.vcpus))
             continue;
-        joined.vcpus = both(&joined.vcpus, &clusters[i].vcpus);
+        vh_mask_or(&joined.vcpus, &clusters[i].vcpus);
         if (!found)
             joined.by = clusters[i].by;
         found = true;
     }
-    if (weight(&near.vcpus) < 2 || weight(&joined.vcpus) > room)
+    if (!vh_mask_several(&near.vcpus) || vh_mask_weight(&joined.vcpus) > room)
         return count;
     for (unsigned i = 0; i < count; i++)
-        if (!touch(&clusters[i].vcpus, &near.vcpus))
+        if (!vh_mask_touch(&clusters[i].vcpus, &near.vcpus))
             clusters[kept++] = clusters[i];
     clusters[kept++] = joined;
     return kept;

@@ -11,9 +11,9 @@
 #define VH_NEAR_MAX 256u /* per guest */
 
 struct vh_near {
-    struct vh_vcpuset vcpus; /* two or more */
-    uint64_t strength;       /* higher is stronger */
-    const void *by;          /* who asks; the caller's */
+    struct vh_mask vcpus; /* two or more */
+    uint64_t strength;    /* higher is stronger */
+    const void *by;       /* who asks; the caller's */
 };
 
 /* How many CPUs the best L3 has of those that `pool` (empty: all) allows and `reserved` (NULL:

@@ -25,8 +25,8 @@
  *     none does. */
 #pragma once
 
+#include "base/mask.h"
 #include "machine/topology.h"
-#include "wire.h"
 
 /* ---- what the operator allows ---- */
 
@@ -86,27 +86,6 @@ bool vh_placement_places_threads(const struct vh_placement_options *options);
 
 /* ---- what is wished and what holds now ---- */
 
-struct vh_vcpuset {
-    uint64_t words[VH_CPUS_MAX / 64];
-};
-
-static inline bool vh_vcpuset_has(const struct vh_vcpuset *set, unsigned vcpu)
-{
-    return vcpu < VH_CPUS_MAX && (set->words[vcpu / 64] >> (vcpu % 64) & 1);
-}
-
-static inline void vh_vcpuset_add(struct vh_vcpuset *set, unsigned vcpu)
-{
-    if (vcpu < VH_CPUS_MAX)
-        set->words[vcpu / 64] |= (uint64_t)1 << (vcpu % 64);
-}
-
-static inline void vh_vcpuset_del(struct vh_vcpuset *set, unsigned vcpu)
-{
-    if (vcpu < VH_CPUS_MAX)
-        set->words[vcpu / 64] &= ~((uint64_t)1 << (vcpu % 64));
-}
-
 /* Why a thread is where it is, and what went wrong. */
 enum vh_reason {
     VH_REASON_NONE,        /* nothing asks for a place: left alone */
@@ -158,8 +137,8 @@ struct vh_placement_guest {
     const struct vh_cpuset
         *memory_nodes; /* numbers of the NUMA nodes that its memory is on; NULL: not known */
     unsigned vcpus, iothreads, vhosts;
-    const struct vh_vcpuset *anchors; /* vCPUs to anchor; NULL: none */
-    const struct vh_vcpuset *groups;  /* a vCPU in several is placed with the first */
+    const struct vh_mask *anchors; /* vCPUs to anchor; NULL: none */
+    const struct vh_mask *groups;  /* a vCPU in several is placed with the first */
     unsigned group_count;
     /* Where its vCPUs are now: the former plan's places of vCPUs 0 to current_count - 1 (`set` is
      * not read, so that a caller can make them up after a restart). */

@@ -177,7 +177,7 @@ static void keep_anchors(struct vh_place_state *state)
         const struct vh_placement_guest *guest = &state->in->guests[g];
 
         for (unsigned v = 0; guest->anchors && v < guest->vcpus; v++) {
-            if (!vh_vcpuset_has(guest->anchors, v))
+            if (!vh_mask_has(guest->anchors, v))
                 continue;
             int cpu = vh_place_current_cpu(guest, v);
             if (cpu >= 0 && vh_place_can_stay(state, g, cpu))
@@ -211,8 +211,7 @@ static void place_guest(struct vh_place_state *state, unsigned g)
     for (unsigned v = 0; v < guest->vcpus; v++) {
         unsigned thread = state->plan->first[g] + v;
 
-        if (!vh_vcpuset_has(guest->anchors, v) ||
-            state->plan->threads[thread].level != VH_LEVEL_NONE)
+        if (!vh_mask_has(guest->anchors, v) || state->plan->threads[thread].level != VH_LEVEL_NONE)
             continue;
         int group = state->group_of[thread];
         int cpu = vh_place_choose(

@@ -99,7 +99,7 @@ static inline const struct vh_cpuset *vh_place_home_cpus(const struct vh_place_s
 
 static inline bool vh_place_anchor_wished(const struct vh_placement_guest *guest, unsigned vcpu)
 {
-    return guest->anchors && vh_vcpuset_has(guest->anchors, vcpu);
+    return guest->anchors && vh_mask_has(guest->anchors, vcpu);
 }
 
 /* Where a vCPU is anchored before this plan; -1: it has no CPU of its own. */

@@ -14,7 +14,7 @@ static void survey_guest(VhRound *round, const struct vh_entry *entry)
     const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
 
     bool idle = entry->held || vh_round_is_left(entry);
-    struct vh_vcpuset off = {{0}};
+    struct vh_mask off = {{0}};
     unsigned near_count = 0;
     const struct vh_near *nears = NULL;
 
@@ -34,7 +34,7 @@ static void survey_guest(VhRound *round, const struct vh_entry *entry)
         if (!vh_round_off(entry, &vcpus[i]))
             continue;
         memset(&g_array_index(round->wishes, struct vh_wish, i), 0, sizeof(struct vh_wish));
-        vh_vcpuset_add(&off, i);
+        vh_mask_add(&off, i);
     }
     vh_survey_add(round->survey,
                   &(struct vh_survey_guest){

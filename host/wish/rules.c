@@ -191,7 +191,7 @@ static void judge(const struct bound_kind *bound, const uint8_t *record, struct 
     *mark = (struct vh_mark){.by = bound->mark};
     for (unsigned i = 0; i < bound->count; i++)
         if (vh_tests_hold(&bound->rules[i].tests, record))
-            mark->bits[i / 64] |= (uint64_t)1 << (i % 64);
+            vh_bits_add(mark->bits, i);
 }
 
 /* Does the condition of the `i`th rule hold for the fact? */
@@ -199,7 +199,7 @@ static bool holds(const struct bound_kind *bound, struct vh_fact *fact, unsigned
 {
     if (fact->mark.by != bound->mark)
         judge(bound, fact->record, &fact->mark);
-    return fact->mark.bits[i / 64] >> (i % 64) & 1;
+    return vh_bits_has(fact->mark.bits, i);
 }
 
 /* ---- one hint ---- */
@@ -233,7 +233,7 @@ enum vh_verdict vh_rules_see(VhRules *rules, const struct vh_seen *seen,
         const struct vh_bound_rule *rule = &bound->rules[i];
         enum vh_verdict verdict = VH_VERDICT_OK;
 
-        if (!(mark->bits[i / 64] >> (i % 64) & 1))
+        if (!vh_bits_has(mark->bits, i))
             continue;
         if (rule->rule->what.action->say) {
             say(rules, rule->rule, seen, now, log, data);

@@ -16,8 +16,8 @@ struct VhSurvey {
     const struct vh_cpuset *reserved;
     GArray *guests;  /* struct vh_placement_guest */
     GArray *shares;  /* struct share, one for each guest */
-    GArray *anchors; /* struct vh_vcpuset, one for each guest */
-    GArray *groups;  /* struct vh_vcpuset */
+    GArray *anchors; /* struct vh_mask, one for each guest */
+    GArray *groups;  /* struct vh_mask */
     GArray *wishes;  /* struct vh_wish */
     GArray *now;     /* struct vh_placed */
     GArray *left;    /* struct vh_placement_left */
@@ -33,8 +33,8 @@ VhSurvey *vh_survey_new(void)
 
     survey->guests = g_array_new(FALSE, TRUE, sizeof(struct vh_placement_guest));
     survey->shares = g_array_new(FALSE, TRUE, sizeof(struct share));
-    survey->anchors = g_array_new(FALSE, TRUE, sizeof(struct vh_vcpuset));
-    survey->groups = g_array_new(FALSE, TRUE, sizeof(struct vh_vcpuset));
+    survey->anchors = g_array_new(FALSE, TRUE, sizeof(struct vh_mask));
+    survey->groups = g_array_new(FALSE, TRUE, sizeof(struct vh_mask));
     survey->wishes = g_array_new(FALSE, TRUE, sizeof(struct vh_wish));
     survey->now = g_array_new(FALSE, TRUE, sizeof(struct vh_placed));
     survey->left = g_array_new(FALSE, TRUE, sizeof(struct vh_placement_left));
@@ -73,7 +73,7 @@ void vh_survey_begin(VhSurvey *survey, const struct vh_topology *topology,
     g_clear_pointer(&survey->plan, vh_plan_free);
 }
 
-static void add_vcpu(VhSurvey *survey, const struct share *share, struct vh_vcpuset *anchors,
+static void add_vcpu(VhSurvey *survey, const struct share *share, struct vh_mask *anchors,
                      unsigned vcpu, const struct vh_wish *wish, const struct vh_cpuset *now)
 {
     struct vh_placed placed = {.level = VH_LEVEL_NONE, .cpu = -1, .set = -1};
@@ -83,14 +83,14 @@ static void add_vcpu(VhSurvey *survey, const struct share *share, struct vh_vcpu
     g_array_append_val(survey->now, placed);
     g_array_append_val(survey->wishes, *wish);
     if (wish->kind == VH_WISH_ANCHOR)
-        vh_vcpuset_add(anchors, vcpu);
+        vh_mask_add(anchors, vcpu);
     survey->seeks = survey->seeks || (wish->kind == VH_WISH_ANCHOR && placed.level != VH_LEVEL_CPU);
     if (wish->kind == VH_WISH_NONE || wish->group == 0)
         return;
     if (share->groups + wish->group > survey->groups->len)
         g_array_set_size(survey->groups, share->groups + wish->group);
-    vh_vcpuset_add(
-        &g_array_index(survey->groups, struct vh_vcpuset, share->groups + wish->group - 1), vcpu);
+    vh_mask_add(&g_array_index(survey->groups, struct vh_mask, share->groups + wish->group - 1),
+                vcpu);
 }
 
 /* Makes groups of what is to be near; a vCPU that nothing else places is placed with its. */
@@ -103,8 +103,8 @@ static void add_nears(VhSurvey *survey, const struct share *share,
 
     for (unsigned i = 0; i < guest->near_count; i++)
         for (unsigned v = 0; guest->off && v < guest->vcpus; v++)
-            if (vh_vcpuset_has(guest->off, v))
-                vh_vcpuset_del(&nears[i].vcpus, v);
+            if (vh_mask_has(guest->off, v))
+                vh_mask_del(&nears[i].vcpus, v);
     count = vh_near_join(nears, guest->near_count, room);
     for (unsigned i = 0; i < count; i++) {
         const struct vh_rule *rule = nears[i].by;
@@ -113,7 +113,7 @@ static void add_nears(VhSurvey *survey, const struct share *share,
         for (unsigned v = 0; v < guest->vcpus; v++) {
             struct vh_wish *wish = &g_array_index(survey->wishes, struct vh_wish, share->vcpus + v);
 
-            if (!vh_vcpuset_has(&nears[i].vcpus, v) || wish->kind != VH_WISH_NONE)
+            if (!vh_mask_has(&nears[i].vcpus, v) || wish->kind != VH_WISH_NONE)
                 continue;
             wish->kind = VH_WISH_GROUP;
             wish->group = survey->groups->len - share->groups;
@@ -126,7 +126,7 @@ static void add_nears(VhSurvey *survey, const struct share *share,
 void vh_survey_add(VhSurvey *survey, const struct vh_survey_guest *guest)
 {
     struct share share = {.vcpus = survey->wishes->len, .groups = survey->groups->len};
-    struct vh_vcpuset anchors = {{0}};
+    struct vh_mask anchors = {{0}};
     struct vh_placement_guest entry = {.name = guest->name,
                                        .options = guest->options,
                                        .memory_nodes = guest->memory_nodes,
@@ -171,11 +171,11 @@ const struct vh_plan *vh_survey_plan(VhSurvey *survey)
     for (guint g = 0; g < survey->guests->len; g++) {
         const struct share *share = &g_array_index(survey->shares, struct share, g);
 
-        guests[g].anchors = &g_array_index(survey->anchors, struct vh_vcpuset, g);
+        guests[g].anchors = &g_array_index(survey->anchors, struct vh_mask, g);
         /* An array without elements has no data to point into. */
         if (survey->groups->len)
             guests[g].groups =
-                (const struct vh_vcpuset *)(gconstpointer)survey->groups->data + share->groups;
+                (const struct vh_mask *)(gconstpointer)survey->groups->data + share->groups;
         if (survey->now->len)
             guests[g].current =
                 (const struct vh_placed *)(gconstpointer)survey->now->data + share->vcpus;

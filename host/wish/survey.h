@@ -16,7 +16,7 @@ struct vh_survey_guest {
     unsigned vcpus, iothreads, vhosts;
     const struct vh_near *nears; /* `by` is the rule (struct vh_rule); copied */
     unsigned near_count;
-    const struct vh_vcpuset *off; /* left alone whatever is wished; NULL: none */
+    const struct vh_mask *off; /* left alone whatever is wished; NULL: none */
 };
 
 VhSurvey *vh_survey_new(void);

@@ -27,7 +27,7 @@ struct guest {
     char name[16];
     struct vh_placement_options options;
     struct vh_cpuset memory;
-    struct vh_vcpuset anchors, kept_anchors, group;
+    struct vh_mask anchors, kept_anchors, group;
     struct vh_placed now[VCPUS];
     int plain[VCPUS]; /* where the plain planner has it, -1: nowhere */
 };
@@ -81,10 +81,10 @@ static void set_up(struct world *world, unsigned count)
                 vh_cpuset_add(&guest->options.pool, cpu);
         }
         vh_cpuset_add(&guest->memory, node);
-        vh_vcpuset_add(&guest->anchors, g % VCPUS);
-        vh_vcpuset_add(&guest->anchors, (g + 3) % VCPUS);
+        vh_mask_add(&guest->anchors, g % VCPUS);
+        vh_mask_add(&guest->anchors, (g + 3) % VCPUS);
         for (unsigned v = 4; v < 7; v++)
-            vh_vcpuset_add(&guest->group, (g + v) % VCPUS);
+            vh_mask_add(&guest->group, (g + v) % VCPUS);
         for (unsigned v = 0; v < VCPUS; v++)
             guest->plain[v] = -1;
         world->in[g] = (struct vh_placement_guest){.name = guest->name,
@@ -138,7 +138,7 @@ static void plan_plainly(const struct world *world, bool keep, int *cpus)
     for (unsigned i = 0; i < world->count * VCPUS; i++) {
         const struct guest *guest = &world->guests[i / VCPUS];
         int now = guest->plain[i % VCPUS];
-        bool stays = keep && vh_vcpuset_has(&guest->anchors, i % VCPUS) && now >= 0 &&
+        bool stays = keep && vh_mask_has(&guest->anchors, i % VCPUS) && now >= 0 &&
                      world->topology->cpus[now].online;
 
         cpus[i] = stays ? now : -1;
@@ -146,7 +146,7 @@ static void plan_plainly(const struct world *world, bool keep, int *cpus)
     for (unsigned i = 0; i < world->count * VCPUS; i++) {
         const struct guest *guest = &world->guests[i / VCPUS];
 
-        if (cpus[i] < 0 && vh_vcpuset_has(&guest->anchors, i % VCPUS))
+        if (cpus[i] < 0 && vh_mask_has(&guest->anchors, i % VCPUS))
             cpus[i] = find_plainly(world, cpus, &guest->options.pool);
     }
 }
@@ -173,10 +173,10 @@ static void event(struct world *world, unsigned number)
     switch (number % 8) {
     case 0:
     case 4:
-        vh_vcpuset_add(&guest->anchors, vcpu);
+        vh_mask_add(&guest->anchors, vcpu);
         break;
     case 2:
-        vh_vcpuset_del(&guest->anchors, vcpu);
+        vh_mask_del(&guest->anchors, vcpu);
         break;
     case 3:
         guest->group.words[0] ^= 0x81;
@@ -188,7 +188,7 @@ static void event(struct world *world, unsigned number)
         if (world->dead < 0) {
             world->dead = (int)at;
             guest->kept_anchors = guest->anchors;
-            guest->anchors = (struct vh_vcpuset){{0}};
+            guest->anchors = (struct vh_mask){{0}};
             world->in[at].group_count = 0;
         } else {
             world->guests[world->dead].anchors = world->guests[world->dead].kept_anchors;

@@ -20,8 +20,8 @@ static struct vh_near pair(unsigned a, unsigned b, uint64_t strength)
 {
     struct vh_near near = {.strength = strength, .by = &tried};
 
-    vh_vcpuset_add(&near.vcpus, a);
-    vh_vcpuset_add(&near.vcpus, b);
+    vh_mask_add(&near.vcpus, a);
+    vh_mask_add(&near.vcpus, b);
     return near;
 }
 
@@ -78,7 +78,7 @@ struct fixture {
     struct vh_placement_options options;
     struct vh_wish wishes[VCPUS];
     const struct vh_cpuset *now[VCPUS];
-    struct vh_vcpuset off;
+    struct vh_mask off;
     VhSurvey *survey;
     const struct vh_plan *plan;
 };
@@ -236,7 +236,7 @@ static void test_off(void)
     struct fixture f = begin("node:2 l3:2 core:2 pu:2");
     struct vh_near nears[] = {pair(0, 1, 10), pair(1, 2, 10)};
 
-    vh_vcpuset_add(&f.off, 1);
+    vh_mask_add(&f.off, 1);
     plan(&f, nears, 2);
     for (unsigned v = 0; v < VCPUS; v++)
         g_assert_null(set_of(&f, v));

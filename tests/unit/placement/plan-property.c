@@ -20,12 +20,12 @@ struct guest {
     struct vh_placement_options options;
     struct vh_cpuset memory;
     unsigned vcpus, iothreads, vhosts;
-    struct vh_vcpuset anchors, groups[GROUPS];
+    struct vh_mask anchors, groups[GROUPS];
     unsigned group_count;
     struct vh_placed now[VCPUS];
     /* as of the plan before */
     struct vh_cpuset usable_before;
-    struct vh_vcpuset anchors_before, groups_before[GROUPS];
+    struct vh_mask anchors_before, groups_before[GROUPS];
     unsigned group_count_before;
 };
 
@@ -86,13 +86,13 @@ static struct vh_helper some_helper(struct world *world)
     return (struct vh_helper){.where = up_to(world, VH_WHERE_COUNT), .cpus = some_cpus(world, 20)};
 }
 
-static struct vh_vcpuset some_vcpus(struct world *world, const struct guest *guest, int percent)
+static struct vh_mask some_vcpus(struct world *world, const struct guest *guest, int percent)
 {
-    struct vh_vcpuset set = {{0}};
+    struct vh_mask set = {{0}};
 
     for (unsigned v = 0; v < guest->vcpus; v++)
         if (chance(world, percent))
-            vh_vcpuset_add(&set, v);
+            vh_mask_add(&set, v);
     return set;
 }
 
@@ -165,9 +165,9 @@ static void event(struct world *world)
     else if (kind == 2)
         guest->exists = false;
     else if (kind < 5)
-        vh_vcpuset_add(&guest->anchors, up_to(world, guest->vcpus));
+        vh_mask_add(&guest->anchors, up_to(world, guest->vcpus));
     else if (kind < 7)
-        vh_vcpuset_del(&guest->anchors, up_to(world, guest->vcpus));
+        vh_mask_del(&guest->anchors, up_to(world, guest->vcpus));
     else if (kind == 7 && guest->group_count < GROUPS)
         guest->groups[guest->group_count++] = some_vcpus(world, guest, 40);
     else if (kind == 8 && guest->group_count)
@@ -309,7 +309,7 @@ static void count_anchors(const struct world *world, struct view *view, const st
 
             if (placed->level != VH_LEVEL_CPU)
                 continue;
-            g_assert_true(vh_vcpuset_has(&view->from[g]->anchors, v));
+            g_assert_true(vh_mask_has(&view->from[g]->anchors, v));
             g_assert_cmpuint(vh_cpuset_count(vh_plan_set(plan, placed)), ==, 1);
             g_assert_true(vh_cpuset_has(vh_plan_set(plan, placed), (unsigned)placed->cpu));
             view->anchors[placed->cpu]++;
@@ -329,7 +329,7 @@ static void check_anchors(const struct world *world, const struct view *view,
             const struct vh_placed *placed = vh_plan_thread(plan, g, v);
             const struct vh_cpuset *usable = &view->usable[g];
 
-            if (view->from[g]->silent || !vh_vcpuset_has(&view->from[g]->anchors, v))
+            if (view->from[g]->silent || !vh_mask_has(&view->from[g]->anchors, v))
                 continue;
             if (placed->level == VH_LEVEL_CPU) {
                 unsigned shared = view->anchors[placed->cpu];
@@ -407,7 +407,7 @@ static void check_moves(const struct world *world, const struct view *view,
             const struct vh_placed *placed = vh_plan_thread(plan, g, v);
             const struct vh_placed *before = &guest->now[v];
 
-            if (before->level == VH_LEVEL_CPU && vh_vcpuset_has(&guest->anchors, v)) {
+            if (before->level == VH_LEVEL_CPU && vh_mask_has(&guest->anchors, v)) {
                 bool allowed = vh_cpuset_has(&view->usable[g], (unsigned)before->cpu);
 
                 g_assert_true(!allowed ||
@@ -539,7 +539,7 @@ static void run_fair(guint32 seed)
         }
         for (unsigned g = 0; g <= i; g++)
             for (unsigned v = 0; v < world->guests[g].vcpus; v++)
-                wished += vh_vcpuset_has(&world->guests[g].anchors, v);
+                wished += vh_mask_has(&world->guests[g].anchors, v);
         if (!vh_cpuset_empty(&view->usable[0])) {
             g_assert_cmpuint(most, <=, least + 1);
             g_assert_cmpuint(placed, ==, wished);

@@ -254,10 +254,10 @@ static struct vh_cpuset cpus(const char *list)
     return set;
 }
 
-static struct vh_vcpuset vcpus(const char *list)
+static struct vh_mask vcpus(const char *list)
 {
     struct vh_cpuset set = cpus(list);
-    struct vh_vcpuset result;
+    struct vh_mask result;
 
     memcpy(&result, &set, sizeof(result));
     return result;
@@ -269,7 +269,7 @@ struct input {
     struct vh_placement_guest guests[GUESTS];
     struct vh_placement_options options[GUESTS];
     struct vh_cpuset memory[GUESTS], reserved;
-    struct vh_vcpuset anchors[GUESTS], groups[GUESTS][3];
+    struct vh_mask anchors[GUESTS], groups[GUESTS][3];
     uint16_t load[VH_HOST_CPUS_MAX];
     struct vh_placement_left left[8];
     char names[GUESTS][2];
@@ -487,11 +487,11 @@ static void test_groups_limit(void)
     static const struct row row = {.topology = SMALL, .guests = {{VCPUS}}};
     g_autoptr(VhTopology) topology = make_topology(&row);
     g_autofree struct input *input = make_input(&row, topology);
-    g_autofree struct vh_vcpuset *groups = g_new0(struct vh_vcpuset, 1000);
+    g_autofree struct vh_mask *groups = g_new0(struct vh_mask, 1000);
 
     for (unsigned i = 0; i < 1000; i++)
-        vh_vcpuset_add(&groups[i], i % 7);
-    vh_vcpuset_add(&groups[999], 9);
+        vh_mask_add(&groups[i], i % 7);
+    vh_mask_add(&groups[999], 9);
     input->guests[0].groups = groups;
     input->guests[0].group_count = 1000;
     g_autoptr(VhPlan) plan = vh_placement_plan(&input->in);
