@@ -87,21 +87,35 @@ static void on_port_change(VhGuest *guest, JsonObject *details)
         vh_guest_restart_session(guest, "the injector has closed the port");
 }
 
-static void on_event(const char *name, JsonObject *details, gpointer data)
+static void on_event(enum vh_qmp_event event, JsonObject *details, gpointer data)
 {
     VhGuest *guest = data;
 
-    if (vh_guest_take_run_event(guest, name, details))
-        return;
-    if (g_str_equal(name, "VSERPORT_CHANGE"))
+    switch (event) {
+    case VH_QMP_PORT_CHANGE:
         on_port_change(guest, details);
-    else if (g_str_equal(name, "RESET")) {
+        break;
+    case VH_QMP_RESET:
         vh_guest_restart_session(guest, "the guest was reset");
         vh_guest_query_vcpus(guest);
-    } else if (g_str_equal(name, "SHUTDOWN"))
+        break;
+    case VH_QMP_SHUTDOWN:
         vh_guest_restart_session(guest, "the guest has shut down");
-    else if (g_str_equal(name, "DEVICE_DELETED") || g_str_equal(name, "ACPI_DEVICE_OST"))
+        break;
+    case VH_QMP_DEVICE_DELETED:
+    case VH_QMP_DEVICE_OST:
         vh_guest_query_vcpus(guest);
+        break;
+    case VH_QMP_STOP:
+    case VH_QMP_RESUME:
+        vh_guest_look_at_run(guest);
+        break;
+    case VH_QMP_MIGRATION:
+        vh_guest_follow_migration(guest, details);
+        break;
+    case VH_QMP_EVENT_COUNT:
+        g_assert_not_reached();
+    }
 }
 
 static void on_ready(gpointer data)

@@ -160,15 +160,16 @@ static void on_migration(VhGuest *guest, JsonObject *details)
     vh_guest_settle(guest);
 }
 
-bool vh_guest_take_run_event(VhGuest *guest, const char *name, JsonObject *details)
+void vh_guest_follow_migration(VhGuest *guest, JsonObject *details)
 {
-    if (g_str_equal(name, "MIGRATION"))
-        on_migration(guest, details);
-    else if (!g_str_equal(name, "STOP") && !g_str_equal(name, "RESUME"))
-        return false;
+    on_migration(guest, details);
+    vh_guest_look_at_run(guest);
+}
+
+void vh_guest_look_at_run(VhGuest *guest)
+{
     guest->run_wait = AGAIN_MIN_MS;
     vh_guest_query_run(guest);
-    return true;
 }
 
 const char *vh_guest_unsteady(const VhGuest *guest)

@@ -197,8 +197,10 @@ void vh_guest_forget_run(VhGuest *guest);
 void vh_guest_query_run(VhGuest *guest);
 /* For about_run. */
 void vh_guest_ask_run(gpointer guest);
-/* Returns whether it was one that this file takes. */
-bool vh_guest_take_run_event(VhGuest *guest, const char *name, JsonObject *details);
+/* Something may have changed: asks at once. */
+void vh_guest_look_at_run(VhGuest *guest);
+/* The same, after QEMU's event MIGRATION. */
+void vh_guest_follow_migration(VhGuest *guest, JsonObject *details);
 
 /* monitor.c */
 void vh_guest_on_monitor(int fd, gpointer data);

@@ -23,9 +23,9 @@
 #include <unistd.h>
 
 /* ms since the start: when reading ends, when sending ends, when the alarm goes off. */
-#define READ_END 25
-#define SEND_END 40
-#define ALARM_AT 45
+#define READ_END (VH_HOOK_DEADLINE_MS / 2)
+#define SEND_END (VH_HOOK_DEADLINE_MS - 10)
+#define ALARM_AT (VH_HOOK_DEADLINE_MS - 5)
 #define RETRY_MS 2 /* between two tries to connect while the daemon's queue is full */
 
 static char xml[VH_HOOK_XML_MAX + 1]; /* one byte more tells that there is more */

@@ -7,9 +7,7 @@
 
 #include "base/backoff.h"
 #include "libvirt/xml.h"
-
-#define MONITOR_EVENTS \
-    "^(VSERPORT_CHANGE|RESET|SHUTDOWN|DEVICE_DELETED|ACPI_DEVICE_OST|STOP|RESUME|MIGRATION)$"
+#include "qemu/events.h"
 
 static void connect_later(VhVirt *virt);
 
@@ -177,6 +175,20 @@ static int add_event(virConnectPtr connection, VhVirt *virt, int id,
     return -1;
 }
 
+/* All that somebody listens to. */
+static int add_monitor_events(virConnectPtr connection, VhVirt *virt)
+{
+    g_autofree char *names = g_strjoinv("|", (char **)vh_qmp_events);
+    g_autofree char *pattern = g_strdup_printf("^(%s)$", names);
+
+    if (virConnectDomainQemuMonitorEventRegister(
+            connection, NULL, pattern, on_monitor, vh_virt_ref(virt), vh_virt_unref,
+            VIR_CONNECT_DOMAIN_QEMU_MONITOR_EVENT_REGISTER_REGEX) >= 0)
+        return 0;
+    vh_virt_unref(virt);
+    return -1;
+}
+
 static int add_events(virConnectPtr connection, VhVirt *virt)
 {
     if (add_event(connection, virt, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
@@ -190,12 +202,7 @@ static int add_events(virConnectPtr connection, VhVirt *virt)
         add_event(connection, virt, VIR_DOMAIN_EVENT_ID_TUNABLE,
                   VIR_DOMAIN_EVENT_CALLBACK(on_tunable)) < 0)
         return -1;
-    if (virConnectDomainQemuMonitorEventRegister(
-            connection, NULL, MONITOR_EVENTS, on_monitor, vh_virt_ref(virt), vh_virt_unref,
-            VIR_CONNECT_DOMAIN_QEMU_MONITOR_EVENT_REGISTER_REGEX) >= 0)
-        return 0;
-    vh_virt_unref(virt);
-    return -1;
+    return add_monitor_events(connection, virt);
 }
 
 void vh_virt_open(VhVirt *virt)

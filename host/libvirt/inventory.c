@@ -64,12 +64,13 @@ static void on_changed(const char *uuid, gpointer data)
     vh_virt_look(vh_virt_domain_get(data, uuid));
 }
 
-static void on_monitor(const char *uuid, const char *event, const char *details, gpointer data)
+static void on_monitor(const char *uuid, const char *name, const char *details, gpointer data)
 {
     const VhInventory *inventory = data;
+    enum vh_qmp_event event = vh_qmp_event_find(name);
     const struct vh_virt_domain *domain = g_hash_table_lookup(inventory->domains, uuid);
 
-    if (domain && domain->monitor && domain->running)
+    if (domain && domain->monitor && domain->running && event != VH_QMP_EVENT_COUNT)
         vh_virt_monitor_event(domain->monitor, event, details);
 }
 

@@ -89,7 +89,7 @@ static void tell_monitor(struct vh_virt_domain *domain, const struct look *look)
     vh_virt_monitor_ready(domain->monitor, &look->process);
     /* Its end may have been missed. */
     if (domain->missed && look->xml->channel == VH_DOMAIN_CHANNEL_DISCONNECTED)
-        vh_virt_monitor_event(domain->monitor, "VSERPORT_CHANGE", "{\"open\":false}");
+        vh_virt_monitor_event(domain->monitor, VH_QMP_PORT_CHANGE, "{\"open\":false}");
 }
 
 static void look_done(gpointer data)

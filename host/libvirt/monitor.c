@@ -156,7 +156,7 @@ void vh_virt_monitor_ready(VhVirtMonitor *monitor, const struct vh_thread_id *pr
     monitor->funcs->ready(monitor->data);
 }
 
-void vh_virt_monitor_event(VhVirtMonitor *monitor, const char *event, const char *details)
+void vh_virt_monitor_event(VhVirtMonitor *monitor, enum vh_qmp_event event, const char *details)
 {
     g_autoptr(JsonNode) node = details ? vh_json_parse(details, strlen(details), NULL) : NULL;
 

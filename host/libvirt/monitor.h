@@ -24,4 +24,4 @@ VhQmp *vh_virt_monitor_new(VhVirt *virt, const char *uuid, const struct vh_qmp_f
 void vh_virt_monitor_ready(VhVirtMonitor *monitor, const struct vh_thread_id *process);
 
 /* An event of QEMU's; `details` is JSON, NULL for none. */
-void vh_virt_monitor_event(VhVirtMonitor *monitor, const char *event, const char *details);
+void vh_virt_monitor_event(VhVirtMonitor *monitor, enum vh_qmp_event event, const char *details);

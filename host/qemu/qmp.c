@@ -212,14 +212,15 @@ const char *vh_qmp_error_text(JsonObject *answer)
 
 static void take_object(VhQmp *qmp, JsonObject *object)
 {
-    const char *event = vh_json_member_text(object, "event", NULL);
+    const char *name = vh_json_member_text(object, "event", NULL);
+    enum vh_qmp_event event = name ? vh_qmp_event_find(name) : VH_QMP_EVENT_COUNT;
 
     if (vh_json_member(object, "QMP") && !qmp->greeted) {
         qmp->greeted = true;
         command(qmp, qmp->output, "qmp_capabilities", NULL, on_capabilities, qmp);
-    } else if (event) {
+    } else if (event != VH_QMP_EVENT_COUNT) {
         qmp->funcs->event(event, vh_json_member_object(object, "data"), qmp->data);
-    } else {
+    } else if (!name) {
         vh_awaited_answer(qmp->awaited, vh_json_member_int(object, "id", 1, G_MAXINT64, 0),
                           vh_json_member(object, "return"), vh_qmp_error_text(object));
     }

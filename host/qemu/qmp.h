@@ -14,6 +14,7 @@
 
 #include "base/thread-id.h"
 #include "io/turn.h"
+#include "qemu/events.h"
 
 #define VH_QMP_LINE_MAX (1u << 20)
 #define VH_QMP_TURN VH_TURN_BUFFER /* bytes read in one turn */
@@ -27,7 +28,7 @@ typedef struct VhQmp VhQmp;
 struct vh_qmp_funcs {
     void (*ready)(gpointer data); /* the handshake is done */
     /* `details` NULL when the event has none; borrowed. */
-    void (*event)(const char *name, JsonObject *details, gpointer data);
+    void (*event)(enum vh_qmp_event event, JsonObject *details, gpointer data);
     /* Once; the client may be freed in it, and must not be freed in the others. */
     void (*closed)(const char *why, gpointer data);
 };

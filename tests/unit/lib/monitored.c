@@ -116,6 +116,8 @@ void monitored_answer(struct monitored *m, const char *command, const char *json
 void monitored_event(struct monitored *m, const char *name, const char *json)
 {
     g_autoptr(JsonNode) node = json ? json_from_string(json, NULL) : NULL;
+    enum vh_qmp_event event = vh_qmp_event_find(name);
 
-    m->funcs->event(name, node ? json_node_get_object(node) : NULL, m->data);
+    if (event != VH_QMP_EVENT_COUNT)
+        m->funcs->event(event, node ? json_node_get_object(node) : NULL, m->data);
 }

@@ -32,9 +32,10 @@ static void on_ready(gpointer data)
     g_string_append(((struct fixture *)data)->log, "ready ");
 }
 
-static void on_event(const char *name, JsonObject *details, gpointer data)
+static void on_event(enum vh_qmp_event event, JsonObject *details, gpointer data)
 {
-    g_string_append_printf(((struct fixture *)data)->log, "%s%s ", name, details ? "+" : "");
+    g_string_append_printf(((struct fixture *)data)->log, "%s%s ", vh_qmp_events[event],
+                           details ? "+" : "");
 }
 
 static void on_closed(const char *why, gpointer data)
@@ -129,6 +130,9 @@ static void test_events(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
            "true}}\r\n{\"event\": \"RES");
     say(f, "ET\"}\r\n");
     g_assert_cmpstr(f->log->str, ==, "ready VSERPORT_CHANGE+ RESET ");
+    /* What nobody listens to is no answer either. */
+    say(f, "{\"event\": \"RTC_CHANGE\", \"data\": {\"offset\": 78}}\r\n{\"event\": \"STOP\"}\r\n");
+    g_assert_cmpstr(f->log->str, ==, "ready VSERPORT_CHANGE+ RESET STOP ");
 }
 
 static void test_hung_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
