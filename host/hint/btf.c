@@ -64,6 +64,32 @@ uint32_t vh_btf_size(const struct btf *btf, uint32_t id)
     return type->size;
 }
 
+int64_t vh_btf_extend(uint64_t value, uint32_t bits)
+{
+    uint64_t sign = (uint64_t)1 << (bits - 1);
+
+    return bits >= 64 ? (int64_t)value : (int64_t)((value ^ sign) - sign);
+}
+
+/* Compilers of before LLVM 16 do not say which enums are signed. */
+const char *vh_btf_constant(const struct btf *btf, const struct btf_type *type, uint64_t value,
+                            uint32_t bits)
+{
+    int64_t extended = vh_btf_extend(value, bits);
+
+    for (uint32_t i = 0; i < btf_vlen(type); i++) {
+        bool narrow = btf_is_enum(type);
+        int64_t known =
+            narrow ? btf_enum(type)[i].val : (int64_t)btf_enum64_value(&btf_enum64(type)[i]);
+        bool is_signed = btf_kflag(type) || (narrow && known < 0);
+
+        if (known == (is_signed ? extended : (int64_t)value))
+            return btf__name_by_offset(btf, narrow ? btf_enum(type)[i].name_off
+                                                   : btf_enum64(type)[i].name_off);
+    }
+    return NULL;
+}
+
 static struct extent walk_array(struct walk *walk, const struct btf_type *type, const char *where)
 {
     const struct btf_array *array = btf_array(type);

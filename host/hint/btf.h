@@ -20,5 +20,12 @@ int vh_btf_check(const struct btf *btf, uint32_t id, GError **error) G_GNUC_WARN
 /* Bytes of the type `id`, which was checked, by the same rules. */
 uint32_t vh_btf_size(const struct btf *btf, uint32_t id);
 
+/* The name of the enum's constant that `bits` bits with this value stand for; NULL: for none. */
+const char *vh_btf_constant(const struct btf *btf, const struct btf_type *type, uint64_t value,
+                            uint32_t bits);
+
+/* The value that `bits` bits stand for in a signed number. */
+int64_t vh_btf_extend(uint64_t value, uint32_t bits);
+
 /* The type below typedefs and qualifiers; NULL: there is none. For a checked type there is. */
 const struct btf_type *vh_btf_strip(const struct btf *btf, uint32_t id);

@@ -122,7 +122,7 @@ static int put_array(struct encoder *encoder, const struct btf_type *type, uint3
                      JsonNode *node)
 {
     const struct btf_array *array = btf_array(type);
-    uint32_t size = array->nelems ? vh_btf_size(encoder->btf, array->type) : 0;
+    uint32_t size = vh_btf_size(encoder->btf, array->type);
     JsonArray *values = vh_json_array(node);
     const char *text = vh_json_text(node);
 

@@ -231,11 +231,9 @@ int vh_fieldref_find_number(const struct vh_kind *kind, const char *path, struct
 
 static uint64_t extend(const struct vh_fieldref *ref, uint64_t value)
 {
-    uint64_t sign = (uint64_t)1 << (ref->bits - 1);
-
     if (ref->bits < 64)
         value &= ((uint64_t)1 << ref->bits) - 1;
-    return ref->is_signed && ref->bits < 64 ? (value ^ sign) - sign : value;
+    return ref->is_signed ? (uint64_t)vh_btf_extend(value, ref->bits) : value;
 }
 
 uint64_t vh_fieldref_number(const struct vh_fieldref *ref, const uint8_t *record)
@@ -318,14 +316,12 @@ static void print_number(const struct vh_kind *kind, const struct vh_fieldref *r
 {
     const struct btf_type *type =
         ref->type == VH_FIELD_ENUM ? vh_btf_strip(kind->btf, ref->type_id) : NULL;
+    uint64_t mask = ref->bits < 64 ? ((uint64_t)1 << ref->bits) - 1 : ~(uint64_t)0;
+    const char *name = type ? vh_btf_constant(kind->btf, type, value & mask, ref->bits) : NULL;
 
-    for (uint32_t i = 0; type && i < btf_vlen(type); i++) {
-        if (extend(ref, constant_value(type, i)) == value) {
-            g_string_append(out, constant_name(kind, type, i));
-            return;
-        }
-    }
-    if (ref->type == VH_FIELD_BOOL)
+    if (name)
+        g_string_append(out, name);
+    else if (ref->type == VH_FIELD_BOOL)
         g_string_append(out, value ? "true" : "false");
     else if (ref->is_signed)
         g_string_append_printf(out, "%" G_GINT64_FORMAT, (gint64)value);

@@ -32,43 +32,19 @@ static uint64_t read_bytes(const uint8_t *at, uint32_t size)
     return value;
 }
 
-static int64_t sign_extend(uint64_t value, uint32_t bits)
-{
-    uint64_t sign = (uint64_t)1 << (bits - 1);
-
-    return bits >= 64 ? (int64_t)value : (int64_t)((value ^ sign) - sign);
-}
-
-static void put_enum(struct decoder *decoder, const struct btf_type *type, uint64_t value)
-{
-    const char *name = NULL;
-
-    for (uint32_t i = 0; i < btf_vlen(type) && !name; i++) {
-        uint64_t mask = type->size >= 8 ? ~(uint64_t)0 : ((uint64_t)1 << type->size * 8) - 1;
-        uint64_t known = btf_is_enum(type) ? (uint64_t)(int64_t)btf_enum(type)[i].val
-                                           : btf_enum64_value(&btf_enum64(type)[i]);
-        uint32_t offset =
-            btf_is_enum(type) ? btf_enum(type)[i].name_off : btf_enum64(type)[i].name_off;
-
-        if ((known & mask) == value)
-            name = btf__name_by_offset(decoder->btf, offset);
-    }
-    if (name)
-        vh_json_append_string(decoder->out, name, -1);
-    else
-        g_string_append_printf(decoder->out, "%" G_GUINT64_FORMAT, value);
-}
-
 /* A number of `bits` bits, already shifted down. */
 static void put_number(struct decoder *decoder, const struct btf_type *type, uint64_t value,
                        uint32_t bits)
 {
-    if (btf_is_any_enum(type))
-        put_enum(decoder, type, value);
-    else if (btf_int_encoding(type) & BTF_INT_BOOL)
+    bool is_enum = btf_is_any_enum(type);
+    const char *name = is_enum ? vh_btf_constant(decoder->btf, type, value, bits) : NULL;
+
+    if (name)
+        vh_json_append_string(decoder->out, name, -1);
+    else if (!is_enum && (btf_int_encoding(type) & BTF_INT_BOOL))
         g_string_append(decoder->out, value ? "true" : "false");
-    else if (btf_int_encoding(type) & BTF_INT_SIGNED)
-        g_string_append_printf(decoder->out, "%" G_GINT64_FORMAT, sign_extend(value, bits));
+    else if (is_enum ? btf_kflag(type) : btf_int_encoding(type) & BTF_INT_SIGNED)
+        g_string_append_printf(decoder->out, "%" G_GINT64_FORMAT, vh_btf_extend(value, bits));
     else
         g_string_append_printf(decoder->out, "%" G_GUINT64_FORMAT, value);
 }
@@ -147,13 +123,11 @@ static void put_members(struct decoder *decoder, const struct btf_type *outer, u
         uint32_t bits = btf_member_bitfield_size(outer, i);
         uint32_t size = vh_btf_size(decoder->btf, member->type);
 
-        if ((bits ? bit + bits : bit + (guint64)size * 8) > (guint64)decoder->end * 8)
-            continue;
         if (!*name && btf_is_composite(type)) {
             put_members(decoder, type, bit / 8, 0);
             continue;
         }
-        if (!*name)
+        if (!*name || bit + (guint64)(bits ? bits : size * 8) > (guint64)decoder->end * 8)
             continue;
         if (decoder->out->str[decoder->out->len - 1] != '{')
             g_string_append_c(decoder->out, ',');
@@ -173,14 +147,12 @@ static void put_type(struct decoder *decoder, uint32_t id, uint32_t offset)
 
     switch (btf_kind(type)) {
     case BTF_KIND_INT:
+    case BTF_KIND_ENUM:
+    case BTF_KIND_ENUM64:
         if (type->size > 8)
             put_wide(decoder, at);
         else
             put_number(decoder, type, read_bytes(at, type->size), type->size * 8);
-        break;
-    case BTF_KIND_ENUM:
-    case BTF_KIND_ENUM64:
-        put_enum(decoder, type, read_bytes(at, type->size));
         break;
     case BTF_KIND_FLOAT:
         put_float(decoder, at, type->size);
