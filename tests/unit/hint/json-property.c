@@ -334,8 +334,8 @@ static void check_fields(const struct random_kind *kind, const struct random_typ
     }
     for (guint i = 0; type->members && i < type->members->len; i++) {
         const struct random_member *member = type->members->pdata[i];
-        g_autofree char *inner =
-            member->name ? g_strconcat(path, *path ? "." : "", member->name, NULL) : g_strdup(path);
+        const char *dot = *path && member->name ? "." : "";
+        g_autofree char *inner = g_strconcat(path, dot, member->name ? member->name : "", NULL);
 
         if (member->bits && member->name)
             check_number(kind, member->type, inner, record, bit + member->bit, member->bits);

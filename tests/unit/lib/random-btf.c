@@ -188,6 +188,7 @@ static struct random_type *make_composite(struct random_kind *kind, unsigned dep
 {
     g_autoptr(GPtrArray) members = g_ptr_array_new_with_free_func(member_free);
     bool is_union = !header && !kind->exact && one_in(3);
+    const char *name = header ? "random" : "all";
     struct random_type *type = NULL;
     guint size = 0;
     int id = 0;
@@ -202,7 +203,7 @@ static struct random_type *make_composite(struct random_kind *kind, unsigned dep
     }
     size = plan_members(kind, members, is_union, header, depth);
     id = is_union ? btf__add_union(kind->btf, "either", size)
-                  : btf__add_struct(kind->btf, header ? "random" : "all", size);
+                  : btf__add_struct(kind->btf, name, size);
     for (guint i = 0; i < members->len; i++) {
         const struct random_member *member = members->pdata[i];
 

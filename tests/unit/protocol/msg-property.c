@@ -61,12 +61,14 @@ static void pad(GByteArray *to, guint multiple)
 /* Bytes with many zeros, with none, or of all kinds. */
 static void add_bytes(GByteArray *to, uint32_t len)
 {
-    uint32_t zeros = up_to(2);
+    static const uint32_t lowest[] = {0, 1, 0};
+    static const uint32_t highest[] = {1, 255, 255};
+    uint32_t of = up_to(2);
     guint at = to->len;
 
     g_byte_array_set_size(to, at + len);
     for (uint32_t i = 0; i < len; i++)
-        to->data[at + i] = (uint8_t)(zeros == 0 ? 1 + up_to(254) : zeros == 1 ? up_to(1) : any());
+        to->data[at + i] = (uint8_t)(lowest[of] + up_to(highest[of] - lowest[of]));
 }
 
 static void set_name(char name[VH_NAME_SIZE], uint32_t number)
