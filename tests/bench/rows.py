@@ -10,6 +10,15 @@ TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
 sys.path.insert(0, os.path.join(TOP, "tests/e2e"))
 
 
+# The shortest run there is, which shows that a bench runs: its figures mean nothing.
+SMOKE = "--smoke" in sys.argv
+
+
+def brief(value, smoke):
+    """A constant of a bench, and what it is with --smoke."""
+    return smoke if SMOKE else value
+
+
 def percentile(values, percent):
     """The nearest-rank percentile."""
     ordered = sorted(values)
@@ -26,6 +35,7 @@ class Rows:
         parser = argparse.ArgumentParser(description=f"The benchmark {bench}; see docs/benchmarks.md.")
         parser.add_argument("--json", metavar="FILE", help="write the rows there, too, one JSON array")
         parser.add_argument("--runs", type=int, help="measurements of each kind")
+        parser.add_argument("--smoke", action="store_true", help="the shortest run there is; its figures mean nothing")
         self.options = parser.parse_args()
         self.bench = bench
         self.rows = []
