@@ -48,25 +48,27 @@ static void look(VhGuest *guest)
     (void)vh_session_ping(guest->session);
 }
 
-static gboolean on_pulse(gpointer data)
+static void on_pulse(gpointer data)
 {
     VhGuest *guest = data;
 
-    guest->pulse = 0;
-    if (guest->session && vh_session_is_up(guest->session)) {
-        look(guest);
-        arm(guest);
-    }
-    return G_SOURCE_REMOVE;
+    if (!guest->session || !vh_session_is_up(guest->session))
+        return;
+    look(guest);
+    arm(guest);
 }
 
 static void arm(VhGuest *guest)
 {
     bool owing = guest->pinged || vh_session_waits(guest->session);
+    gint64 when = g_get_monotonic_time() + (owing ? OWING_S : QUIET_S) * G_USEC_PER_SEC;
 
-    g_clear_handle_id(&guest->pulse, g_source_remove);
     guest->pulse_owing = owing;
-    guest->pulse = g_timeout_add_seconds(owing ? OWING_S : QUIET_S, on_pulse, guest);
+    guest->pulse.func = on_pulse;
+    guest->pulse.data = guest;
+    /* With all others of that second, so that the host is woken once. */
+    vh_alarms_set(vh_turn_alarms(guest->turn), &guest->pulse,
+                  (when / G_USEC_PER_SEC + 1) * G_USEC_PER_SEC);
 }
 
 void vh_guest_begin_pulse(VhGuest *guest)
@@ -78,7 +80,7 @@ void vh_guest_begin_pulse(VhGuest *guest)
 
 void vh_guest_end_pulse(VhGuest *guest)
 {
-    g_clear_handle_id(&guest->pulse, g_source_remove);
+    vh_alarms_stop(vh_turn_alarms(guest->turn), &guest->pulse);
     guest->pinged = 0;
     guest->silent = false;
 }
@@ -87,6 +89,6 @@ void vh_guest_on_asked(gpointer data)
 {
     VhGuest *guest = data;
 
-    if (guest->pulse && !guest->pulse_owing)
+    if (guest->pulse.position && !guest->pulse_owing)
         arm(guest);
 }

@@ -89,10 +89,10 @@ struct VhGuest {
     struct vh_beginnings beginnings;
 
     /* pulse.c */
-    guint pulse;      /* timer of the next look; 0: the session is not up */
-    bool pulse_owing; /* which is soon, since the guest owes something */
-    gint64 pinged;    /* when a sign of life was asked for; monotonic, us; 0: it has been given */
-    bool silent;      /* that it has not come was told */
+    struct vh_alarm pulse; /* the next look, while the session is up */
+    bool pulse_owing;      /* which is soon, since the guest owes something */
+    gint64 pinged; /* when a sign of life was asked for; monotonic, us; 0: it has been given */
+    bool silent;   /* that it has not come was told */
 
     /* run.c: as the monitor says, false as long as it has not */
     bool away;      /* the guest has migrated: another QEMU has it */

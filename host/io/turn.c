@@ -20,6 +20,7 @@ struct VhMember {
 struct VhTurn {
     int epoll;
     GSource *source;
+    VhAlarms *alarms;
     VhTurnEnd end;
     gpointer end_data;
     gint64 soon; /* when an end is due; -1: none is */
@@ -118,6 +119,7 @@ VhTurn *vh_turn_new(GError **error)
     turn = g_new0(VhTurn, 1);
     turn->epoll = epoll;
     turn->soon = -1;
+    turn->alarms = vh_alarms_new();
     turn->source = g_source_new(&source_funcs, sizeof(struct turn_source));
     ((struct turn_source *)turn->source)->turn = turn;
     g_source_set_name(turn->source, "turn");
@@ -133,6 +135,7 @@ void vh_turn_free(VhTurn *turn)
 {
     if (!turn)
         return;
+    vh_alarms_free(turn->alarms);
     g_source_destroy(turn->source);
     g_source_unref(turn->source);
     close(turn->epoll);
@@ -151,6 +154,11 @@ void vh_turn_soon(VhTurn *turn, gint64 when)
         return;
     turn->soon = when;
     g_source_set_ready_time(turn->source, when);
+}
+
+VhAlarms *vh_turn_alarms(VhTurn *turn)
+{
+    return turn->alarms;
 }
 
 uint8_t *vh_turn_buffer(VhTurn *turn)

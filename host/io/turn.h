@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 
+#include "io/alarms.h"
+
 #define VH_TURN_HALF_LIFE 100000 /* us */
 #define VH_TURN_HEAVY 25000 /* us charged and not yet faded: about a sixth of the thread's time */
 #define VH_TURN_BUFFER 65536u
@@ -27,7 +29,7 @@ typedef void (*VhTurnEnd)(gpointer data);
 
 /* NULL and a G_FILE_ERROR. */
 VhTurn *vh_turn_new(GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/* Once all members have left. NULL is fine. */
+/* Once all members have left and all alarms are stopped. NULL is fine. */
 void vh_turn_free(VhTurn *turn);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VhTurn, vh_turn_free)
 
@@ -40,6 +42,9 @@ void vh_turn_soon(VhTurn *turn, gint64 when);
 /* VH_TURN_BUFFER bytes, 8-byte aligned, for whoever is being served: what is there means nothing
  * afterwards. */
 uint8_t *vh_turn_buffer(VhTurn *turn);
+
+/* For what is to happen later; the turn's. */
+VhAlarms *vh_turn_alarms(VhTurn *turn);
 
 /* `fd` stays the caller's. It must not be in the set already. */
 VhMember *vh_turn_join(VhTurn *turn, int fd, uint32_t events, VhMemberFunc func, gpointer data);
