@@ -132,6 +132,7 @@ static void inject(struct stage *stage, uint8_t what)
 
 static void ask(struct stage *stage)
 {
+    g_auto(VhGuestPortrait) portrait = {0};
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
     g_autoptr(GVariant) programs = g_variant_ref_sink(vh_guest_describe_programs(stage->guest));
     g_auto(GStrv) facts = vh_guest_describe_facts(stage->guest);
@@ -140,7 +141,8 @@ static void ask(struct stage *stage)
 
     struct vh_guest_figures figures;
 
-    vh_guest_describe(stage->guest, &dict);
+    vh_guest_portray(stage->guest, &portrait);
+    vh_guest_portrait_describe(&portrait, &dict);
     vh_guest_figures(stage->guest, &figures);
     (void)vh_guest_is_settled(stage->guest);
     for (unsigned i = 0; facts[i]; i++)

@@ -90,12 +90,14 @@ static void use_memory(VhGuest *guest, uint8_t what)
 
 static void ask(VhGuest *guest)
 {
+    g_auto(VhGuestPortrait) portrait = {0};
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
     unsigned count = 0;
     const struct vh_thread *helpers = vh_guest_helpers(guest, &count);
     const struct vh_cpuset *nodes = vh_guest_nodes(guest);
 
-    vh_guest_describe(guest, &dict);
+    vh_guest_portray(guest, &portrait);
+    vh_guest_portrait_describe(&portrait, &dict);
     (void)vh_guest_is_settled(guest);
     (void)vh_guest_unsteady(guest);
     g_assert(count <= VH_THREADS_MAX && (!nodes || vh_cpuset_count(nodes)));

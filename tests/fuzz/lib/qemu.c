@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "lib/json.h"
+#include "machine/tid.h"
 
 #define ASKED_MAX 5000u /* more than VhQmp lets be unanswered */
 #define NAME_SIZE 48u
@@ -66,9 +67,12 @@ static void give_command(gpointer data, const char *name, JsonObject *arguments,
     note(data, &asked);
 }
 
-static pid_t process_of(G_GNUC_UNUSED gpointer data)
+static struct vh_thread_id process_of(G_GNUC_UNUSED gpointer data)
 {
-    return getpid();
+    struct vh_thread_id id = {0};
+
+    (void)vh_tid_identify("/proc", getpid(), getpid(), &id);
+    return id;
 }
 
 static void revive(gpointer data)
