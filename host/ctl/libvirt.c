@@ -75,8 +75,10 @@ static virConnectPtr open_libvirt(const struct vh_ctl *ctl, GError **error)
     virSetErrorFunc(NULL, ignore_error);
     connection = virConnectOpen(uri);
     if (!connection)
-        g_set_error(error, VH_CTL_ERROR, VH_EXIT_UNREACHABLE, "cannot reach libvirt at %s: %s", uri,
-                    virGetLastErrorMessage());
+        g_set_error(
+            error, VH_CTL_ERROR, VH_EXIT_UNREACHABLE,
+            "cannot reach libvirt at %s: %s: is libvirtd running? (--connect URI for another)", uri,
+            virGetLastErrorMessage());
     return connection;
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/bus.h"
+#include "base/nearest.h"
 
 /* Every command; usage and help are printed from here. */
 static const struct command {
@@ -169,7 +170,10 @@ static void print_help(FILE *out, const GOptionEntry *global)
     fputs("usage: vhintctl [OPTION...] COMMAND [ARGUMENT...]\n\nCommands:\n", out);
     for (gsize i = 0; i < G_N_ELEMENTS(commands); i++) {
         g_autofree char *left = g_strdup_printf("%s %s", commands[i].name, commands[i].args);
-        fprintf(out, "  %-24s %s\n", left, commands[i].help);
+        if (strlen(left) > 24) /* its help has a line of its own */
+            fprintf(out, "  %s\n  %-24s %s\n", left, "", commands[i].help);
+        else
+            fprintf(out, "  %-24s %s\n", left, commands[i].help);
     }
     fputs("\nOptions:\n", out);
     print_options(out, global);
@@ -190,6 +194,18 @@ static int usage_error(const char *message, const char *see)
 {
     fprintf(stderr, "vhintctl: %s: see vhintctl %s%s--help\n", message, see, see[0] ? " " : "");
     return VH_EXIT_USAGE;
+}
+
+static int refuse_command(const char *word)
+{
+    const char *names[G_N_ELEMENTS(commands) + 1] = {NULL};
+    for (gsize i = 0; i < G_N_ELEMENTS(commands); i++)
+        names[i] = commands[i].name;
+    const char *best = vh_nearest(word, names);
+    g_autofree char *message =
+        best ? g_strdup_printf("there is no command '%s'; did you mean '%s'?", word, best)
+             : g_strdup_printf("there is no command '%s'", word);
+    return usage_error(message, "");
 }
 
 /* ---- one run ---- */
@@ -253,10 +269,8 @@ static int run(struct vh_ctl *ctl, const struct command *command)
 static int run_command(struct vh_ctl *ctl, const GOptionEntry *global, int argc, char **argv)
 {
     const struct command *command = find_command(argv[0]);
-    if (command == NULL) {
-        g_autofree char *message = g_strdup_printf("there is no command '%s'", argv[0]);
-        return usage_error(message, "");
-    }
+    if (command == NULL)
+        return refuse_command(argv[0]);
     GOptionEntry own[G_N_ELEMENTS(own_options) + 1];
     make_entries(ctl, own_options, G_N_ELEMENTS(own_options), command->options, own);
     g_autoptr(GError) error = NULL;

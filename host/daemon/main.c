@@ -38,7 +38,9 @@ static guint check_all(const char *path)
     g_autoptr(VhPolicy) policy = vh_policy_check(&place, problems);
 
     if (!g_file_test(path, G_FILE_TEST_EXISTS))
-        g_ptr_array_add(problems, g_strdup_printf("%s: no such file", path));
+        g_ptr_array_add(
+            problems,
+            g_strdup_printf("%s: no such file: write it, or name another (--config FILE)", path));
     for (guint i = 0; i < problems->len; i++)
         fprintf(stderr, "vhintd: %s\n", (const char *)g_ptr_array_index(problems, i));
     return problems->len;

@@ -4,7 +4,9 @@
 
 #include <string.h>
 
+#include "base/error.h"
 #include "base/keytext.h"
+#include "base/nearest.h"
 #include "config/vhintd.h"
 
 #define SUFFIX ".bpf.o"
@@ -124,6 +126,43 @@ static GPtrArray *read_files(const struct vh_policy_place *place, GPtrArray *pro
 
 /* ---- programs ---- */
 
+static void list_objects(GPtrArray *names, gpointer data)
+{
+    g_autoptr(GDir) dir = g_dir_open(data, 0, NULL);
+    const char *name = NULL;
+
+    while (dir && (name = g_dir_read_name(dir)))
+        if (g_str_has_suffix(name, SUFFIX) && *name != '.')
+            g_ptr_array_add(names, g_strndup(name, strlen(name) - strlen(SUFFIX)));
+    g_ptr_array_sort(names, by_name);
+}
+
+/* What to say of a program that the program directory does not have. */
+static void refuse_name(const char *name, const char *program_dir, GError **error)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    const char *best = NULL;
+    g_autofree char *all = NULL;
+
+    list_objects(names, (gpointer)program_dir);
+    g_ptr_array_add(names, NULL);
+    best = vh_nearest(name, (const char *const *)names->pdata);
+    all = g_strjoinv(", ", (char **)names->pdata);
+    if (best)
+        vh_invalid(
+            error,
+            "%s has no program \"%s\"; did you mean \"%s\"? (it has %s; of another, give the path)",
+            program_dir, name, best, all);
+    else if (names->len > 1)
+        vh_invalid(error, "%s has no program \"%s\" (it has %s; of another, give the path)",
+                   program_dir, name, all);
+    else
+        vh_invalid(error,
+                   "%s has no programs: name the directory that has them ([daemon] program-dir, or "
+                   "--program-dir)",
+                   program_dir);
+}
+
 static VhObject *read_object(const char *name, const char *path, gpointer data, GError **error)
 {
     const char *program_dir = data;
@@ -134,6 +173,10 @@ static VhObject *read_object(const char *name, const char *path, gpointer data, 
     char *text = NULL;
     gsize size = 0;
 
+    if (!path && !g_file_test(file, G_FILE_TEST_EXISTS)) {
+        refuse_name(name, program_dir, error);
+        return NULL;
+    }
     if (!g_file_get_contents(file, &text, &size, error)) {
         g_prefix_error(error, "program %s: ", name);
         return NULL;
@@ -143,17 +186,6 @@ static VhObject *read_object(const char *name, const char *path, gpointer data, 
     if (!object)
         g_prefix_error(error, "%s: ", file);
     return object;
-}
-
-static void list_objects(GPtrArray *names, gpointer data)
-{
-    g_autoptr(GDir) dir = g_dir_open(data, 0, NULL);
-    const char *name = NULL;
-
-    while (dir && (name = g_dir_read_name(dir)))
-        if (g_str_has_suffix(name, SUFFIX) && *name != '.')
-            g_ptr_array_add(names, g_strndup(name, strlen(name) - strlen(SUFFIX)));
-    g_ptr_array_sort(names, by_name);
 }
 
 /* [daemon] program-dir of vhint.conf, which config/vhintd.c checks. */

@@ -156,12 +156,13 @@ static void refuse_kind(const struct vh_policy_reader *reader, const struct vh_r
     }
     g_ptr_array_add(names, NULL);
     best = vh_nearest(rule->on, (const char *const *)names->pdata);
-    hint = best ? g_strdup_printf("did you mean \"%s\"?", best)
-                : g_strdup("no known program has hints");
+    hint = best ? g_strdup_printf("did you mean \"%s\"? (to make a program outside the program "
+                                  "directory known, write [program NAME] path = FILE)",
+                                  best)
+                : g_strdup("no known program has hints: name the directory that has programs "
+                           "([daemon] program-dir, or --program-dir)");
     vh_policy_refuse(reader, section, vh_policy_entry(section, "on"),
-                     "no program has hints of kind \"%s\"; %s (to make a program outside the "
-                     "program directory known, write [program NAME] path = FILE)",
-                     rule->on, hint);
+                     "no program has hints of kind \"%s\"; %s", rule->on, hint);
 }
 
 /* A rule must fit one of the programs that have its kind; what it says of the first is the

@@ -268,7 +268,9 @@ void vh_programs_eject(VhPrograms *programs, const char *name, GTask *task)
     struct vh_call *call = NULL;
 
     if (!managed) {
-        refuse_task(task, VH_ERROR_NO_SUCH_PROGRAM, "no program %s is wanted in this guest", name);
+        refuse_task(task, VH_ERROR_NO_SUCH_PROGRAM,
+                    "this guest has no program %s: vhintctl programs GUEST lists those it has",
+                    name);
         return;
     }
     if (!managed->injected) {

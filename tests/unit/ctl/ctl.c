@@ -372,6 +372,7 @@ static void test_usage(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     } cases[] = {
         {{NULL}, "usage: vhintctl"},
         {{"nonsense"}, "no command 'nonsense'"},
+        {{"stauts"}, "there is no command 'stauts'; did you mean 'status'?"},
         {{"--nonsense", "guests"}, "--nonsense"},
         {{"guests", "--count", "1"}, "--count"},
         {{"guests", "web"}, "too many arguments"},
