@@ -30,7 +30,7 @@ class Config(unittest.TestCase):
 
     def check(self, text):
         """vhintd --check of a file with this text, programs being where this build has them."""
-        text = text.replace("/usr/share/vhint/programs", self.path("programs"))
+        text = text.replace("/usr/lib/x86_64-linux-gnu/vhint/programs", self.path("programs"))
         with open(self.path("vhint.conf"), "w") as file:
             file.write(text)
         return subprocess.run([vhtest.setting.vhintd(), "--check", "--config", "vhint.conf"], cwd=self.directory,
@@ -44,13 +44,25 @@ class Config(unittest.TestCase):
     def test_example_for_libvirt(self):
         example, = blocks("libvirt.md", "ini")
         self.assertIn("[libvirt]\n", example)
-        result = self.check(example.replace("[daemon]\n", "[daemon]\nprogram-dir=/usr/share/vhint/programs\n"))
+        result = self.check(example.replace("[daemon]\n", "[daemon]\nprogram-dir=/usr/lib/x86_64-linux-gnu/vhint/programs\n"))
         self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "", ""))
 
     def test_a_program_that_is_not_there(self):
         result = self.check(self.example)
         self.assertEqual(result.returncode, 1)
         self.assertIn("/srv/vhint/commands.bpf.o", result.stderr)
+
+    def test_a_program_by_a_wrong_name(self):
+        result = self.check(self.example.replace("programs=affinity\n", "programs=affinty\n"))
+        self.assertEqual(result.returncode, 1)
+        self.assertIn('has no program "affinty"; did you mean "affinity"? (it has affinity, ', result.stderr)
+
+    def test_no_programs_at_all(self):
+        empty = vhtest.temporary_directory()
+        result = self.check(re.sub("program-dir=.*", f"program-dir={empty}", self.example))
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(f"{empty} has no programs: name the directory that has them", result.stderr)
+        self.assertIn('no program has hints of kind "affinity"; no known program has hints: name', result.stderr)
 
     def test_errors(self):
         """Each documented message is what vhintd says when the example is changed so."""
