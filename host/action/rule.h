@@ -26,8 +26,10 @@ struct vh_do {
 
 struct vh_rule {
     char *name;
-    char *on;     /* name of the kind's struct */
-    VhWhen *when; /* NULL: always */
+    char *program; /* which it is about, as its manifest calls it */
+    char *kind;    /* of its hints: name of the struct */
+    bool bare;     /* the files say the kind alone */
+    VhWhen *when;  /* NULL: always */
     struct vh_do what;
     gint64 hold_us;     /* the wish outlives the fact that long; VH_ACTION_BRIEF: it lasts no longer
                            than that */

@@ -10,7 +10,44 @@
 
 /* ---- check ---- */
 
-static void print_problems_json(const GPtrArray *problems)
+/* What each kind means that stands alone. */
+static void add_kinds_json(JsonBuilder *builder, const VhPolicy *policy)
+{
+    json_builder_set_member_name(builder, "kinds");
+    json_builder_begin_array(builder);
+    for (guint i = 0; policy != NULL && i < policy->rules->len; i++) {
+        const struct vh_rule *rule = g_ptr_array_index(policy->rules, i);
+        g_autofree char *means = g_strdup_printf("%s/%s", rule->program, rule->kind);
+
+        if (!rule->bare)
+            continue;
+        json_builder_begin_object(builder);
+        json_builder_set_member_name(builder, "rule");
+        json_builder_add_string_value(builder, rule->name);
+        json_builder_set_member_name(builder, "on");
+        json_builder_add_string_value(builder, rule->kind);
+        json_builder_set_member_name(builder, "means");
+        json_builder_add_string_value(builder, means);
+        json_builder_end_object(builder);
+    }
+    json_builder_end_array(builder);
+}
+
+static void print_kinds(const VhPolicy *policy)
+{
+    for (guint i = 0; i < policy->rules->len; i++) {
+        const struct vh_rule *rule = g_ptr_array_index(policy->rules, i);
+        g_autofree char *line =
+            g_strdup_printf("%s:%u: [rule %s] on: %s means %s/%s", rule->origin.file,
+                            rule->origin.line, rule->name, rule->kind, rule->program, rule->kind);
+        g_autofree char *text = vh_text_printable(line, false);
+
+        if (rule->bare)
+            puts(text);
+    }
+}
+
+static void print_problems_json(const GPtrArray *problems, const VhPolicy *policy)
 {
     g_autoptr(JsonBuilder) builder = json_builder_new();
     json_builder_begin_object(builder);
@@ -21,6 +58,7 @@ static void print_problems_json(const GPtrArray *problems)
         json_builder_add_string_value(builder, valid);
     }
     json_builder_end_array(builder);
+    add_kinds_json(builder, policy);
     json_builder_end_object(builder);
     g_autoptr(JsonNode) root = json_builder_get_root(builder);
     vh_ctl_print_json(root);
@@ -51,13 +89,15 @@ static int check(struct vh_ctl *ctl, GError **error)
     libbpf_set_print(NULL);
     g_autoptr(VhPolicy) policy = vh_policy_check(&place, problems);
     if (ctl->json)
-        print_problems_json(problems);
+        print_problems_json(problems, policy);
     for (guint i = 0; !ctl->json && i < problems->len; i++) {
         g_autofree char *text = vh_text_printable(g_ptr_array_index(problems, i), false);
         fprintf(stderr, "%s\n", text);
     }
     if (problems->len > 0)
         return VH_EXIT_REFUSED;
+    if (!ctl->json)
+        print_kinds(policy);
     if (!ctl->json)
         printf("%s: %u guest section%s, %u rule%s, %u program%s: good\n", directory,
                policy->sections->len, policy->sections->len == 1 ? "" : "s", policy->rules->len,

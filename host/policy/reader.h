@@ -140,7 +140,14 @@ void vh_policy_read_host(struct vh_policy_reader *reader, const struct vh_policy
 /* ---- rules.c: [rule NAME] ---- */
 
 void vh_policy_read_rule(struct vh_policy_reader *reader, const struct vh_policy_section *section);
-/* Every rule against the kinds of all programs. */
+/* All of it in one line, once its program is known. g_free() it. */
+char *vh_policy_rule_summary(const struct vh_policy_section *section, const struct vh_rule *rule);
+
+/* ---- kinds.c: which kinds rules are about ---- */
+
+/* Once all programs are known: finds the program of each rule's kind, and holds the rule against
+ * it.
+ */
 void vh_policy_check_rules(struct vh_policy_reader *reader);
 
 /* ---- guest.c: [guest PATTERN] ---- */

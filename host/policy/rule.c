@@ -5,12 +5,18 @@
 void vh_rule_free(struct vh_rule *rule)
 {
     g_free(rule->name);
-    g_free(rule->on);
+    g_free(rule->program);
+    g_free(rule->kind);
     vh_when_free(rule->when);
     vh_do_clear(&rule->what);
     g_free(rule->figure);
     g_free(rule->summary);
     g_free(rule);
+}
+
+bool vh_rule_meets(const struct vh_rule *rule, const struct vh_kind *kind)
+{
+    return g_str_equal(rule->kind, kind->name) && g_str_equal(rule->program, kind->object->name);
 }
 
 int vh_rule_bind(const struct vh_rule *rule, const struct vh_kind *kind,

@@ -24,4 +24,8 @@ int vh_rule_bind(const struct vh_rule *rule, const struct vh_kind *kind,
                  struct vh_bound_rule *bound, const char **key,
                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Is the rule about this kind? A kind is its program's: another's of the same name is another kind.
+ */
+bool vh_rule_meets(const struct vh_rule *rule, const struct vh_kind *kind);
+
 void vh_rule_free(struct vh_rule *rule);

@@ -1,11 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Reads [rule NAME] sections and holds them against the kinds of hints that the programs have.
+// Reads [rule NAME] sections.
 #include <stddef.h>
 #include <string.h>
 
-#include "base/nearest.h"
+#include "base/error.h"
 #include "decide/trial.h"
 #include "policy/reader.h"
+
+/* "PROGRAM/KIND", or "KIND" alone. */
+static int take_on(const char *value, const struct vh_policy_reader *reader, gpointer into,
+                   GError **error)
+{
+    struct vh_rule *rule = into;
+    const char *slash = strchr(value, '/');
+    const char *kind = slash ? slash + 1 : value;
+
+    (void)reader;
+    if (!*kind || strchr(kind, '/') || slash == value)
+        return vh_invalid(error, "\"%s\" is no kind of hint: write PROGRAM/KIND, or KIND", value);
+    rule->bare = !slash;
+    rule->program = slash ? g_strndup(value, (gsize)(slash - value)) : NULL;
+    rule->kind = g_strdup(kind);
+    return 0;
+}
 
 static int take_when(const char *value, const struct vh_policy_reader *reader, gpointer into,
                      GError **error)
@@ -28,9 +45,9 @@ static int take_do(const char *value, const struct vh_policy_reader *reader, gpo
 
 #define RULE(member) .at = offsetof(struct vh_rule, member)
 
-/* In the order in which a rule's summary has them. */
+/* In the order in which a rule's summary has them; "on" is the first. */
 static const struct vh_policy_key rule_keys[] = {
-    {"on", RULE(on), .take = vh_policy_take_text},
+    {"on", .take = take_on},
     {"when", RULE(when), .take = take_when},
     {"do", RULE(what), .take = take_do},
     {"hold", RULE(hold_us), .take = vh_policy_take_time},
@@ -85,15 +102,16 @@ static void refuse_no_action(const struct vh_policy_reader *reader,
                      all);
 }
 
-static char *summarize(const struct vh_policy_section *section)
+char *vh_policy_rule_summary(const struct vh_policy_section *section, const struct vh_rule *rule)
 {
     g_autoptr(GString) out = g_string_new(NULL);
 
-    for (const struct vh_policy_key *key = rule_keys; key->name; key++) {
+    g_string_append_printf(out, "on %s/%s", rule->program, rule->kind);
+    for (const struct vh_policy_key *key = rule_keys + 1; key->name; key++) {
         const struct vh_policy_entry *entry = vh_policy_entry(section, key->name);
 
         if (entry)
-            g_string_append_printf(out, "%s%s %s", out->len ? ", " : "", entry->key, entry->value);
+            g_string_append_printf(out, ", %s %s", entry->key, entry->value);
     }
     return g_string_free(g_steal_pointer(&out), FALSE);
 }
@@ -110,7 +128,7 @@ void vh_policy_read_rule(struct vh_policy_reader *reader, const struct vh_policy
     vh_policy_take_all(reader, section, rule_keys, rule);
     if (rule->what.action)
         fit_action(reader, section, rule);
-    if (!rule->on)
+    if (!vh_policy_entry(section, "on"))
         vh_policy_refuse(reader, section, NULL,
                          "the key \"on\" is missing: which kind of hint is it about?");
     if (!vh_policy_entry(section, "do"))
@@ -122,81 +140,5 @@ void vh_policy_read_rule(struct vh_policy_reader *reader, const struct vh_policy
         return;
     }
     rule->order = reader->policy->rules->len;
-    rule->summary = summarize(section);
     g_ptr_array_add(reader->policy->rules, rule);
-}
-
-/* ---- rules against kinds ---- */
-
-static const struct vh_policy_section *section_of(const struct vh_policy_reader *reader,
-                                                  const struct vh_rule *rule)
-{
-    for (guint i = 0; i < reader->sections->len; i++) {
-        const struct vh_policy_section *section = g_ptr_array_index(reader->sections, i);
-
-        if (g_str_has_prefix(section->name, "rule ") &&
-            g_str_equal(section->name + strlen("rule "), rule->name))
-            return section;
-    }
-    return NULL;
-}
-
-static void refuse_kind(const struct vh_policy_reader *reader, const struct vh_rule *rule,
-                        const struct vh_policy_section *section)
-{
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    const char *best = NULL;
-    g_autofree char *hint = NULL;
-
-    for (guint i = 0; i < reader->policy->programs->len; i++) {
-        const struct vh_policy_program *program = g_ptr_array_index(reader->policy->programs, i);
-
-        for (guint j = 0; program->object && j < program->object->kind_count; j++)
-            g_ptr_array_add(names, program->object->kinds[j].name);
-    }
-    g_ptr_array_add(names, NULL);
-    best = vh_nearest(rule->on, (const char *const *)names->pdata);
-    hint = best ? g_strdup_printf("did you mean \"%s\"? (to make a program outside the program "
-                                  "directory known, write [program NAME] path = FILE)",
-                                  best)
-                : g_strdup("no known program has hints: name the directory that has programs "
-                           "([daemon] program-dir, or --program-dir)");
-    vh_policy_refuse(reader, section, vh_policy_entry(section, "on"),
-                     "no program has hints of kind \"%s\"; %s", rule->on, hint);
-}
-
-/* A rule must fit one of the programs that have its kind; what it says of the first is the
- * complaint. */
-static void check_rule(const struct vh_policy_reader *reader, const struct vh_rule *rule)
-{
-    const struct vh_policy_section *section = section_of(reader, rule);
-    g_autoptr(GError) first = NULL;
-    const char *key = NULL;
-
-    for (guint i = 0; i < reader->policy->programs->len; i++) {
-        const struct vh_policy_program *program = g_ptr_array_index(reader->policy->programs, i);
-
-        for (guint j = 0; program->object && j < program->object->kind_count; j++) {
-            const struct vh_kind *kind = &program->object->kinds[j];
-            struct vh_bound_rule bound;
-            const char *its = NULL;
-
-            if (!g_str_equal(kind->name, rule->on))
-                continue;
-            if (vh_rule_bind(rule, kind, &bound, &its, first ? NULL : &first) == 0)
-                return;
-            key = key ? key : its;
-        }
-    }
-    if (!first) {
-        refuse_kind(reader, rule, section);
-        return;
-    }
-    vh_policy_refuse(reader, section, vh_policy_entry(section, key), "%s", first->message);
-}
-
-void vh_policy_check_rules(struct vh_policy_reader *reader)
-{
-    for (guint i = 0; i < reader->policy->rules->len; i++)
-        check_rule(reader, g_ptr_array_index(reader->policy->rules, i));
 }

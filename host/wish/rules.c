@@ -121,7 +121,7 @@ static struct bound_kind *compile(VhRules *rules, const struct vh_kind *kind)
         const char *key = NULL;
         g_autoptr(GError) error = NULL;
 
-        if (!g_str_equal(rule->on, kind->name))
+        if (!vh_rule_meets(rule, kind))
             continue;
         if (vh_rule_bind(rule, kind, &bound->rules[bound->count], &key, &error) == 0) {
             bound->count++;

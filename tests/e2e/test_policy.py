@@ -9,7 +9,7 @@ import vhtest
 from vhtest import stays, wait_for
 from vhtest.bpf import compile_bpf
 
-DEFAULT = ("on affinity, when cpus == 1, do pin mask", "built-in 00-affinity.conf", 6)
+DEFAULT = ("on affinity/affinity, when cpus == 1, do pin mask", "built-in 00-affinity.conf", 6)
 
 
 class Policy(unittest.TestCase):
@@ -125,6 +125,40 @@ do = pin cpu
         os.unlink(self.path("60-quiet.conf"))
         wait_for(lambda: self.daemon.program("writer") is None, 5, "the program is taken away")
 
+    def test_a_strangers_affinity_is_not_ours(self):
+        """A program that calls its kind like vhint's: rules are about it only where they name it."""
+        claims = compile_bpf("claims", os.path.join(self.directory, "claims.bpf.o"))
+        self.daemon.ctl("inject", "guest", claims)
+        self.addCleanup(self.daemon.ctl, "eject", "guest", "claims")
+
+        def claimed():
+            return any(hint["program"] == "claims" and hint["kind"] == "affinity" and hint["fields"]["mask"][0] == 4
+                       for hint in self.daemon.ctl("hints", "guest"))
+
+        self.guest.run("taskset -c 2 /bin/true")
+        wait_for(claimed, 5, "the claim is there")
+        self.wait_pinned()  # but for taskset itself
+        self.write("10.conf", f"""
+[program claims]
+path = {claims}
+
+[rule theirs]
+on = claims/affinity
+when = cpus == 1
+do = pin mask
+""")
+        self.wait_pinned(2)
+        # The kind alone is our own program's.
+        with open(self.path("10.conf")) as file:
+            bare = file.read().replace("claims/affinity", "affinity")
+        self.write("10.conf", bare)
+        self.wait_pinned()
+        self.assertTrue(claimed())
+        self.assertEqual(self.shown("rule theirs")[0], DEFAULT[0])
+        check = self.daemon.call("policy", "check", "--program-dir", os.path.join(vhtest.BUILD, "guest-bpf"),
+                                 os.path.dirname(self.path()))
+        self.assertIn("[rule theirs] on: affinity means affinity/affinity", check.stdout, check.stderr)
+
     def test_broken_and_mended_while_hints_flow(self):
         """The last good policy is in force as long as the files are broken; nothing lets go of a pin."""
         self.sleeper(1)
@@ -145,7 +179,7 @@ do = pin cpu
             self.assertTrue(any(json.loads(line)["what"] == "policy refused" for line in file))
         self.write("10.conf", "[rule affinity-pin]\nwhen = cpus == 1 && pid > 1\n")
         self.assertEqual(self.shown("rule affinity-pin")[0],
-                         "on affinity, when cpus == 1 && pid > 1, do pin mask")
+                         "on affinity/affinity, when cpus == 1 && pid > 1, do pin mask")
         self.assertEqual(len(self.guest.host_cpus(1)), 1)
         wait_for(lambda: self.daemon.guest()["hints"] > hints + 10, 10, "hints have flowed")
         stream.kill()

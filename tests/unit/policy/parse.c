@@ -225,7 +225,8 @@ static void test_merge(void)
     g_assert_cmpuint(guest->max_pins, ==, 2);
     g_assert_cmpint(guest->placement.smt, ==, VH_SMT_PAIR);
     g_assert_cmpstr(line_of(guest, "smt")->origin.file, ==, "vhint.conf");
-    g_assert_cmpstr(rule->on, ==, "affinity");
+    g_assert_cmpstr(rule->kind, ==, "affinity");
+    g_assert_cmpstr(rule->program, ==, "affinity");
     g_assert_cmpint(rule->hold_us, ==, 1000000);
 }
 

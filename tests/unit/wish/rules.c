@@ -258,6 +258,19 @@ static void test_stranger_groups(void)
     end(f);
 }
 
+/* A program that nobody knows calls its kind like one of ours: our rules are not about it. */
+static void test_foreign_kind(void)
+{
+    struct fixture *f = begin("[rule any]\non = affinity\ndo = log {pid}\n");
+
+    g_strlcpy(f->affinity->name, "tool", sizeof(f->affinity->name));
+    g_assert_cmpint(task(f, 10, 1 << 2), ==, VH_VERDICT_OTHER);
+    g_assert_cmpuint(anchors(f), ==, 0);
+    g_assert_cmpstr(f->log->str, ==, "");
+    g_assert_null(vh_rules_misfit(f->rules));
+    end(f);
+}
+
 /* An object of the same kind name that the rule does not fit: said once, and nothing else happens.
  */
 static void test_misfit(void)
@@ -267,6 +280,7 @@ static void test_misfit(void)
 
     g_free(f->affinity->kinds[0].name);
     f->affinity->kinds[0].name = g_strdup("stranger");
+    g_strlcpy(f->affinity->name, "stranger", sizeof(f->affinity->name));
     g_assert_cmpint(task(f, 1, 1), ==, VH_VERDICT_OTHER);
     g_assert_cmpuint(anchors(f), ==, 0);
     text = vh_rules_misfit(f->rules);
@@ -633,6 +647,7 @@ int main(int argc, char **argv)
     g_test_add_func("/policy/verdicts", test_verdicts);
     g_test_add_func("/policy/stranger/pins", test_stranger_pins);
     g_test_add_func("/policy/stranger/groups", test_stranger_groups);
+    g_test_add_func("/policy/foreign-kind", test_foreign_kind);
     g_test_add_func("/policy/misfit", test_misfit);
     g_test_add_func("/policy/float", test_float);
     g_test_add_func("/policy/log", test_log);
