@@ -156,7 +156,7 @@ do = pin mask
         self.assertTrue(claimed())
         self.assertEqual(self.shown("rule theirs")[0], DEFAULT[0])
         check = self.daemon.call("policy", "check", "--program-dir", os.path.join(vhtest.BUILD, "guest-bpf"),
-                                 os.path.dirname(self.path()))
+                                 os.path.dirname(os.path.dirname(self.path())))
         self.assertIn("[rule theirs] on: affinity means affinity/affinity", check.stdout, check.stderr)
 
     def test_broken_and_mended_while_hints_flow(self):
