@@ -61,8 +61,8 @@ static bool undo(VhActuate *actuate, struct item *item, const char *why)
         return true;
     what = vh_actuate_step_name(actuate, "un", &item->target.key);
     before = actuate->actuator->text(&item->set);
-    vh_journal_step(actuate->journal, item->target.key.guest, what, why, before,
-                    error ? NULL : after);
+    vh_journal_change(actuate->journal, item->target.key.guest, what, why, before,
+                      error ? NULL : after);
     return true;
 }
 
@@ -126,7 +126,7 @@ static void complain(VhActuate *actuate, struct item *item, GError *error)
         return;
     g_free(item->problem);
     item->problem = g_strdup(error->message);
-    vh_journal_step(actuate->journal, item->target.key.guest, what, error->message, NULL, NULL);
+    vh_journal_change(actuate->journal, item->target.key.guest, what, error->message, NULL, NULL);
 }
 
 /* Has the new thread inherited what is in force for another of its guest? */
@@ -285,7 +285,7 @@ static bool carry_out(VhActuate *actuate, struct item *item, bool quiet)
         before =
             was_applied ? actuate->actuator->text(&was) : actuate->actuator->former(item->hold);
     after = actuate->actuator->text(&item->set);
-    vh_journal_step(actuate->journal, item->target.key.guest, what, reason, before, after);
+    vh_journal_change(actuate->journal, item->target.key.guest, what, reason, before, after);
     return false;
 }
 

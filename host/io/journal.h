@@ -14,8 +14,7 @@
  * VHINT_AFTER. */
 #pragma once
 
-#include <glib.h>
-#include <stdbool.h>
+#include "io/share.h"
 
 #define VH_JOURNAL_QUEUE (2u << 20) /* bytes */
 #define VH_JOURNAL_TALK (1u << 20)
@@ -43,23 +42,27 @@ void vh_journal_status(VhJournal *journal, const char *text);
 /* Lines that were lost so far. */
 guint64 vh_journal_dropped(const VhJournal *journal);
 
-/* What one guest may add to the journal: VH_JOURNAL_BURST lines in a second, and bytes of lines by
- * a bucket that holds VH_JOURNAL_SHARE and fills by VH_JOURNAL_RATE in a second. So a guest that
- * talks for ever needs many hours to fill the file, and one that is honest is never cut short. All
- * zero: a full one. */
+/* Like vh_journal_step, of what is done on the host because of a guest's hints, which may be again
+ * and again: within the guest's share of steps. How many steps were left out is told in one line,
+ * at the latest when the share is open again. So a guest that changes its wishes as fast as it can
+ * needs more than an hour to fill the file, and one that is honest is never cut short. */
+#define VH_JOURNAL_STEPS_SHARE 262144 /* bytes */
+#define VH_JOURNAL_STEPS_RATE 4096    /* in a second */
+void vh_journal_change(VhJournal *journal, const char *guest, const char *what, const char *why,
+                       const char *before, const char *after);
+
+/* What one guest may say: VH_JOURNAL_BURST lines in a second, and a share of bytes. So a guest that
+ * talks for ever needs many hours to fill the file. All zero: a full one. */
 #define VH_JOURNAL_BURST 40u
 #define VH_JOURNAL_SHARE 65536
 #define VH_JOURNAL_RATE 1024
 struct vh_journal_limit {
     gint64 second;
     guint passed;
-    gint64 filled; /* us of the monotonic clock; 0: never */
-    double left;   /* bytes; below 0: owed */
-    bool shut;     /* until a quarter of its share is there again */
-    guint64 held_back;
+    struct vh_share share;
 };
 
-/* Like vh_journal_step, of what a guest can cause again and again, within its `limit`; tells how
- * many lines were held back since. */
+/* Like vh_journal_step, of what a guest says, within its `limit`; tells how many lines were held
+ * back since. */
 void vh_journal_talk(VhJournal *journal, struct vh_journal_limit *limit, const char *guest,
                      const char *what, const char *why, const char *before, const char *after);

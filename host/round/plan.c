@@ -159,8 +159,8 @@ void vh_round_note(VhRound *round, const struct vh_plan *made)
         }
         if (g_strcmp0(entry->problem, text->len ? text->str : NULL) == 0)
             continue;
-        vh_journal_step(round->journal, vh_entry_name(entry), "placement",
-                        text->len ? text->str : "no problem any longer", NULL, NULL);
+        vh_journal_change(round->journal, vh_entry_name(entry), "placement",
+                          text->len ? text->str : "no problem any longer", NULL, NULL);
         g_free(entry->problem);
         entry->problem = text->len ? g_strdup(text->str) : NULL;
     }

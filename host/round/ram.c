@@ -182,7 +182,7 @@ static void tell_verdict(const VhRam *ram, const struct item *item)
                                  : "the guest is better off",
                         item->rule);
 
-    vh_journal_step(ram->journal, item->guest, "trial memory", why, before, after);
+    vh_journal_change(ram->journal, item->guest, "trial memory", why, before, after);
 }
 
 /* Is there a device to act by? Complains once if there is none. */
@@ -191,7 +191,7 @@ static bool has_device(const VhRam *ram, struct item *item)
     struct vh_ram_state state = vh_ram_device_state(item->device);
 
     if (state.kind == VH_RAM_NONE && !item->reported)
-        vh_journal_step(ram->journal, item->guest, "memory", state.problem, NULL, NULL);
+        vh_journal_change(ram->journal, item->guest, "memory", state.problem, NULL, NULL);
     item->reported = state.kind == VH_RAM_NONE;
     return state.kind == VH_RAM_BALLOON || state.kind == VH_RAM_VIRTIO_MEM;
 }

@@ -101,7 +101,7 @@ static void tell_verdict(VhTrials *trials, Item *item)
     g_autofree char *after =
         isfinite(result->after) ? g_strdup_printf("%.4f", result->after) : NULL;
 
-    vh_journal_step(trials->journal, item->guest, what, why, before, after);
+    vh_journal_change(trials->journal, item->guest, what, why, before, after);
 }
 
 static void interrupt(VhTrials *trials, Item *item, const char *why, gint64 now)

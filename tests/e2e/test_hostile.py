@@ -267,6 +267,25 @@ class Flood(unittest.TestCase):
             return self.daemon.guest("flooding")["connected"]
         wait_for(answer, 10, "the last session")
 
+    def test_ever_new_pins(self):
+        """Each is a step on the host. All of the other guest's are in the journal, and what is left out is told."""
+        guest, quiet = self.guest, self.quiet
+        for number in range(8):
+            for toggle in range(100):
+                guest.hint(guest.record(pid=7, mask=[toggle % 2]))
+                guest.wait_pinned(toggle % 2)
+            quiet.hint(quiet.record(mask=[3]))
+            quiet.wait_pinned(3)
+            quiet.hint(quiet.record(flags=1))
+            quiet.wait_pinned()
+        self.daemon.stop()  # before the share is open again
+        told = self.daemon.steps("steps")
+        self.assertEqual([step["guest"] for step in told], ["flooding"])
+        self.assertRegex(told[0]["why"], r"^[0-9]{2,} steps were left out: ")
+        for what in "pin vCPU 3", "unpin vCPU 3":
+            self.assertEqual(len([step for step in self.daemon.steps(what) if step["guest"] == "quiet"]), 8)
+        self.assertLess(os.path.getsize(self.daemon.journal), 1 << 20)
+
     def test_ever_new_programs(self):
         """Each frame takes its time, but none leaves anything behind: neither memory, nor work for the next one."""
         numbers = itertools.count(100)

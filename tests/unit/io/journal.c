@@ -28,6 +28,17 @@ gint64 g_get_real_time(void)
     return clock_says ? clock_says : (gint64)now.tv_sec * G_USEC_PER_SEC + now.tv_nsec / 1000;
 }
 
+/* The same of the clock that shares fill by: it goes, and is so far ahead. */
+static gint64 clock_ahead;
+gint64 g_get_monotonic_time(void);
+gint64 g_get_monotonic_time(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (gint64)now.tv_sec * G_USEC_PER_SEC + now.tv_nsec / 1000 + clock_ahead;
+}
+
 /* Takes systemd's place: what its journal got, each field with a newline. */
 static GMutex sent_lock;
 static GString *sent;
@@ -73,7 +84,7 @@ static void begin(struct fixture *f)
 static void tear_down(struct fixture *f, gconstpointer data)
 {
     (void)data;
-    clock_says = 0;
+    clock_says = clock_ahead = 0;
     vh_journal_free(f->journal);
     g_unlink(f->path);
     g_unlink(f->old);
@@ -375,13 +386,13 @@ static void test_talk(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     begin(f);
     for (int i = 0; i < 10000; i++)
         vh_journal_talk(f->journal, &short_ones, "web", "talk", "why", NULL, NULL);
-    g_assert_cmpuint(short_ones.held_back, >, 10000 - 10 * VH_JOURNAL_BURST);
+    g_assert_cmpuint(short_ones.share.held_back, >, 10000 - 10 * VH_JOURNAL_BURST);
     /* As in a minute of many lines a second. */
     for (int i = 0; i < 6000; i++) {
         long_ones.second = -1;
         vh_journal_talk(f->journal, &long_ones, "bad", "talk", text, text, text);
     }
-    g_assert_true(long_ones.shut);
+    g_assert_true(long_ones.share.shut);
     step(f, "end");
     wait_end(f->path, "end");
     g_assert_cmpuint(vh_journal_dropped(f->journal), ==, 0);
@@ -389,17 +400,98 @@ static void test_talk(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_true(g_file_get_contents(f->path, &text, &length, NULL));
     g_assert_cmpuint(length, <, 2 * VH_JOURNAL_SHARE);
     /* It is told once there is room for a good many again. */
-    long_ones.filled -= (gint64)VH_JOURNAL_SHARE / 5 * G_USEC_PER_SEC / VH_JOURNAL_RATE;
+    long_ones.share.filled -= (gint64)VH_JOURNAL_SHARE / 5 * G_USEC_PER_SEC / VH_JOURNAL_RATE;
     vh_journal_talk(f->journal, &long_ones, "bad", "talk", "why", NULL, NULL);
-    g_assert_true(long_ones.shut);
-    long_ones.filled -= (gint64)VH_JOURNAL_SHARE / 5 * G_USEC_PER_SEC / VH_JOURNAL_RATE;
+    g_assert_true(long_ones.share.shut);
+    long_ones.share.filled -= (gint64)VH_JOURNAL_SHARE / 5 * G_USEC_PER_SEC / VH_JOURNAL_RATE;
     long_ones.second = -1;
     vh_journal_talk(f->journal, &long_ones, "bad", "again", "why", NULL, NULL);
     wait_end(f->path, "again");
-    g_assert_cmpuint(long_ones.held_back, ==, 0);
+    g_assert_cmpuint(long_ones.share.held_back, ==, 0);
     g_autoptr(GPtrArray) lines = lines_of(f->path);
     g_assert_cmpstr(json_object_get_string_member(line(lines, lines->len - 2), "what"), ==,
                     "complaints");
+}
+
+static void change(struct fixture *f, const char *guest, const char *what)
+{
+    vh_journal_change(f->journal, guest, what, "a hint has changed", "0-3", "2");
+}
+
+/* The lines that are about this guest and say this. */
+static guint count_of(const char *path, const char *guest, const char *what)
+{
+    g_autoptr(GPtrArray) lines = lines_of(path);
+    guint count = 0;
+
+    for (guint i = 0; i < lines->len; i++)
+        count +=
+            g_str_equal(json_object_get_string_member_with_default(line(lines, i), "guest", ""),
+                        guest) &&
+            g_str_equal(json_object_get_string_member(line(lines, i), "what"), what);
+    return count;
+}
+
+/* What one guest's hints make of the host's threads has a share, too. Neighbours, and what the
+ * operator does to the same guest, are told all the same. */
+static void test_steps_have_a_share(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autofree char *text = NULL;
+    gsize length = 0;
+    guint passed = 0;
+
+    begin(f);
+    for (int i = 0; i < 50000; i++)
+        change(f, "bad", "pin vCPU 1");
+    for (int i = 0; i < 100; i++)
+        change(f, "web", "pin vCPU 1");
+    vh_journal_step(f->journal, "bad", "release", "by hand", NULL, NULL);
+    wait_end(f->path, "release");
+    g_assert_cmpuint(vh_journal_dropped(f->journal), ==, 0);
+    g_assert_cmpuint(count_of(f->path, "web", "pin vCPU 1"), ==, 100);
+    passed = count_of(f->path, "bad", "pin vCPU 1");
+    g_assert_cmpuint(passed, >, VH_JOURNAL_STEPS_SHARE / 512);
+    g_assert_true(g_file_get_contents(f->path, &text, &length, NULL));
+    g_assert_cmpuint(length, <, VH_JOURNAL_STEPS_SHARE + 65536);
+    g_assert_cmpuint(count_of(f->path, "bad", "steps"), ==, 0);
+    /* Not yet: a bit of it is back. */
+    clock_ahead += (gint64)VH_JOURNAL_STEPS_SHARE / 5 * G_USEC_PER_SEC / VH_JOURNAL_STEPS_RATE;
+    change(f, "bad", "pin vCPU 1");
+    step(f, "early");
+    wait_end(f->path, "early");
+    g_assert_cmpuint(count_of(f->path, "bad", "steps"), ==, 0);
+    /* Though the guest is quiet, it is told once there is room for a good many again. */
+    clock_ahead += (gint64)VH_JOURNAL_STEPS_SHARE / 5 * G_USEC_PER_SEC / VH_JOURNAL_STEPS_RATE;
+    step(f, "late");
+    LOOP_UNTIL(count_of(f->path, "bad", "steps") == 1);
+    g_clear_pointer(&text, g_free);
+    g_assert_true(g_file_get_contents(f->path, &text, NULL, NULL));
+    g_autofree char *left = g_strdup_printf("\"%u steps were left out: the guest causes more of "
+                                            "them than its share of the journal\"",
+                                            50001 - passed);
+    g_assert_nonnull(strstr(text, left));
+    change(f, "bad", "pin vCPU 2");
+    wait_end(f->path, "pin vCPU 2");
+    g_assert_cmpuint(count_of(f->path, "bad", "steps"), ==, 1);
+}
+
+/* Nobody has to wake it, and what has not been told yet is told at the end. */
+static void test_left_out_is_told(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    begin(f);
+    for (int i = 0; i < 3000; i++)
+        change(f, "one", "pin vCPU 1");
+    step(f, "between");
+    wait_end(f->path, "between");
+    for (int i = 0; i < 3000; i++)
+        change(f, "two", "pin vCPU 1");
+    g_clear_pointer(&f->journal, vh_journal_free);
+    g_assert_cmpuint(count_of(f->path, "one", "steps"), ==, 1);
+    g_assert_cmpuint(count_of(f->path, "two", "steps"), ==, 1);
+    g_autoptr(GPtrArray) lines = lines_of(f->path);
+    for (guint i = 1; i < lines->len; i++)
+        g_assert_cmpfloat(json_object_get_double_member(line(lines, i), "monotonic"), >=,
+                          json_object_get_double_member(line(lines, i - 1), "monotonic"));
 }
 
 /* The disk stands still, and guests talk: there is still room for every step. */
@@ -476,6 +568,8 @@ int main(int argc, char **argv)
         {"/journal/hung", test_hung},
         {"/journal/cut", test_cut},
         {"/journal/talk", test_talk},
+        {"/journal/steps-have-a-share", test_steps_have_a_share},
+        {"/journal/left-out-is-told", test_left_out_is_told},
         {"/journal/control", test_control},
         {"/journal/room-for-steps", test_room_for_steps},
     };
