@@ -195,8 +195,7 @@ int vh_attach(struct vh_loaded *loaded, const struct vh_how *how, char *text)
     if (error || loaded->attached > 0)
         return error;
     if (loaded->left.count > 0)
-        snprintf(text, VH_TEXT_MAX, "nothing of it can be attached to this kernel: %s",
-                 loaded->left.text);
+        snprintf(text, VH_TEXT_MAX, "none of its programs can be attached: %s", loaded->left.text);
     else
         snprintf(text, VH_TEXT_MAX, "the object has no BPF program to attach");
     return loaded->left.count > 0 ? -ENOENT : -EINVAL;

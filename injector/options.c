@@ -7,11 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "maps.h"
 #include "tunables.h"
 #include "wire.h"
 
 #define PARTIAL_VARIABLE "vh_partial"
 #define MAP_OPTION ".map."
+#define FRAMES "/proc/sys/kernel/perf_event_max_stack"
 
 static bool is_on(const char *value)
 {
@@ -91,50 +93,6 @@ static int take_one(struct bpf_object *object, const char *option, struct vh_loa
     return -EINVAL;
 }
 
-/* Does the kernel refuse to make a map of this type without a size? */
-static bool needs_size(enum bpf_map_type type)
-{
-    switch (type) {
-    case BPF_MAP_TYPE_HASH:
-    case BPF_MAP_TYPE_ARRAY:
-    case BPF_MAP_TYPE_PROG_ARRAY:
-    case BPF_MAP_TYPE_PERCPU_HASH:
-    case BPF_MAP_TYPE_PERCPU_ARRAY:
-    case BPF_MAP_TYPE_STACK_TRACE:
-    case BPF_MAP_TYPE_LRU_HASH:
-    case BPF_MAP_TYPE_LRU_PERCPU_HASH:
-    case BPF_MAP_TYPE_LPM_TRIE:
-    case BPF_MAP_TYPE_ARRAY_OF_MAPS:
-    case BPF_MAP_TYPE_HASH_OF_MAPS:
-    case BPF_MAP_TYPE_QUEUE:
-    case BPF_MAP_TYPE_STACK:
-    case BPF_MAP_TYPE_RINGBUF:
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* A map pinned by name would stay when its program goes, and be found by the next one with what the
- * former knew; so it is not pinned. */
-static int settle_maps(struct bpf_object *object, char *text)
-{
-    struct bpf_map *map;
-
-    bpf_object__for_each_map (map, object) {
-        if (bpf_map__max_entries(map) == 0 && needs_size(bpf_map__type(map))) {
-            snprintf(text, VH_TEXT_MAX,
-                     "map %s has no size, which its own loader would give it: say how many entries "
-                     "it has with --map %s=ENTRIES",
-                     bpf_map__name(map), bpf_map__name(map));
-            return -EINVAL;
-        }
-        if (bpf_map__pin_path(map) && bpf_map__set_pin_path(map, NULL))
-            return -ENOMEM;
-    }
-    return 0;
-}
-
 /* `every` is about something. */
 static int check_every(struct bpf_object *object, const struct vh_load_options *options, char *text)
 {
@@ -166,7 +124,7 @@ int vh_options_take(struct bpf_object *object, const char *tunables, size_t len,
             error = take_one(object, t, &taken, text);
     }
     if (error == 0)
-        error = settle_maps(object, text);
+        error = vh_maps_settle(object, vh_maps_frames(FRAMES), text);
     if (error == 0)
         error = check_every(object, &taken, text);
     if (error == 0)

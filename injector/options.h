@@ -21,7 +21,7 @@ struct vh_load_options {
 };
 
 /* Takes the options among `tunables` (`len` bytes, "name=value" and a NUL each), applies those that
- * are about maps, and checks that all maps have a size. The object itself may ask for `partial`
+ * are about maps, and looks all maps over (maps.h). The object itself may ask for `partial`
  * (VH_PARTIAL). 0 or -errno with `text` (VH_TEXT_MAX + 1 bytes). */
 int vh_options_take(struct bpf_object *object, const char *tunables, size_t len,
                     struct vh_load_options *options, char *text);

@@ -59,6 +59,12 @@ class Foreign(unittest.TestCase):
         answer = self.load("-DUNSIZED", tunables={".map.counts": 64})
         self.assertEqual(answer.error, 0, answer.text + answer.log)
 
+    def test_stack_traces(self):
+        answer = self.load("-DSTACKS=0", tunables={".map.stacks": 64})
+        self.assertEqual(answer.error, 0, answer.text + answer.log)
+        self.refused(errno.EINVAL, ["stacks", "100 bytes", "multiple of 8"], "-DSTACKS=100", replace=True,
+                     tunables={".map.stacks": 64})
+
     def test_samples(self):
         self.refused(errno.EOPNOTSUPP, ["--every HZ"], "-DSAMPLES")
         self.refused(errno.EINVAL, ["every", "1 to"], "-DSAMPLES", tunables={".every": 0})

@@ -20,6 +20,24 @@ struct {
     __uint(pinning, LIBBPF_PIN_BY_NAME);
 } counts SEC(".maps");
 
+/* Its own loader says how many, and how deep. */
+#ifdef STACKS
+struct {
+    __uint(type, BPF_MAP_TYPE_STACK_TRACE);
+    __type(key, int);
+#if STACKS
+    __uint(value_size, STACKS);
+#endif
+} stacks SEC(".maps");
+
+SEC("raw_tp/sched_process_exec")
+int on_exec(void *ctx)
+{
+    bpf_get_stackid(ctx, &stacks, 0);
+    return 0;
+}
+#endif
+
 static __always_inline int count(int key)
 {
     long one = 1, *known = bpf_map_lookup_elem(&counts, &key);

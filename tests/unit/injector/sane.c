@@ -11,9 +11,9 @@
 
 #include "wire.h"
 
-static const char *const objects[] = {"rich",         "plain",    "unknown-line",
-                                      "unknown-kind", "twice",    "headless",
-                                      "bad-number",   "bad-name", "nameless"};
+static const char *const objects[] = {"rich",     "plain",    "unknown-line", "unknown-kind",
+                                      "twice",    "headless", "bad-number",   "bad-name",
+                                      "nameless", "tool"};
 
 static uint8_t *read_object(const char *name, size_t *size)
 {
