@@ -133,6 +133,8 @@ static int attach(struct vh_loaded *loaded, struct bpf_program *program, const s
     if (error)
         return explain(program, error, text);
     loaded->attached++;
+    if (link && bpf_program__type(program) == BPF_PROG_TYPE_KPROBE)
+        loaded->probes[loaded->probe_count++] = bpf_link__fd(link);
     if (is_iterator(program))
         loaded->iterators[loaded->iterator_count++] =
             (struct vh_iterator){bpf_link__fd(link), bpf_program__name(program)};
@@ -187,8 +189,9 @@ int vh_attach(struct vh_loaded *loaded, const struct vh_how *how, char *text)
         count += bpf_program__autoload(p);
     }
     loaded->iterators = calloc(count + 1u, sizeof(loaded->iterators[0]));
+    loaded->probes = calloc(count + 1u, sizeof(loaded->probes[0]));
     programs = calloc(count + 1u, sizeof(struct bpf_program *));
-    if (!loaded->iterators || !programs)
+    if (!loaded->iterators || !loaded->probes || !programs)
         return -ENOMEM;
     count = sort(loaded->object, programs);
     error = attach_each(loaded, programs, count, how, text);

@@ -92,22 +92,7 @@ void vh_loaded_free(struct vh_loaded *loaded)
         bpf_link__destroy(loaded->links[i]);
     free(loaded->links);
     free(loaded->iterators);
+    free(loaded->probes);
     bpf_object__close(loaded->object);
     *loaded = (struct vh_loaded){0};
-}
-
-uint64_t vh_loaded_misses(const struct vh_loaded *loaded)
-{
-    struct bpf_program *p;
-    uint64_t misses = 0;
-
-    bpf_object__for_each_program (p, loaded->object) {
-        struct bpf_prog_info info = {0};
-        __u32 size = sizeof(info);
-
-        if (bpf_program__fd(p) >= 0 &&
-            bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &size) == 0)
-            misses += info.recursion_misses;
-    }
-    return misses;
 }

@@ -24,6 +24,8 @@ struct vh_loaded {
     uint32_t attached;             /* programs */
     struct vh_iterator *iterators; /* those among them */
     uint32_t iterator_count;
+    int *probes; /* descriptors, borrowed, of the links of kprobes */
+    uint32_t probe_count;
     struct vh_left_out left; /* programs that are not attached, though the object has them */
 };
 
@@ -58,6 +60,6 @@ int vh_attach(struct vh_loaded *loaded, const struct vh_how *how, char *text);
 int vh_loaded_iterate(const struct vh_loaded *loaded, uint64_t deadline, struct vh_written *written,
                       char *text);
 
-/* Events that the kernel did not show to the object's programs because one was running already (0
- * before 5.12). */
+/* misses.c: events that the kernel did not show to the object's programs, as far as it counts them
+ * (0 before 5.12). */
 uint64_t vh_loaded_misses(const struct vh_loaded *loaded);

@@ -257,18 +257,6 @@ class Injector(unittest.TestCase):
         answer = self.channel.request("RESYNC", struct.pack("<II", program, 0))
         self.assertEqual(answer.error, errno.EBADMSG, answer.text)
 
-    def test_missed_events_are_told_in_a_quiet_guest(self):
-        """Events that a program was not shown make no hint, and no later hint need come to tell of them."""
-        program = self.loaded("reentered", self.built("reentered"))
-        self.loaded("affinity", self.affinity)
-        self.channel.drain()
-        self.guest.run("taskset 1 true")  # its fact is deleted as it ends
-        told = [batch for kind, _, batch in self.channel.drain(2) if kind == "HINTS" and batch.program == program]
-        self.assertTrue(told, "nothing was told")
-        self.assertEqual([batch.records for batch in told], [[]] * len(told))
-        self.assertGreater(told[-1].lost, 0)
-        self.assertEqual(self.channel.programs()["reentered"].lost, told[-1].lost)
-
     # The process
 
     def test_another_injector_is_told(self):
