@@ -23,8 +23,8 @@
  * again.
  * 4. Nothing is taken out after the second walk, so it need not be followed by a third; and what
  * ends from then on is an event like any other.
- * 5. A task is off the kernel's list shortly before its program sees it end. A fact that a walk finds
- * in between is taken out as if its end had been missed, which is early and not wrong.
+ * 5. A task is off the kernel's list shortly before its program sees it end. A fact that a walk
+ * finds in between is taken out as if its end had been missed, which is early and not wrong.
  *
  * The host needs no hint of a removal: the walk is a snapshot's, and what a snapshot does not have
  * is gone there too. */
