@@ -8,12 +8,21 @@
 #include "programs/state.h"
 #include "programs/travel.h"
 
+/* Nobody waits any longer. Policy may have changed meanwhile. */
+static void call_end(struct vh_call *call)
+{
+    VhPrograms *programs = call->programs;
+
+    vh_call_free(call);
+    vh_programs_apply_wishes(programs);
+}
+
 static void call_fail(struct vh_call *call, enum vh_error_code code, const char *text)
 {
-    if (call->candidate && call->programs)
+    if (call->candidate)
         vh_programs_set_id(call->programs, call->candidate, 0);
     g_task_return_error(call->task, g_error_new_literal(VH_ERROR, code, text));
-    vh_call_free(call);
+    call_end(call);
 }
 
 /* Why the caller need not wait any longer; NULL: it is to. */
@@ -100,7 +109,7 @@ static void on_written(GObject *source, GAsyncResult *result, gpointer data)
         return;
     }
     g_task_return_pointer(call->task, g_strdup(call->name), g_free);
-    vh_call_free(call);
+    call_end(call);
 }
 
 /* The guest runs it: from now on it is wanted, and what it replaced is not. */
@@ -225,7 +234,7 @@ static void on_ejected(const struct vh_answer *answer, const char *text, const c
         return;
     }
     g_task_return_int(call->task, 0);
-    vh_call_free(call);
+    call_end(call);
 }
 
 static void on_kept(GObject *source, GAsyncResult *result, gpointer data)

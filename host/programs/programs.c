@@ -89,6 +89,8 @@ void vh_programs_down(VhPrograms *programs)
     programs->deferred = false;
     for (guint i = 0; i < programs->managed->len; i++)
         vh_programs_set_id(programs, g_ptr_array_index(programs->managed, i), 0);
+    /* What was under way has ended, and policy may have changed meanwhile. */
+    vh_programs_apply_wishes(programs);
 }
 
 unsigned vh_programs_owed(const VhPrograms *programs)

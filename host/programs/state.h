@@ -72,3 +72,6 @@ void vh_programs_note_stuck(VhPrograms *programs, struct vh_managed *managed, gi
 
 /* wanted.c */
 void vh_wish_clear(gpointer data);
+/* What a request is under way for stays as it is until that has ended: then this is to be called
+ * again. */
+void vh_programs_apply_wishes(VhPrograms *programs);

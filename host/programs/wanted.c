@@ -234,8 +234,7 @@ static void apply(VhPrograms *programs, const struct vh_program_wish *wish)
     g_ptr_array_add(programs->managed, managed);
 }
 
-/* What a request is under way for stays as it is until that has ended. */
-static void apply_wishes(VhPrograms *programs)
+void vh_programs_apply_wishes(VhPrograms *programs)
 {
     struct vh_program running[VH_PROGRAMS_MAX];
 
@@ -248,7 +247,7 @@ static void apply_wishes(VhPrograms *programs)
     }
     for (guint i = 0; i < programs->wishes->len; i++)
         apply(programs, &g_array_index(programs->wishes, struct vh_program_wish, i));
-    if (!programs->reported)
+    if (!programs->reported || !vh_session_is_up(programs->session))
         return;
     memcpy(running, programs->running, sizeof(running));
     vh_programs_report(programs, running, programs->running_count);
@@ -285,7 +284,7 @@ static void on_loaded(const struct vh_answer *answer, const char *text, const ch
         programs->funcs->step(what, "it is wanted and did not run", programs->data);
     }
     /* Policy may have changed meanwhile. */
-    apply_wishes(programs);
+    vh_programs_apply_wishes(programs);
 }
 
 void vh_programs_want(VhPrograms *programs, const struct vh_program_wish *wishes, uint32_t count)
@@ -301,7 +300,7 @@ void vh_programs_want(VhPrograms *programs, const struct vh_program_wish *wishes
         g_bytes_ref(wish.tunables);
         g_array_append_val(programs->wishes, wish);
     }
-    apply_wishes(programs);
+    vh_programs_apply_wishes(programs);
 }
 
 bool vh_programs_are_settled(const VhPrograms *programs)

@@ -370,6 +370,52 @@ static void test_policy_changes_its_mind(struct fixture *f, G_GNUC_UNUSED gconst
     g_assert_cmpuint(vh_programs_count(f->programs), ==, 0);
 }
 
+/* Likewise if the session ends before it is: nobody wants it any longer in the next one. */
+static void test_policy_changes_before_the_end(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    want(f, "");
+    boot(f, 1);
+    report(f, 0, "", NULL);
+    assert_sent(f, "LOAD(fallback) ");
+    want(f, NULL);
+    boot(f, 1);
+    g_assert_cmpuint(vh_programs_count(f->programs), ==, 0);
+    report(f, 0, "", NULL);
+    assert_sent(f, "");
+}
+
+/* Policy comes to want what somebody just injects, or ejects. */
+static void test_policy_changes_during_a_call(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    boot(f, 1);
+    report(f, 0, "", NULL);
+    inject(f, "plain", false);
+    assert_sent(f, "LOAD(fallback,tuned) ");
+    want(f, "");
+    assert_sent(f, "");
+    answer(f, EACCES, 0);
+    assert_refused(f, VH_ERROR_REFUSED, "no");
+    assert_sent(f, "LOAD(fallback) ");
+    answer(f, 0, 4);
+    want(f, NULL);
+    assert_sent(f, "UNLOAD ");
+    answer(f, 0, 0);
+    report(f, 0, "", NULL);
+    inject(f, "plain", false);
+    assert_sent(f, "LOAD(fallback,tuned) ");
+    answer(f, 0, 5);
+    assert_injected(f, "fallback");
+    vh_programs_eject(f->programs, "fallback", new_task(f));
+    assert_sent(f, "UNLOAD ");
+    want(f, "");
+    assert_sent(f, "");
+    answer(f, 0, 0);
+    assert_sent(f, "LOAD(fallback) ");
+    answer(f, 0, 6);
+    g_assert_cmpstr(state(f), ==, "running");
+    wait_for_result(f);
+}
+
 static void test_refused_until_reboot(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     add_policy(f);
@@ -812,6 +858,8 @@ int main(int argc, char **argv)
     ADD("policy", test_policy);
     ADD("policy-changes", test_policy_changes);
     ADD("policy-changes-its-mind", test_policy_changes_its_mind);
+    ADD("policy-changes-before-the-end", test_policy_changes_before_the_end);
+    ADD("policy-changes-during-a-call", test_policy_changes_during_a_call);
     ADD("refused-until-reboot", test_refused_until_reboot);
     ADD("stuck-load-is-not-repeated", test_stuck_load_is_not_repeated);
     ADD("trouble", test_trouble);
