@@ -8,7 +8,8 @@
  * The listening socket is ours and not a GDBusServer's: that one starts a thread per connection
  * before anybody has asked who is there, and has no limit. Here a peer's credentials and the number
  * of clients are checked in accept, and only then GDBus speaks with it. Answers are queued by GDBus
- * and written by its own thread, so a client that does not read holds up nobody but itself. */
+ * and written by its own thread, so a client that does not read holds up nobody but itself. What
+ * waits for it is bounded by the number of its calls. */
 #include "control/control.h"
 
 #include <gio/gio.h>
@@ -119,18 +120,67 @@ static void on_closed(G_GNUC_UNUSED GDBusConnection *connection, G_GNUC_UNUSED g
     client_drop(client);
 }
 
-/* Runs in GDBus's own thread. */
+/* Adds `more` to the calls of which the answer has not been written yet, and returns their number.
+ * In GDBus's own thread only. */
+static guint count_calls(GDBusConnection *connection, int more)
+{
+    guint count =
+        GPOINTER_TO_UINT(g_object_get_data(G_OBJECT(connection), "vhint-calls")) + (guint)more;
+
+    g_object_set_data(G_OBJECT(connection), "vhint-calls", GUINT_TO_POINTER(count));
+    return count;
+}
+
+static GDBusMessage *cut_off(GDBusConnection *connection, GDBusMessage *message)
+{
+    g_dbus_connection_close(connection, NULL, NULL, NULL);
+    g_object_unref(message);
+    return NULL;
+}
+
+/* Every call is answered, so that the answer ends it. */
+static GDBusMessage *expect_answer(GDBusMessage *message)
+{
+    GDBusMessageFlags flags = g_dbus_message_get_flags(message);
+    GDBusMessage *copy =
+        flags & G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED ? g_dbus_message_copy(message, NULL) : NULL;
+
+    if (!copy)
+        return message;
+    g_dbus_message_set_flags(copy, flags & ~G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED);
+    g_object_unref(message);
+    return copy;
+}
+
+/* Runs in GDBus's own thread: as a message has been read, and just before one is written, which is
+ * once all before it are. */
 static GDBusMessage *on_message(GDBusConnection *connection, GDBusMessage *message,
                                 gboolean incoming, G_GNUC_UNUSED gpointer data)
 {
     GVariant *body = g_dbus_message_get_body(message);
-    if (!incoming || body == NULL || g_variant_get_size(body) <= VH_CONTROL_MESSAGE_MAX)
+    GDBusMessageType type = g_dbus_message_get_message_type(message);
+    guint calls = 0;
+
+    if (!incoming) {
+        if (type == G_DBUS_MESSAGE_TYPE_METHOD_RETURN || type == G_DBUS_MESSAGE_TYPE_ERROR)
+            count_calls(connection, -1);
         return message;
-    g_warning("control: a client sent a message of %zu bytes, the limit is %u: cut off",
-              g_variant_get_size(body), VH_CONTROL_MESSAGE_MAX);
-    g_dbus_connection_close(connection, NULL, NULL, NULL);
-    g_object_unref(message);
-    return NULL;
+    }
+    if (body != NULL && g_variant_get_size(body) > VH_CONTROL_MESSAGE_MAX) {
+        g_warning("control: a client sent a message of %zu bytes, the limit is %u: cut off",
+                  g_variant_get_size(body), VH_CONTROL_MESSAGE_MAX);
+        return cut_off(connection, message);
+    }
+    if (type != G_DBUS_MESSAGE_TYPE_METHOD_CALL)
+        return message;
+    calls = count_calls(connection, 1);
+    if (calls <= VH_CONTROL_CALLS_MAX)
+        return expect_answer(message);
+    if (calls == VH_CONTROL_CALLS_MAX + 1)
+        g_warning("control: a client calls, but does not read the answers to %u calls before: cut "
+                  "off",
+                  VH_CONTROL_CALLS_MAX);
+    return cut_off(connection, message);
 }
 
 /* The end of a client's authentication. */

@@ -12,6 +12,8 @@
 #define VH_CONTROL_MESSAGE_MAX \
     (20u << 20) /* bytes; a client that sends a longer one is cut off \
                  */
+#define VH_CONTROL_CALLS_MAX \
+    16u /* of a client, whose answers it has not read; one that calls on is cut off */
 
 typedef struct VhControl VhControl;
 

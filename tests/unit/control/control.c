@@ -180,6 +180,35 @@ static void test_inject(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_no_error(error);
 }
 
+static bool is_closed(GDBusConnection *connection)
+{
+    return g_dbus_connection_is_closed(connection);
+}
+
+/* What waits for a client that reads no answers does not grow, whether it wants them or not. */
+static void test_calls_without_end(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GDBusConnection) other = dial(f, &error);
+    g_autoptr(GDBusConnection) connection = dial(f, &error);
+    g_assert_no_error(error);
+    for (unsigned i = 0; i < 2 * VH_CONTROL_CALLS_MAX; i++) {
+        g_autoptr(GVariant) guests = call(connection, "ListGuests", NULL, NULL, &error);
+        g_assert_no_error(error);
+    }
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*does not read the answers to 16 calls*");
+    for (unsigned i = 0; i < VH_CONTROL_CALLS_MAX + 4; i++)
+        g_dbus_connection_call(connection, NULL, VH_CONTROL_OBJECT, "org.vhint.Manager1", "Inject",
+                               inject_parameters("web", "WAIT", 4), NULL, G_DBUS_CALL_FLAGS_NONE,
+                               -1, NULL, NULL, NULL);
+    LOOP_UNTIL(is_closed(connection));
+    g_test_assert_expected_messages();
+    g_assert_cmpuint(fake_manager_waiting(f->manager), <=, VH_CONTROL_CALLS_MAX);
+    g_autoptr(GVariant) guests = call(other, "ListGuests", NULL, NULL, &error);
+    g_assert_no_error(error);
+    fake_manager_answer(f->manager);
+}
+
 /* Others are served while an inject is under way, and its client may go away. */
 static void test_inject_waits(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
@@ -449,10 +478,18 @@ static void test_peer_groups(void)
 
 /* ---- the socket's place ---- */
 
+/* Who only looks whether somebody serves the socket has gone before it says who it is. */
+static gboolean is_fatal(G_GNUC_UNUSED const char *domain, G_GNUC_UNUSED GLogLevelFlags level,
+                         const char *message, G_GNUC_UNUSED gpointer data)
+{
+    return strstr(message, "did not authenticate") == NULL;
+}
+
 static void test_place(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     g_autoptr(GError) error = NULL;
     struct stat st;
+    g_test_log_set_fatal_handler(is_fatal, NULL);
     g_assert_cmpint(g_stat(f->path, &st), ==, 0);
     g_assert_cmpint(
         st.st_mode & 07777, ==,
@@ -512,6 +549,7 @@ int main(int argc, char **argv)
     } tests[] = {
         {"/control/calls", test_calls},
         {"/control/inject", test_inject},
+        {"/control/calls-without-end", test_calls_without_end},
         {"/control/inject-waits", test_inject_waits},
         {"/control/hint-thread-busy", test_hint_thread_busy},
         {"/control/watch", test_watch},
