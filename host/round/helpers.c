@@ -5,25 +5,31 @@
 #include "inventory/maker.h"
 #include "machine/tid.h"
 
-/* The plan's number of each thread in turn: `at` begins as zeros. */
+/* The plan's number of each thread in turn. */
 struct numbering {
-    unsigned iothreads, vhosts;
+    struct vh_placement_guest shape;
+    unsigned iothreads, vhosts; /* so far */
 };
 
-static unsigned next_number(const VhGuest *guest, const struct vh_thread *thread,
-                            struct numbering *at)
+/* Counts threads once: a QEMU may have thousands. */
+static struct numbering numbering_begin(const VhGuest *guest)
 {
-    struct vh_placement_guest shape = {0};
+    struct numbering at = {.iothreads = 0};
 
-    vh_guest_vcpus(guest, &shape.vcpus);
-    vh_helpers_count(guest, &shape.iothreads, &shape.vhosts);
+    vh_guest_vcpus(guest, &at.shape.vcpus);
+    vh_helpers_count(guest, &at.shape.iothreads, &at.shape.vhosts);
+    return at;
+}
+
+static unsigned next_number(const struct vh_thread *thread, struct numbering *at)
+{
     switch (thread->kind) {
     case VH_THREAD_IOTHREAD:
-        return vh_placement_iothread(&shape, at->iothreads++);
+        return vh_placement_iothread(&at->shape, at->iothreads++);
     case VH_THREAD_VHOST:
-        return vh_placement_vhost(&shape, at->vhosts++);
+        return vh_placement_vhost(&at->shape, at->vhosts++);
     default:
-        return vh_placement_emulator(&shape);
+        return vh_placement_emulator(&at->shape);
     }
 }
 
@@ -108,14 +114,14 @@ static bool is_any_set(const VhActuate *actuate, const VhGuest *guest)
 void vh_helpers_want(VhActuate *actuate, const VhGuest *guest, unsigned number,
                      const struct vh_plan *plan, GHashTable *off)
 {
-    struct numbering at = {0};
+    struct numbering at = numbering_begin(guest);
     unsigned count = 0;
     const struct vh_thread *threads = vh_guest_helpers(guest, &count);
     bool touched = is_any_set(actuate, guest);
 
     for (unsigned i = 0; i < count; i++) {
         const struct vh_target target = vh_helpers_target(guest, &threads[i]);
-        unsigned position = next_number(guest, &threads[i], &at);
+        unsigned position = next_number(&threads[i], &at);
         const struct vh_placed *placed = plan ? vh_plan_thread(plan, number, position) : NULL;
         const struct vh_cpuset *usual = NULL;
         union vh_setting setting;
@@ -188,13 +194,13 @@ bool vh_helpers_barred(const VhActuate *actuate, const VhGuest *guest)
 
 void vh_helpers_number(const VhGuest *guest, GArray *planned)
 {
-    struct numbering at = {0};
+    struct numbering at = numbering_begin(guest);
     unsigned count = 0;
     const struct vh_thread *threads = vh_guest_helpers(guest, &count);
 
     for (unsigned i = 0; i < count; i++) {
         const struct vh_planned its = {.thread = threads[i].thread,
-                                       .number = next_number(guest, &threads[i], &at)};
+                                       .number = next_number(&threads[i], &at)};
 
         g_array_append_val(planned, its);
     }
