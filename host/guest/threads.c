@@ -68,18 +68,31 @@ static int by_kind(gconstpointer a, gconstpointer b)
     return x->thread - y->thread;
 }
 
+/* What the monitor says of IOThreads, by thread: it may tell of thousands. */
+static GHashTable *iothreads_by_thread(const VhGuest *guest)
+{
+    GHashTable *table = g_hash_table_new(NULL, NULL);
+
+    for (guint i = 0; i < guest->iothreads->len; i++) {
+        struct vh_thread *told = &g_array_index(guest->iothreads, struct vh_thread, i);
+
+        g_hash_table_replace(table, GINT_TO_POINTER(told->thread), told);
+    }
+    return table;
+}
+
 /* The monitor's word on IOThreads counts only for threads of the process itself. */
 static void sort_out(VhGuest *guest)
 {
+    g_autoptr(GHashTable) iothreads = iothreads_by_thread(guest);
+
     g_array_set_size(guest->helpers, 0);
     for (guint i = 0; i < guest->threads->len; i++) {
         struct vh_thread thread = g_array_index(guest->threads, struct vh_thread, i);
+        const struct vh_thread *told =
+            thread.kernel ? NULL : g_hash_table_lookup(iothreads, GINT_TO_POINTER(thread.thread));
 
-        for (guint j = 0; !thread.kernel && j < guest->iothreads->len; j++) {
-            const struct vh_thread *told = &g_array_index(guest->iothreads, struct vh_thread, j);
-
-            if (told->thread != thread.thread)
-                continue;
+        if (told) {
             thread.kind = VH_THREAD_IOTHREAD;
             memcpy(thread.name, told->name, sizeof(thread.name));
         }
