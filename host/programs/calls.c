@@ -223,14 +223,15 @@ static void on_ejected(const struct vh_answer *answer, const char *text, const c
     VhPrograms *programs = call->programs;
     struct vh_managed *managed = vh_programs_find(programs, call->name);
 
-    (void)log;
     if (managed) {
         vh_programs_forget_running(programs, call->name);
         vh_programs_drop(programs, managed);
     }
     /* Without an answer it is unloaded at the next connection: nobody wants it any longer. */
     if (answer && answer->error && answer->error != ENOENT) {
-        call_fail(call, VH_ERROR_REFUSED, text);
+        g_autofree char *why = vh_answer_text(text, log);
+
+        call_fail(call, VH_ERROR_REFUSED, why);
         return;
     }
     g_task_return_int(call->task, 0);

@@ -45,10 +45,12 @@ static void on_unloaded(const struct vh_answer *answer, const char *text, const 
 {
     VhPrograms *programs = data;
 
-    (void)log;
     programs->unloads--;
-    if (answer && answer->error && answer->error != ENOENT)
-        programs->funcs->step("unload", text, programs->data);
+    if (answer && answer->error && answer->error != ENOENT) {
+        g_autofree char *why = vh_answer_text(text, log);
+
+        programs->funcs->step("unload", why, programs->data);
+    }
 }
 
 static void start_unload(VhPrograms *programs, uint32_t index)

@@ -561,6 +561,27 @@ static void test_inject_and_eject(struct fixture *f, G_GNUC_UNUSED gconstpointer
     g_assert_cmpstr(f->gone->str, ==, "4 8 ");
 }
 
+/* A guest that refuses without a word. */
+static void test_eject_refused(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    struct vh_answer refusal = {.error = EBUSY};
+    g_autoptr(GError) error = NULL;
+
+    boot(f, 1);
+    report(f, 0, "", NULL);
+    inject(f, "rich", false);
+    assert_sent(f, "LOAD(rich,tuned) ");
+    answer(f, 0, 4);
+    assert_injected(f, "rich");
+    vh_programs_eject(f->programs, "rich", new_task(f));
+    assert_sent(f, "UNLOAD ");
+    say(f, VH_ANSWER, f->last_id, &refusal, sizeof(refusal), NULL, 0);
+    wait_for_result(f);
+    g_assert_cmpint(g_task_propagate_int(G_TASK(f->result), &error), ==, -1);
+    g_assert_error(error, VH_ERROR, VH_ERROR_REFUSED);
+    g_assert_cmpstr(error->message, ==, "the guest refused it without saying why");
+}
+
 /* A bad successor leaves the program that runs as it is. */
 static void test_bad_replacement(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
@@ -872,6 +893,7 @@ int main(int argc, char **argv)
     ADD("owes-too-much", test_owes_too_much);
     ADD("unload-is-withdrawn", test_unload_is_withdrawn);
     ADD("inject-and-eject", test_inject_and_eject);
+    ADD("eject-refused", test_eject_refused);
     ADD("bad-replacement", test_bad_replacement);
     ADD("inject-refused", test_inject_refused);
     ADD("arrival", test_arrival);
