@@ -242,7 +242,6 @@ static void begin(struct stage *stage)
                                             .profile = (char *)"",
                                             .channel = (char *)"/nonexistent/channel"};
 
-    clock_begin();
     peer_begin(&stage->peer);
     stage->guest = vh_guest_new(&config, "/nonexistent", stage->watch, stage->turn, stage->scratch,
                                 NULL, &funcs, stage);
@@ -259,6 +258,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct stage stage;
     struct script script = {data, size};
 
+    clock_begin();
     if (!stage.turn) {
         log_begin();
         stage.turn = vh_turn_new(NULL);

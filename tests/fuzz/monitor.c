@@ -173,7 +173,6 @@ static void begin(struct stage *stage, bool over)
                                              .qmp = over ? NULL : (char *)"/nonexistent/qmp",
                                              .maker = over ? &qemu_maker : NULL,
                                              .owner = &stage->qemu};
-    clock_begin();
     qemu_begin(&stage->qemu, over);
     peer_begin(&stage->peer);
     stage->guest = vh_guest_new(&stage->config, "/nonexistent", stage->watch, stage->turn,
@@ -192,6 +191,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct stage stage;
     struct script script = {data, size};
 
+    clock_begin();
     if (!stage.turn) {
         log_begin();
         stage.turn = vh_turn_new(NULL);

@@ -186,3 +186,118 @@ def balloon(index):
 TWICE = [*QEMU_UP, NEED, event("STOP"), pause(100), status("postmigrate", 1), event("RESUME"), pause(100), status("running", 1), NEED,
          result(an(1), 0), result(an(1), 4), balloon(5), balloon(6)]
 write("monitor", own_twice=[OWN, *TWICE, QEMU_HANGS_UP, pause(600)], road_twice=[ROAD, *TWICE, status("postmigrate", 0), pause(600)])
+
+
+# hook: hook.c's steps; caller 0, 1 and so on
+
+
+def header(*lengths, caller=0, flags=0):
+    return bytes([8 * caller, flags, *lengths])
+
+
+def call(guest, xml, caller=0):
+    return bytes([1 + 8 * caller, len(guest) + 16 * (len(xml) // 100)]) + guest + xml
+
+
+def put(text, caller=0):
+    return bytes([5 + 8 * caller, len(text)]) + text
+
+
+def gone(caller=0):
+    return bytes([2 + 8 * caller])
+
+
+LATE, AT_ONCE = bytes([3, 60]), bytes([4])
+write("hook",
+      calls=[call(b"web", b"<domain/>" + b" " * 91), call(b"db", b"", caller=1), call(b"", b""), call(b"\xff", b"", caller=2)],
+      pieces=[header(3, 7, 0, 0, 5), put(b"webst"), put(b"arted<a/"), put(b">"), gone()],
+      early=[header(3, 7, 0, 0, 5), put(b"web"), gone(), header(3, 7, 0, 0, 5), put(b"webstarted<a/> and more")],
+      late=[header(3, 7, 0, 0, 5), header(250, 7, 0, 0, 0, caller=1), LATE, put(b"web"), gone(1)],
+      limits=[header(251, 0, 0, 0, 0), header(250, 250, 250, 250, 252, caller=1), header(1, 1, 0, 0, 253, caller=2), put(b"x" * 40)],
+      many=[AT_ONCE + header(3, 7, 1, 1, 5, caller=n) for n in range(8)] + [put(b"webstartedse<a/>", caller=n) for n in range(8)])
+
+# pins: a text, a NUL, pins.c's steps
+
+
+def pins(text, *steps):
+    return [text.encode(), b"\0", *[bytes(step) for step in steps]]
+
+
+VCPU, EMULATOR, IOTHREAD = 0, 8, 16
+write("pins",
+      carried=pins("vcpupin0 * 3;emulatorpin 0-1 0;iothreadpin1 0,2-3 1", [VCPU, 0, 3], [2 + VCPU, 0, 3], [5, 0, 0], [1 + VCPU, 0, 0]),
+      file=pins("7\nvcpupin1 0-7 1\nemulatorpin 1 0\n", [EMULATOR, 0, 0], [2 + EMULATOR, 0, 1], [7, 0, 0], [4, 0, 0]),
+      announced=pins("vcpupin1 0 1", [6 + VCPU, 1, 1], [2 + VCPU, 1, 1], [2 + VCPU, 1, 2], [6 + 128 + VCPU, 1, 2], [3, 1, 2], [5, 0, 0]),
+      wrong=pins("vcpupin4096 * 1;vcpupin * 1;vcpupin1 * 1024;vcpupin1  1;vcpupin1 1 ;;iothreadpin0 ^1 1;emulatorpin1 0 0; "))
+
+# agent: lines; a NUL hangs up
+
+
+def sync(number=7):
+    return b'\xff{"return": %d}\n' % number
+
+
+def line(text):
+    return text.encode() + b"\n"
+
+
+ALLOWED = line('{"return": {"supported_commands": [{"name": "guest-exec", "enabled": true}, '
+               '{"name": "guest-file-open", "enabled": false}]}}')
+PID, OPEN = line('{"return": {"pid": 5}}'), line('{"return": 1000}')
+RUNS = line('{"return": {"exited": false}}')
+ENDED = line('{"return": {"exited": true, "exitcode": 0, "out-data": "b2sK", "err-data": "/w=="}}')
+REFUSED = line('{"error": {"class": "CommandNotFound", "desc": "Command guest-exec has been disabled"}}')
+write("agent",
+      whole=[b"of somebody else\n", sync(6), sync(), ALLOWED, PID, RUNS, RUNS, ENDED, OPEN, line('{"return": {"count": 4, "eof": false}}'),
+             line('{"return": {}}')],
+      refused=[sync(), REFUSED, REFUSED, REFUSED],
+      hangs_up=[sync(), ALLOWED, b"\0", sync(), PID, b"\0", sync(), OPEN, b'{"return": \0', sync(6)],
+      types=[sync(), line('{"return": {"supported_commands": {}}}'), line('{"return": {"pid": "5"}}'), line("[]"),
+             line('{"return": null}')])
+
+# travel: 0 and the text, or 1 and what it unpacks to
+
+
+def variant(host, released, *programs):
+    """A (sba(sayay)): of GVariant's format each member, then where each but the last ends, backwards."""
+    def name(text):
+        return text.encode() + b"\0"
+
+    def ends(body, *offsets):
+        size = 1 if len(body) + len(offsets) < 256 else 2
+        return body + b"".join(offset.to_bytes(size, "little") for offset in offsets)
+    packed, over = b"", []
+    for program, tunables, data in programs:
+        body = name(program) + tunables + data
+        packed += ends(body, len(name(program)) + len(tunables), len(name(program)))
+        over.append(len(packed))
+    head = name(host) + bytes([released])
+    return ends(head + ends(packed, *over), len(head) - 1)
+
+
+def read(*path):
+    with open(os.path.join(DIRECTORY, *path), "rb") as file:
+        return file.read()
+
+
+PLAIN = read("object", "plain")
+write("travel",
+      text=[b"\0eNpjYGBgAAAABAAB"],
+      nothing=[b"\1", variant("other", True)],
+      own=[b"\1", variant("own", False, ("a", b"", b"\x7fELF"))],
+      program=[b"\1", variant("other", False, ("plain", b"a=1\0", PLAIN))],
+      wrong=[b"\1", variant("other", False, ("a", b"a=1", b"x"), ("b", b"", b""))])
+
+# injector_load: tunables, an empty one, an object. What a loader of its own would decide is among them.
+
+
+def load(data, *tunables):
+    return ["".join(f"{tunable}\0" for tunable in tunables).encode(), b"\0", data]
+
+
+RICH = read("object", "rich")
+write("injector_load",
+      partial=load(RICH, ".partial=true", "threshold=5"),
+      maps=load(RICH, ".map.state=100", ".map.hints=4096", ".map.none=1"),
+      every=load(PLAIN, ".every=99", ".map.state=0"),
+      options=load(PLAIN, ".every=0", ".partial=", ".new=1", ".map.=7"))
