@@ -8,7 +8,9 @@ PANELS = [
     ("stat", "Guests", [("vhint_guests", "managed"), ("vhint_guests_connected", "connected")], "short"),
     ("timeseries", "Rounds", [("rate(vhint_rounds_total[$__rate_interval])", "rounds")], "ops"),
     ("timeseries", "Time of a round", [("rate(vhint_rounds_seconds_total[$__rate_interval]) / "
-                                        "rate(vhint_rounds_total[$__rate_interval])", "mean")], "s"),
+                                        "rate(vhint_rounds_total[$__rate_interval])", "mean"),
+                                       ("rate(vhint_plans_cpu_seconds_total[$__rate_interval]) / "
+                                        "rate(vhint_plans_total[$__rate_interval])", "CPU time of its plan")], "s"),
     ("timeseries", "Journal lines lost", [("increase(vhint_journal_dropped_total[$__rate_interval])", "lost")], "short"),
     ("timeseries", "Hints", [('rate(vhint_guest_hints_total{guest=~"$guest"}[$__rate_interval])', "{{guest}}")], "ops"),
     ("timeseries", "vCPUs pinned", [('vhint_guest_vcpus_pinned{guest=~"$guest"}', "{{guest}}")], "short"),
