@@ -44,6 +44,8 @@ static bool undo(VhActuate *actuate, struct item *item, const char *why)
 
     item->failed = false;
     item->barred = false;
+    if (item->applied || item->problem)
+        vh_items_changed(actuate, item);
     if (!item->starved)
         g_clear_pointer(&item->problem, g_free);
     if (!item->applied)
@@ -97,6 +99,13 @@ void vh_actuate_dispose(VhActuate *actuate)
     g_free(actuate);
 }
 
+void vh_actuate_tell(VhActuate *actuate, void (*func)(const char *guest, gpointer data),
+                     gpointer data)
+{
+    actuate->tell = func;
+    actuate->tell_data = data;
+}
+
 void vh_actuate_begin(VhActuate *actuate, VhActuateReason reason, gpointer data)
 {
     GHashTableIter iter;
@@ -126,6 +135,7 @@ static void complain(VhActuate *actuate, struct item *item, GError *error)
         return;
     g_free(item->problem);
     item->problem = g_strdup(error->message);
+    vh_items_changed(actuate, item);
     vh_journal_change(actuate->journal, item->target.key.guest, what, error->message, NULL, NULL);
 }
 
@@ -164,6 +174,8 @@ static struct item *learn(VhActuate *actuate, const struct vh_target *target)
         item->applied = actuate->actuator->found(item->hold, &item->set);
     adopt(actuate, item);
     item->since = g_get_monotonic_time();
+    if (item->applied)
+        vh_items_changed(actuate, item);
     return item;
 }
 
@@ -181,6 +193,7 @@ static void probe_again(VhActuate *actuate, struct item *item, const struct vh_t
     item->starved = actuate->out = !item->hold;
     if (item->hold)
         g_clear_pointer(&item->problem, g_free);
+    vh_items_changed(actuate, item);
 }
 
 void vh_actuate_want(VhActuate *actuate, const struct vh_target *target,
@@ -262,6 +275,7 @@ static bool carry_out(VhActuate *actuate, struct item *item, bool quiet)
     int result = 0;
 
     g_assert(actuate->in_round && item->hold && item->wanted);
+    vh_items_changed(actuate, item);
     result = actuate->actuator->apply(item->hold, &item->wish, &error);
     item->set = item->wish;
     item->drifted = false;

@@ -39,6 +39,12 @@ void vh_actuate_free(VhActuate *actuate, const char *why);
 /* Ends; what is in force stays so, on record for the next daemon. Only for actuators with leave. */
 void vh_actuate_leave(VhActuate *actuate);
 
+/* From now on `func` is called with a guest's name (borrowed) whenever what is asked below may have
+ * become another answer for one of its targets. In the midst of other calls: it may only note it.
+ */
+void vh_actuate_tell(VhActuate *actuate, void (*func)(const char *guest, gpointer data),
+                     gpointer data);
+
 /* The reason for what a target gets: `cause` as given to vh_actuate_want. g_free() it. */
 typedef char *(*VhActuateReason)(const struct vh_target *target, gconstpointer cause,
                                  gpointer data);

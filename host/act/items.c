@@ -26,6 +26,12 @@ static bool is_of(const struct item *item, const struct vh_target *target)
     return vh_thread_id_equal(&item->target.on, &target->on) && item->target.ram == target->ram;
 }
 
+void vh_items_changed(const VhActuate *actuate, const struct item *item)
+{
+    if (actuate->tell)
+        actuate->tell(item->target.key.guest, actuate->tell_data);
+}
+
 struct item *vh_items_find(const VhActuate *actuate, const struct vh_target_key *key)
 {
     return g_hash_table_lookup(actuate->items, key);
@@ -34,6 +40,7 @@ struct item *vh_items_find(const VhActuate *actuate, const struct vh_target_key 
 /* It keeps what is in force for it until the end of the round, or until another key claims it. */
 static void displace(VhActuate *actuate, struct item *item)
 {
+    vh_items_changed(actuate, item);
     g_hash_table_steal(actuate->items, &item->target.key);
     g_ptr_array_add(actuate->displaced, item);
 }
@@ -59,11 +66,13 @@ static void set_target(struct item *item, const struct vh_target *target)
 
 static void rename_item(VhActuate *actuate, struct item *item, const struct vh_target *target)
 {
+    vh_items_changed(actuate, item);
     take_out(actuate, item);
     set_target(item, target);
     if (item->hold)
         actuate->actuator->rename(item->hold, &item->target.key);
     g_hash_table_insert(actuate->items, &item->target.key, item);
+    vh_items_changed(actuate, item);
 }
 
 struct item *vh_items_claim(VhActuate *actuate, const struct vh_target *target)
@@ -105,6 +114,7 @@ void vh_items_let_go(VhActuate *actuate, struct item *item)
 
 void vh_items_remove(VhActuate *actuate, struct item *item)
 {
+    vh_items_changed(actuate, item);
     vh_items_let_go(actuate, item);
     take_out(actuate, item);
     vh_items_free(item);

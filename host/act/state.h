@@ -28,11 +28,13 @@ struct VhActuate {
     VhSaved *saved;
     VhJournal *journal;
     const struct vh_actuator *actuator;
-    GHashTable *items;      /* key -> struct item */
-    GHashTable *things;     /* thread, or device -> struct item that was the last to have it */
-    GPtrArray *displaced;   /* struct item whose key has another thread, in this round */
-    bool in_round;          /* between begin and end */
-    bool out;               /* of descriptors, in this round */
+    GHashTable *items;    /* key -> struct item */
+    GHashTable *things;   /* thread, or device -> struct item that was the last to have it */
+    GPtrArray *displaced; /* struct item whose key has another thread, in this round */
+    bool in_round;        /* between begin and end */
+    bool out;             /* of descriptors, in this round */
+    void (*tell)(const char *guest, gpointer data); /* NULL: nobody wants to know */
+    gpointer tell_data;
     VhActuateReason reason; /* of this round */
     gpointer reason_data;
     const char *why; /* of the wishes that follow */
@@ -41,6 +43,8 @@ struct VhActuate {
 /* ---- items.c ---- */
 
 void vh_items_free(gpointer item);
+/* What people are told of it may have changed. */
+void vh_items_changed(const VhActuate *actuate, const struct item *item);
 /* NULL: it is not known. */
 struct item *vh_items_find(const VhActuate *actuate, const struct vh_target_key *key);
 /* The item of what `target` is done to, which has its key from now on. NULL: there is none, nor any

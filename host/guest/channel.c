@@ -90,12 +90,14 @@ static void on_gone(uint32_t id, gpointer data)
 {
     VhGuest *guest = data;
 
+    vh_guest_show(guest);
     if (vh_facts_drop(guest->facts, id))
         vh_guest_touch(guest, "the program that said so is gone");
 }
 
 static void on_step(const char *what, const char *why, gpointer data)
 {
+    vh_guest_show(data);
     vh_guest_tell(data, what, why, NULL);
 }
 
@@ -103,6 +105,7 @@ static void on_injected(gpointer data)
 {
     VhGuest *guest = data;
 
+    vh_guest_show(guest);
     if (!guest->leaving)
         guest->funcs->injected(guest, guest->data);
 }

@@ -4,6 +4,7 @@
 
 void vh_guest_join_cpus(VhGuest *guest)
 {
+    vh_guest_show(guest);
     vh_cpu_map_join(&guest->map, guest->cpus, guest->cpu_count,
                     (const struct vh_vcpu *)(void *)guest->vcpus->data, guest->vcpus->len);
 }

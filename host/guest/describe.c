@@ -43,7 +43,7 @@ static char *problem_of(const VhGuest *guest)
     return *known ? g_strdup(known) : NULL;
 }
 
-void vh_guest_portray(const VhGuest *guest, VhGuestPortrait *portrait)
+bool vh_guest_portray(const VhGuest *guest, VhGuestPortrait *portrait)
 {
     *portrait = (VhGuestPortrait){.names = vh_guest_names_ref(guest->names),
                                   .connected = vh_guest_is_connected(guest),
@@ -55,10 +55,11 @@ void vh_guest_portray(const VhGuest *guest, VhGuestPortrait *portrait)
                                   .refused = guest->bad_hints,
                                   .problem = problem_of(guest)};
     if (!portrait->connected)
-        return;
+        return false;
     memcpy(portrait->boot_id, guest->hello.boot_id, sizeof(portrait->boot_id));
     memcpy(portrait->release, guest->hello.release, sizeof(portrait->release));
     memcpy(portrait->agent, guest->hello.agent, sizeof(portrait->agent));
+    return !portrait->problem && !vh_guest_is_awaited(guest);
 }
 
 void vh_guest_figures(const VhGuest *guest, struct vh_guest_figures *figures)

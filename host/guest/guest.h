@@ -25,6 +25,9 @@ typedef struct VhGuest VhGuest;
 struct vh_guest_funcs {
     /* What the guest wishes may have changed, because of `why`. */
     void (*changed)(VhGuest *guest, const char *why, gpointer data);
+    /* What vh_guest_portray copies, or its vCPUs and other threads, may have changed. In the midst
+     * of other calls: it may only note it. */
+    void (*shown)(VhGuest *guest, gpointer data);
     /* What is injected by hand has changed. */
     void (*injected)(VhGuest *guest, gpointer data);
     /* Does anybody watch? Only then is watch called: with a hint as one JSON object. */
@@ -97,8 +100,9 @@ void vh_guest_set_policy(VhGuest *guest, VhGuestPolicy *policy);
 /* NULL before the first. */
 const VhGuestPolicy *vh_guest_policy(const VhGuest *guest);
 
-/* Copies what is shown of it. vh_guest_portrait_clear() it. */
-void vh_guest_portray(const VhGuest *guest, VhGuestPortrait *portrait);
+/* Copies what is shown of it. vh_guest_portrait_clear() it. Returns whether that holds until
+ * shown() is called: what is said of its problems may change by time alone. */
+bool vh_guest_portray(const VhGuest *guest, VhGuestPortrait *portrait);
 /* ListPrograms' dictionaries. */
 GVariant *vh_guest_describe_programs(const VhGuest *guest);
 GVariant *vh_guest_describe_program(const VhGuest *guest, const struct vh_managed *managed);

@@ -24,6 +24,7 @@ static void on_port_name(JsonNode *result, const char *error, gpointer data)
         g_free(query->guest->port_device);
         query->guest->port_device = g_steal_pointer(&query->device);
         query->guest->port_problem = "";
+        vh_guest_show(query->guest);
     }
     g_free(query->device);
     g_free(query);
@@ -48,8 +49,10 @@ static void on_devices(JsonNode *result, const char *error, gpointer data)
     JsonArray *list = vh_json_array(result);
 
     (void)error;
-    if (guest->monitor_ready)
+    if (guest->monitor_ready) {
         guest->port_problem = NO_ID;
+        vh_guest_show(guest);
+    }
     for (guint i = 0; guest->monitor_ready && i < vh_json_length(list); i++) {
         JsonObject *device = vh_json_object(vh_json_element(list, i));
         const char *name = vh_json_member_text(device, "name", "");

@@ -37,6 +37,7 @@ static void on_backends(JsonNode *result, const char *error, gpointer data)
         memset(&nodes, 0, sizeof(nodes));
     guest->nodes = nodes;
     guest->nodes_known = !vh_cpuset_empty(&nodes);
+    vh_guest_show(guest);
 }
 
 void vh_guest_query_nodes(VhGuest *guest)

@@ -41,6 +41,17 @@ void vh_guest_portrait_clear(VhGuestPortrait *portrait)
     g_clear_pointer(&portrait->problem, g_free);
 }
 
+bool vh_guest_portrait_equal(const VhGuestPortrait *a, const VhGuestPortrait *b)
+{
+    return a->names == b->names && a->connected == b->connected && a->programs == b->programs &&
+           a->vcpus == b->vcpus && a->facts == b->facts && a->hints == b->hints &&
+           a->lost == b->lost && a->refused == b->refused &&
+           memcmp(a->boot_id, b->boot_id, sizeof(a->boot_id)) == 0 &&
+           memcmp(a->release, b->release, sizeof(a->release)) == 0 &&
+           memcmp(a->agent, b->agent, sizeof(a->agent)) == 0 &&
+           g_strcmp0(a->problem, b->problem) == 0;
+}
+
 static char *boot_id_text(const uint8_t id[16])
 {
     return g_strdup_printf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",

@@ -33,5 +33,7 @@ typedef struct vh_guest_portrait {
 void vh_guest_portrait_clear(VhGuestPortrait *portrait);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VhGuestPortrait, vh_guest_portrait_clear)
 
+bool vh_guest_portrait_equal(const VhGuestPortrait *a, const VhGuestPortrait *b);
+
 /* In the words of org.vhint.Manager1.xml: ListGuests' dictionary, without "held". */
 void vh_guest_portrait_describe(const VhGuestPortrait *portrait, GVariantDict *dict);

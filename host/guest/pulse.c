@@ -22,6 +22,11 @@ static gint64 owed_since(const VhGuest *guest)
     return owed ? guest->pinged : 0;
 }
 
+bool vh_guest_is_awaited(const VhGuest *guest)
+{
+    return owed_since(guest) != 0;
+}
+
 unsigned vh_guest_silence(const VhGuest *guest)
 {
     gint64 since = owed_since(guest);
@@ -45,6 +50,7 @@ static void look(VhGuest *guest)
         return;
     /* Without room for it the guest has not read for a while, which is as telling. */
     guest->pinged = now;
+    vh_guest_show(guest);
     (void)vh_session_ping(guest->session);
 }
 
@@ -89,6 +95,7 @@ void vh_guest_on_asked(gpointer data)
 {
     VhGuest *guest = data;
 
+    vh_guest_show(guest); /* too much may be owed */
     if (guest->pulse.position && !guest->pulse_owing)
         arm(guest);
 }

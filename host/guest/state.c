@@ -23,6 +23,12 @@ void vh_guest_check(const VhGuest *guest)
     VH_ASSERT_DEEP(map_fits(guest));
 }
 
+void vh_guest_show(VhGuest *guest)
+{
+    if (!guest->leaving && guest->funcs->shown)
+        guest->funcs->shown(guest, guest->data);
+}
+
 void vh_guest_tell(VhGuest *guest, const char *what, const char *why, const char *after)
 {
     vh_journal_talk(guest->journal, &guest->limit, guest->config->name, what, why, NULL, after);
@@ -37,18 +43,21 @@ void vh_guest_set_problem(VhGuest *guest, const char *text)
 {
     g_free(guest->problem);
     guest->problem = g_strdup(text);
+    vh_guest_show(guest);
 }
 
 void vh_guest_set_monitor_problem(VhGuest *guest, const char *text)
 {
     g_free(guest->monitor_problem);
     guest->monitor_problem = g_strdup(text);
+    vh_guest_show(guest);
 }
 
 void vh_guest_set_vcpu_problem(VhGuest *guest, const char *text)
 {
     g_free(guest->vcpu_problem);
     guest->vcpu_problem = g_strdup(text);
+    vh_guest_show(guest);
 }
 
 bool vh_guest_is_connected(const VhGuest *guest)

@@ -115,6 +115,9 @@ struct VhGuest {
 /* state.c */
 /* Asserts the invariants above. */
 void vh_guest_check(const VhGuest *guest);
+/* What is shown of it may have changed: to be called with each change, before or after it. Settle
+ * does so, with which each turn that serves the guest ends. */
+void vh_guest_show(VhGuest *guest);
 /* Why the session is not up; "": it is. */
 void vh_guest_set_problem(VhGuest *guest, const char *text);
 /* Why the monitor is not ready. */
@@ -186,6 +189,8 @@ void vh_guest_begin_pulse(VhGuest *guest);
 void vh_guest_end_pulse(VhGuest *guest);
 /* Of struct vh_session_funcs. */
 void vh_guest_on_asked(gpointer data);
+/* Is a sign of life awaited, so that it may come to be silent by time alone? */
+bool vh_guest_is_awaited(const VhGuest *guest);
 /* For how long it has not answered, s; 0: it does, or need not. */
 unsigned vh_guest_silence(const VhGuest *guest);
 

@@ -86,6 +86,7 @@ static void sort_out(VhGuest *guest)
 {
     g_autoptr(GHashTable) iothreads = iothreads_by_thread(guest);
 
+    vh_guest_show(guest);
     g_array_set_size(guest->helpers, 0);
     for (guint i = 0; i < guest->threads->len; i++) {
         struct vh_thread thread = g_array_index(guest->threads, struct vh_thread, i);

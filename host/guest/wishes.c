@@ -51,6 +51,7 @@ bool vh_guest_renew(VhGuest *guest)
     struct vh_wish *wishes = NULL;
     gint64 next = 0;
 
+    vh_guest_show(guest);
     g_array_set_size(guest->wishes, count);
     wishes = (struct vh_wish *)(void *)guest->wishes->data;
     next = vh_rules_wishes(guest->rules, guest->facts, &guest->map, g_get_monotonic_time(), wishes,
@@ -72,6 +73,7 @@ void vh_guest_settle(VhGuest *guest)
     gint64 wait = 0;
 
     vh_guest_check(guest);
+    vh_guest_show(guest);
     if (!why || (guest->deferred && now < guest->deferred))
         return;
     wait = guest->batch ? vh_rules_admit(guest->rules, guest->batch, now) : 0;

@@ -41,9 +41,9 @@ GPtrArray *vh_manager_portraits(VhManager *manager, guint64 *last, bool brief)
     guint i = 0;
 
     for (i = find_after(entries, *last); i < entries->len && done < PAGE; i++) {
-        const struct vh_entry *entry = g_ptr_array_index(entries, i);
+        struct vh_entry *entry = g_ptr_array_index(entries, i);
         VhPortrait *portrait =
-            brief ? vh_round_portray_brief(entry) : vh_round_portray(manager->round, entry);
+            brief ? vh_round_show_brief(entry) : vh_round_show(manager->round, entry);
 
         g_ptr_array_add(portraits, portrait);
         done += 1 + portrait->vcpus + portrait->helpers;
@@ -197,6 +197,7 @@ static int set_held(VhManager *manager, const char *guest, bool held, GError **e
             vh_journal_step(manager->journal, vh_entry_name(entry), held ? "release" : "resume",
                             "asked for by hand", NULL, NULL);
         entry->held = held;
+        vh_entry_redraw(entry);
         if (held)
             vh_round_take(manager->round, entry);
         vh_manager_note_travel(entry);

@@ -21,6 +21,12 @@ void vh_manager_on_changed(VhGuest *guest, const char *why, gpointer data)
     vh_turn_soon(manager->turn, 0);
 }
 
+void vh_manager_on_shown(VhGuest *guest, gpointer entry)
+{
+    (void)guest;
+    vh_entry_redraw(entry);
+}
+
 /* For `systemctl status`, when it has changed. */
 static void tell_status(VhManager *manager)
 {

@@ -22,6 +22,7 @@ static void on_injected(VhGuest *guest, gpointer entry)
 }
 
 static const struct vh_guest_funcs guest_funcs = {.changed = vh_manager_on_changed,
+                                                  .shown = vh_manager_on_shown,
                                                   .injected = on_injected,
                                                   .watched = vh_manager_is_watched,
                                                   .watch = vh_manager_tell};
@@ -47,7 +48,6 @@ static void on_added(const struct vh_config_guest *config, gpointer data)
                      manager->scratch, manager->journal, &guest_funcs, entry);
     entry->nodes_known = config->nodes && vh_cpuset_parse(&entry->nodes, config->nodes, NULL) == 0;
     g_ptr_array_add(manager->entries, entry);
-    vh_manager_learn(manager, entry);
     vh_round_come(manager->round, entry);
     vh_manager_take_travel(entry);
     apply_policy(manager, entry);
@@ -74,13 +74,12 @@ static void on_removed(const struct vh_config_guest *config, gpointer data)
     if (!entry)
         return;
     if (manager->closing) {
-        vh_manager_unlearn(manager, entry);
+        vh_round_forget(manager->round, entry);
         g_ptr_array_remove(manager->entries, entry);
         return;
     }
     vh_round_leave(manager->round, entry, "the guest is not managed any longer");
     manager->changed -= entry->why != NULL;
-    vh_manager_unlearn(manager, entry);
     g_ptr_array_remove(manager->entries, entry);
     vh_round_run(manager->round, "the guest is not managed any longer");
 }
@@ -112,19 +111,15 @@ static void on_hands_off(const struct vh_config_guest *config, struct vh_seat se
                          gpointer data)
 {
     VhManager *manager = data;
-    const struct vh_entry *entry = entry_of(manager, config);
-    gpointer key = GUINT_TO_POINTER(vh_seat_key(seat));
+    struct vh_entry *entry = entry_of(manager, config);
     g_autofree char *who = vh_seat_text(seat);
     g_autofree char *what = g_strdup_printf("hands %s %s", why ? "off" : "on", who);
 
-    if (!entry || manager->closing || (!why && !g_hash_table_contains(entry->off, key)))
+    if (!entry || manager->closing || (!why && !vh_entry_off(entry, seat)))
         return;
     vh_journal_step(manager->journal, config->name, what,
                     why ? why : "nobody else pins it any longer", NULL, NULL);
-    if (why)
-        g_hash_table_insert(entry->off, key, g_strdup(why));
-    else
-        g_hash_table_remove(entry->off, key);
+    vh_entry_hands_off(entry, seat, why);
     vh_round_yield(manager->round, entry, seat);
     vh_round_run(manager->round, why ? why : "vhint may place it again");
 }
@@ -271,7 +266,6 @@ VhManager *vh_manager_new(const VhConfig *config, GError **error)
     /* If this fails, what a predecessor left is for one that starts. */
     manager->handing = G_MAXINT64;
     manager->entries = g_ptr_array_new_with_free_func(vh_entry_free);
-    manager->names = g_hash_table_new(g_str_hash, g_str_equal);
     manager->watchers = g_ptr_array_new_with_free_func(vh_manager_watcher_free);
     manager->attempts = g_ptr_array_new();
     if (open_all(manager, error) < 0)
@@ -334,13 +328,11 @@ void vh_manager_free(VhManager *manager)
     else if (manager->round)
         vh_round_undo(manager->round, "vhintd stops");
     wait_for_memory(manager);
-    g_hash_table_remove_all(manager->names);
     g_ptr_array_set_size(manager->entries, 0);
     for (guint i = 0; i < INVENTORIES; i++)
         if (manager->inventories[i])
             inventory_kinds[i]->close(g_steal_pointer(&manager->inventories[i]), leave);
     vh_round_free(manager->round);
-    g_hash_table_unref(manager->names);
     g_ptr_array_unref(manager->entries);
     vh_turn_free(manager->turn);
     vh_scratch_free(manager->scratch);

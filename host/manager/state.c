@@ -2,20 +2,9 @@
 // What every part of the manager asks of its guests.
 #include "manager/state.h"
 
-void vh_manager_learn(VhManager *manager, struct vh_entry *entry)
-{
-    entry->serial = ++manager->last_serial;
-    g_hash_table_insert(manager->names, (gpointer)vh_entry_name(entry), entry);
-}
-
-void vh_manager_unlearn(VhManager *manager, const struct vh_entry *entry)
-{
-    g_hash_table_remove(manager->names, vh_entry_name(entry));
-}
-
 struct vh_entry *vh_manager_find(const VhManager *manager, const char *guest, GError **error)
 {
-    struct vh_entry *entry = g_hash_table_lookup(manager->names, guest);
+    struct vh_entry *entry = vh_round_find(manager->round, guest);
 
     if (!entry)
         g_set_error(error, VH_ERROR, VH_ERROR_NO_SUCH_GUEST,

@@ -21,9 +21,7 @@ struct VhManager {
     VhScratch *scratch;
     VhPolicyStore *policy;
     VhRound *round;
-    GPtrArray *entries;  /* struct vh_entry, the older first */
-    GHashTable *names;   /* name -> the entry that goes by it */
-    guint64 last_serial; /* of the youngest entry */
+    GPtrArray *entries; /* struct vh_entry, the older first */
     VhInventory *inventories[VH_MANAGER_INVENTORIES];
     GPtrArray *watchers; /* struct watcher, of watch.c */
     GPtrArray *attempts; /* struct attempt, of bootstrap.c */
@@ -47,10 +45,6 @@ struct VhManager {
 
 /* ---- state.c ---- */
 
-/* The entry, which is among `entries`, is found by its name from now on, and is the youngest. */
-void vh_manager_learn(VhManager *manager, struct vh_entry *entry);
-/* It is about to go. */
-void vh_manager_unlearn(VhManager *manager, const struct vh_entry *entry);
 /* NULL and VH_ERROR_NO_SUCH_GUEST. */
 struct vh_entry *vh_manager_find(const VhManager *manager, const char *guest, GError **error);
 
@@ -61,6 +55,7 @@ void vh_manager_refresh_threads(const VhManager *manager);
 
 /* For struct vh_guest_funcs: the guest's data is its struct vh_entry. */
 void vh_manager_on_changed(VhGuest *guest, const char *why, gpointer entry);
+void vh_manager_on_shown(VhGuest *guest, gpointer entry);
 /* At the end of a turn: makes the round that has become due in it, now or once it may be made. */
 void vh_manager_run_due(VhManager *manager);
 

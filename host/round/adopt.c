@@ -38,6 +38,8 @@ bool vh_round_is_adopting(const VhRound *round)
 
 void vh_round_come(VhRound *round, struct vh_entry *entry)
 {
+    entry->serial = ++round->last_serial;
+    g_hash_table_insert(round->names, (gpointer)vh_entry_name(entry), entry);
     entry->left = g_hash_table_lookup(round->left, vh_entry_name(entry));
     if (entry->left)
         entry->left->entry = entry;

@@ -22,9 +22,12 @@ struct vh_entry {
     GHashTable *off; /* vh_seat_key -> why that seat is not ours to place */
     bool nodes_known;
     struct vh_cpuset nodes; /* NUMA nodes of its memory, by libvirt's word */
-    char *problem;   /* what the last plan could not do for the guest as a whole; NULL: nothing */
-    unsigned number; /* its own in the last plan, if that has any of its threads */
-    GArray *planned; /* struct vh_planned: its threads that the last plan knew */
+    char *problem; /* what the last plan could not do for the guest as a whole; NULL: nothing */
+    /* What is shown of it, as long as that holds; NULL: it is to be copied anew. */
+    struct VhPortrait *portrait;
+    unsigned portrayed_as; /* gallery.c: its number in the plan that the portrait shows */
+    unsigned number;       /* its own in the last plan, if that has any of its threads */
+    GArray *planned;       /* struct vh_planned: its threads that the last plan knew */
 };
 
 struct vh_planned {
@@ -36,6 +39,11 @@ struct vh_planned {
 struct vh_entry *vh_entry_new(struct VhManager *manager);
 /* Frees its guest, too. */
 void vh_entry_free(gpointer entry);
+
+/* What is shown of it has changed. */
+void vh_entry_redraw(struct vh_entry *entry);
+/* Somebody else places the seat, because of `why` (copied); NULL: nobody does any longer. */
+void vh_entry_hands_off(struct vh_entry *entry, struct vh_seat seat, const char *why);
 
 const char *vh_entry_name(const struct vh_entry *entry);
 /* One of its vCPUs, as a target. */

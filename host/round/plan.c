@@ -111,6 +111,7 @@ void vh_round_outdate(VhRound *round)
         struct vh_entry *entry = g_ptr_array_index(round->entries, i);
 
         g_array_set_size(entry->planned, 0);
+        vh_entry_redraw(entry);
     }
     vh_survey_begin(round->survey, round->topology, NULL);
     round->plan = NULL;
@@ -159,6 +160,7 @@ void vh_round_note(VhRound *round, const struct vh_plan *made)
         }
         if (g_strcmp0(entry->problem, text->len ? text->str : NULL) == 0)
             continue;
+        vh_entry_redraw(entry);
         vh_journal_change(round->journal, vh_entry_name(entry), "placement",
                           text->len ? text->str : "no problem any longer", NULL, NULL);
         g_free(entry->problem);

@@ -86,6 +86,40 @@ void vh_portrait_unref(VhPortrait *portrait)
     g_atomic_rc_box_release_full(portrait, portrait_clear);
 }
 
+static bool same_standing(const VhStanding *a, const VhStanding *b)
+{
+    return a->thread == b->thread && a->state == b->state && a->ground == b->ground &&
+           a->left == b->left && a->held == b->held && a->wishes == b->wishes &&
+           a->rule == b->rule && a->action == b->action && a->wish.tasks == b->wish.tasks &&
+           (!a->wishes || vh_wish_equal(&a->wish, &b->wish)) &&
+           a->place.reason == b->place.reason && a->place.cpu == b->place.cpu &&
+           a->place.node == b->place.node && g_strcmp0(a->place.cpus, b->place.cpus) == 0 &&
+           g_strcmp0(a->off, b->off) == 0 && g_strcmp0(a->former, b->former) == 0 &&
+           g_strcmp0(a->problem, b->problem) == 0;
+}
+
+bool vh_portrait_equal(const VhPortrait *a, const VhPortrait *b)
+{
+    bool equal = a->vcpus == b->vcpus && a->helpers == b->helpers && a->held == b->held &&
+                 vh_guest_portrait_equal(&a->guest, &b->guest) &&
+                 g_strcmp0(a->problem, b->problem) == 0 && g_strcmp0(a->nodes, b->nodes) == 0 &&
+                 !a->memory == !b->memory && (!a->memory || g_variant_equal(a->memory, b->memory));
+
+    for (unsigned i = 0; equal && i < a->vcpus + a->helpers; i++) {
+        const struct vh_portrait_thread *x = &a->threads[i];
+        const struct vh_portrait_thread *y = &b->threads[i];
+
+        equal = same_standing(&x->standing, &y->standing);
+        if (i < a->vcpus)
+            equal = equal && x->vcpu.index == y->vcpu.index &&
+                    x->vcpu.guest_cpu == y->vcpu.guest_cpu && x->vcpu.apic_id == y->vcpu.apic_id;
+        else
+            equal = equal && g_str_equal(x->helper.role, y->helper.role) &&
+                    g_str_equal(x->helper.name, y->helper.name);
+    }
+    return equal;
+}
+
 /* ---- words ---- */
 
 /* What vCPUs and other threads have in common. */

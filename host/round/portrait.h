@@ -17,12 +17,18 @@
  *
  *  1. A portrait never changes once it is made. Its references are counted atomically, and it
  *     borrows nothing: it outlives its guest, the plan and the policy.
- *  2. A portrait is made when somebody asks and after whatever was asked before, so it shows what
- *     came of that. There is no copy that could be old.
+ *  2. A portrait is made, or known to be like, when somebody asks and after whatever was asked
+ *     before, so it shows what came of that.
  *  3. What the kernel alone knows, which CPUs a thread may use now, is read when it is put into
  *     words.
  *  4. Each thread's standing is one value, which status, why and map render: they cannot disagree.
- *     standing.c works it out, from the last run's plan and wishes. Asking changes nothing. */
+ *     standing.c works it out, from the last run's plan and wishes. Asking changes nothing.
+ *  5. Who asks about many guests is shown the same portraits as last time, but for those of guests
+ *     that have changed: gallery.c. Whoever changes what is shown says so: a guest (struct
+ *     vh_guest_funcs, shown), the actuator (vh_actuate_tell), the manager (vh_entry_redraw). Plans
+ *     are compared, once somebody asks. What may change by time alone is never kept: problems, and
+ *     what a former vhintd has left. VH_ASSERT_DEEP() compares each portrait that is kept with a
+ *     new one. */
 #pragma once
 
 #include "action/wish.h"
@@ -106,6 +112,7 @@ VhPortrait *vh_portrait_new(unsigned vcpus, unsigned helpers);
 VhPortrait *vh_portrait_ref(VhPortrait *portrait);
 void vh_portrait_unref(VhPortrait *portrait);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VhPortrait, vh_portrait_unref)
+bool vh_portrait_equal(const VhPortrait *a, const VhPortrait *b);
 
 /* In the words of org.vhint.Manager1.xml, floating: ListGuests' a{sv}. */
 GVariant *vh_portrait_summary(const VhPortrait *portrait);

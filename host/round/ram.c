@@ -272,10 +272,15 @@ guint vh_ram_end(VhRam *ram, const char *why)
 
 /* ---- for people ---- */
 
+bool vh_ram_knows(const VhRam *ram, const char *guest)
+{
+    return g_hash_table_size(ram->items) && g_hash_table_contains(ram->items, guest);
+}
+
 static const struct item *find(const VhRam *ram, const char *guest)
 {
     const struct item *item =
-        g_hash_table_size(ram->items) ? g_hash_table_lookup(ram->items, guest) : NULL;
+        vh_ram_knows(ram, guest) ? g_hash_table_lookup(ram->items, guest) : NULL;
 
     return item && (*item->rule || item->held) ? item : NULL;
 }

@@ -33,6 +33,8 @@ void vh_ram_ask(VhRam *ram, const struct vh_target *target, const struct vh_grow
 /* Carries the round out. `why`: the occasion. Returns how many guests were put back. */
 guint vh_ram_end(VhRam *ram, const char *why);
 
+/* Is it, or was it lately, led by this? */
+bool vh_ram_knows(const VhRam *ram, const char *guest);
 /* GetGuest's a{sv} about its memory; NULL: no rule has to do with it. Floating. */
 GVariant *vh_ram_describe(const VhRam *ram, const char *guest);
 /* Explain's a{sv}; NULL likewise. Floating. */

@@ -79,7 +79,7 @@ static guint act_on_memory(VhRound *round, const char *why)
 {
     vh_ram_begin(round->ram);
     for (unsigned i = 0; i < round->entries->len; i++) {
-        const struct vh_entry *entry = g_ptr_array_index(round->entries, i);
+        struct vh_entry *entry = g_ptr_array_index(round->entries, i);
         const struct vh_growth_limits *limits = &vh_guest_policy(entry->guest)->memory;
         const struct vh_ram_wish *wish = entry->held ? NULL : vh_guest_ram_wish(entry->guest);
         const struct vh_target target = {.key = {vh_entry_name(entry), VH_TARGET_MEMORY, 0},
@@ -87,8 +87,10 @@ static guint act_on_memory(VhRound *round, const char *why)
                                          .ram = vh_guest_ram(entry->guest)};
 
         if (target.on.thread && !vh_round_is_left(entry) &&
-            vh_ram_concerns(round->ram, limits, wish))
+            vh_ram_concerns(round->ram, limits, wish)) {
+            vh_entry_redraw(entry);
             vh_ram_ask(round->ram, &target, limits, wish);
+        }
     }
     return vh_ram_end(round->ram, why);
 }
@@ -182,6 +184,7 @@ static bool read_topology(VhRound *round)
         return false;
     }
     round->topology = now;
+    vh_gallery_empty(round);
     return !vh_cpuset_equal(&now->online, &former->online);
 }
 
@@ -211,6 +214,16 @@ void vh_round_recheck(VhRound *round, const struct vh_entry *entry, const char *
         vh_round_run(round, why);
 }
 
+struct vh_entry *vh_round_find(const VhRound *round, const char *name)
+{
+    return g_hash_table_lookup(round->names, name);
+}
+
+void vh_round_forget(VhRound *round, const struct vh_entry *entry)
+{
+    g_hash_table_remove(round->names, vh_entry_name(entry));
+}
+
 bool vh_round_is_barred(const VhRound *round, const struct vh_entry *entry)
 {
     unsigned count = 0;
@@ -233,6 +246,7 @@ void vh_round_leave(VhRound *round, struct vh_entry *entry, const char *why)
     vh_round_take(round, entry);
     act(round, why, NULL);
     vh_round_taken(round);
+    vh_round_forget(round, entry);
 }
 
 static void on_hotplug(gpointer data)
@@ -276,12 +290,15 @@ VhRound *vh_round_new(const struct vh_round_host *host, const GPtrArray *entries
     round->survey = vh_survey_new();
     round->wishes = g_array_new(FALSE, TRUE, sizeof(struct vh_wish));
     round->now = g_ptr_array_new();
+    round->names = g_hash_table_new(g_str_hash, g_str_equal);
+    vh_gallery_init(&round->gallery);
     round->load = vh_load_new(load);
     round->topology = host->topology(error);
     round->hotplug = round->topology ? vh_hotplug_new(on_hotplug, round, error) : NULL;
     if (!round->hotplug)
         return NULL;
     round->actuate = vh_actuate_new_adopting(saved, journal, host->pin);
+    vh_actuate_tell(round->actuate, vh_round_changed, round);
     vh_round_find_left(round);
     round->boosts = vh_actuate_new(saved, journal, host->boost);
     round->trials = vh_trials_new(host->proc, journal, &trials_funcs, round);
@@ -298,6 +315,8 @@ void vh_round_free(VhRound *round)
     vh_topology_free(round->topology);
     vh_load_free(round->load);
     g_clear_pointer(&round->left, g_hash_table_unref);
+    g_hash_table_unref(round->names);
+    vh_gallery_clear(&round->gallery);
     g_array_unref(round->wishes);
     g_ptr_array_unref(round->now);
     g_free(round);

@@ -41,6 +41,10 @@ bool vh_round_is_adopting(const VhRound *round);
 /* The guest is new among the entries: finds what is left of its. Until that is taken over, runs
  * touch none of its threads, and plan around its pins. */
 void vh_round_come(VhRound *round, struct vh_entry *entry);
+/* The one that goes by this name; NULL: none has come. */
+struct vh_entry *vh_round_find(const VhRound *round, const char *name);
+/* It goes, and no run has to do with it any longer. */
+void vh_round_forget(VhRound *round, const struct vh_entry *entry);
 /* Has what is left of its still to be taken over? */
 bool vh_round_is_left(const struct vh_entry *entry);
 /* May it be, since the guest has said what holds? */
@@ -65,7 +69,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VhRound, vh_round_free)
  * those that have none, `why`. Returns how many actions were undone. */
 guint vh_round_run(VhRound *round, const char *why);
 
-/* Undoes all for a guest that is about to leave; vh_round_run once it has left. */
+/* Undoes all for a guest that is about to leave, and forgets it; vh_round_run once it has left. */
 void vh_round_leave(VhRound *round, struct vh_entry *entry, const char *why);
 
 /* Forgets what stands against an action, so that the next run tries it again. */
@@ -96,8 +100,10 @@ void vh_round_outdate(VhRound *round);
 
 /* What GetGuest tells of the guest; vh_portrait_unref() it. */
 VhPortrait *vh_round_portray(const VhRound *round, const struct vh_entry *entry);
-/* The same without its threads and memory: what ListGuests tells. */
-VhPortrait *vh_round_portray_brief(const struct vh_entry *entry);
+/* The same, or the one of last time if that is like it: for whoever asks about many. */
+VhPortrait *vh_round_show(VhRound *round, struct vh_entry *entry);
+/* The same, or without its threads and memory: what ListGuests tells. */
+VhPortrait *vh_round_show_brief(const struct vh_entry *entry);
 /* Explain's aa{sv}, floating: of each vCPU its pin, then its boost; other threads; memory last. Of
  * each action the hints, the rule and the limits behind it, what it replaced, since when, and what
  * its trial found. */

@@ -16,6 +16,9 @@ void vh_standing_helper(const VhRound *round, const struct vh_entry *entry,
 
 /* ---- portray.c ---- */
 
+/* vh_round_portray; `*holds`: until whatever it shows is told of, or planned otherwise. */
+VhPortrait *vh_portray(const VhRound *round, const struct vh_entry *entry, bool *holds);
+
 /* The guest's vCPU at this position, or the thread beside them, as a portrait has it;
  * vh_standing_clear() its standing. */
 void vh_portray_vcpu(const VhRound *round, const struct vh_entry *entry, unsigned position,

@@ -10,6 +10,16 @@
 #include "trials/trials.h"
 #include "wish/survey.h"
 
+/* The plan that the portraits that are kept show, as far as they do, and the wishes it is for. */
+struct vh_gallery {
+    uint64_t plans;  /* as vh_round_made has counted it; 0: none yet */
+    GArray *first;   /* unsigned */
+    GArray *threads; /* struct vh_placed */
+    GArray *sets;    /* struct vh_cpuset */
+    GArray *begins;  /* guint: where in `wishes` each guest's begin, and where the last one's end */
+    GArray *wishes;  /* struct vh_wish, whose rules may be gone */
+};
+
 struct VhRound {
     const struct vh_round_host *host;
     const GPtrArray *entries; /* struct vh_entry */
@@ -28,6 +38,9 @@ struct VhRound {
     VhSurvey *survey;           /* all guests, in the order of entries */
     const struct vh_plan *plan; /* the last one, the survey's; NULL: none */
     struct vh_round_made made;
+    GHashTable *names; /* name -> struct vh_entry */
+    guint64 last_serial;
+    struct vh_gallery gallery;
     GArray *wishes; /* struct vh_wish, scratch of plan */
     GPtrArray *now; /* struct vh_cpuset, scratch of plan */
 };
@@ -46,6 +59,17 @@ struct vh_left {
 const char *vh_round_off(const struct vh_entry *entry, const struct vh_vcpu *vcpu);
 /* What the target is pinned to by us; NULL: nothing. */
 const struct vh_cpuset *vh_round_pin(const VhRound *round, const struct vh_target_key *key);
+
+/* ---- gallery.c ---- */
+
+void vh_gallery_init(struct vh_gallery *gallery);
+void vh_gallery_clear(struct vh_gallery *gallery);
+/* Drops the portraits of those for whom the last plan has something else. */
+void vh_gallery_refresh(VhRound *round);
+/* Drops all. */
+void vh_gallery_empty(const VhRound *round);
+/* For vh_actuate_tell. */
+void vh_round_changed(const char *guest, gpointer round);
 
 /* ---- adopt.c ---- */
 

@@ -199,6 +199,14 @@ const struct vh_wish *vh_survey_wish(const VhSurvey *survey, unsigned guest, uns
     return &g_array_index(survey->wishes, struct vh_wish, share->vcpus + vcpu);
 }
 
+const struct vh_wish *vh_survey_wishes(const VhSurvey *survey, unsigned guest, unsigned *count)
+{
+    const struct share *share = &g_array_index(survey->shares, struct share, guest);
+
+    *count = survey->input.guests[guest].vcpus;
+    return (const struct vh_wish *)(gconstpointer)survey->wishes->data + share->vcpus;
+}
+
 void vh_survey_place(const VhSurvey *survey, unsigned guest, unsigned thread,
                      struct vh_place *place)
 {

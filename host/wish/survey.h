@@ -42,6 +42,9 @@ const struct vh_plan *vh_survey_plan(VhSurvey *survey);
 /* Borrowed until the next begin. */
 const struct vh_wish *vh_survey_wish(const VhSurvey *survey, unsigned guest, unsigned vcpu);
 
+/* All of a guest's, by vCPU. */
+const struct vh_wish *vh_survey_wishes(const VhSurvey *survey, unsigned guest, unsigned *count);
+
 /* What is wished for a thread (a vCPU, or another by vh_placement_emulator() and so on) and what
  * the plan says to that, for people. g_free() it. */
 char *vh_survey_reason(const VhSurvey *survey, unsigned guest, unsigned thread);

@@ -6,8 +6,15 @@
 
 /* ---- what tests say ---- */
 
+static void show(VhGuest *guest)
+{
+    if (guest->funcs->shown)
+        guest->funcs->shown(guest, guest->data);
+}
+
 void fake_guest_changed(VhGuest *guest, const char *why)
 {
+    show(guest);
     guest->funcs->changed(guest, why, guest->data);
 }
 
@@ -24,6 +31,7 @@ void fake_guest_add_vcpu(VhGuest *guest, pid_t thread)
 void fake_guest_add_helper(VhGuest *guest, pid_t thread, enum vh_thread_kind kind, unsigned number)
 {
     g_assert_cmpuint(guest->helper_count, <, FAKE_THREADS);
+    show(guest);
     guest->helpers[guest->helper_count++] = (struct vh_thread){
         .thread = thread, .start = FAKE_START, .kind = kind, .number = number, .name = "thread"};
 }
@@ -33,6 +41,7 @@ static const struct vh_rule affinity_pin = {.name = (char *)"affinity-pin",
 
 void fake_guest_anchor(VhGuest *guest, unsigned vcpu)
 {
+    show(guest);
     guest->wishes[vcpu] = (struct vh_wish){.kind = VH_WISH_ANCHOR,
                                            .tasks = 1,
                                            .guest_cpu = (int)vcpu,
@@ -42,6 +51,7 @@ void fake_guest_anchor(VhGuest *guest, unsigned vcpu)
 
 void fake_guest_float(VhGuest *guest, unsigned vcpu)
 {
+    show(guest);
     guest->wishes[vcpu] = (struct vh_wish){.guest_cpu = -1, .figure = NAN};
 }
 
@@ -85,6 +95,7 @@ VhGuest *vh_guest_new(const struct vh_config_guest *config, const char *state_di
     g_autofree char *directory = g_build_filename(state_dir, config->name, NULL);
 
     guest->config = config;
+    guest->names = vh_guest_names_new(config);
     guest->funcs = funcs;
     guest->data = data;
     guest->programs = vh_programs_new(directory, &programs_funcs, guest);
@@ -99,6 +110,7 @@ void vh_guest_start(G_GNUC_UNUSED VhGuest *guest)
 void vh_guest_free(VhGuest *guest)
 {
     vh_guest_policy_free(guest->policy);
+    vh_guest_names_unref(guest->names);
     vh_programs_free(guest->programs);
     vh_ram_device_leave(guest->ram);
     vh_ram_device_unref(guest->ram);
@@ -222,11 +234,12 @@ const VhGuestPolicy *vh_guest_policy(const VhGuest *guest)
     return guest->policy;
 }
 
-void vh_guest_portray(const VhGuest *guest, VhGuestPortrait *portrait)
+bool vh_guest_portray(const VhGuest *guest, VhGuestPortrait *portrait)
 {
-    *portrait = (VhGuestPortrait){.names = vh_guest_names_new(guest->config),
+    *portrait = (VhGuestPortrait){.names = vh_guest_names_ref(guest->names),
                                   .connected = guest->connected,
                                   .vcpus = guest->vcpu_count};
+    return guest->connected;
 }
 
 void vh_guest_figures(const VhGuest *guest, struct vh_guest_figures *figures)

@@ -10,6 +10,7 @@
 
 struct VhGuest {
     const struct vh_config_guest *config;
+    VhGuestNames *names;
     const struct vh_guest_funcs *funcs;
     gpointer data;
     VhGuestPolicy *policy;

@@ -20,7 +20,12 @@ static void on_changed(G_GNUC_UNUSED VhGuest *guest, G_GNUC_UNUSED const char *w
 {
 }
 
-static const struct vh_guest_funcs no_funcs = {.changed = on_changed};
+static void on_shown(G_GNUC_UNUSED VhGuest *guest, gpointer entry)
+{
+    vh_entry_redraw(entry);
+}
+
+static const struct vh_guest_funcs no_funcs = {.changed = on_changed, .shown = on_shown};
 
 static void entry_free(gpointer data)
 {
@@ -132,8 +137,6 @@ struct vh_entry *herd_add(struct herd *herd, const char *name, unsigned vcpus, p
     for (unsigned i = 0; i < vcpus; i++)
         fake_guest_add_vcpu(entry->guest, first + (pid_t)i);
     g_ptr_array_add(herd->entries, entry);
-    if (herd->came)
-        herd->came(entry);
     vh_round_come(herd->round, entry);
     return entry;
 }
@@ -141,8 +144,6 @@ struct vh_entry *herd_add(struct herd *herd, const char *name, unsigned vcpus, p
 void herd_remove(struct herd *herd, struct vh_entry *entry)
 {
     vh_round_leave(herd->round, entry, "the guest has gone");
-    if (herd->goes)
-        herd->goes(entry);
     g_ptr_array_remove(herd->entries, entry);
 }
 

@@ -19,8 +19,6 @@ struct herd {
     /* Set before the begin; NULL: there is none. */
     struct VhManager *manager;          /* of the entries */
     const struct vh_guest_funcs *funcs; /* that guests call */
-    void (*came)(struct vh_entry *entry);
-    void (*goes)(const struct vh_entry *entry);
 };
 
 /* A daemon without guests; `policy`: the text of vhint.conf. */

@@ -9,6 +9,7 @@ static void on_injected(G_GNUC_UNUSED VhGuest *guest, gpointer entry)
 }
 
 static const struct vh_guest_funcs guest_funcs = {.changed = vh_manager_on_changed,
+                                                  .shown = vh_manager_on_shown,
                                                   .injected = on_injected,
                                                   .watched = vh_manager_is_watched,
                                                   .watch = vh_manager_tell};
@@ -19,20 +20,9 @@ static void on_turn_end(gpointer data)
     vh_manager_run_due(data);
 }
 
-static void on_came(struct vh_entry *entry)
-{
-    vh_manager_learn(entry->manager, entry);
-}
-
-static void on_goes(const struct vh_entry *entry)
-{
-    vh_manager_unlearn(entry->manager, entry);
-}
-
 /* What it manages is the herd's. */
 static void take(struct herdsman *f)
 {
-    g_hash_table_remove_all(f->manager.names);
     f->manager.journal = f->herd.journal;
     f->manager.saved = f->herd.saved;
     f->manager.policy = f->herd.policy;
@@ -46,9 +36,6 @@ void herdsman_begin(struct herdsman *f, gconstpointer policy)
 
     f->herd.manager = &f->manager;
     f->herd.funcs = &guest_funcs;
-    f->herd.came = on_came;
-    f->herd.goes = on_goes;
-    f->manager.names = g_hash_table_new(g_str_hash, g_str_equal);
     herd_begin(&f->herd, policy ? policy : "");
     f->manager.config = &f->config;
     f->manager.host = g_strdup("here");
@@ -64,7 +51,6 @@ void herdsman_end(struct herdsman *f, G_GNUC_UNUSED gconstpointer data)
     g_clear_handle_id(&f->manager.adopt_timer, g_source_remove);
     herd_end(&f->herd);
     vh_turn_free(f->manager.turn);
-    g_hash_table_unref(f->manager.names);
     g_ptr_array_unref(f->manager.watchers);
     g_free(f->manager.host);
 }

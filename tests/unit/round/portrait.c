@@ -86,7 +86,7 @@ static void test_outlives(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 
     f->web->problem = g_strdup("its pool is another's");
     portrait = vh_round_portray(f->herd.round, f->web);
-    brief = vh_round_portray_brief(f->web);
+    brief = vh_round_show_brief(f->web);
     herd_end(&f->herd);
     guest = g_variant_ref_sink(vh_portrait_describe(portrait));
     summary = g_variant_ref_sink(vh_portrait_summary(brief));
