@@ -10,17 +10,16 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "act/actuator.h"
 #include "act/bell.h"
+#include "act/cell.h"
+#include "act/wards.h"
 #include "base/error.h"
-#include "machine/tid.h"
 
-/* A boost has priority 1. */
-#define OWNER_PRIORITY 2
-#define PRIORITY 3
-#define OWNER_SHARE 10u /* percent */
+#define PRIORITY 3 /* above vhintd's, which is above a boost's (wards.c) */
 
 struct VhWarden {
     VhSaved *saved;
@@ -29,135 +28,6 @@ struct VhWarden {
 };
 
 /* ---- the warden's side ---- */
-
-struct ward {
-    struct vh_thread_id on;
-    struct vh_budget budget;
-};
-
-struct work {
-    VhSaved *saved;
-    struct vh_budget_limits limits;
-    struct ward wards[VH_SAVED_MAX]; /* by slot */
-    struct vh_saved_slot *slots[VH_SAVED_MAX];
-    struct vh_budget *budgets[VH_SAVED_MAX];
-    unsigned count; /* of the two above */
-    pid_t owner;
-    struct vh_budget owners; /* its budget */
-    bool raised;             /* the owner is real-time by us */
-};
-
-static void set_policy(pid_t thread, int policy, int priority)
-{
-    struct sched_param param = {.sched_priority = priority};
-
-    sched_setscheduler(thread, policy, &param);
-}
-
-static void put_back(const struct ward *ward, const struct vh_saved_boost *boost)
-{
-    set_policy(ward->on.thread, boost->policy, boost->priority);
-}
-
-static bool is_so_still(const struct ward *ward, const struct vh_saved_slot *slot)
-{
-    return __atomic_load_n(&slot->state, __ATOMIC_SEQ_CST) == VH_SAVED_APPLIED &&
-           slot->thread == ward->on.thread && slot->start == ward->on.start &&
-           !(__atomic_load_n(&slot->boost.flags, __ATOMIC_SEQ_CST) & VH_SAVED_ENDING);
-}
-
-/* The thread's number may be another's by now. */
-static bool is_same(const struct ward *ward, const struct vh_saved_slot *slot)
-{
-    return vh_tid_check("/proc", &ward->on) == 0 && is_so_still(ward, slot);
-}
-
-static void pause_boost(const struct ward *ward, struct vh_saved_slot *slot)
-{
-    struct vh_saved_boost boost = slot->boost;
-
-    if (!is_same(ward, slot))
-        return;
-    __atomic_fetch_or(&slot->boost.flags, VH_SAVED_PAUSED, __ATOMIC_SEQ_CST);
-    put_back(ward, &boost);
-}
-
-static void resume_boost(const struct ward *ward, struct vh_saved_slot *slot)
-{
-    struct vh_saved_boost boost = slot->boost;
-
-    if (!is_same(ward, slot))
-        return;
-    set_policy(ward->on.thread, SCHED_RR | SCHED_RESET_ON_FORK, 1);
-    __atomic_fetch_and(&slot->boost.flags, ~VH_SAVED_PAUSED, __ATOMIC_SEQ_CST);
-    if (!is_so_still(ward, slot))
-        put_back(ward, &boost);
-}
-
-static void look_at(struct work *work, struct vh_saved_slot *slot, gint64 now)
-{
-    struct ward *ward = &work->wards[vh_saved_index(work->saved, slot)];
-    uint64_t time = vh_tid_cpu_time(slot->thread);
-
-    if (slot->boost.kind != VH_BOOST_RR || slot->boost.flags & VH_SAVED_ENDING || !time)
-        return;
-    if (ward->on.thread != slot->thread || ward->on.start != slot->start)
-        *ward = (struct ward){.on = vh_saved_thread(slot)};
-    vh_budget_look(&ward->budget, time, vh_tid_cpu(ward->on.thread), &work->limits, now);
-    work->slots[work->count] = slot;
-    work->budgets[work->count++] = &ward->budget;
-}
-
-/* vhintd must see to trials, facts and clients beside what it boosts; but a guest that keeps it
- * busy must not make it a real-time hog. Returns when to look again; -1: when the bell rings. */
-static gint64 tend_owner(struct work *work, gint64 now)
-{
-    const struct vh_budget_limits limits = {OWNER_SHARE, work->limits.period_us};
-    struct vh_budget *const budgets[] = {&work->owners};
-    gint64 next = -1;
-    bool raise = false;
-
-    if (work->count) {
-        vh_budget_look(&work->owners, vh_tid_cpu_time(work->owner), -1, &limits, now);
-        next = vh_budget_settle(budgets, 1, &limits, now);
-        raise = !work->owners.spent;
-    }
-    /* Who has given it a policy of its own means it. */
-    if (raise != work->raised && (work->raised || sched_getscheduler(work->owner) == SCHED_OTHER)) {
-        set_policy(work->owner, raise ? SCHED_RR | SCHED_RESET_ON_FORK : SCHED_OTHER,
-                   raise ? OWNER_PRIORITY : 0);
-        work->raised = raise;
-    }
-    return next;
-}
-
-/* Returns when to look again; -1: when the bell rings. */
-static gint64 tend(struct work *work)
-{
-    const struct vh_saved_shared *shared = vh_saved_shared(work->saved);
-    struct vh_saved_slot *slot = NULL;
-    gint64 now = g_get_monotonic_time();
-    gint64 next = -1;
-    gint64 owners = -1;
-
-    work->limits = (struct vh_budget_limits){__atomic_load_n(&shared->share, __ATOMIC_ACQUIRE),
-                                             __atomic_load_n(&shared->period_us, __ATOMIC_ACQUIRE)};
-    work->count = 0;
-    while ((slot = vh_saved_next(work->saved, VH_SAVED_BOOST, slot)))
-        look_at(work, slot, now);
-    next = vh_budget_settle(work->budgets, work->count, &work->limits, now);
-    for (unsigned i = 0; i < work->count; i++) {
-        const struct ward *ward = &work->wards[vh_saved_index(work->saved, work->slots[i])];
-        bool paused = work->slots[i]->boost.flags & VH_SAVED_PAUSED;
-
-        if (ward->budget.spent && !paused)
-            pause_boost(ward, work->slots[i]);
-        else if (!ward->budget.spent && paused)
-            resume_boost(ward, work->slots[i]);
-    }
-    owners = tend_owner(work, now);
-    return owners < 0 ? next : MIN(next, owners);
-}
 
 static void end_all(VhSaved *saved)
 {
@@ -179,17 +49,16 @@ static void let_go_of_output(void)
         dup2(null, fd);
 }
 
-/* A successor rings. One that did so before we listened has the file, which whoever puts back is
- * told. */
+/* ---- the guard's side ---- */
+
+/* Waits for a successor, who rings. One that did so before we listened has the file, which whoever
+ * puts back is told. */
 static void guard(VhSaved *saved, const char *path, guint seconds)
 {
     gint64 until = g_get_monotonic_time() + (gint64)seconds * G_USEC_PER_SEC;
-    uint32_t heard = 0;
+    uint32_t heard = vh_bell_count(saved);
 
-    /* The one that tells of vhintd's end may be yet to come. */
-    (void)signal(SIGUSR1, SIG_IGN);
-    heard = vh_bell_count(saved);
-    if (!path || !vh_saved_next(saved, VH_SAVED_MASK, NULL))
+    if (!vh_saved_next(saved, VH_SAVED_MASK, NULL))
         return;
     let_go_of_output();
     while (g_get_monotonic_time() < until && vh_bell_count(saved) == heard)
@@ -225,30 +94,88 @@ static void take_signals(VhSaved *saved)
     prctl(PR_SET_PDEATHSIG, SIGUSR1);
 }
 
+static gint64 used_us(void)
+{
+    struct timespec used = {0};
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (gint64)used.tv_sec * G_USEC_PER_SEC + used.tv_nsec / 1000;
+}
+
+/* Whoever goes before everybody must not take more of a CPU than a small part, however many he
+ * watches and however often the bell rings. A signal, by which vhintd's end is told, ends it. */
+static void rest(gint64 took_us)
+{
+    gint64 us = took_us * VH_BUDGET_REST;
+    const struct timespec pause = {us / G_USEC_PER_SEC, us % G_USEC_PER_SEC * 1000};
+
+    clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+}
+
+/* Until the owner ends. */
+static void watch_over(VhSaved *saved, pid_t owner)
+{
+    VhWards *wards = vh_wards_new(saved, owner);
+    uint32_t known = vh_bell_count(saved) - 1;
+    gint64 began = used_us();
+
+    for (;;) {
+        uint32_t heard = vh_bell_count(saved);
+        gint64 next = 0;
+
+        if (getppid() != owner)
+            return;
+        if (heard != known)
+            vh_wards_gather(wards);
+        known = heard;
+        next = vh_wards_tend(wards);
+        rest(used_us() - began);
+        began = used_us();
+        vh_bell_wait(saved, heard, next);
+    }
+}
+
+/* Begins the guard, whom the warden tells by one byte that vhintd has ended and all boosts are put
+ * back. A warden that is ended tells nothing. Returns where to write that. */
+static int begin_guard(VhSaved *saved, const char *path, guint seconds)
+{
+    int ends[2];
+    char byte = 0;
+    pid_t process = pipe2(ends, O_CLOEXEC) < 0 ? -1 : fork();
+
+    if (process > 0)
+        close(ends[0]);
+    if (process)
+        return process < 0 ? -1 : ends[1];
+    close(ends[1]);
+    prctl(PR_SET_NAME, "vhintd-guard");
+    if (read(ends[0], &byte, 1) == 1)
+        guard(saved, path, seconds);
+    _exit(0);
+}
+
 static void keep_watch(VhSaved *saved, pid_t owner, const char *path, guint seconds)
 {
-    struct work *work = g_new0(struct work, 1);
     struct sched_param param = {.sched_priority = PRIORITY};
+    g_autoptr(GError) error = NULL;
+    int guard_end = -1;
 
-    work->saved = saved;
-    work->owner = owner;
     vh_saved_unlock(saved);
     close_range(3, ~0u, 0);
     take_signals(saved);
+    if (path)
+        guard_end = begin_guard(saved, path, seconds);
     prctl(PR_SET_NAME, "vhintd-warden");
-    if (sched_setscheduler(0, SCHED_RR, &param) == 0)
+    if (vh_cell_enter(&error) < 0)
+        g_warning("%s", error->message);
+    else if (sched_setscheduler(0, SCHED_RR, &param) == 0)
         __atomic_store_n(&vh_saved_shared(saved)->warded, 1, __ATOMIC_RELEASE);
-    for (;;) {
-        uint32_t heard = vh_bell_count(saved);
-
-        if (getppid() != owner)
-            break;
-        vh_bell_wait(saved, heard, tend(work));
-    }
+    watch_over(saved, owner);
     end_all(saved);
-    /* Waiting needs no priority, nor does what is started. */
-    set_policy(0, SCHED_OTHER, 0);
-    guard(saved, path, seconds);
+    /* The one that tells of vhintd's end may be yet to come, and is no successor's. */
+    (void)signal(SIGUSR1, SIG_IGN);
+    if (guard_end >= 0 && write(guard_end, "", 1) < 0)
+        g_warning("nobody waits for a successor: %s", g_strerror(errno));
     _exit(0);
 }
 

@@ -28,7 +28,7 @@ static const char *const never[] = {
     /* large surfaces that nothing here uses */
     "add_key", "request_key", "keyctl", "userfaultfd", "io_uring_setup", "io_uring_enter",
     "io_uring_register", "lookup_dcookie", "fanotify_init", "fanotify_mark", "remap_file_pages",
-    "vmsplice", "uselib", "ustat"};
+    "vmsplice", "uselib", "ustat", "bpf", "perf_event_open"};
 
 static const int families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
 

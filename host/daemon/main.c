@@ -101,7 +101,7 @@ static void raise_descriptors(void)
 /* Puts back all that is noted in the file. */
 static int restore(const char *path, GError **error)
 {
-    VhSaved *saved = vh_saved_open(path, error);
+    VhSaved *saved = vh_confine(error) < 0 ? NULL : vh_saved_open(path, error);
     /* Of each step the service manager's journal is told, or stderr, if that can be opened: a
      * socket cannot. */
     const char *told = g_getenv("JOURNAL_STREAM") ? "/dev/null" : "/dev/stderr";

@@ -28,6 +28,10 @@ extern const char *const vh_boost_names[]; /* "nice", "rr", "weight", "uclamp", 
 #define VH_BOOST_CLAMP_MAX 1024u
 #define VH_BOOST_WEIGHT_FACTOR 28u
 
+/* Real-time threads at one time. Each more makes the looks at all rarer, and what is used in
+ * between beyond a budget is more. */
+#define VH_BOOST_RR_MAX 1024u
+
 /* Why one more thread must not be real-time; NULL: it may. `runtime`: the text of
  * sched_rt_runtime_us, NULL if it could not be read; `count`: threads that are real-time by us
  * already; `own`: host CPUs that vhintd may run on; `warded`: the warden (act/warden.h) keeps them
@@ -37,8 +41,11 @@ const char *vh_boost_refuse_rr(const char *runtime, unsigned count, unsigned own
 /* ---- the budget ----
  *
  * In each period a boosted thread may use `share` of one CPU's time, and all boosted threads that
- * run on one host CPU together as much; what is over waits for the next period unboosted. The
- * caller looks again when the first of them could have used up what is left. */
+ * run on one host CPU together as much; what is over waits for the next period unboosted. Periods
+ * are the same for all: they begin when the clock is a multiple of them. The caller looks again
+ * when the first of them could have used up what is left, or later. What was used beyond the budget
+ * until then is owed: it counts in the next period, and those that follow. So over time the budget
+ * holds, however late the looks are. */
 
 struct vh_budget_limits {
     unsigned share; /* percent */
@@ -52,14 +59,18 @@ struct vh_budget_limits {
 #define VH_BUDGET_PERIOD_US 50000
 #define VH_BUDGET_PERIOD_MIN_US 10000
 #define VH_BUDGET_PERIOD_MAX_US 1000000
-/* A look costs a few microseconds; what a thread may use beyond its budget is the time between two,
- * and the timer's lateness. */
-#define VH_BUDGET_LOOKS 20 /* in a period, at most */
+/* A look costs a microsecond or some for each thread. So there are so many in a period at most, and
+ * whoever looks rests for so many times as long as he took: 1.5% of a CPU at most. */
+#define VH_BUDGET_LOOKS 20
+#define VH_BUDGET_REST 64
+
+#define VH_BUDGET_CPUS 4096 /* more than any host has; one beyond is as one that is not known */
 
 struct vh_budget {
-    gint64 period;   /* when this period began; 0: not yet */
-    guint64 at;      /* the thread's CPU time then, in ns */
-    guint64 used_ns; /* since */
+    gint64 period;   /* that it is in, by number; 0: none yet */
+    guint64 at;      /* the thread's CPU time when it began, less what it owes, in ns */
+    guint64 time;    /* when it was looked at last, in ns */
+    guint64 used_ns; /* boosted: in the period, and owed */
     int cpu;         /* it was last seen on; -1: not known */
     bool spent;      /* no boost for the rest of the period */
 };
@@ -67,7 +78,7 @@ struct vh_budget {
 /* The thread's CPU time is `time_ns` now. */
 void vh_budget_look(struct vh_budget *budget, guint64 time_ns, int cpu,
                     const struct vh_budget_limits *limits, gint64 now);
-/* All `count` budgets have been looked at: says which are spent because of their host CPU. Returns
+/* All `count` budgets have been looked at: says which are spent, and whose period is over. Returns
  * when to look again; -1: never. */
 gint64 vh_budget_settle(struct vh_budget *const *budgets, unsigned count,
                         const struct vh_budget_limits *limits, gint64 now);

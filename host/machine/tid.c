@@ -47,9 +47,8 @@ int vh_tid_read(pid_t thread, const char *file, char *text, size_t size)
     return read_file(path, text, size);
 }
 
-/* Of "NUMBER (NAME) STATE PARENT ...", where the name may hold anything. Returns -EBADMSG when it
- * is something else. */
-static int parse_stat(const char *text, struct vh_tid_stat *stat)
+/* "NUMBER (NAME) STATE PARENT ...", where the name may hold anything. */
+int vh_tid_parse_stat(const char *text, struct vh_tid_stat *stat)
 {
     const char *name = strchr(text, '(');
     const char *at = strrchr(text, ')');
@@ -72,6 +71,11 @@ static int parse_stat(const char *text, struct vh_tid_stat *stat)
     return 0;
 }
 
+uint64_t vh_tid_ns(uint64_t ticks)
+{
+    return ticks * (1000000000u / (uint64_t)sysconf(_SC_CLK_TCK));
+}
+
 int vh_tid_stat(const char *proc, pid_t process, pid_t thread, struct vh_tid_stat *stat)
 {
     char path[256];
@@ -80,7 +84,7 @@ int vh_tid_stat(const char *proc, pid_t process, pid_t thread, struct vh_tid_sta
 
     g_snprintf(path, sizeof(path), "%s/%d/task/%d/stat", proc, process, thread);
     result = read_file(path, text, sizeof(text));
-    return result < 0 ? result : parse_stat(text, stat);
+    return result < 0 ? result : vh_tid_parse_stat(text, stat);
 }
 
 int vh_tid_identify(const char *proc, pid_t process, pid_t thread, struct vh_thread_id *id)
@@ -147,7 +151,7 @@ static int stat_of(pid_t thread, struct vh_tid_stat *stat)
     char text[1024];
     int result = vh_tid_read(thread, "stat", text, sizeof(text));
 
-    return result < 0 ? result : parse_stat(text, stat);
+    return result < 0 ? result : vh_tid_parse_stat(text, stat);
 }
 
 int vh_tid_cpu(pid_t thread)
@@ -167,7 +171,7 @@ uint64_t vh_tid_cpu_time(pid_t thread)
         return strtoull(text, NULL, 10);
     if (stat_of(thread, &stat) < 0)
         return 0;
-    return stat.ticks * (1000000000u / (uint64_t)sysconf(_SC_CLK_TCK));
+    return vh_tid_ns(stat.ticks);
 }
 
 int vh_tid_fail(GError **error, int number, const char *what, pid_t thread)

@@ -27,6 +27,10 @@ struct vh_tid_stat {
     int cpu;        /* that it last ran on */
 };
 
+/* Takes it from the text of that file. 0, or -EBADMSG when that is something else. */
+int vh_tid_parse_stat(const char *text, struct vh_tid_stat *stat);
+/* So many ticks, in ns. */
+uint64_t vh_tid_ns(uint64_t ticks);
 /* Reads `proc` (/proc but for tests) of a thread of `process`. 0 or -errno: -ENOENT or -ESRCH when
  * that process has none with the number. */
 int vh_tid_stat(const char *proc, pid_t process, pid_t thread, struct vh_tid_stat *stat);

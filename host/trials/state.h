@@ -3,6 +3,7 @@
 #pragma once
 
 #include "decide/boost.h"
+#include "machine/meter.h"
 #include "trials/crowd.h"
 #include "trials/trials.h"
 
@@ -24,6 +25,7 @@ struct vh_trials_item {
     char *problem;           /* it could not be applied; NULL: it could */
     char *refused;           /* AUTO: by nice, since real-time was, and why; NULL: it was not */
     struct vh_budget budget; /* BOOST */
+    struct vh_meter meter;   /* of that */
     gint64 marked;           /* when `run` was read */
     struct vh_run run;       /* then; ran 0: could not be read */
     gint64 looked;           /* when `seen` was read, which was for a look */
@@ -47,6 +49,7 @@ struct VhTrials {
     GSource *timer;    /* with an absolute time, so that no flood of rounds puts it off */
     bool told_missing; /* that there is no schedstat */
     struct vh_budget_limits limits;
+    gint64 spent; /* budgets are not looked at before this time */
     bool warded;
     bool again;    /* the timer applies boosts anew */
     gint64 seen;   /* when it last did because threads may have left what is boosted */
@@ -68,8 +71,10 @@ GPtrArray *vh_trials_list(const VhTrials *trials);
 
 /* What the boost is, or would be now: AUTO has been decided. */
 enum vh_boost_kind vh_trials_kind(const struct vh_trials_item *item);
-/* Looks at all boosts. Returns when to again; -1: never. */
+/* Looks at all boosts, unless that was a moment ago. Returns when to again; -1: never. */
 gint64 vh_trials_spend(VhTrials *trials, gint64 now);
+/* Ends what that has begun for the item. */
+void vh_trials_forget_budget(struct vh_trials_item *item);
 
 /* ---- measure.c ---- */
 

@@ -23,6 +23,7 @@ static void item_free(gpointer data)
     Item *item = data;
 
     g_clear_pointer(&item->neighbours, g_array_unref);
+    vh_trials_forget_budget(item);
     g_free(item->guest);
     g_free(item->rule);
     g_free(item->problem);

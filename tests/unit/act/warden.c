@@ -9,8 +9,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -222,6 +224,117 @@ static void test_number_reused(struct fixture *f, G_GNUC_UNUSED gconstpointer da
     }
 }
 
+static char *status_of(pid_t process)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/status", process);
+    char *text = NULL;
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    return text;
+}
+
+/* The first child of a process. */
+static pid_t child_of(pid_t process)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/task/%d/children", process, process);
+    g_autofree char *text = NULL;
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    return (pid_t)strtol(text, NULL, 10);
+}
+
+/* It can do little beside that. */
+static void test_confined(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autofree char *status = NULL;
+
+    if (!f->allowed)
+        return;
+    f->owner = start(own, f, VH_BOOST_RR);
+    wait_rr(f, true);
+    status = status_of(child_of(f->owner));
+    g_assert_nonnull(strstr(status, "Name:\tvhintd-warden\n"));
+    g_assert_nonnull(strstr(status, "CapPrm:\t0000000000800000\n"));
+#if !defined(__SANITIZE_ADDRESS__)
+    g_assert_nonnull(strstr(status, "Seccomp:\t2\n"));
+#endif
+}
+
+/* ---- many ---- */
+
+#define MANY 128u
+
+struct crowd {
+    gint count; /* of those that are there */
+    pid_t tids[MANY];
+    pid_t warden;
+};
+
+static struct crowd *crowd; /* shared by all processes */
+
+/* Has run between any two looks, for next to nothing. */
+static gpointer doze(gpointer data)
+{
+    crowd->tids[GPOINTER_TO_UINT(data)] = (pid_t)syscall(SYS_gettid);
+    g_atomic_int_inc(&crowd->count);
+    for (;;) {
+        g_thread_yield();
+        g_usleep(5000);
+    }
+    return NULL;
+}
+
+static void be_crowd(G_GNUC_UNUSED const struct fixture *f, G_GNUC_UNUSED enum vh_boost_kind kind)
+{
+    for (guint i = 0; i < MANY; i++)
+        g_thread_unref(g_thread_new("doze", doze, GUINT_TO_POINTER(i)));
+    for (;;)
+        pause();
+}
+
+static void own_many(const struct fixture *f, enum vh_boost_kind kind)
+{
+    g_autofree char *journal = g_build_filename(f->directory, "journal", NULL);
+    VhSaved *saved = open_warded(f);
+    VhActuate *actuate = vh_actuate_new(saved, vh_journal_new(journal, NULL), &vh_actuator_boost);
+    union vh_setting setting = {.boost = kind};
+
+    vh_warden_limit(saved, &(struct vh_budget_limits){VH_BUDGET_SHARE, VH_BUDGET_PERIOD_MIN_US});
+    vh_actuate_begin(actuate, target_reason, NULL);
+    for (guint i = 0; i < MANY; i++) {
+        struct vh_target target = target_vcpu("guest", i, crowd->tids[i]);
+
+        vh_actuate_want(actuate, &target, &setting, NULL);
+    }
+    vh_actuate_end(actuate, "test", NULL);
+    crowd->warden = child_of(getpid());
+    for (;;)
+        pause();
+}
+
+/* Who goes before everybody takes little of it, whatever he watches. */
+static void test_many(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    gint64 past = 0;
+    uint64_t used = 0;
+
+    if (!f->allowed)
+        return;
+    end(&f->busy);
+    f->busy = start(be_crowd, f, 0);
+    LOOP_UNTIL(g_atomic_int_get(&crowd->count) == (gint)MANY);
+    f->owner = start(own_many, f, VH_BOOST_RR);
+    LOOP_UNTIL(g_atomic_int_get(&crowd->warden) != 0);
+    g_assert_true(has_policy(crowd->tids[MANY - 1], SCHED_RR));
+    past = g_get_monotonic_time();
+    used = vh_tid_cpu_time(crowd->warden);
+    loop_pass(1);
+    used = vh_tid_cpu_time(crowd->warden) - used;
+    past = g_get_monotonic_time() - past;
+    /* A part in 64, and what the kernel takes for it. */
+    g_assert_cmpuint(used / 1000 * 100, <, (guint64)past * 4);
+}
+
 /* However vhintd ends, its boosts do not outlive it. */
 static void test_owner_killed(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
@@ -258,8 +371,12 @@ static void test_owner_is_raised(struct fixture *f, G_GNUC_UNUSED gconstpointer 
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    crowd = mmap(NULL, sizeof(*crowd), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    g_assert_true(crowd != MAP_FAILED);
     ADD("budget", test_budget);
     ADD("number-reused", test_number_reused);
+    ADD("confined", test_confined);
+    ADD("many", test_many);
     ADD("owner-killed", test_owner_killed);
     ADD("owner-killed-nice", test_owner_killed_nice);
     ADD("owner-is-raised", test_owner_is_raised);

@@ -4,10 +4,12 @@
 #include "daemon/confine.h"
 
 #include <errno.h>
+#include <linux/bpf.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -52,6 +54,8 @@ static void confined(void)
     CHECK(mount("none", "/nowhere", "tmpfs", 0, NULL) == -1 && errno == EPERM);
     CHECK(unshare(CLONE_NEWNS) == -1 && errno == EPERM);
     CHECK(setuid(getuid()) == -1 && errno == EPERM);
+    CHECK(syscall(SYS_bpf, BPF_PROG_GET_NEXT_ID, NULL, 0) == -1 && errno == EPERM);
+    CHECK(syscall(SYS_perf_event_open, NULL, 0, -1, -1, 0) == -1 && errno == EPERM);
     CHECK(socket(AF_PACKET, SOCK_RAW, 0) == -1 && errno == EAFNOSUPPORT);
     CHECK(socket(AF_VSOCK, SOCK_STREAM, 0) == -1 && errno == EAFNOSUPPORT);
     CHECK(socket(AF_UNIX, SOCK_STREAM, 0) >= 0);

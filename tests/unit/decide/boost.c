@@ -152,6 +152,8 @@ static void test_refuse_rr(void)
     /* Where the warden watches, vhintd need not have a CPU without them. */
     g_assert_null(vh_boost_refuse_rr("950000\n", 1, 2, true));
     g_assert_nonnull(strstr(vh_boost_refuse_rr("-1\n", 0, 64, true), "not throttled"));
+    g_assert_null(vh_boost_refuse_rr("950000\n", 1023, 2048, true));
+    g_assert_nonnull(strstr(vh_boost_refuse_rr("950000\n", 1024, 2048, true), "1024 threads"));
 }
 
 /* With a kernel that has none, it says so and changes nothing. */
@@ -434,20 +436,55 @@ static void test_budget(void)
 {
     struct vh_budget one = {0};
     struct vh_budget *all[] = {&one};
-    gint64 now = 1000000;
+    gint64 now = 1000000; /* a period begins */
 
     vh_budget_look(&one, 500 * MS, 0, &limits, now);
     g_assert_false(one.spent);
     /* It cannot have used up 80 ms before 80 ms have passed. */
     g_assert_cmpint(vh_budget_settle(all, 1, &limits, now), ==, now + 80000);
     vh_budget_look(&one, 540 * MS, 0, &limits, now + 80000);
-    g_assert_cmpint(vh_budget_settle(all, 1, &limits, now + 80000), ==, now + 100000);
-    vh_budget_look(&one, 581 * MS, 0, &limits, now + 99000);
-    g_assert_true(one.spent);
+    g_assert_cmpint(vh_budget_settle(all, 1, &limits, now + 80000), ==, now + 120000);
+    vh_budget_look(&one, 580 * MS, 0, &limits, now + 99000);
     g_assert_cmpint(vh_budget_settle(all, 1, &limits, now + 99000), ==, now + 100000);
+    g_assert_true(one.spent);
     vh_budget_look(&one, 600 * MS, 0, &limits, now + 100000);
-    g_assert_false(one.spent);
     g_assert_cmpint(vh_budget_settle(all, 1, &limits, now + 100000), ==, now + 180000);
+    g_assert_false(one.spent);
+}
+
+/* What was used beyond it is owed, until it is paid back; what was used unboosted is not. */
+static void test_budget_owed(void)
+{
+    struct vh_budget one = {0};
+    struct vh_budget *all[] = {&one};
+    gint64 now = 1000000;
+
+    vh_budget_look(&one, 500 * MS, 0, &limits, now);
+    vh_budget_settle(all, 1, &limits, now);
+    vh_budget_look(&one, 590 * MS, 0, &limits, now + 90000);
+    vh_budget_settle(all, 1, &limits, now + 90000);
+    g_assert_true(one.spent);
+    /* Of 90 ms it owes 10. */
+    vh_budget_look(&one, 600 * MS, 0, &limits, now + 100000);
+    g_assert_cmpint(vh_budget_settle(all, 1, &limits, now + 100000), ==, now + 170000);
+    g_assert_false(one.spent);
+    /* The next look is two periods late: 240 ms were its, and it had 280. */
+    vh_budget_look(&one, 880 * MS, 0, &limits, now + 400000);
+    g_assert_cmpint(vh_budget_settle(all, 1, &limits, now + 400000), ==, now + 430000);
+    g_assert_cmpuint((one.used_ns + MS / 2) / MS, ==, 50);
+    /* It owes more than a period's. */
+    vh_budget_look(&one, 1180 * MS, 0, &limits, now + 500000);
+    g_assert_cmpint(vh_budget_settle(all, 1, &limits, now + 500000), ==, now + 600000);
+    g_assert_true(one.spent);
+    for (int i = 6; i < 8; i++) {
+        vh_budget_look(&one, 1180 * MS, 0, &limits, now + i * 100000);
+        vh_budget_settle(all, 1, &limits, now + i * 100000);
+        g_assert_true(one.spent);
+    }
+    vh_budget_look(&one, 1180 * MS, 0, &limits, now + 800000);
+    vh_budget_settle(all, 1, &limits, now + 800000);
+    g_assert_false(one.spent);
+    g_assert_cmpuint((one.used_ns + MS / 2) / MS, ==, 30);
 }
 
 /* Two on one host CPU share its budget, one elsewhere does not. */
@@ -463,41 +500,67 @@ static void test_budget_of_cpu(void)
     vh_budget_look(&b, MS, 1, &limits, now);
     vh_budget_look(&c, MS, 0, &limits, now);
     vh_budget_settle(all, 3, &limits, now);
-    vh_budget_look(&a, 46 * MS, 1, &limits, now + 90000);
-    vh_budget_look(&b, 46 * MS, 1, &limits, now + 90000);
+    vh_budget_look(&a, 61 * MS, 1, &limits, now + 90000);
+    vh_budget_look(&b, 31 * MS, 1, &limits, now + 90000);
     vh_budget_look(&c, 46 * MS, 0, &limits, now + 90000);
     vh_budget_settle(all, 3, &limits, now + 90000);
     g_assert_true(a.spent);
     g_assert_true(b.spent);
     g_assert_false(c.spent);
+    /* Together they owe 10 ms, each its part. */
+    vh_budget_look(&a, 61 * MS, 1, &limits, now + 100000);
+    vh_budget_look(&b, 31 * MS, 1, &limits, now + 100000);
+    vh_budget_look(&c, 46 * MS, 0, &limits, now + 100000);
+    vh_budget_settle(all, 3, &limits, now + 100000);
+    g_assert_cmpuint((a.used_ns + MS / 2) / MS, ==, 7);
+    g_assert_cmpuint((b.used_ns + MS / 2) / MS, ==, 3);
+    g_assert_cmpuint(c.used_ns, ==, 0);
 }
 
-/* Whatever a thread does, it is boosted for no more than its share and one look's lateness. */
+/* Whatever threads do, and however late the looks are: all of a CPU are boosted for no more than
+ * its share of the time, and what is between two looks. */
 static void test_budget_property(void)
 {
+    enum { THREADS = 3, PERIODS = 40 };
+
     for (unsigned round = 0; round < 200; round++) {
-        struct vh_budget one = {0};
-        struct vh_budget *all[] = {&one};
-        gint64 now = 1;
-        guint64 used = 0;
+        struct vh_budget budgets[THREADS] = {0};
+        struct vh_budget *all[THREADS];
+        guint64 used[THREADS] = {0};
+        gint64 begin = 1 + g_test_rand_int_range(0, 1000000);
+        gint64 now = begin;
+        gint64 latest = 0;
         guint64 boosted = 0;
-        gint64 end = now + 20 * limits.period_us;
+        int late = round % 3 * 80000; /* us, at most */
 
-        while (now < end) {
+        for (unsigned i = 0; i < THREADS; i++)
+            all[i] = &budgets[i];
+        while (now < begin + PERIODS * limits.period_us) {
             gint64 next = 0;
-            guint64 ran = 0;
+            guint64 left = 0;
 
-            vh_budget_look(&one, used, 0, &limits, now);
-            next = vh_budget_settle(all, 1, &limits, now);
+            for (unsigned i = 0; i < THREADS; i++)
+                vh_budget_look(&budgets[i], used[i], 5, &limits, now);
+            next = vh_budget_settle(all, THREADS, &limits, now);
             g_assert_cmpint(next, >, now);
-            ran = (guint64)((double)(next - now) * 1000 * (round % 2 ? 1 : g_test_rand_double()));
-            boosted += one.spent ? 0 : ran;
-            used += ran;
+            next += late ? g_test_rand_int_range(0, late) : 0;
+            latest = MAX(latest, next - now);
+            left = (guint64)(next - now) * 1000;
+            for (unsigned i = 0; i < THREADS; i++) {
+                guint64 ran = i + 1 < THREADS && round % 2
+                                  ? (guint64)((double)left * g_test_rand_double())
+                                  : left;
+
+                boosted += budgets[i].spent ? 0 : ran;
+                used[i] += ran;
+                left -= ran;
+            }
             now = next;
         }
-        g_assert_cmpuint(boosted, <=, 21 * (80 + 100 / VH_BUDGET_LOOKS) * MS);
-        if (round % 2)
-            g_assert_cmpuint(boosted, >=, 19 * 80 * MS);
+        /* One period's is there from the beginning, whatever is left of that. */
+        g_assert_cmpuint(boosted, <=,
+                         (guint64)(now - begin) * 800 + (80 + (guint64)latest / 1000 + 1) * MS);
+        g_assert_cmpuint(boosted, >=, late ? 0 : (PERIODS - 2) * 80 * MS);
     }
 }
 
@@ -524,6 +587,7 @@ int main(int argc, char **argv)
     ADD("weight-files", test_weight_files);
     ADD("weight-moved", test_weight_moved);
     g_test_add_func("/boost/budget", test_budget);
+    g_test_add_func("/boost/budget-owed", test_budget_owed);
     g_test_add_func("/boost/budget-of-cpu", test_budget_of_cpu);
     g_test_add_func("/boost/budget-property", test_budget_property);
     return g_test_run();
