@@ -62,7 +62,7 @@ class Config(unittest.TestCase):
         result = self.check(re.sub("program-dir=.*", f"program-dir={empty}", self.example))
         self.assertEqual(result.returncode, 1)
         self.assertIn(f"{empty} has no programs: name the directory that has them", result.stderr)
-        self.assertIn('no program has hints of kind "affinity"; no known program has hints: name', result.stderr)
+        self.assertIn('no program has hints of kind "affinity/affinity"; no known program has hints: name', result.stderr)
 
     def test_errors(self):
         """Each documented message is what vhintd says when the example is changed so."""

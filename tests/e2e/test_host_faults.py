@@ -105,7 +105,7 @@ class HostFaults(unittest.TestCase):
         self.assertEqual((action["action"], action["problem"]), ("boost by nice", ""))
         self.assertIn("auto: by nice, since real-time was refused", action["why"])
         self.assertIn("not throttled", action["why"])
-        self.assertEqual(os.sched_getscheduler(self.thread), os.SCHED_OTHER)
+        self.assertEqual(os.sched_getscheduler(self.thread), os.SCHED_OTHER | os.SCHED_RESET_ON_FORK)
 
     def test_schedstat_counts_nothing(self):
         self.over("/proc/self/schedstat", "0 0 0\n")

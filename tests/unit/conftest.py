@@ -11,10 +11,11 @@ import pytest
 from vhtest import setting, witness
 
 TIMEOUT = 120  # s
+# They forbid system calls, stop a process at each store, look at all that a program says on stderr, count threads.
+NOT_FOR_THREADS = {"act/cell", "act/crash-property", "ctl/ctl", "injector/jobs"}
 # As `meson test` has them: memory that nobody has set is not zero, and a report ends the program.
 ENVIRONMENT = {"MALLOC_PERTURB_": "165", "ASAN_OPTIONS": "halt_on_error=1:abort_on_error=1",
-               "UBSAN_OPTIONS": "halt_on_error=1:abort_on_error=1:print_stacktrace=1", "TSAN_OPTIONS": "exitcode=0",
-               "G_SLICE": "always-malloc"}
+               "UBSAN_OPTIONS": "halt_on_error=1:abort_on_error=1:print_stacktrace=1", "TSAN_OPTIONS": "exitcode=0"}
 
 
 def pytest_collect_file(parent, file_path):
@@ -31,7 +32,7 @@ class Builds(pytest.File):
                 build = os.path.join(setting.TOP, build)
                 told = subprocess.run(["meson", "introspect", "--tests", build], capture_output=True, text=True, check=True)
                 for test in json.loads(told.stdout):
-                    if label == "[threads]" and test["name"] == "ctl/ctl":  # what vhintctl says on stderr, reports too
+                    if label == "[threads]" and test["name"] in NOT_FOR_THREADS:
                         continue
                     yield Executable.from_parent(self, name=test["name"] + label, test=test)
 
@@ -52,6 +53,11 @@ class Executable(pytest.Collector):
         if not names:
             yield Case.from_parent(self, name=f"(none: it ends with {told.returncode})")
 
+    def environment(self):
+        # What one thread frees another may have next: ThreadSanitizer knows of that from malloc() alone.
+        slices = {"G_SLICE": "always-malloc"} if self.name.endswith("[threads]") else {}
+        return dict(os.environ, **self.test["env"], **ENVIRONMENT, **slices)
+
     def run(self):
         """Once; sets cases {name: (outcome, text)}."""
         if self.output is not None:
@@ -59,7 +65,7 @@ class Executable(pytest.Collector):
         limit = TIMEOUT * setting.BASE_SLOWNESS * (2 if self.name.endswith("]") else 1)
         try:
             done = subprocess.run(self.test["cmd"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=limit,
-                                  errors="replace", env=dict(os.environ, **self.test["env"], **ENVIRONMENT))
+                                  errors="replace", env=self.environment())
             self.output, self.status = done.stdout, done.returncode
         except subprocess.TimeoutExpired as expired:
             self.output, self.status = (expired.stdout or b"").decode(errors="replace"), f"a time-out after {limit:g} s"
