@@ -18,7 +18,7 @@
 #include "lib/loop.h"
 
 /* Takes GLib's place: a clock that the tests set. 0: the true one. */
-static gint64 clock_says;
+static _Atomic gint64 clock_says;
 gint64 g_get_real_time(void);
 gint64 g_get_real_time(void)
 {
@@ -29,7 +29,7 @@ gint64 g_get_real_time(void)
 }
 
 /* The same of the clock that shares fill by: it goes, and is so far ahead. */
-static gint64 clock_ahead;
+static _Atomic gint64 clock_ahead;
 gint64 g_get_monotonic_time(void);
 gint64 g_get_monotonic_time(void)
 {
@@ -84,7 +84,7 @@ static void begin(struct fixture *f)
 static void tear_down(struct fixture *f, gconstpointer data)
 {
     (void)data;
-    vh_journal_free(f->journal); /* whose thread asks the clock */
+    vh_journal_free(f->journal);
     clock_says = clock_ahead = 0;
     g_unlink(f->path);
     g_unlink(f->old);
