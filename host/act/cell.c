@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/sanitized.h"
 
 /* Beside those with arguments that matter. */
 static const char *const allowed[] = {
@@ -26,12 +27,6 @@ static const char *const allowed[] = {
     "munmap", "mremap", "madvise", "brk", "getrandom", "prlimit64", "getrlimit",
     /* to end */
     "exit", "exit_group", "tgkill"};
-
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED true
-#else
-#define SANITIZED false
-#endif
 
 static int allow(scmp_filter_ctx filter)
 {
@@ -90,7 +85,7 @@ int vh_cell_enter(GError **error)
 {
     int result = drop_capabilities();
 
-    if (result == 0 && !SANITIZED)
+    if (result == 0 && !VH_SANITIZED)
         result = limit_calls();
     if (result == 0)
         return 0;

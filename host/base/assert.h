@@ -2,23 +2,18 @@
 /* Assertions too dear for every day.
  *
  * g_assert() is for what costs next to nothing, and is always on. VH_ASSERT_DEEP() is on in debug
- * builds (VH_DEBUG) and under AddressSanitizer; elsewhere its condition is compiled and never
+ * builds (VH_DEBUG) and under sanitizers; elsewhere its condition is compiled and never
  * evaluated. Neither may ever fail because of what a guest has sent: that is input, and is refused.
  */
 #pragma once
 
 #include <glib.h>
 
-#ifdef __has_feature /* clang */
-#if __has_feature(address_sanitizer)
+#include "base/sanitized.h"
+
+#if VH_SANITIZED || defined(VH_DEBUG)
 #define VH_ASSERTS_DEEP 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(VH_DEBUG)
-#undef VH_ASSERTS_DEEP
-#define VH_ASSERTS_DEEP 1
-#endif
-#ifndef VH_ASSERTS_DEEP
+#else
 #define VH_ASSERTS_DEEP 0
 #endif
 

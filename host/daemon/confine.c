@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "base/error.h"
+#include "base/sanitized.h"
 
 /* Called by nobody here, on any road. fork(2) is clone(2) without CLONE_THREAD. */
 static const char *const never[] = {
@@ -31,12 +32,6 @@ static const char *const never[] = {
     "vmsplice", "uselib", "ustat", "bpf", "perf_event_open"};
 
 static const int families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED true
-#else
-#define SANITIZED false
-#endif
 
 static int forbid(scmp_filter_ctx filter)
 {
@@ -81,10 +76,10 @@ static int forbid_families(scmp_filter_ctx filter)
 
 int vh_confine(GError **error)
 {
-    scmp_filter_ctx filter = SANITIZED ? NULL : seccomp_init(SCMP_ACT_ALLOW);
+    scmp_filter_ctx filter = VH_SANITIZED ? NULL : seccomp_init(SCMP_ACT_ALLOW);
     int result = filter ? seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1) : -ENOMEM;
 
-    if (SANITIZED)
+    if (VH_SANITIZED)
         return 0;
     if (result == 0)
         result = forbid(filter);

@@ -11,8 +11,8 @@ import pytest
 from vhtest import setting, witness
 
 TIMEOUT = 120  # s
-# They forbid system calls, stop a process at each store, look at all that a program says on stderr, count threads.
-NOT_FOR_THREADS = {"act/cell", "act/crash-property", "ctl/ctl", "injector/jobs"}
+# They stop a process at each store, look at all that a program says on stderr, count threads.
+NOT_FOR_THREADS = {"act/crash-property", "ctl/ctl", "injector/jobs"}
 # As `meson test` has them: memory that nobody has set is not zero, and a report ends the program.
 ENVIRONMENT = {"MALLOC_PERTURB_": "165", "ASAN_OPTIONS": "halt_on_error=1:abort_on_error=1",
                "UBSAN_OPTIONS": "halt_on_error=1:abort_on_error=1:print_stacktrace=1", "TSAN_OPTIONS": "exitcode=0"}

@@ -2,6 +2,8 @@
 /* host/act/cell.c: what the warden is for still works, and all else fails with EPERM. */
 #include "act/cell.h"
 
+#include "base/sanitized.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -73,7 +75,7 @@ static void test_calls(void)
     int status = 0;
     pid_t child = 0;
 
-#if defined(__SANITIZE_ADDRESS__)
+#if VH_SANITIZED
     g_test_skip("sanitizers need system calls that the filter forbids");
     return;
 #endif

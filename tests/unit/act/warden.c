@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "act/actuate.h"
+#include "base/sanitized.h"
 #include "lib/loop.h"
 #include "lib/scratch.h"
 #include "lib/target.h"
@@ -255,7 +256,7 @@ static void test_confined(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     status = status_of(child_of(f->owner));
     g_assert_nonnull(strstr(status, "Name:\tvhintd-warden\n"));
     g_assert_nonnull(strstr(status, "CapPrm:\t0000000000800000\n"));
-#if !defined(__SANITIZE_ADDRESS__)
+#if !VH_SANITIZED
     g_assert_nonnull(strstr(status, "Seccomp:\t2\n"));
 #endif
 }

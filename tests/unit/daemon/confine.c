@@ -3,6 +3,8 @@
  * still works. */
 #include "daemon/confine.h"
 
+#include "base/sanitized.h"
+
 #include <errno.h>
 #include <linux/bpf.h>
 #include <sched.h>
@@ -72,7 +74,7 @@ static void test_confined(void)
     int status = 0;
     pid_t child = 0;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if VH_SANITIZED
     g_test_skip("sanitizers need system calls that the filter forbids");
     return;
 #endif
