@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "lib/commands.h"
 #include "lib/json.h"
 #include "machine/tid.h"
 
@@ -113,25 +114,6 @@ static void set_memory(const struct vh_config_guest *guest, G_GNUC_UNUSED const 
 }
 
 const struct vh_maker qemu_maker = {.open_monitor = open_monitor, .set_memory = set_memory};
-
-/* Commands follow one another without a line's end: the length of the first; 0: it is not whole. */
-static gsize command_length(const GString *input)
-{
-    guint depth = 0;
-    bool quoted = false;
-
-    for (gsize i = 0; i < input->len; i++) {
-        if (quoted && input->str[i] == '\\')
-            i++;
-        else if (input->str[i] == '"')
-            quoted = !quoted;
-        else if (!quoted && input->str[i] == '{')
-            depth++;
-        else if (!quoted && input->str[i] == '}' && --depth == 0)
-            return i + 1;
-    }
-    return 0;
-}
 
 static void take_command(struct qemu *qemu, const char *text, gsize len)
 {

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/commands.h"
 #include "lib/listener.h"
 
 static void put(struct fake_monitor *monitor, const char *text)
@@ -50,25 +51,6 @@ static void take_command(struct fake_monitor *monitor, const char *text, gsize l
         g_queue_push_tail(monitor->waiting, g_steal_pointer(&id));
     else
         put_reply(monitor, id, g_hash_table_lookup(monitor->replies, name));
-}
-
-/* Commands follow one another without a line's end: the length of the first; 0: it is not whole. */
-static gsize command_length(const GString *input)
-{
-    guint depth = 0;
-    bool quoted = false;
-
-    for (gsize i = 0; i < input->len; i++) {
-        if (quoted && input->str[i] == '\\')
-            i++;
-        else if (input->str[i] == '"')
-            quoted = !quoted;
-        else if (!quoted && input->str[i] == '{')
-            depth++;
-        else if (!quoted && input->str[i] == '}' && --depth == 0)
-            return i + 1;
-    }
-    return 0;
 }
 
 static void drop_connection(struct fake_monitor *monitor)
