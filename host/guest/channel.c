@@ -110,6 +110,11 @@ static void on_injected(gpointer data)
         guest->funcs->injected(guest, guest->data);
 }
 
+static void on_ended(gpointer data)
+{
+    vh_guest_settle(data);
+}
+
 static void on_trouble(uint32_t program, const char *text, gpointer data)
 {
     vh_programs_trouble(((VhGuest *)data)->programs, program, text);
@@ -146,7 +151,7 @@ static const struct vh_session_funcs session_funcs = {
 };
 
 const struct vh_programs_funcs vh_guest_programs_funcs = {
-    .gone = on_gone, .step = on_step, .injected = on_injected};
+    .gone = on_gone, .step = on_step, .injected = on_injected, .ended = on_ended};
 
 /* ---- the channel ---- */
 

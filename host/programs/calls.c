@@ -41,22 +41,33 @@ static char *lost_patience(const struct vh_call *call)
     return NULL;
 }
 
+/* An eject ends with the program's facts, whatever the guest says to it. The journal is told why
+ * nobody waits for it any longer. */
+static void finish_eject(const struct vh_call *call, const char *why)
+{
+    VhPrograms *programs = call->programs;
+    struct vh_managed *managed = vh_programs_find(programs, call->name);
+    g_autofree char *what = g_strdup_printf("unload %s", call->name);
+
+    if (managed)
+        vh_programs_drop(programs, managed);
+    programs->funcs->step(what, why, programs->data);
+}
+
 static gboolean on_timeout(gpointer data)
 {
     struct vh_call *call = data;
+    VhPrograms *programs = call->programs;
     g_autofree char *text = lost_patience(call);
 
     if (!text)
         return G_SOURCE_CONTINUE;
     call->timer = 0;
-    vh_session_forget(call->programs->session, call->request);
-    if (!call->candidate) {
-        struct vh_managed *managed = vh_programs_find(call->programs, call->name);
-
-        if (managed)
-            vh_programs_drop(call->programs, managed);
-    }
+    vh_session_forget(programs->session, call->request);
+    if (!call->candidate)
+        finish_eject(call, text);
     call_fail(call, VH_ERROR_TIMED_OUT, text);
+    programs->funcs->ended(programs->data);
     return G_SOURCE_REMOVE;
 }
 
@@ -87,20 +98,10 @@ static void refuse_task(GTask *task, enum vh_error_code code, const char *format
     g_object_unref(task);
 }
 
-static void on_written(GObject *source, GAsyncResult *result, gpointer data)
+/* Says how the write went. */
+static void end_written(struct vh_call *call, int written, const GError *error)
 {
-    struct vh_call *call = data;
-    g_autoptr(GError) error = NULL;
-    int written = vh_injected_write_finish(result, &error);
-    struct vh_managed *managed =
-        call->programs ? vh_programs_find(call->programs, call->name) : NULL;
-
-    (void)source;
-    if (!call->programs) {
-        vh_call_free(call);
-        return;
-    }
-    if (written < 0 || !managed) {
+    if (written < 0 || !vh_programs_find(call->programs, call->name)) {
         g_autofree char *text =
             g_strdup_printf("%s runs now, but is not kept for the next start: %s", call->name,
                             error ? error->message : "it was ejected meanwhile");
@@ -110,6 +111,22 @@ static void on_written(GObject *source, GAsyncResult *result, gpointer data)
     }
     g_task_return_pointer(call->task, g_strdup(call->name), g_free);
     call_end(call);
+}
+
+static void on_written(GObject *source, GAsyncResult *result, gpointer data)
+{
+    struct vh_call *call = data;
+    VhPrograms *programs = call->programs;
+    g_autoptr(GError) error = NULL;
+    int written = vh_injected_write_finish(result, &error);
+
+    (void)source;
+    if (!programs) {
+        vh_call_free(call);
+        return;
+    }
+    end_written(call, written, error);
+    programs->funcs->ended(programs->data);
 }
 
 /* The guest runs it: from now on it is wanted, and what it replaced is not. */
@@ -220,20 +237,18 @@ static void on_ejected(const struct vh_answer *answer, const char *text, const c
                        gpointer data)
 {
     struct vh_call *call = data;
-    VhPrograms *programs = call->programs;
-    struct vh_managed *managed = vh_programs_find(programs, call->name);
 
-    if (managed) {
-        vh_programs_forget_running(programs, call->name);
-        vh_programs_drop(programs, managed);
-    }
+    if (vh_programs_find(call->programs, call->name))
+        vh_programs_forget_running(call->programs, call->name);
     /* Without an answer it is unloaded at the next connection: nobody wants it any longer. */
     if (answer && answer->error && answer->error != ENOENT) {
         g_autofree char *why = vh_answer_text(text, log);
 
+        finish_eject(call, why);
         call_fail(call, VH_ERROR_REFUSED, why);
         return;
     }
+    finish_eject(call, "ejected by hand");
     g_task_return_int(call->task, 0);
     call_end(call);
 }

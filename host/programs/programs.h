@@ -32,6 +32,9 @@ struct vh_programs_funcs {
     void (*step)(const char *what, const char *why, gpointer data);
     /* What is injected by hand has changed. */
     void (*injected)(gpointer data);
+    /* What a caller waited for has ended by the clock or the disk, not by a word of the guest: no
+     * turn of the guest's comes that would settle what follows from it. */
+    void (*ended)(gpointer data);
 };
 
 /* What runs, or should. */

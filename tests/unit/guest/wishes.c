@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* host/guest/wishes.c and guest/hints.c: what hints make a guest wish for, and when that is told.
  */
+#include "base/error.h"
 #include "guest/state.h"
 #include "lib/guest-stage.h"
-
 #include "lib/loop.h"
+#include "programs/state.h"
 
 static void test_hint(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
 {
@@ -77,6 +78,105 @@ static void test_program_goes(struct guest_stage *f, G_GNUC_UNUSED gconstpointer
     guest_stage_assert_changed(f, "the program that said so is gone; ");
     guest_stage_assert_wishes(f, "- -");
     fake_port_assert_heard(&f->port, "LOAD ");
+}
+
+/* ---- what is injected and ejected by hand, and ends by the clock ---- */
+
+#define BY_HAND "[guest web]\nprograms = none\n"
+
+static void on_done(G_GNUC_UNUSED GObject *source, GAsyncResult *result, gpointer data)
+{
+    *(GAsyncResult **)data = g_object_ref(result);
+}
+
+static void assert_timed_out(GAsyncResult *result)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_assert_nonnull(result);
+    g_assert_cmpint(g_task_propagate_int(G_TASK(result), &error), ==, -1);
+    g_assert_error(error, VH_ERROR, VH_ERROR_TIMED_OUT);
+    g_object_unref(result);
+}
+
+/* Says which program runs, if any, and that it has no facts yet. */
+static void say_runs(struct guest_stage *f, uint32_t id)
+{
+    static const uint8_t digest[VH_DIGEST_SIZE];
+
+    fake_port_programs(&f->port, id, "affinity", digest, f->seq);
+    guest_stage_turn();
+    if (id)
+        guest_stage_snapshot(f, 0, 0);
+    g_string_truncate(f->port.heard, 0);
+}
+
+/* The guest's kernel is at it for longer than anybody waits. */
+static void let_time_pass(struct guest_stage *f)
+{
+    const VhPrograms *programs = vh_guest_programs(f->guest);
+    struct vh_call *call = g_ptr_array_index(programs->calls, 0);
+
+    call->since -= (gint64)VH_ANSWER_SECONDS * G_USEC_PER_SEC;
+    g_source_set_ready_time(g_main_context_find_source_by_id(NULL, call->timer), 0);
+    guest_stage_turn();
+    g_assert_cmpuint(programs->calls->len, ==, 0);
+}
+
+/* The guest's number of what it runs comes before the answer, which never comes. */
+static void begin_inject(struct guest_stage *f, GAsyncResult **result)
+{
+    guest_stage_start(f);
+    fake_port_hello(&f->port, 77, VH_WIRE_MIN, VH_WIRE_MAX);
+    fake_port_cpus(&f->port, (const uint32_t[]){3, 7}, STAGE_VCPUS);
+    say_runs(f, 0);
+    vh_programs_inject(vh_guest_programs(f->guest), fake_object_affinity(), g_bytes_new(NULL, 0),
+                       false, g_task_new(NULL, NULL, on_done, result));
+    guest_stage_turn();
+    fake_port_assert_heard(&f->port, "LOAD ");
+}
+
+static void test_inject_times_out(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
+{
+    GAsyncResult *result = NULL;
+
+    begin_inject(f, &result);
+    say_runs(f, STAGE_PROGRAM);
+    guest_stage_tasks(f, 10, 1, 1 << 0);
+    guest_stage_assert_wishes(f, "- A0");
+    g_string_truncate(f->changed, 0);
+    let_time_pass(f);
+    assert_timed_out(result);
+    guest_stage_assert_changed(f, "the program that said so is gone; ");
+    guest_stage_assert_wishes(f, "- -");
+    /* It runs, and nobody wants it. */
+    fake_port_assert_heard(&f->port, "UNLOAD ");
+}
+
+static void test_eject_times_out(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
+{
+    GAsyncResult *result = NULL;
+    struct vh_answer answer = {.program = STAGE_PROGRAM};
+
+    begin_inject(f, &result);
+    fake_port_say(&f->port, VH_ANSWER, f->port.last_id, &answer, sizeof(answer), NULL, 0);
+    LOOP_UNTIL(result);
+    g_clear_object(&result);
+    say_runs(f, STAGE_PROGRAM);
+    guest_stage_tasks(f, 10, 1, 1 << 0);
+    guest_stage_assert_wishes(f, "- A0");
+    vh_programs_eject(vh_guest_programs(f->guest), "affinity",
+                      g_task_new(NULL, NULL, on_done, &result));
+    guest_stage_turn();
+    fake_port_assert_heard(&f->port, "UNLOAD ");
+    g_string_truncate(f->changed, 0);
+    let_time_pass(f);
+    assert_timed_out(result);
+    guest_stage_assert_changed(f, "the program that said so is gone; ");
+    guest_stage_assert_wishes(f, "- -");
+    g_assert_cmpuint(vh_programs_count(vh_guest_programs(f->guest)), ==, 0);
+    /* It is asked for once more, and nobody waits for that. */
+    fake_port_assert_heard(&f->port, "UNLOAD ");
 }
 
 /* Rules that hold a wish end it by the clock. */
@@ -191,6 +291,8 @@ int main(int argc, char **argv)
     ADD("hints-that-lie", NULL, test_hints_that_lie);
     ADD("snapshot", NULL, test_snapshot);
     ADD("program-goes", NULL, test_program_goes);
+    ADD("inject-times-out", BY_HAND, test_inject_times_out);
+    ADD("eject-times-out", BY_HAND, test_eject_times_out);
     ADD("timer", "[rule pin]\nhold = 50ms\n", test_timer);
     ADD("policy-changes", NULL, test_policy_changes);
     ADD("before-vcpus", NULL, test_before_vcpus);

@@ -78,8 +78,15 @@ static void on_injected(gpointer data)
         guest->funcs->injected(guest, guest->data);
 }
 
-static const struct vh_programs_funcs programs_funcs = {
-    .gone = on_program_gone, .step = on_program_step, .injected = on_injected};
+static void on_program_ended(gpointer data)
+{
+    (void)data;
+}
+
+static const struct vh_programs_funcs programs_funcs = {.gone = on_program_gone,
+                                                        .step = on_program_step,
+                                                        .injected = on_injected,
+                                                        .ended = on_program_ended};
 
 static void on_ram(gpointer data)
 {

@@ -110,8 +110,12 @@ static void on_injected(gpointer data)
     ((struct fixture *)data)->injected++;
 }
 
+static void on_ended(G_GNUC_UNUSED gpointer data)
+{
+}
+
 static const struct vh_programs_funcs programs_funcs = {
-    .gone = on_gone, .step = on_step, .injected = on_injected};
+    .gone = on_gone, .step = on_step, .injected = on_injected, .ended = on_ended};
 
 static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
