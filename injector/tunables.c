@@ -9,26 +9,16 @@
 #include <string.h>
 
 #include "options.h"
+#include "tunable.h"
 #include "wire.h"
 
 #define RODATA ".rodata"
 #define RESERVED "vh_" /* names that the contract keeps for itself */
 
 struct variable {
-    const struct btf *btf;
-    const struct btf_type *type; /* without const, volatile and typedef */
+    struct vh_tunable is;
     uint8_t *value;
-    size_t size;
 };
-
-static const struct btf_type *plain_type(const struct btf *btf, __u32 id)
-{
-    const struct btf_type *t = btf__type_by_id(btf, id);
-
-    while (t && (btf_is_mod(t) || btf_is_typedef(t)))
-        t = btf__type_by_id(btf, t->type);
-    return t;
-}
 
 static bool find_variable(const struct bpf_object *object, const char *section, const char *name,
                           struct variable *found)
@@ -50,9 +40,9 @@ static bool find_variable(const struct bpf_object *object, const char *section, 
             continue;
         if (info->size > size || info->offset > size - info->size)
             return false;
-        *found =
-            (struct variable){btf, plain_type(btf, var->type), values + info->offset, info->size};
-        return found->type != NULL;
+        *found = (struct variable){{btf, vh_tunable_type(btf, var->type), info->size},
+                                   values + info->offset};
+        return found->is.type != NULL;
     }
     return false;
 }
@@ -64,89 +54,8 @@ void *vh_variable(const struct bpf_object *object, const char *section, const ch
 
     if (!find_variable(object, section, name, &v))
         return NULL;
-    *size = v.size;
+    *size = v.is.size;
     return v.value;
-}
-
-/* Stores a whole number of `size` bytes; false when it does not fit. */
-static bool store(const struct variable *v, bool is_signed, unsigned long long bits, bool negative)
-{
-    unsigned int width = (unsigned int)v->size * 8;
-
-    if (width == 0 || width > 64)
-        return false;
-    if (negative && (!is_signed || bits > 1ull << (width - 1)))
-        return false;
-    if (!negative && bits > (~0ull >> (64 - width)) >> (is_signed ? 1 : 0))
-        return false;
-    bits = negative ? 0 - bits : bits;
-    memcpy(v->value, &bits, v->size);
-    return true;
-}
-
-/* 0, -EINVAL for no number, -ERANGE for one that does not fit. */
-static int set_number(const struct variable *v, bool is_signed, const char *value)
-{
-    bool negative = value[0] == '-';
-    const char *digits = value + negative;
-    unsigned long long bits;
-    char *end;
-
-    if (digits[0] < '0' || digits[0] > '9')
-        return -EINVAL;
-    errno = 0;
-    bits = strtoull(digits, &end, 0);
-    if (*end)
-        return -EINVAL;
-    return errno || !store(v, is_signed, bits, negative && bits) ? -ERANGE : 0;
-}
-
-static int set_bool(const struct variable *v, const char *value)
-{
-    bool on = strcmp(value, "true") == 0 || strcmp(value, "1") == 0;
-
-    if (!on && strcmp(value, "false") != 0 && strcmp(value, "0") != 0)
-        return -EINVAL;
-    return store(v, false, on, false) ? 0 : -ERANGE;
-}
-
-static int set_enum(const struct variable *v, const char *value)
-{
-    const struct btf_enum *values = btf_enum(v->type);
-
-    for (__u32 i = 0; i < btf_vlen(v->type); i++) {
-        if (strcmp(btf__name_by_offset(v->btf, values[i].name_off), value) == 0) {
-            memcpy(v->value, &values[i].val, v->size < sizeof(__s32) ? v->size : sizeof(__s32));
-            return 0;
-        }
-    }
-    return set_number(v, true, value);
-}
-
-static int set_text(const struct variable *v, const char *value)
-{
-    const struct btf_type *element = plain_type(v->btf, btf_array(v->type)->type);
-
-    if (!element || !btf_is_int(element) || element->size != 1)
-        return -EINVAL;
-    if (strlen(value) >= v->size)
-        return -ERANGE;
-    memset(v->value, 0, v->size);
-    memcpy(v->value, value, strlen(value));
-    return 0;
-}
-
-static int set_value(const struct variable *v, const char *value)
-{
-    if (btf_is_int(v->type) && btf_int_encoding(v->type) & BTF_INT_BOOL)
-        return set_bool(v, value);
-    if (btf_is_int(v->type))
-        return set_number(v, btf_int_encoding(v->type) & BTF_INT_SIGNED, value);
-    if (btf_is_enum(v->type))
-        return set_enum(v, value);
-    if (btf_is_array(v->type))
-        return set_text(v, value);
-    return -EINVAL;
 }
 
 /* "no such tunable; this program has a, b" */
@@ -171,27 +80,6 @@ static void list_tunables(const struct bpf_object *object, char *text, size_t si
         snprintf(text, size, "no such tunable; this program has none");
 }
 
-/* What a value of this type has to be, for people. */
-static void describe_type(const struct variable *v, char *text, size_t size)
-{
-    bool number = btf_is_int(v->type) && v->size > 0 && v->size <= sizeof(uint64_t);
-
-    if (number && btf_int_encoding(v->type) & BTF_INT_BOOL)
-        snprintf(text, size, "it must be true or false");
-    else if (number && btf_int_encoding(v->type) & BTF_INT_SIGNED)
-        snprintf(text, size, "it must be a whole number that fits %zu bits with sign", v->size * 8);
-    else if (number)
-        snprintf(text, size, "it must be a whole number from 0 to %llu",
-                 ~0ull >> (64 - v->size * 8));
-    else if (btf_is_enum(v->type))
-        snprintf(text, size, "it must be a value of enum %s",
-                 btf__name_by_offset(v->btf, v->type->name_off));
-    else if (btf_is_array(v->type) && v->size > 0)
-        snprintf(text, size, "it must be a text of at most %zu bytes", v->size - 1);
-    else
-        snprintf(text, size, "a tunable of its type cannot be set");
-}
-
 static int set_one(struct bpf_object *object, const char *tunable, char *text)
 {
     const char *value = strchr(tunable, '=') + 1;
@@ -207,10 +95,10 @@ static int set_one(struct bpf_object *object, const char *tunable, char *text)
     } else if (!find_variable(object, RODATA, name, &v)) {
         list_tunables(object, why, sizeof(why));
     } else {
-        error = set_value(&v, value);
+        error = vh_tunable_read(&v.is, value, v.value);
         if (error == 0)
             return 0;
-        describe_type(&v, why, sizeof(why));
+        vh_tunable_describe(&v.is, why, sizeof(why));
     }
     snprintf(text, VH_TEXT_MAX, "tunable %s=%.128s: %s", name, value, why);
     return error;

@@ -7,18 +7,20 @@
 #include <sys/un.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/keytext.h"
 #include "base/loopback.h"
 #include "base/nearest.h"
 
 #define GUEST "guest "
+#define RUN_DIR "/run/vhint"
 
 /* The file while it is read. */
 struct source {
     const char *path;
     const GPtrArray *entries; /* struct vh_keytext_entry */
     VhConfig *config;
-    GError **error;
+    GPtrArray *problems; /* char *: what is wrong with it */
 };
 
 static const char *const daemon_keys[] = {
@@ -73,11 +75,11 @@ static const struct vh_keytext_entry *find(const struct source *source, const ch
     return NULL;
 }
 
-/* Sets the error "PATH:LINE: [SECTION] KEY: text"; `key` may be NULL. Returns -1. */
-static int refuse(const struct source *source, const char *section, const char *key,
-                  const char *format, ...) G_GNUC_PRINTF(4, 5);
-static int refuse(const struct source *source, const char *section, const char *key,
-                  const char *format, ...)
+/* Notes the problem "PATH:LINE: [SECTION] KEY: text"; `key` may be NULL. Reading goes on. */
+static void refuse(const struct source *source, const char *section, const char *key,
+                   const char *format, ...) G_GNUC_PRINTF(4, 5);
+static void refuse(const struct source *source, const char *section, const char *key,
+                   const char *format, ...)
 {
     const struct vh_keytext_entry *entry = find(source, section, key);
     g_autofree char *line = entry ? g_strdup_printf(":%u", entry->line) : g_strdup("");
@@ -87,12 +89,12 @@ static int refuse(const struct source *source, const char *section, const char *
     va_start(args, format);
     text = g_strdup_vprintf(format, args);
     va_end(args);
-    g_set_error(source->error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT, "%s%s: [%s]%s%s: %s",
-                source->path, line, section, key ? " " : "", key ? key : "", text);
-    return -1;
+    g_ptr_array_add(source->problems,
+                    g_strdup_printf("%s%s: [%s]%s%s: %s", source->path, line, section,
+                                    key ? " " : "", key ? key : "", text));
 }
 
-static int check_keys(const struct source *source, const char *section, const char *const *known)
+static void check_keys(const struct source *source, const char *section, const char *const *known)
 {
     for (guint i = 0; i < source->entries->len; i++) {
         const struct vh_keytext_entry *entry = g_ptr_array_index(source->entries, i);
@@ -102,10 +104,9 @@ static int check_keys(const struct source *source, const char *section, const ch
             g_strv_contains(known, entry->key))
             continue;
         best = vh_nearest(entry->key, known);
-        return refuse(source, section, entry->key, "unknown key; did you mean \"%s\"?",
-                      best ? best : known[0]);
+        refuse(source, section, entry->key, "unknown key; did you mean \"%s\"?",
+               best ? best : known[0]);
     }
-    return 0;
 }
 
 static const char *get(const struct source *source, const char *section, const char *key,
@@ -142,33 +143,37 @@ static char *get_path(const struct source *source, const char *section, const ch
 
 #define SOCKET_PATH_SIZE sizeof(((struct sockaddr_un *)0)->sun_path)
 
-static int read_metrics(struct source *source)
+static void read_metrics(struct source *source)
 {
     const char *text = get(source, "daemon", "metrics", NULL);
     g_autoptr(GSocketAddress) address = text ? vh_loopback_parse(text) : NULL;
 
     if (text && !address)
-        return refuse(source, "daemon", "metrics",
-                      "\"%s\" is not an address of this machine alone and a port: write "
-                      "127.0.0.1:9477, for example",
-                      text);
+        refuse(source, "daemon", "metrics",
+               "\"%s\" is not an address of this machine alone and a port: write "
+               "127.0.0.1:9477, for example",
+               text);
     source->config->metrics = g_strdup(text);
-    return 0;
 }
 
-static int read_successor(struct source *source)
+static void read_successor(struct source *source)
 {
     const char *text = get(source, "daemon", "successor-timeout", "30");
     guint64 seconds = 0;
 
     if (!g_ascii_string_to_unsigned(text, 10, 1, 3600, &seconds, NULL))
-        return refuse(source, "daemon", "successor-timeout",
-                      "\"%s\" is not a number of seconds from 1 to 3600", text);
+        refuse(source, "daemon", "successor-timeout",
+               "\"%s\" is not a number of seconds from 1 to 3600", text);
     source->config->successor_seconds = (guint)seconds;
-    return 0;
 }
 
-static int read_daemon(struct source *source)
+/* A file of the run directory, where that is good. g_free() it. */
+static char *in_run_dir(const VhConfig *config, const char *name)
+{
+    return g_build_filename(config->run_dir ? config->run_dir : RUN_DIR, name, NULL);
+}
+
+static void read_daemon(struct source *source)
 {
     VhConfig *config = source->config;
     g_autofree char *directory = g_path_get_dirname(source->path);
@@ -177,51 +182,40 @@ static int read_daemon(struct source *source)
     g_autofree char *control = NULL;
     g_autofree char *journal = NULL;
 
-    if (check_keys(source, "daemon", daemon_keys) < 0)
-        return -1;
-    config->run_dir = get_path(source, "daemon", "run-dir", "/run/vhint", 0);
-    config->state_dir =
-        config->run_dir ? get_path(source, "daemon", "state-dir", "/var/lib/vhint", 0) : NULL;
-    if (!config->state_dir)
-        return -1;
-    control = g_build_filename(config->run_dir, "control", NULL);
-    journal = g_build_filename(config->run_dir, "journal", NULL);
+    check_keys(source, "daemon", daemon_keys);
+    config->run_dir = get_path(source, "daemon", "run-dir", RUN_DIR, 0);
+    control = in_run_dir(config, "control");
+    journal = in_run_dir(config, "journal");
+    config->state_dir = get_path(source, "daemon", "state-dir", "/var/lib/vhint", 0);
     config->control = get_path(source, "daemon", "control", control, SOCKET_PATH_SIZE);
-    config->journal = config->control ? get_path(source, "daemon", "journal", journal, 0) : NULL;
-    config->policy_dir =
-        config->journal ? get_path(source, "daemon", "policy-dir", policy, 0) : NULL;
-    config->program_dir =
-        config->policy_dir ? get_path(source, "daemon", "program-dir", VH_PROGRAM_DIR, 0) : NULL;
-    config->injector =
-        config->program_dir ? get_path(source, "daemon", "injector", VH_GUEST_INJECTOR, 0) : NULL;
-    return config->injector && read_successor(source) == 0 ? read_metrics(source) : -1;
+    config->journal = get_path(source, "daemon", "journal", journal, 0);
+    config->policy_dir = get_path(source, "daemon", "policy-dir", policy, 0);
+    config->program_dir = get_path(source, "daemon", "program-dir", VH_PROGRAM_DIR, 0);
+    config->injector = get_path(source, "daemon", "injector", VH_GUEST_INJECTOR, 0);
+    read_successor(source);
+    read_metrics(source);
 }
 
-static int read_libvirt(struct source *source)
+static void read_libvirt(struct source *source)
 {
     VhConfig *config = source->config;
-    g_autofree char *hook = g_build_filename(config->run_dir, "hook", NULL);
+    g_autofree char *hook = in_run_dir(config, "hook");
 
     if (!find(source, "libvirt", NULL)) {
         config->hook = g_steal_pointer(&hook);
-        return 0;
+        return;
     }
-    if (check_keys(source, "libvirt", libvirt_keys) < 0)
-        return -1;
+    check_keys(source, "libvirt", libvirt_keys);
     config->hook = get_path(source, "libvirt", "hook", hook, SOCKET_PATH_SIZE);
-    if (!config->hook)
-        return -1;
     config->libvirt = g_strdup(get(source, "libvirt", "uri", "qemu:///system"));
     if (!g_str_has_prefix(config->libvirt, "qemu:///"))
-        return refuse(
-            source, "libvirt", "uri",
-            "\"%s\" is not libvirt's QEMU of this host: write qemu:///system, for example",
-            config->libvirt);
-    return 0;
+        refuse(source, "libvirt", "uri",
+               "\"%s\" is not libvirt's QEMU of this host: write qemu:///system, for example",
+               config->libvirt);
 }
 
 /* A section without a guest's own keys is policy, and its name a pattern. */
-static int read_guest(struct source *source, const char *section)
+static void read_guest(struct source *source, const char *section)
 {
     const char *name = section + strlen(GUEST);
     struct vh_config_guest *guest = NULL;
@@ -230,13 +224,14 @@ static int read_guest(struct source *source, const char *section)
     for (guint i = 0; vh_config_guest_keys[i]; i++)
         own = own || find(source, section, vh_config_guest_keys[i]);
     if (!own)
-        return 0;
+        return;
     /* The name becomes a directory's and goes into every message. */
     if (!*name || strlen(name) >= 100 || *name == '.' ||
         strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") !=
-            strlen(name))
-        return refuse(source, section, NULL,
-                      "a guest's name has 1 to 99 characters of A-Z a-z 0-9 _ . -");
+            strlen(name)) {
+        refuse(source, section, NULL, "a guest's name has 1 to 99 characters of A-Z a-z 0-9 _ . -");
+        return;
+    }
     guest = g_new0(struct vh_config_guest, 1);
     g_ptr_array_add(source->config->guests, guest);
     guest->name = g_strdup(name);
@@ -244,15 +239,13 @@ static int read_guest(struct source *source, const char *section)
     guest->uuid = g_strdup(get(source, section, "uuid", ""));
     guest->profile = g_strdup(get(source, section, "profile", ""));
     guest->qmp = get_path(source, section, "qmp", NULL, SOCKET_PATH_SIZE);
-    guest->channel =
-        guest->qmp ? get_path(source, section, "channel", NULL, SOCKET_PATH_SIZE) : NULL;
-    if (guest->channel && find(source, section, "agent"))
+    guest->channel = get_path(source, section, "channel", NULL, SOCKET_PATH_SIZE);
+    if (find(source, section, "agent"))
         guest->agent = get_path(source, section, "agent", NULL, SOCKET_PATH_SIZE);
-    return guest->channel && (guest->agent || !find(source, section, "agent")) ? 0 : -1;
 }
 
 /* Two guests on one socket would each take half of what it says. */
-static int check_sockets(const struct source *source)
+static void check_sockets(const struct source *source)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
 
@@ -260,50 +253,49 @@ static int check_sockets(const struct source *source)
         const struct vh_config_guest *guest = g_ptr_array_index(source->config->guests, i);
         g_autofree char *section = g_strconcat(GUEST, guest->name, NULL);
 
-        if (!g_hash_table_add(seen, guest->qmp))
-            return refuse(source, section, "qmp", "%s serves another guest already", guest->qmp);
-        if (!g_hash_table_add(seen, guest->channel))
-            return refuse(source, section, "channel",
-                          "%s is used already: give each guest sockets of its own", guest->channel);
+        if (guest->qmp && !g_hash_table_add(seen, guest->qmp))
+            refuse(source, section, "qmp", "%s serves another guest already", guest->qmp);
+        if (guest->channel && !g_hash_table_add(seen, guest->channel))
+            refuse(source, section, "channel",
+                   "%s is used already: give each guest sockets of its own", guest->channel);
         if (guest->agent && !g_hash_table_add(seen, guest->agent))
-            return refuse(source, section, "agent",
-                          "%s is used already: give each guest sockets of its own", guest->agent);
+            refuse(source, section, "agent",
+                   "%s is used already: give each guest sockets of its own", guest->agent);
     }
-    return 0;
 }
 
-static int read_sections(struct source *source)
+static void read_sections(struct source *source)
 {
-    if (read_daemon(source) < 0 || read_libvirt(source) < 0)
-        return -1;
+    read_daemon(source);
+    read_libvirt(source);
     for (guint i = 0; i < source->entries->len; i++) {
         const struct vh_keytext_entry *entry = g_ptr_array_index(source->entries, i);
 
-        if (!entry->key && g_str_has_prefix(entry->section, GUEST) &&
-            read_guest(source, entry->section) < 0)
-            return -1;
+        if (!entry->key && g_str_has_prefix(entry->section, GUEST))
+            read_guest(source, entry->section);
     }
-    return check_sockets(source);
+    check_sockets(source);
 }
 
-VhConfig *vh_config_load(const char *path, GError **error)
+VhConfig *vh_config_load(const char *path, GPtrArray *problems, GError **error)
 {
     g_autofree char *text = NULL;
     gsize len = 0;
-    g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GPtrArray) entries = NULL;
     g_autoptr(VhConfig) config = g_new0(VhConfig, 1);
-    struct source source = {.path = path, .config = config, .error = error};
+    struct source source = {.path = path, .config = config, .problems = problems};
+    guint known = problems->len;
 
     config->path = g_strdup(path);
     config->guests = g_ptr_array_new_with_free_func(guest_free);
-    if (!g_file_get_contents(path, &text, &len, error))
+    if (!vh_file_read(path, &text, &len, error))
         return NULL;
     source.entries = entries = vh_keytext_read(path, text, len, problems);
-    if (!entries) {
-        g_set_error_literal(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT,
-                            g_ptr_array_index(problems, 0));
-        return NULL;
-    }
-    return read_sections(&source) < 0 ? NULL : g_steal_pointer(&config);
+    if (entries)
+        read_sections(&source);
+    if (problems->len == known)
+        return g_steal_pointer(&config);
+    g_set_error_literal(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT,
+                        g_ptr_array_index(problems, known));
+    return NULL;
 }

@@ -60,8 +60,10 @@ struct VhConfig {
     GPtrArray *guests; /* struct vh_config_guest, in the file's order */
 };
 
-/* NULL and VH_ERROR_INVALID_ARGUMENT whose message begins with FILE:LINE, or a G_FILE_ERROR. */
-VhConfig *vh_config_load(const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* NULL and an error: a G_FILE_ERROR, or VH_ERROR_INVALID_ARGUMENT. Then each mistake is added to
+ * `problems` (char *), as "FILE:LINE: ...", and the error has the first. */
+VhConfig *vh_config_load(const char *path, GPtrArray *problems,
+                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void vh_config_free(VhConfig *config);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VhConfig, vh_config_free)
 

@@ -121,11 +121,15 @@ static int restore(const char *path, GError **error)
 static int serve_by(const char *path)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(VhConfig) config = vh_config_load(path, &error);
+    g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(VhConfig) config = vh_config_load(path, problems, &error);
 
     if (config && serve(config, &error) == 0)
         return EXIT_SUCCESS;
-    fprintf(stderr, "vhintd: %s\n", error->message);
+    for (guint i = 0; i < problems->len; i++)
+        fprintf(stderr, "vhintd: %s\n", (const char *)g_ptr_array_index(problems, i));
+    if (!problems->len)
+        fprintf(stderr, "vhintd: %s\n", error->message);
     return EXIT_FAILURE;
 }
 

@@ -289,6 +289,18 @@ static const char *constant_name(const struct vh_kind *kind, const struct btf_ty
                                                             : btf_enum64(type)[index].name_off);
 }
 
+/* May the field be this constant's value? */
+static bool can_hold(const struct vh_fieldref *ref, const struct btf_type *type, uint64_t value)
+{
+    uint64_t plain = btf_is_enum(type) ? (uint32_t)value : value;
+    uint64_t mask = ~(uint64_t)0 >> (64 - ref->bits);
+    bool as_signed = vh_btf_extend(value & mask, ref->bits) == (int64_t)value;
+    bool as_unsigned = (plain & ~mask) == 0;
+
+    /* Of an enum below 64 bits clang says only from version 16 on that it is signed. */
+    return ref->is_signed ? as_signed : as_unsigned || (btf_is_enum(type) && as_signed);
+}
+
 int vh_fieldref_constant(const struct vh_kind *kind, const struct vh_fieldref *ref,
                          const char *name, uint64_t *value, GError **error)
 {
@@ -298,9 +310,14 @@ int vh_fieldref_constant(const struct vh_kind *kind, const struct vh_fieldref *r
 
     for (uint32_t i = 0; i < btf_vlen(type); i++) {
         const char *found = constant_name(kind, type, i);
+        uint64_t number = constant_value(type, i);
 
+        if (g_str_equal(found, name) && !can_hold(ref, type, number))
+            return vh_invalid(error,
+                              "it is never %s, which is %" G_GINT64_FORMAT ": it has %u bits", name,
+                              (gint64)number, ref->bits);
         if (g_str_equal(found, name)) {
-            *value = extend(ref, constant_value(type, i));
+            *value = extend(ref, number);
             return 0;
         }
         g_ptr_array_add(names, (char *)found);

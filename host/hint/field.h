@@ -39,7 +39,7 @@ int vh_fieldref_find_number(const struct vh_kind *kind, const char *path, struct
                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* The value of the enum field's constant `name`, extended as vh_fieldref_number does. 0, or -1 and
- * VH_ERROR_INVALID_ARGUMENT. */
+ * VH_ERROR_INVALID_ARGUMENT: there is none such, or the field's bits cannot hold it. */
 int vh_fieldref_constant(const struct vh_kind *kind, const struct vh_fieldref *ref,
                          const char *name, uint64_t *value,
                          GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -7,13 +7,22 @@
 #include "base/error.h"
 #include "base/nearest.h"
 #include "msg.h"
+#include "tunable.h"
 
 #define RODATA ".rodata"
 #define RESERVED "vh_" /* names that the contract keeps for itself */
 
-static const char *name_of(const struct btf *btf, const struct btf_var_secinfo *info)
+/* The object's section of tunables; NULL: it has none. */
+static const struct btf_type *section_of(const VhObject *object)
 {
-    const struct btf_type *var = btf__type_by_id(btf, info->type);
+    int id = object->btf ? btf__find_by_name_kind(object->btf, RODATA, BTF_KIND_DATASEC) : -1;
+
+    return id > 0 ? btf__type_by_id(object->btf, (uint32_t)id) : NULL;
+}
+
+/* The variable's name, if a policy may set it; NULL: it is none such. */
+static const char *name_of(const struct btf *btf, const struct btf_type *var)
+{
     const char *name = var && btf_is_var(var) ? btf__name_by_offset(btf, var->name_off) : NULL;
 
     return name && !g_str_has_prefix(name, RESERVED) ? name : NULL;
@@ -23,12 +32,11 @@ static const char *name_of(const struct btf *btf, const struct btf_var_secinfo *
 static GPtrArray *names_of(const VhObject *object)
 {
     GPtrArray *names = g_ptr_array_new();
-    const struct btf *btf = object->btf;
-    int id = btf ? btf__find_by_name_kind(btf, RODATA, BTF_KIND_DATASEC) : -1;
-    const struct btf_type *section = id > 0 ? btf__type_by_id(btf, (uint32_t)id) : NULL;
+    const struct btf_type *section = section_of(object);
 
     for (uint32_t i = 0; section && i < btf_vlen(section); i++) {
-        const char *name = name_of(btf, btf_var_secinfos(section) + i);
+        const struct btf_var_secinfo *info = btf_var_secinfos(section) + i;
+        const char *name = name_of(object->btf, btf__type_by_id(object->btf, info->type));
 
         if (name)
             g_ptr_array_add(names, (char *)name);
@@ -37,15 +45,31 @@ static GPtrArray *names_of(const VhObject *object)
     return names;
 }
 
-int vh_tunables_find(const VhObject *object, const char *name, GError **error)
+static bool find(const VhObject *object, const char *name, struct vh_tunable *found)
+{
+    const struct btf_type *section = section_of(object);
+
+    for (uint32_t i = 0; section && i < btf_vlen(section); i++) {
+        const struct btf_var_secinfo *info = btf_var_secinfos(section) + i;
+        const struct btf_type *var = btf__type_by_id(object->btf, info->type);
+
+        if (g_strcmp0(name_of(object->btf, var), name) != 0)
+            continue;
+        *found = (struct vh_tunable){.btf = object->btf,
+                                     .type = vh_tunable_type(object->btf, var->type),
+                                     .size = info->size};
+        return found->type && found->size <= VH_OBJECT_MAX;
+    }
+    return false;
+}
+
+static int refuse_name(const VhObject *object, const char *name, GError **error)
 {
     g_autoptr(GPtrArray) names = names_of(object);
     const char *const *known = (const char *const *)names->pdata;
     const char *best = vh_nearest(name, known);
     g_autofree char *all = NULL;
 
-    if (g_strv_contains(known, name))
-        return 0;
     if (!best)
         best = *known;
     if (!best)
@@ -54,6 +78,21 @@ int vh_tunables_find(const VhObject *object, const char *name, GError **error)
     return vh_invalid(error,
                       "the program %s has no tunable \"%s\"; did you mean \"%s\"? (it has %s)",
                       object->name, name, best, all);
+}
+
+int vh_tunables_check(const VhObject *object, const char *name, const char *value, GError **error)
+{
+    g_autofree uint8_t *into = NULL;
+    struct vh_tunable tunable;
+    char wanted[160];
+
+    if (!find(object, name, &tunable))
+        return refuse_name(object, name, error);
+    into = g_malloc(MAX(tunable.size, sizeof(uint64_t)));
+    if (vh_tunable_read(&tunable, value, into) == 0)
+        return 0;
+    vh_tunable_describe(&tunable, wanted, sizeof(wanted));
+    return vh_invalid(error, "\"%s\" is no value of the tunable %s: %s", value, name, wanted);
 }
 
 /* Where the tunable is, and how long with its NUL; NULL: it is not there. */

@@ -6,10 +6,11 @@
 
 #include "hint/object.h"
 
-/* Has the program a tunable `name`? 0; or -1 and VH_ERROR_INVALID_ARGUMENT, which names those that
- * it has, the nearest first. */
-int vh_tunables_find(const VhObject *object, const char *name,
-                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Has the program a tunable `name`, and is `value` one that it takes? 0; or -1 and
+ * VH_ERROR_INVALID_ARGUMENT, which names the tunables that it has, the nearest first, or what a
+ * value has to be. */
+int vh_tunables_check(const VhObject *object, const char *name, const char *value,
+                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Adds one, in place of its former value if it has one. 0; or -1 and VH_ERROR_INVALID_ARGUMENT for
  * what LOAD cannot carry, with `packed` as it was. */

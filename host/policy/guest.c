@@ -40,7 +40,8 @@ static int read_tunable(const struct vh_policy_reader *reader, struct vh_guest_e
         return vh_invalid(error, "a tunable is set by " VH_POLICY_SET "PROGRAM.TUNABLE = VALUE");
     entry->tunable = dot + 1;
     entry->program = vh_policy_need_program(reader, program, error);
-    if (!entry->program || vh_tunables_find(entry->program->object, entry->tunable, error) < 0)
+    if (!entry->program ||
+        vh_tunables_check(entry->program->object, entry->tunable, entry->text, error) < 0)
         return -1;
     return vh_tunables_pack(alone, entry->tunable, entry->text, error);
 }

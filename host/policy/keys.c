@@ -138,8 +138,8 @@ static int take_max_pins(const char *value, const struct vh_policy_reader *reade
 static int take_max_hints(const char *value, const struct vh_policy_reader *reader, gpointer into,
                           GError **error)
 {
-    g_autofree char *plain =
-        g_strndup(value, strlen(value) - (g_str_has_suffix(value, "/s") ? 2 : 0));
+    bool rate = g_str_has_suffix(value, "/s");
+    g_autofree char *plain = g_strndup(value, strlen(value) - (rate ? 2 : 0));
     guint64 number = 0;
 
     (void)reader;
@@ -147,6 +147,8 @@ static int take_max_hints(const char *value, const struct vh_policy_reader *read
         !g_ascii_string_to_unsigned(plain, 10, 1, VH_GUEST_HINTS_MAX, &number, NULL))
         return vh_invalid(error, "\"%s\" is no number of hints from 1/s to %u/s, nor unlimited",
                           value, VH_GUEST_HINTS_MAX);
+    if (number && !rate)
+        return vh_invalid(error, "\"%s\" does not say per what time: write %s/s", value, value);
     *(unsigned *)into = (unsigned)number;
     return 0;
 }

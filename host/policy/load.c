@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/keytext.h"
 #include "base/nearest.h"
 #include "config/vhintd.h"
@@ -58,10 +59,10 @@ static void read_file(GPtrArray *files, const char *path, bool main, GPtrArray *
     char *text = NULL;
     gsize len = 0;
 
-    if (g_file_get_contents(path, &text, &len, &error))
+    if (vh_file_read(path, &text, &len, &error))
         add_file(files, path, text, len, main);
     else if (!main || !g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
-        g_ptr_array_add(problems, g_strdup_printf("%s: %s", path, error->message));
+        g_ptr_array_add(problems, g_strdup(error->message));
 }
 
 static int by_name(gconstpointer a, gconstpointer b)
@@ -87,8 +88,10 @@ static GPtrArray *list_files(const char *directory, GPtrArray *problems)
     const char *name = NULL;
     bool has[G_N_ELEMENTS(built_in)] = {false};
 
-    if (error && !g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+    if (error && !g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
+        vh_file_say(directory, error);
         g_ptr_array_add(problems, g_strdup(error->message));
+    }
     while (dir && (name = g_dir_read_name(dir))) {
         if (*name == '.' || !g_str_has_suffix(name, ".conf"))
             continue;
@@ -177,10 +180,12 @@ static VhObject *read_object(const char *name, const char *path, gpointer data, 
         refuse_name(name, program_dir, error);
         return NULL;
     }
-    if (!g_file_get_contents(file, &text, &size, error)) {
-        g_prefix_error(error, "program %s: ", name);
+    if (!g_file_test(file, G_FILE_TEST_EXISTS)) {
+        vh_invalid(error, "there is no file %s: name the object of the program", file);
         return NULL;
     }
+    if (!vh_file_read(file, &text, &size, error))
+        return NULL;
     bytes = g_bytes_new_take(text, size);
     object = vh_object_read(bytes, name, error);
     if (!object)
@@ -238,10 +243,18 @@ VhPolicy *vh_policy_load(const struct vh_policy_place *place, GPtrArray *problem
     return policy;
 }
 
+/* A line that both readers stumble over is told once. */
+static void add_once(GPtrArray *problems, const char *text)
+{
+    if (!g_ptr_array_find_with_equal_func(problems, text, g_str_equal, NULL))
+        g_ptr_array_add(problems, g_strdup(text));
+}
+
 VhPolicy *vh_policy_check(const struct vh_policy_place *place, GPtrArray *problems)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(VhConfig) config = vh_config_load(place->main, &error);
+    g_autoptr(GPtrArray) others = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(VhConfig) config = vh_config_load(place->main, others, &error);
     g_autofree char *beside = g_path_get_dirname(place->main);
     g_autofree char *fallback = g_build_filename(beside, "policy.d", NULL);
     struct vh_policy_place filled = *place;
@@ -250,11 +263,11 @@ VhPolicy *vh_policy_check(const struct vh_policy_place *place, GPtrArray *proble
     if (!filled.directory)
         filled.directory = config ? config->policy_dir : fallback;
     policy = vh_policy_load(&filled, problems);
-    /* A line that both readers stumble over is told once; that there is no main file is no fault.
-     */
-    if (!config && !g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT) &&
-        !g_ptr_array_find_with_equal_func(problems, error->message, g_str_equal, NULL))
-        g_ptr_array_add(problems, g_strdup(error->message));
+    for (guint i = 0; i < others->len; i++)
+        add_once(problems, g_ptr_array_index(others, i));
+    /* That there is no main file is no fault. */
+    if (!config && !g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+        add_once(problems, error->message);
     if (problems->len)
         g_clear_pointer(&policy, vh_policy_unref);
     return policy;

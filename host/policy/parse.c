@@ -94,7 +94,7 @@ static int take_tunable(const struct vh_policy_entry *entry,
 {
     const char *name = entry->key + strlen(VH_POLICY_SET);
 
-    if (program->object && vh_tunables_find(program->object, name, error) < 0)
+    if (program->object && vh_tunables_check(program->object, name, entry->value, error) < 0)
         return -1;
     return vh_tunables_pack(program->tunables, name, entry->value, error);
 }

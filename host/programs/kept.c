@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "hint/tunables.h"
 
 #define OBJECT ".bpf.o"
@@ -36,7 +37,7 @@ static void read_one(const char *directory, const char *name, VhInjectedFunc fun
     char *text = NULL;
     gsize size = 0;
 
-    if (g_file_get_contents(object_path, &text, &size, &error)) {
+    if (vh_file_read(object_path, &text, &size, &error)) {
         bytes = g_bytes_new_take(text, size);
         object = vh_object_read(bytes, name, &error);
     }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "wire.h"
 
 #define INJECTOR "vhint-injector"
@@ -137,7 +138,7 @@ GBytes *vh_bootstrap_read(const char *path, GError **error)
     g_autofree char *data = NULL;
     gsize size = 0;
 
-    if (!g_file_get_contents(path, &data, &size, error)) {
+    if (!vh_file_read(path, &data, &size, error)) {
         g_prefix_error(error, "the injector for guests (install it, or name it by [daemon] "
                               "injector in vhint.conf): ");
         return NULL;

@@ -90,7 +90,7 @@ static const struct vh_guest_funcs funcs = {
 static const char *const policies[] = {
     "[guest *]\nprograms = affinity\n",
     "[guest *]\nprograms = affinity stranger\nmax-pins = 1\n",
-    "[guest *]\nprograms = stranger\nmax-hints = 2\n",
+    "[guest *]\nprograms = stranger\nmax-hints = 2/s\n",
     "[guest *]\nprograms = affinity stranger\nset.stranger.threshold = 7\nrules = kept\n",
     "[guest *]\nprograms =\n",
 };

@@ -3,12 +3,13 @@
 #include "config/vhintd.h"
 
 #include <glib/gstdio.h>
+#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/error.h"
 
-static VhConfig *load(const char *text, GError **error)
+static VhConfig *load_all(const char *text, GPtrArray *problems, GError **error)
 {
     g_autofree char *path = NULL;
     int fd = g_file_open_tmp("vhint-config-XXXXXX", &path, NULL);
@@ -17,8 +18,17 @@ static VhConfig *load(const char *text, GError **error)
     g_assert_cmpint(fd, >=, 0);
     close(fd);
     g_assert_true(g_file_set_contents(path, text, -1, NULL));
-    config = vh_config_load(path, error);
+    config = vh_config_load(path, problems, error);
     g_unlink(path);
+    return config;
+}
+
+static VhConfig *load(const char *text, GError **error)
+{
+    g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
+    VhConfig *config = load_all(text, problems, error);
+
+    g_assert_true(!config == (problems->len > 0));
     return config;
 }
 
@@ -112,12 +122,41 @@ static void test_mistakes(void)
     }
 }
 
-static void test_no_file(void)
+/* Who mends the first finds no second one that was there before. */
+static void test_all_mistakes(void)
 {
+    static const char *const lines[] = {
+        ":2: ", ":3: ", ":4: ", ":5: ", ":6: ", ":8: ", ":9: ", ":10: ", ":13: ", ":14: "};
+    g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GError) error = NULL;
 
-    g_assert_null(vh_config_load("/nonexistent/vhint.conf", &error));
+    g_assert_null(load_all("[daemon]\nrun-dir=run\nstat-dir=/x\nmetrics=0.0.0.0:1\n"
+                           "injector=i\nsuccessor-timeout=soon\n"
+                           "[libvirt]\nuri=xen:///system\nhok=/h\n"
+                           "[guest a]\nchannel=/c\n"
+                           "[guest b]\nqmp=q\nchannel=/c\n",
+                           problems, &error));
+    g_assert_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT);
+    g_assert_cmpuint(problems->len, ==, G_N_ELEMENTS(lines));
+    for (guint i = 0; i < G_N_ELEMENTS(lines); i++) {
+        bool told = false;
+
+        for (guint j = 0; j < problems->len; j++)
+            told = told || strstr(g_ptr_array_index(problems, j), lines[i]);
+        if (!told)
+            g_error("nothing is said of %s", lines[i]);
+    }
+}
+
+static void test_no_file(void)
+{
+    g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_null(vh_config_load("/nonexistent/vhint.conf", problems, &error));
     g_assert_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT);
+    g_assert_cmpstr(error->message, ==, "/nonexistent/vhint.conf: No such file or directory");
+    g_assert_cmpuint(problems->len, ==, 0);
 }
 
 static void test_libvirt(void)
@@ -155,6 +194,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/config/whole", test_whole);
     g_test_add_func("/config/mistakes", test_mistakes);
+    g_test_add_func("/config/all-mistakes", test_all_mistakes);
     g_test_add_func("/config/no-file", test_no_file);
     g_test_add_func("/config/libvirt", test_libvirt);
     return g_test_run();

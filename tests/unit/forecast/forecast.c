@@ -193,7 +193,7 @@ static void test_max_hints(void)
 {
     struct world world;
 
-    begin(&world, "core:2 pu:1", "[guest web]\nmax-hints = 1\n");
+    begin(&world, "core:2 pu:1", "[guest web]\nmax-hints = 1/s\n");
     tell(&world, "web", 2, NULL, "");
     expect(&world, 0, "web/0:- web/1:-");
     hint(&world, "web", "affinity", false, "{\"pid\":7,\"cpus\":1,\"mask\":[1]}", 10000000);

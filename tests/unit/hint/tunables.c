@@ -8,20 +8,46 @@
 #include "lib/fake-object.h"
 
 /* Constants only, and none of the contract's own. */
-static void test_find(void)
+static void test_names(void)
 {
     g_autoptr(VhObject) stranger = fake_object_stranger();
     g_autoptr(VhObject) affinity = fake_object_affinity();
     g_autoptr(GError) error = NULL;
 
-    g_assert_cmpint(vh_tunables_find(stranger, "threshold", NULL), ==, 0);
-    g_assert_cmpint(vh_tunables_find(stranger, "label", NULL), ==, 0);
-    g_assert_cmpint(vh_tunables_find(stranger, "counter", NULL), ==, -1);
-    g_assert_cmpint(vh_tunables_find(stranger, "", NULL), ==, -1);
-    g_assert_cmpint(vh_tunables_find(affinity, "pid", NULL), ==, -1);
-    g_assert_cmpint(vh_tunables_find(stranger, "vh_injector", &error), ==, -1);
+    g_assert_cmpint(vh_tunables_check(stranger, "threshold", "1", NULL), ==, 0);
+    g_assert_cmpint(vh_tunables_check(stranger, "label", "web", NULL), ==, 0);
+    g_assert_cmpint(vh_tunables_check(stranger, "counter", "1", NULL), ==, -1);
+    g_assert_cmpint(vh_tunables_check(stranger, "", "1", NULL), ==, -1);
+    g_assert_cmpint(vh_tunables_check(affinity, "pid", "1", NULL), ==, -1);
+    g_assert_cmpint(vh_tunables_check(stranger, "vh_injector", "1", &error), ==, -1);
     g_assert_error(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT);
     g_assert_nonnull(strstr(error->message, "(it has threshold, label)"));
+}
+
+/* What the guest's injector would refuse is refused here, in the same words. */
+static void test_values(void)
+{
+    static const struct {
+        const char *name, *value, *wanted; /* NULL: it is one */
+    } cases[] = {{"threshold", "0", NULL},
+                 {"threshold", "0xffffffff", NULL},
+                 {"threshold", "4294967296", "a whole number from 0 to 4294967295"},
+                 {"threshold", "-1", "a whole number from 0 to 4294967295"},
+                 {"threshold", "many", "a whole number from 0 to 4294967295"},
+                 {"threshold", "5s", "a whole number from 0 to 4294967295"},
+                 {"threshold", "", "a whole number from 0 to 4294967295"},
+                 {"label", "", NULL},
+                 {"label", "1234567", NULL},
+                 {"label", "12345678", "a text of at most 7 bytes"}};
+    g_autoptr(VhObject) stranger = fake_object_stranger();
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+        int result = vh_tunables_check(stranger, cases[i].name, cases[i].value, &error);
+
+        g_assert_cmpint(result, ==, cases[i].wanted ? -1 : 0);
+        g_assert_true(!cases[i].wanted || strstr(error->message, cases[i].wanted));
+    }
 }
 
 static void pack(GByteArray *packed, const char *name, const char *value)
@@ -87,7 +113,8 @@ static void test_good(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/tunables/find", test_find);
+    g_test_add_func("/tunables/names", test_names);
+    g_test_add_func("/tunables/values", test_values);
     g_test_add_func("/tunables/pack", test_pack);
     g_test_add_func("/tunables/limits", test_limits);
     g_test_add_func("/tunables/good", test_good);

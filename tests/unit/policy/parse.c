@@ -292,6 +292,7 @@ static void test_problems(void)
         {"[guest a]\nactions =\n", "10.conf:2: [guest a] actions: ", "write none"},
         {"[guest a]\nmax-pins = 513\n", "10.conf:2: [guest a] max-pins: ", "from 0 to 512"},
         {"[guest a]\nmax-pins = -1\n", "10.conf:2: [guest a] max-pins: ", "from 0 to 512"},
+        {"[guest a]\nmax-hints = 500\n", "10.conf:2: [guest a] max-hints: ", "write 500/s"},
         {"[guest a]\nmax-hints = 0/s\n", "10.conf:2: [guest a] max-hints: ", "from 1/s"},
         {"[guest a]\nmemory-max = 4\n", "10.conf:2: [guest a] memory-max: ", "write 512M"},
         {"[guest a]\nmemory-max = 4Gi\n", "10.conf:2: [guest a] memory-max: ", "write 512M"},
@@ -310,6 +311,10 @@ static void test_problems(void)
         /* A variable, but none that is constant. */
         {STRANGER "[guest a]\nset.stranger.counter = 1\n",
          "10.conf:4: [guest a] set.stranger.counter: ", "has no tunable \"counter\"; did you mean"},
+        {STRANGER "[guest a]\nset.stranger.threshold = -1\n",
+         "10.conf:4: [guest a] set.stranger.threshold: ", "from 0 to 4294967295"},
+        {STRANGER "set.threshold = 5s\n", "10.conf:3: [program stranger] set.threshold: ",
+         "\"5s\" is no value of the tunable threshold: it must be a whole number"},
         {STRANGER "set.treshold = 1\n", "10.conf:3: [program stranger] set.treshold: ",
          "the program stranger has no tunable \"treshold\"; did you mean \"threshold\"?"},
         {"[program affinity]\nset.x = 1\n",
@@ -403,24 +408,24 @@ static void test_problems(void)
 static void test_too_many_tunables(void)
 {
     g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
-    g_autofree char *half = g_strnfill(VH_TUNABLES_MAX / 2, 'x');
+    g_autofree char *zeros = g_strnfill(VH_TUNABLES_MAX - strlen("threshold=") - 2, '0');
     g_autofree char *text =
-        g_strdup_printf(STRANGER "set.label = %s\n[guest a]\nprograms = stranger\n"
-                                 "set.stranger.threshold = %s\n",
-                        half, half);
+        g_strdup_printf(STRANGER "set.threshold = %s\n[guest a]\nprograms = stranger\n"
+                                 "set.stranger.label = 1234567\n",
+                        zeros);
     g_autofree char *alone =
-        g_strdup_printf(STRANGER "set.label = %s%s\n[guest a]\nprograms = stranger\n", half, half);
+        g_strdup_printf(STRANGER "set.threshold = 00%s\n[guest a]\nprograms = stranger\n", zeros);
 
     g_assert_null(parse("", text, problems));
     g_assert_cmpuint(problems->len, ==, 1);
     g_assert_true(g_str_has_prefix(g_ptr_array_index(problems, 0),
-                                   "10.conf:6: [guest a] set.stranger.threshold: the tunables have "
-                                   "16402 bytes, the limit is 16384"));
+                                   "10.conf:6: [guest a] set.stranger.label: the tunables have "
+                                   "16397 bytes, the limit is 16384"));
     g_ptr_array_set_size(problems, 0);
     g_assert_null(parse("", alone, problems));
     g_assert_cmpuint(problems->len, ==, 1);
     g_assert_true(g_str_has_prefix(g_ptr_array_index(problems, 0),
-                                   "10.conf:3: [program stranger] set.label: the tunables have "));
+                                   "10.conf:3: [program stranger] set.threshold: the tunables "));
 }
 
 static void test_all_problems(void)
