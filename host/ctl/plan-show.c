@@ -151,7 +151,8 @@ static char *event_text(const struct vh_event *event)
     case VH_EVENT_GONE:
         return g_strdup_printf("line %u: guest %s has left", event->line, event->name);
     case VH_EVENT_FACTS:
-        return g_strdup_printf("line %u: all facts of %s", event->line, event->name);
+        return g_strdup_printf("line %u: all facts of %s, %" G_GUINT64_FORMAT, event->line,
+                               event->name, event->count);
     case VH_EVENT_DROPPED:
         return g_strdup_printf("line %u: %" G_GUINT64_FORMAT " hints lost", event->line,
                                event->count);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "config/vhintd.h"
 #include "ctl/plan.h"
 #include "policy/load.h"
@@ -50,22 +51,41 @@ static int take_hint(struct plan *plan, const struct vh_forecast_hint *hint, con
     return 0;
 }
 
-static int take_event(struct plan *plan, const struct vh_event *event, GError **error)
+/* One of those that hold says nothing by itself: what they change, all of them do. */
+static int take_hint_event(struct plan *plan, const struct vh_event *event, GError **error)
 {
     struct vh_forecast_hint hint = event->hint;
+
+    hint.standing = plan->pending > 0;
+    if (take_hint(plan, &hint, plan->ctl->replay, event->line, error) < 0)
+        return -1;
+    if (hint.standing) {
+        plan->pending--;
+        plan->at = plan->facts;
+    }
+    return 0;
+}
+
+static int take_event(struct plan *plan, const struct vh_event *event, GError **error)
+{
+    bool known = false;
 
     advance(plan, event->us);
     plan->at = event;
     switch (event->kind) {
     case VH_EVENT_GUEST:
-        /* Its hints are told next: before that there is nothing to plan by. */
+        known = vh_forecast_knows(plan->forecast, event->guest->name);
         vh_forecast_tell(plan->forecast, event->guest);
-        return 0;
+        /* The hints of one that is new are told next: before that there is nothing to plan by. */
+        if (!known)
+            return 0;
+        break;
     case VH_EVENT_GONE:
         vh_forecast_leave(plan->forecast, event->name);
         break;
     case VH_EVENT_FACTS:
         vh_forecast_forget(plan->forecast, event->name);
+        plan->facts = event;
         plan->pending = event->count;
         break;
     case VH_EVENT_DROPPED:
@@ -74,10 +94,8 @@ static int take_event(struct plan *plan, const struct vh_event *event, GError **
                                         plan->ctl->replay, event->line, event->count));
         return 0;
     case VH_EVENT_HINT:
-        hint.standing = plan->pending > 0;
-        if (take_hint(plan, &hint, plan->ctl->replay, event->line, error) < 0)
+        if (take_hint_event(plan, event, error) < 0)
             return -1;
-        plan->pending -= plan->pending > 0;
         break;
     }
     if (!plan->pending)
@@ -92,7 +110,7 @@ static int feed_recording(struct plan *plan, GError **error)
     g_autofree char *text = NULL;
     gsize len = 0;
 
-    if (g_file_get_contents(plan->ctl->replay, &text, &len, &bad))
+    if (vh_file_read(plan->ctl->replay, &text, &len, &bad))
         events = vh_recording_read(plan->ctl->replay, text, len, &bad);
     if (!events) {
         g_set_error(error, VH_CTL_ERROR, VH_EXIT_USAGE, "%s", bad->message);
@@ -154,7 +172,8 @@ static int feed_daemon(struct plan *plan, GError **error)
 /* Guests of the configuration: nobody says how many vCPUs they have, or what they ask for. */
 static void feed_configuration(struct plan *plan, const char *main_file)
 {
-    g_autoptr(VhConfig) config = vh_config_load(main_file, NULL);
+    g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(VhConfig) config = vh_config_load(main_file, problems, NULL);
 
     plan->from = "the configuration";
     for (guint i = 0; config && i < config->guests->len; i++) {

@@ -9,12 +9,13 @@ struct plan {
     struct vh_ctl *ctl;
     struct vh_topology *topology;
     VhForecast *forecast;
-    const char *from;          /* where guests come from, for people */
-    GPtrArray *notes;          /* char *: what to know about the plan */
-    GHashTable *unknown;       /* programs that nobody has -> number of their hints */
-    JsonBuilder *steps;        /* --steps --json; NULL: not asked for */
-    const struct vh_event *at; /* the event under way; NULL: only time passes */
-    guint64 pending;           /* hints that are still to come before it makes sense to plan */
+    const char *from;             /* where guests come from, for people */
+    GPtrArray *notes;             /* char *: what to know about the plan */
+    GHashTable *unknown;          /* programs that nobody has -> number of their hints */
+    JsonBuilder *steps;           /* --steps --json; NULL: not asked for */
+    const struct vh_event *at;    /* the event under way; NULL: only time passes */
+    const struct vh_event *facts; /* whose hints are under way, as far as any are pending */
+    guint64 pending;              /* of them are still to come before it makes sense to plan */
     gint64 now;
 };
 

@@ -175,6 +175,11 @@ void vh_forecast_tell(VhForecast *forecast, const struct vh_forecast_guest *gues
     member->moved = true;
 }
 
+bool vh_forecast_knows(const VhForecast *forecast, const char *name)
+{
+    return find(forecast, name) != NULL;
+}
+
 void vh_forecast_leave(VhForecast *forecast, const char *name)
 {
     struct vh_forecast_member *member = find(forecast, name);

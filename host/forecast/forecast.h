@@ -59,6 +59,8 @@ void vh_forecast_guest_free(struct vh_forecast_guest *guest);
 /* A guest came, or something is different about it. What it is held to counts when it came, and not
  * later. */
 void vh_forecast_tell(VhForecast *forecast, const struct vh_forecast_guest *guest);
+/* Has it been told of, and has not left? */
+bool vh_forecast_knows(const VhForecast *forecast, const char *name);
 void vh_forecast_leave(VhForecast *forecast, const char *name);
 
 /* All of the guest's facts are void. */

@@ -166,6 +166,28 @@ class Explain(unittest.TestCase):
         self.call("--socket", "/nowhere", "map", *arguments[1:], "--svg", self.path("map.svg"))
         self.assertIn("fake/2", open(self.path("map.svg")).read())
 
+    def test_steps(self):
+        """What all facts together change is theirs, not the last one's; what a guest's line changes is that line's."""
+        def hint(t, pid, mask):
+            return {"t": t, "hint": {"guest": "web", "program": "affinity", "kind": "affinity", "key": 4,
+                                     "fields": {"pid": pid, "cpus": 1, "mask": [mask]}}}
+
+        def guest(t, boot_id):
+            vcpus = [{"index": 0, "guest_cpu": 0}, {"index": 1, "guest_cpu": 1}]
+            return {"t": t, "guest": {"name": "web", "boot_id": boot_id, "vcpus": vcpus}}
+        lines = [{"vhint-recording": 1}, guest(0, "a"), {"t": 0, "facts": "web", "count": 2}, hint(0, 1, 1), hint(0, 2, 1),
+                 hint(1, 2, 1), hint(2, 3, 2), guest(3, "b"), {"t": 4, "facts": "web", "count": 1}, hint(4, 1, 1)]
+        with open(self.path("steps.rec"), "w") as file:
+            file.write("".join(json.dumps(line) + "\n" for line in lines))
+        plan = self.json("plan", "--policy", self.policy("[guest *]\nprograms=affinity\n"), "--topology", "core:4 pu:1",
+                         "--replay", self.path("steps.rec"), "--steps")
+        self.assertEqual([(step["line"], step["event"], [line["thread"] for line in step["threads"]]) for step in plan["steps"]],
+                         [(3, "line 3: all facts of web, 2", ["vCPU 0"]),
+                          (7, "line 7: web affinity/affinity pid=3 cpus=1 mask=[2]", ["vCPU 1"]),
+                          (8, "line 8: guest web, 2 vCPUs", ["vCPU 0", "vCPU 1"]),
+                          (9, "line 9: all facts of web, 1", ["vCPU 0"])])
+        self.assertRegex(plan["steps"][0]["threads"][0]["reason"], "^2 hints pin guest CPU 0 ")
+
     def test_replay_of_nonsense(self):
         directory = self.policy("[guest *]\nprograms=affinity\n")
         path = self.path("bad.rec")
