@@ -148,11 +148,42 @@ static bool is_over(GVariant *dict)
            !*text_of(dict, "problem");
 }
 
+/* What holds for the guest as a whole, in one line each: it is released, or not connected. */
+static unsigned print_guest(GVariant *guest)
+{
+    gboolean held = FALSE;
+    gboolean connected = TRUE;
+    const char *problem = text_of(guest, "problem");
+    const char *name = text_of(guest, "name");
+    g_autoptr(GString) lines = g_string_new(NULL);
+    g_auto(GStrv) each = NULL;
+
+    (void)g_variant_lookup(guest, "held", "b", &held);
+    (void)g_variant_lookup(guest, "connected", "b", &connected);
+    if (held)
+        g_string_append_printf(
+            lines, "%s is released: nothing is done for it until vhintctl resume %s\n", name, name);
+    if (!connected)
+        g_string_append_printf(lines, "%s is not connected%s%s\n", name, *problem ? ": " : "",
+                               problem);
+    else if (*problem)
+        g_string_append_printf(lines, "%s: %s\n", name, problem);
+    each = g_strsplit(lines->str, "\n", -1);
+    for (guint i = 0; each[i] && *each[i]; i++) {
+        g_autofree char *printable = vh_text_printable(each[i], false);
+
+        puts(printable);
+    }
+    return lines->len > 0;
+}
+
 int vh_ctl_why(struct vh_ctl *ctl, GError **error)
 {
     g_autoptr(GVariant) answer = vh_ctl_call(ctl, "Explain", g_variant_new("(s)", ctl->args[0]),
                                              "(aa{sv})", false, NULL, error);
     g_autoptr(GVariant) actions = answer ? g_variant_get_child_value(answer, 0) : NULL;
+    g_autoptr(GVariant) guests = NULL;
+    g_autoptr(GVariant) guest = NULL;
     unsigned told = 0;
 
     if (!actions)
@@ -161,6 +192,11 @@ int vh_ctl_why(struct vh_ctl *ctl, GError **error)
         vh_ctl_print_variant_json(actions);
         return VH_EXIT_OK;
     }
+    guests = vh_ctl_get_guests(ctl, ctl->args[0], error);
+    if (!guests)
+        return -1;
+    guest = g_variant_get_child_value(guests, 0);
+    told = print_guest(guest);
     for (gsize i = 0; i < g_variant_n_children(actions); i++) {
         g_autoptr(GVariant) action = g_variant_get_child_value(actions, i);
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Gathers what is known of a guest's actions, in the words of org.vhint.Manager1.xml.
+#include "base/cpu-map.h"
+#include "machine/tid.h"
 #include "round/helpers.h"
 #include "round/standing.h"
 
-#define VH_EXPLAIN_HINTS_MAX 8u /* shown of each action; how many there are is told */
-#include "base/cpu-map.h"
-#include "machine/tid.h"
+#define HINTS_MAX 8u /* shown of each action; how many there are is told */
 
 struct story {
     const VhRound *round;
@@ -62,22 +62,28 @@ static char *limits_text(const VhGuestPolicy *policy, const char *const *keys)
     return g_string_free(text, FALSE);
 }
 
+/* The rule, what it says and where it is from. */
+static void insert_rule(const struct vh_entry *entry, GVariantDict *dict, const char *name)
+{
+    const struct vh_rule *rule = find_rule(vh_guest_policy(entry->guest), name);
+    g_autofree char *origin = rule ? origin_text(rule->origin) : NULL;
+
+    g_variant_dict_insert(dict, "rule", "s", name ? name : "");
+    if (!rule)
+        return;
+    g_variant_dict_insert(dict, "rule_from", "s", origin);
+    g_variant_dict_insert(dict, "rule_text", "s", rule->summary);
+}
+
 /* The rule, and the hints that it is about. */
 static void insert_cause(const struct vh_entry *entry, GVariantDict *dict, const char *rule_name,
                          unsigned position, const char *actuator)
 {
-    const struct vh_rule *rule = find_rule(vh_guest_policy(entry->guest), rule_name);
     unsigned count = 0;
     g_auto(GStrv) hints =
-        vh_guest_describe_behind(entry->guest, position, actuator, VH_EXPLAIN_HINTS_MAX, &count);
+        vh_guest_describe_behind(entry->guest, position, actuator, HINTS_MAX, &count);
 
-    g_variant_dict_insert(dict, "rule", "s", rule_name ? rule_name : "");
-    if (rule) {
-        g_autofree char *origin = origin_text(rule->origin);
-
-        g_variant_dict_insert(dict, "rule_from", "s", origin);
-        g_variant_dict_insert(dict, "rule_text", "s", rule->summary);
-    }
+    insert_rule(entry, dict, rule_name);
     g_variant_dict_insert(dict, "hints", "^as", hints);
     g_variant_dict_insert(dict, "hint_count", "u", count);
 }
@@ -207,6 +213,25 @@ static void tell_helpers(struct story *story)
         tell_helper(story, &helpers[i], limit);
 }
 
+static void tell_memory(struct story *story)
+{
+    static const char *const limits[] = {"memory-min", "memory-max", "memory-step", "memory-linger",
+                                         NULL};
+    const struct vh_entry *entry = story->entry;
+    GVariant *told = vh_ram_explain(story->round->ram, vh_entry_name(entry));
+    g_autoptr(GVariant) memory = told ? g_variant_ref_sink(told) : NULL;
+    g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(memory);
+    g_autofree char *limit = limits_text(vh_guest_policy(entry->guest), limits);
+    const char *rule = "";
+
+    if (!memory)
+        return;
+    (void)g_variant_lookup(memory, "rule", "&s", &rule);
+    insert_rule(entry, &dict, rule);
+    g_variant_dict_insert(&dict, "limits", "s", limit);
+    g_variant_builder_add_value(story->builder, g_variant_dict_end(&dict));
+}
+
 GVariant *vh_round_explain(const VhRound *round, const struct vh_entry *entry)
 {
     g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
@@ -214,7 +239,6 @@ GVariant *vh_round_explain(const VhRound *round, const struct vh_entry *entry)
         g_variant_ref_sink(vh_trials_describe(round->trials, vh_entry_name(entry)));
     g_autoptr(GPtrArray) left = g_ptr_array_new_with_free_func((GDestroyNotify)g_variant_unref);
     struct story story = {.round = round, .entry = entry, .trials = left, .builder = &builder};
-    GVariant *memory = vh_ram_explain(round->ram, vh_entry_name(entry));
     unsigned count = 0;
     const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
 
@@ -227,7 +251,6 @@ GVariant *vh_round_explain(const VhRound *round, const struct vh_entry *entry)
     for (guint i = 0; i < left->len; i++)
         g_variant_builder_add_value(&builder, g_ptr_array_index(left, i));
     tell_helpers(&story);
-    if (memory)
-        g_variant_builder_add_value(&builder, memory);
+    tell_memory(&story);
     return g_variant_builder_end(&builder);
 }

@@ -175,6 +175,11 @@ static void test_people(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
         "  trial    kept: it waits less than before; waits 65.2% -> 2.8%\n"
         "           taken back 1 time\n");
     g_assert_null(strchr(f->out, '\033'));
+    RUN(f, "why", "idle");
+    g_assert_cmpint(f->code, ==, 0);
+    g_assert_cmpstr(f->out, ==,
+                    "idle is released: nothing is done for it until vhintctl resume idle\n"
+                    "idle is not connected: no injector has answered yet\n");
     RUN(f, "hints", "web");
     g_assert_cmpstr(f->out, ==, "web affinity/affinity pid=812 mask=[4,0] in.a=1 comm=\"x y\"\n");
     RUN(f, "status");

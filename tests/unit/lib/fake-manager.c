@@ -63,9 +63,10 @@ void vh_manager_free(VhManager *manager)
     g_free(manager);
 }
 
+/* "idle" is in no list. */
 static bool known(const char *guest, GError **error)
 {
-    if (g_str_equal(guest, "web"))
+    if (g_str_equal(guest, "web") || g_str_equal(guest, "idle"))
         return true;
     g_set_error(error, VH_ERROR, VH_ERROR_NO_SUCH_GUEST,
                 "there is no guest '%s': see vhintctl guests", guest);
@@ -113,8 +114,22 @@ static VhPortrait *portray(const VhManager *manager, bool brief)
     return portrait;
 }
 
+/* Released, and without an injector. */
+static VhPortrait *portray_idle(void)
+{
+    const struct vh_config_guest config = {.name = (char *)"idle"};
+    VhPortrait *portrait = vh_portrait_new(0, 0);
+
+    portrait->held = true;
+    portrait->guest = (VhGuestPortrait){.names = vh_guest_names_new(&config),
+                                        .problem = g_strdup("no injector has answered yet")};
+    return portrait;
+}
+
 VhPortrait *vh_manager_portrait(VhManager *manager, const char *guest, GError **error)
 {
+    if (g_str_equal(guest, "idle"))
+        return portray_idle();
     return known(guest, error) ? portray(manager, false) : NULL;
 }
 
@@ -142,6 +157,8 @@ GVariant *vh_manager_explain(G_GNUC_UNUSED VhManager *manager, const char *guest
 {
     if (!known(guest, error))
         return NULL;
+    if (g_str_equal(guest, "idle"))
+        return g_variant_new_parsed("@aa{sv} []");
     return g_variant_new_parsed(
         "@aa{sv} [{'vcpu': <uint32 1>, 'action': <'pin'>, 'rule': <'affinity-pin'>, 'state': "
         "<'applied'>, "
