@@ -60,9 +60,8 @@ static void put_header(int fd, struct script *script)
         0,          1, VH_HOOK_TEXT_MAX, VH_HOOK_TEXT_MAX + 1, VH_HOOK_XML_MAX, VH_HOOK_XML_MAX + 1,
         G_MAXUINT32};
     struct vh_hook_header header = {.magic = VH_HOOK_MAGIC};
-    uint32_t *const lengths[] = {
-        &header.text_len[VH_HOOK_GUEST], &header.text_len[VH_HOOK_OPERATION],
-        &header.text_len[VH_HOOK_SUBOP], &header.text_len[VH_HOOK_EXTRA], &header.xml_len};
+    uint32_t *const lengths[] = {&header.text_len[VH_HOOK_GUEST],
+                                 &header.text_len[VH_HOOK_OPERATION], &header.xml_len};
 
     header.flags = script_byte(script) % 8;
     for (gsize i = 0; i < G_N_ELEMENTS(lengths); i++) {

@@ -210,11 +210,11 @@ def gone(caller=0):
 LATE, AT_ONCE = bytes([3, 60]), bytes([4])
 write("hook",
       calls=[call(b"web", b"<domain/>" + b" " * 91), call(b"db", b"", caller=1), call(b"", b""), call(b"\xff", b"", caller=2)],
-      pieces=[header(3, 7, 0, 0, 5), put(b"webst"), put(b"arted<a/"), put(b">"), gone()],
-      early=[header(3, 7, 0, 0, 5), put(b"web"), gone(), header(3, 7, 0, 0, 5), put(b"webstarted<a/> and more")],
-      late=[header(3, 7, 0, 0, 5), header(250, 7, 0, 0, 0, caller=1), LATE, put(b"web"), gone(1)],
-      limits=[header(251, 0, 0, 0, 0), header(250, 250, 250, 250, 252, caller=1), header(1, 1, 0, 0, 253, caller=2), put(b"x" * 40)],
-      many=[AT_ONCE + header(3, 7, 1, 1, 5, caller=n) for n in range(8)] + [put(b"webstartedse<a/>", caller=n) for n in range(8)])
+      pieces=[header(3, 7, 5), put(b"webst"), put(b"arted<a/"), put(b">"), gone()],
+      early=[header(3, 7, 5), put(b"web"), gone(), header(3, 7, 5), put(b"webstarted<a/> and more")],
+      late=[header(3, 7, 5), header(250, 7, 0, caller=1), LATE, put(b"web"), gone(1)],
+      limits=[header(251, 0, 0), header(250, 250, 252, caller=1), header(1, 1, 253, caller=2), put(b"x" * 40)],
+      many=[AT_ONCE + header(3, 7, 5, caller=n) for n in range(8)] + [put(b"webstarted<a/>", caller=n) for n in range(8)])
 
 # pins: a text, a NUL, pins.c's steps
 

@@ -324,7 +324,7 @@ static void test_nonsense(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
         {.magic = VH_HOOK_MAGIC + 1, .text_len = {1}},
         {.magic = VH_HOOK_MAGIC, .text_len = {VH_HOOK_TEXT_MAX + 1}},
         {.magic = VH_HOOK_MAGIC, .text_len = {1}, .xml_len = VH_HOOK_XML_MAX + 1},
-        {.magic = VH_HOOK_MAGIC, .text_len = {UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX}},
+        {.magic = VH_HOOK_MAGIC, .text_len = {UINT32_MAX, UINT32_MAX}},
         {.magic = VH_HOOK_MAGIC},                  /* no guest */
         {.magic = VH_HOOK_MAGIC, .text_len = {1}}, /* not UTF-8: see below */
     };
