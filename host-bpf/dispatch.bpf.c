@@ -22,6 +22,13 @@ struct {
     __type(value, struct vh_lease);
 } vh_guests SEC(".maps");
 
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, VH_NET_GUESTS);
+    __type(key, __u32);
+    __type(value, struct vh_net_name);
+} vh_names SEC(".maps");
+
 /* Of the guest's budget: the period in the upper half, chunks drawn in it in the lower. */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);

@@ -33,6 +33,12 @@ struct vh_lease {
     __u64 chunk_packets; /* and of these */
 };
 
+/* vh_names, by number, for vhintd's successor: whose it is; "": nobody's. */
+#define VH_NET_NAME 256u
+struct vh_net_name {
+    char guest[VH_NET_NAME];
+};
+
 /* A budget's period is 2^27 ns, 0.13 s. CPUs draw a chunk of it whenever they have used up theirs.
  */
 #define VH_BUDGET_SHIFT 27

@@ -7,9 +7,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -72,6 +74,21 @@ static int open_client(void)
 
 static void warm_up(struct net_stage *stage);
 
+/* As `ethtool -K ... rxvlan off` does. */
+static void show_tags(const char *name)
+{
+    struct ethtool_value value = {.cmd = ETHTOOL_GFLAGS};
+    struct ifreq request = {.ifr_data = (void *)&value};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    strcpy(request.ifr_name, name);
+    g_assert_cmpint(ioctl(fd, SIOCETHTOOL, &request), ==, 0);
+    value.cmd = ETHTOOL_SFLAGS;
+    value.data &= ~(guint32)ETH_FLAG_RXVLAN;
+    g_assert_cmpint(ioctl(fd, SIOCETHTOOL, &request), ==, 0);
+    close(fd);
+}
+
 struct net_stage *net_stage_new(void)
 {
     struct net_stage *stage = NULL;
@@ -97,6 +114,7 @@ struct net_stage *net_stage_new(void)
     stage->tap = open_tap();
     net_stage_run("ip link set " NET_STAGE_UPLINK " master " NET_STAGE_BRIDGE);
     net_stage_run("ip link set " NET_STAGE_TAP " master " NET_STAGE_BRIDGE);
+    show_tags(NET_STAGE_UPLINK);
     net_stage_run("ip link set client0 up");
     net_stage_run("ip link set " NET_STAGE_UPLINK " up");
     net_stage_run("ip link set " NET_STAGE_BRIDGE " up");

@@ -70,6 +70,10 @@ static void make_maps(void)
     set("vh_macs", &key, &number);
     set("vh_guests", &number, &lease);
     slot = load("byte", "vh_test_stage", VH_STAGE_FIREWALL);
+    g_assert_cmpint(
+        bpf_map_update_elem(bpf_object__find_map_fd_by_name(vh_net_object_bpf(slot), "test_state"),
+                            &(guint32){0}, &(guint64){1}, 0),
+        ==, 0);
 }
 
 /* To the guest, at the uplink and at the tap; in the one case an answer comes back to the client

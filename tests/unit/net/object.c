@@ -53,6 +53,8 @@ static VhNetObject *load_slot(const Fixture *f, guint32 stage)
     vh_net_object_set(slot, "vh_test_stage", &stage, sizeof(stage));
     if (vh_net_object_load(slot, &error) < 0)
         g_error("%s", error->message);
+    bpf_map_update_elem(bpf_object__find_map_fd_by_name(vh_net_object_bpf(slot), "test_state"),
+                        &(guint32){0}, &(guint64){1}, 0);
     return slot;
 }
 

@@ -7,6 +7,14 @@
 /* Which of the stages this instance is. */
 const volatile __u32 vh_test_stage = 0;
 
+/* 0: does it act, or only count? 1: what it has decided. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 2);
+    __type(key, __u32);
+    __type(value, __u64);
+} test_state SEC(".maps");
+
 static __always_inline char command(const void *data, const void *end,
                                     const struct vh_scratch *scratch)
 {
@@ -18,9 +26,22 @@ static __always_inline char command(const void *data, const void *end,
     return scratch->l3_proto == ETH_P_IP && (const void *)(byte + 1) <= end ? *byte : 0;
 }
 
+/* Counts, and returns what is to be done: nothing, if it does not act. */
+static __always_inline char decide(char command)
+{
+    __u32 acts = 0, hits = 1;
+    __u64 *state = bpf_map_lookup_elem(&test_state, &acts);
+    __u64 *count = bpf_map_lookup_elem(&test_state, &hits);
+
+    if (!state || !count || (command != 'D' && command != 'A'))
+        return 0;
+    __sync_fetch_and_add(count, 1);
+    return *state ? command : 0;
+}
+
 #define DECIDE(ctx, scratch, stage) \
-    switch ( \
-        command((const void *)(long)(ctx)->data, (const void *)(long)(ctx)->data_end, scratch)) { \
+    switch (decide( \
+        command((const void *)(long)(ctx)->data, (const void *)(long)(ctx)->data_end, scratch))) { \
     case 'D': \
         return vh_drop(ctx, scratch, stage); \
     case 'A': \
