@@ -81,6 +81,8 @@ static void pause_boost(struct ward *ward)
         return;
     __atomic_fetch_or(&ward->slot->boost.flags, VH_SAVED_PAUSED, __ATOMIC_SEQ_CST);
     put_back(ward, &boost);
+    if (vh_meter_read(&ward->meter))
+        vh_budget_pause(&ward->budget, ward->meter.time);
 }
 
 static void resume_boost(struct ward *ward)
@@ -93,6 +95,8 @@ static void resume_boost(struct ward *ward)
     __atomic_fetch_and(&ward->slot->boost.flags, ~VH_SAVED_PAUSED, __ATOMIC_SEQ_CST);
     if (!is_so_still(ward))
         put_back(ward, &boost);
+    else if (vh_meter_read(&ward->meter))
+        vh_budget_resume(&ward->budget, ward->meter.time);
 }
 
 /* ---- who is boosted ---- */

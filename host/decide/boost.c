@@ -37,13 +37,32 @@ static gint64 number_of(gint64 now, const struct vh_budget_limits *limits)
 void vh_budget_look(struct vh_budget *budget, guint64 time_ns, int cpu,
                     const struct vh_budget_limits *limits, gint64 now)
 {
-    if (!budget->period || time_ns < budget->time)
-        *budget = (struct vh_budget){.period = number_of(now, limits), .at = time_ns};
+    if (!budget->period || budget->length != limits->period_us || time_ns < budget->time)
+        *budget = (struct vh_budget){
+            .period = number_of(now, limits), .length = limits->period_us, .at = time_ns};
     budget->time = time_ns;
     budget->cpu = cpu < VH_BUDGET_CPUS ? cpu : -1;
     /* What it uses once it is spent is no boost. */
     if (!budget->spent)
         budget->used_ns = time_ns - budget->at;
+}
+
+void vh_budget_pause(struct vh_budget *budget, guint64 time_ns)
+{
+    g_assert(budget->spent);
+    if (time_ns < budget->time)
+        return;
+    budget->time = time_ns;
+    budget->used_ns = time_ns - budget->at;
+}
+
+void vh_budget_resume(struct vh_budget *budget, guint64 time_ns)
+{
+    g_assert(!budget->spent);
+    if (time_ns < budget->time)
+        return;
+    budget->at += time_ns - budget->time;
+    budget->time = time_ns;
 }
 
 /* What was used on each CPU, as far as there are budgets of it: the rest of `sums` stays as it is.

@@ -68,6 +68,7 @@ struct vh_budget_limits {
 
 struct vh_budget {
     gint64 period;   /* that it is in, by number; 0: none yet */
+    gint64 length;   /* of that, in us: when policy changes it, all begins anew */
     guint64 at;      /* the thread's CPU time when it began, less what it owes, in ns */
     guint64 time;    /* when it was looked at last, in ns */
     guint64 used_ns; /* boosted: in the period, and owed */
@@ -78,6 +79,12 @@ struct vh_budget {
 /* The thread's CPU time is `time_ns` now. */
 void vh_budget_look(struct vh_budget *budget, guint64 time_ns, int cpu,
                     const struct vh_budget_limits *limits, gint64 now);
+/* The thread was spent, and has just been paused. The kernel counts a running thread's time by the
+ * tick, and exactly when its policy is set: what it used until then was boosted. */
+void vh_budget_pause(struct vh_budget *budget, guint64 time_ns);
+/* It has just been boosted again, in a period that has begun: what it used since the look was not.
+ */
+void vh_budget_resume(struct vh_budget *budget, guint64 time_ns);
 /* All `count` budgets have been looked at: says which are spent, and whose period is over. Returns
  * when to look again; -1: never. */
 gint64 vh_budget_settle(struct vh_budget *const *budgets, unsigned count,

@@ -149,14 +149,15 @@ static bool load_changed(const struct summary *before, const struct summary *aft
            change > noise_of(before, after);
 }
 
-/* What a thread gets of what it wants is 1 less its waits. */
+/* What a thread gets of what it wants is 1 less its waits. Where many compete that is little, and a
+ * loss of most of it little, too: the least that counts is a share of what they got. */
 static bool are_robbed(const struct summary *before, const struct summary *after, unsigned loss)
 {
-    double left = (1 - after->middle) / MAX(1 - before->middle, 0.001);
+    double got = MAX(1 - before->middle, 0.001);
+    double lost = after->middle - before->middle;
 
     return before->count >= VH_TRIAL_ENOUGH && after->count >= VH_TRIAL_ENOUGH &&
-           after->middle - before->middle > MAX(noise_of(before, after), GAIN_LEAST) &&
-           left < 1 - loss / 100.0;
+           lost > MAX(noise_of(before, after), GAIN_LEAST * got) && lost / got > loss / 100.0;
 }
 
 static bool figure_is_worse(const struct summary *before, const struct summary *after)

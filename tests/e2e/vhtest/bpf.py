@@ -17,7 +17,7 @@ INCLUDE = [os.path.join(TOP, "guest-bpf"), os.path.join(TOP, "protocol")]
 
 def _key(source, arguments):
     digest = hashlib.sha256("\0".join((os.path.basename(source), *arguments)).encode())
-    for path in (source, *sorted(header for directory in INCLUDE for header in glob.glob(f"{directory}/*.h"))):
+    for path in (source, *sorted(header for directory in (*INCLUDE, PROGRAMS) for header in glob.glob(f"{directory}/*.h"))):
         with open(path, "rb") as file:
             digest.update(file.read())
     return digest.hexdigest()[:16]

@@ -10,17 +10,18 @@ HOGS = os.path.join(BUILD, "tests/bench/hogs")
 
 
 class Crowd:
-    """Three processes that compute on one host CPU, and `thread` beside them, while this is entered. Other tests have the rest
-    of the host."""
+    """Processes that compute on one host CPU, and `thread` beside them, while this is entered. Other tests have the rest of the
+    host."""
 
-    def __init__(self, thread):
+    def __init__(self, thread, count=3):
         self.thread = thread
+        self.count = count
 
     def __enter__(self):
         self.before = thread_cpus(self.thread)
         self.cpus = {min(self.before)}
         os.sched_setaffinity(self.thread, self.cpus)
-        self.hogs = subprocess.Popen(["taskset", "-c", format_cpus(self.cpus), HOGS, "3"], stdin=subprocess.PIPE)
+        self.hogs = subprocess.Popen(["taskset", "-c", format_cpus(self.cpus), HOGS, str(self.count)], stdin=subprocess.PIPE)
         return self
 
     def __exit__(self, *_):

@@ -248,14 +248,3 @@ class Samples:
     def __exit__(self, *_):
         self.over.set()
         self.sampler.join()
-
-
-class Masks(Samples):
-    """The masks that a thread has had while this is entered, looked at about a thousand times a second."""
-
-    def __init__(self, thread):
-        super().__init__(lambda: frozenset(thread_cpus(thread)), 0.0005)
-
-    @property
-    def seen(self):
-        return set(self.taken)

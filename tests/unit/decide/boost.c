@@ -487,6 +487,57 @@ static void test_budget_owed(void)
     g_assert_cmpuint((one.used_ns + MS / 2) / MS, ==, 30);
 }
 
+/* The kernel tells exactly what a thread has used only once it is paused, and once it is boosted
+ * again. */
+static void test_budget_told_late(void)
+{
+    struct vh_budget one = {0};
+    struct vh_budget *all[] = {&one};
+    gint64 now = 7000000;
+
+    vh_budget_look(&one, 500 * MS, 0, &limits, now);
+    vh_budget_settle(all, 1, &limits, now);
+    vh_budget_look(&one, 580 * MS, 0, &limits, now + 84000);
+    vh_budget_settle(all, 1, &limits, now + 84000);
+    g_assert_true(one.spent);
+    vh_budget_pause(&one, 584 * MS);
+    /* It was boosted for 4 ms more, and then ran for 6 ms like any other thread, of which 2 ms are
+     * told by now. */
+    vh_budget_look(&one, 586 * MS, 0, &limits, now + 100000);
+    g_assert_cmpint(vh_budget_settle(all, 1, &limits, now + 100000), ==, now + 176000);
+    g_assert_false(one.spent);
+    vh_budget_resume(&one, 590 * MS);
+    vh_budget_look(&one, 665 * MS, 0, &limits, now + 176000);
+    g_assert_cmpint(vh_budget_settle(all, 1, &limits, now + 176000), ==, now + 181000);
+    g_assert_false(one.spent);
+    vh_budget_look(&one, 667 * MS, 0, &limits, now + 181000);
+    vh_budget_settle(all, 1, &limits, now + 181000);
+    g_assert_true(one.spent);
+}
+
+/* Policy may change how long a period is, to more or to less. */
+static void test_budget_of_another_period(void)
+{
+    static const gint64 lengths[] = {20000, 200000, 20000};
+    struct vh_budget one = {0};
+    struct vh_budget *all[] = {&one};
+    guint64 used = 0;
+
+    for (gsize i = 0; i < G_N_ELEMENTS(lengths); i++) {
+        const struct vh_budget_limits other = {50, lengths[i]};
+        gint64 now = 7000000 + 1000000 * (gint64)i;
+
+        vh_budget_look(&one, used, 0, &other, now);
+        g_assert_cmpint(vh_budget_settle(all, 1, &other, now), ==, now + lengths[i] / 2);
+        g_assert_false(one.spent);
+        now += lengths[i] / 2;
+        used += (guint64)lengths[i] * 500;
+        vh_budget_look(&one, used, 0, &other, now);
+        g_assert_cmpint(vh_budget_settle(all, 1, &other, now), ==, now + lengths[i] / 2);
+        g_assert_true(one.spent);
+    }
+}
+
 /* Two on one host CPU share its budget, one elsewhere does not. */
 static void test_budget_of_cpu(void)
 {
@@ -588,6 +639,8 @@ int main(int argc, char **argv)
     ADD("weight-moved", test_weight_moved);
     g_test_add_func("/boost/budget", test_budget);
     g_test_add_func("/boost/budget-owed", test_budget_owed);
+    g_test_add_func("/boost/budget-told-late", test_budget_told_late);
+    g_test_add_func("/boost/budget-of-another-period", test_budget_of_another_period);
     g_test_add_func("/boost/budget-of-cpu", test_budget_of_cpu);
     g_test_add_func("/boost/budget-property", test_budget_property);
     return g_test_run();

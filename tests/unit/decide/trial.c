@@ -20,6 +20,9 @@ static record robbed = {940, 951, 938, 949, 961, 944, 952, 940, 947, 950, 939, 9
 static record paying = {870, 855, 861, 880, 872, 859, 866, 868, 874, 861, 858, 869};
 /* Beside a boost whose budget is spent for a third of the time. */
 static record by_turns = {995, 990, 610, 998, 994, 580, 991, 660, 996, 992, 997, 640};
+/* Among a dozen busy tasks for each CPU. */
+static record crowded = {960, 962, 959, 963, 961, 960, 962, 958, 961, 964, 960, 962};
+static record more_crowded = {980, 981, 979, 982, 978, 981, 980, 979, 982, 981, 980, 979};
 /* An idle host. */
 static record quiet = {2, 0, 4, 1, 0, 0, 3, 2, 0, 1, 0, 2};
 /* One busy neighbour that comes and goes. */
@@ -115,6 +118,11 @@ static void test_neighbours(void)
     fill(&before, contended, quiet, 6);
     fill(&after, boosted, robbed, 6);
     assert_verdict(vh_trial_judge(&before, &after, LOSS), VH_TRIAL_REVERTED, "robs");
+    /* Of many each gets little: 3.9% of what they want, of which they lose half. */
+    fill(&before, contended, crowded, 26);
+    fill(&after, boosted, more_crowded, 26);
+    assert_verdict(vh_trial_judge(&before, &after, 40), VH_TRIAL_REVERTED, "robs");
+    assert_verdict(vh_trial_judge(&before, &after, 60), VH_TRIAL_KEPT, "less");
 }
 
 static void test_nothing_to_gain(void)
