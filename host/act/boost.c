@@ -402,7 +402,6 @@ static int recover(VhSaved *saved, struct vh_saved_slot *slot, GError **error)
     const struct vh_thread_id id = vh_saved_thread(slot);
     int result = boost.kind == VH_BOOST_WEIGHT ? 0 : vh_tid_check("/proc", &id);
 
-    boost.weight_file[sizeof(boost.weight_file) - 1] = 0;
     if (result == 0)
         result = restore(thread, &boost);
     vh_saved_free_slot(saved, slot);

@@ -160,6 +160,17 @@ static int note(VhHold *hold, GError **error)
     return 0;
 }
 
+/* For whoever puts it back without the guest (act/memory-left.h). It may have been noted by a
+ * vhintd that knew no road, or another. */
+static void note_road(const VhHold *hold)
+{
+    struct vh_saved_memory *memory = &hold->slot->memory;
+    const char *road = vh_ram_device_road(hold->device);
+
+    if (!g_str_equal(memory->road, road))
+        g_strlcpy(memory->road, road, sizeof(memory->road));
+}
+
 static int apply(VhHold *hold, const union vh_setting *setting, GError **error)
 {
     bool first = hold->slot->state != VH_SAVED_APPLIED;
@@ -169,6 +180,7 @@ static int apply(VhHold *hold, const union vh_setting *setting, GError **error)
     if (first && note(hold, error) < 0)
         return -1;
     hold->slot->memory.set = setting->memory;
+    note_road(hold);
     hold->refs++;
     hold->under_way++;
     if (order(hold, vh_ram_device_set(hold->device, setting->memory, on_applied, hold, error)) ==
@@ -208,7 +220,8 @@ static char *text(const union vh_setting *setting)
     return words(setting->memory);
 }
 
-/* The guest's monitor is needed for it: left on record for probe, as long as QEMU lives. */
+/* The guest's monitor is needed for it: left on record, as long as QEMU lives, for probe, or for
+ * memory-left.c where there are no guests. */
 static int recover(VhSaved *saved, struct vh_saved_slot *slot, GError **error)
 {
     const struct vh_thread_id process = vh_saved_thread(slot);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "act/bell.h"
 #include "act/saved-file.h"
 #include "base/error.h"
 
@@ -25,6 +26,7 @@ struct VhSaved {
     "was left by another version of vhintd: start that version once, so that it puts things back"
 #define LOCK_TRIES 100
 #define LOCK_WAIT_US 10000
+#define LOCK_RING 10 /* tries */
 
 static VhSaved *fail(GError **error, enum vh_error_code code, const char *path, const char *what,
                      int fd)
@@ -35,12 +37,30 @@ static VhSaved *fail(GError **error, enum vh_error_code code, const char *path, 
     return NULL;
 }
 
+/* Whoever puts back what is in the file, and waits for a QEMU meanwhile, is told that somebody is
+ * there who does it better. All versions have the bell at the same place. */
+static void ring(int fd)
+{
+    struct vh_saved_file *file = MAP_FAILED;
+    struct stat st;
+    gsize size = offsetof(struct vh_saved_file, slots);
+
+    if (fstat(fd, &st) == 0 && st.st_size >= (off_t)size)
+        file = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (file == MAP_FAILED)
+        return;
+    vh_bell_ring_at(&file->shared.bell);
+    munmap(file, size);
+}
+
 /* Somebody may be about to put back what is in it, if only for a moment. */
 static int lock(int fd)
 {
     for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {
         if (errno != EWOULDBLOCK || i == LOCK_TRIES)
             return -1;
+        if (i % LOCK_RING == 0)
+            ring(fd);
         g_usleep(LOCK_WAIT_US);
     }
     return 0;
@@ -113,6 +133,18 @@ static int renew(const char *path, int fd, GError **error)
     return -1;
 }
 
+/* Its texts end, whoever has written them. */
+static void end_texts(struct vh_saved_slot *slot)
+{
+    slot->guest[sizeof(slot->guest) - 1] = 0;
+    if (slot->kind == VH_SAVED_BOOST) {
+        slot->boost.weight_file[sizeof(slot->boost.weight_file) - 1] = 0;
+    } else if (slot->kind == VH_SAVED_MEMORY) {
+        slot->memory.name[sizeof(slot->memory.name) - 1] = 0;
+        slot->memory.road[sizeof(slot->memory.road) - 1] = 0;
+    }
+}
+
 /* What a dead daemon has left in it, in order. */
 static void tidy(struct vh_saved_file *file)
 {
@@ -121,7 +153,7 @@ static void tidy(struct vh_saved_file *file)
     for (uint32_t i = 0; i < file->used; i++) {
         struct vh_saved_slot *slot = &file->slots[i];
 
-        slot->guest[sizeof(slot->guest) - 1] = 0;
+        end_texts(slot);
         /* What was only noted was never changed. */
         if (slot->state == VH_SAVED_NOTED)
             slot->state = VH_SAVED_FREE;

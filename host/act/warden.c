@@ -58,7 +58,7 @@ static void guard(VhSaved *saved, const char *path, guint seconds)
     gint64 until = g_get_monotonic_time() + (gint64)seconds * G_USEC_PER_SEC;
     uint32_t heard = vh_bell_count(saved);
 
-    if (!vh_saved_next(saved, VH_SAVED_MASK, NULL))
+    if (!vh_saved_next(saved, VH_SAVED_MASK, NULL) && !vh_saved_next(saved, VH_SAVED_MEMORY, NULL))
         return;
     let_go_of_output();
     while (g_get_monotonic_time() < until && vh_bell_count(saved) == heard)

@@ -12,6 +12,8 @@
 
 #include "act/actuate.h"
 #include "act/bell.h"
+#include "act/memory-left.h"
+#include "base/error.h"
 #include "config/vhintd.h"
 #include "control/control.h"
 #include "daemon/confine.h"
@@ -98,7 +100,7 @@ static void raise_descriptors(void)
         g_warning("cannot raise the limit of open files: %s", g_strerror(errno));
 }
 
-/* Puts back all that is noted in the file. */
+/* Puts back all that is noted in the file. 0, or -1 with an error where that could not be done. */
 static int restore(const char *path, GError **error)
 {
     VhSaved *saved = vh_confine(error) < 0 ? NULL : vh_saved_open(path, error);
@@ -106,15 +108,22 @@ static int restore(const char *path, GError **error)
      * socket cannot. */
     const char *told = g_getenv("JOURNAL_STREAM") ? "/dev/null" : "/dev/stderr";
     g_autoptr(VhJournal) journal = saved ? vh_journal_new(told, NULL) : NULL;
+    guint left = 0;
 
     if (!saved)
         return -1;
     vh_actuate_free(vh_actuate_new(saved, journal, &vh_actuator_boost), NULL);
     vh_actuate_free(vh_actuate_new(saved, journal, &vh_actuator_pin), NULL);
+    left = vh_memory_left_put_back(saved, journal, VH_MEMORY_LEFT_PATIENCE_MS);
     /* What waits for a successor need not any longer. */
     vh_bell_ring(saved);
     vh_saved_close(saved);
-    return 0;
+    if (left)
+        g_set_error(error, VH_ERROR, VH_ERROR_FAILED,
+                    "the memory of %u guest%s is not put back yet: the next vhintd does it, or "
+                    "this once more",
+                    left, left == 1 ? "" : "s");
+    return left ? -1 : 0;
 }
 
 /* An exit status. */

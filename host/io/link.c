@@ -59,8 +59,7 @@ void vh_link_free(VhLink *link)
     g_free(link);
 }
 
-/* A connected non-blocking socket, or -errno. */
-static int connect_to(const char *path)
+int vh_link_open(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = vh_descriptors_take(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -75,6 +74,14 @@ static int connect_to(const char *path)
         return -error;
     }
     return fd;
+}
+
+char *vh_link_text(const char *path, int number)
+{
+    return g_strdup_printf(
+        "%s: %s", path,
+        number == EAGAIN ? "another client is connected to it, and vhintd must be its only one"
+                         : g_strerror(number));
 }
 
 static guint backoff(guint tries)
@@ -110,7 +117,7 @@ static void retry_later(VhLink *link, int error)
 
 static void attempt(VhLink *link)
 {
-    int fd = connect_to(link->path);
+    int fd = vh_link_open(link->path);
 
     g_free(link->problem);
     if (fd >= 0) {
@@ -120,10 +127,7 @@ static void attempt(VhLink *link)
         link->connected(fd, link->data);
         return;
     }
-    link->problem = g_strdup_printf(
-        "%s: %s", link->path,
-        fd == -EAGAIN ? "another client is connected to it, and vhintd must be its only one"
-                      : g_strerror(-fd));
+    link->problem = vh_link_text(link->path, -fd);
     if (fd != -ENOENT)
         retry_later(link, -fd);
 }

@@ -30,3 +30,8 @@ void vh_link_seek(VhLink *link);
 
 /* Why there is no connection, "" when there is one. Borrowed. */
 const char *vh_link_problem(const VhLink *link);
+
+/* Connects just once: a non-blocking socket, or -errno. */
+int vh_link_open(const char *path);
+/* In words; g_free() it. */
+char *vh_link_text(const char *path, int number);

@@ -320,23 +320,30 @@ static void on_told(const char *problem, gpointer data)
     finish(data, problem);
 }
 
+const char *vh_ram_command(const char *name, guint64 value, JsonObject **arguments)
+{
+    *arguments = json_object_new();
+    json_object_set_int_member(*arguments, "value", (gint64)value);
+    if (*name) {
+        g_autofree char *path = g_strconcat("/machine/peripheral/", name, NULL);
+
+        json_object_set_string_member(*arguments, "path", path);
+        json_object_set_string_member(*arguments, "property", "requested-size");
+    }
+    return *name ? "qom-set" : "balloon";
+}
+
 static void send_order(VhRamDevice *device, const char *name, guint64 value, struct order *order)
 {
     JsonObject *arguments = NULL;
+    const char *command = NULL;
 
     if (device->config->maker) {
         device->config->maker->set_memory(device->config, name, value, on_told, order);
         return;
     }
-    arguments = json_object_new();
-    if (*name) {
-        g_autofree char *path = g_strconcat("/machine/peripheral/", name, NULL);
-
-        json_object_set_string_member(arguments, "path", path);
-        json_object_set_string_member(arguments, "property", "requested-size");
-    }
-    json_object_set_int_member(arguments, "value", (gint64)value);
-    vh_qmp_command(device->monitor, *name ? "qom-set" : "balloon", arguments, on_set, order);
+    command = vh_ram_command(name, value, &arguments);
+    vh_qmp_command(device->monitor, command, arguments, on_set, order);
 }
 
 int vh_ram_device_restore(VhRamDevice *device, guint64 value, const char *name, VhRamDone done,
@@ -380,4 +387,9 @@ guint64 vh_ram_device_value(const VhRamDevice *device, const char **name)
 {
     *name = device->name;
     return device->value;
+}
+
+const char *vh_ram_device_road(const VhRamDevice *device)
+{
+    return device->config && device->config->qmp ? device->config->qmp : "";
 }

@@ -58,3 +58,10 @@ int vh_ram_device_restore(VhRamDevice *device, guint64 value, const char *name, 
                           gpointer data, GError **error);
 /* What restore is given to put back what is now; `name` is borrowed likewise. */
 guint64 vh_ram_device_value(const VhRamDevice *device, const char **name);
+/* QEMU's own socket, by which somebody who has no guest can do the same (vh_ram_command); "": there
+ * is none, or its guest is gone. Borrowed from the configuration. */
+const char *vh_ram_device_road(const VhRamDevice *device);
+
+/* QEMU's command that sets a device to `value`, and what goes with it, the caller's. `name` as
+ * above. */
+const char *vh_ram_command(const char *name, guint64 value, JsonObject **arguments);

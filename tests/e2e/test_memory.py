@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Guests' memory: grows under pressure, goes back after it, and is put back whatever happens."""
 import os
+import socket
+import subprocess
 import unittest
 
 import vhtest
@@ -127,6 +129,59 @@ class Memory(unittest.TestCase):
         self.wait_memory(192)
         self.daemon.stop()
         self.assertEqual(self.guest.balloon, 128 * MIB)
+
+    def restore(self):
+        """vhintd --restore; returns its exit status and what it has said."""
+        done = subprocess.run([vhtest.setting.vhintd(), "--restore", self.daemon.path("run/saved/masks")], text=True,
+                              capture_output=True, env=vhtest.daemon.ENVIRONMENT, timeout=60 * vhtest.setting.slowness)
+        return done.returncode, done.stderr
+
+    def test_daemon_killed_and_none_comes(self):
+        """The guard asks QEMU itself. A guest that has no pin has it, too."""
+        self.start(most=192)
+        self.daemon.stop()
+        self.daemon.timeout = 1
+        self.daemon.start(wait=False)
+        self.guest.start()
+        self.ask()
+        self.wait_memory(192)
+        self.daemon.kill()
+        self.wait_memory(128)
+        self.assertEqual(self.daemon.applied(), 0)
+
+    def test_put_back_by_hand(self):
+        self.start(most=192)
+        self.ask()
+        self.wait_memory(192)
+        self.daemon.kill()
+        status, text = self.restore()
+        self.assertEqual((status, self.guest.balloon), (0, 128 * MIB), text)
+        self.assertIn("memory back", text)
+        self.assertEqual(self.restore(), (0, ""))
+
+    def test_put_back_by_hand_with_virtio_mem(self):
+        self.start(most=1024, virtio_mem=True)
+        self.ask()
+        wait_for(lambda: self.guest.requested == 160 * MIB, 15, "it has all")
+        self.daemon.kill()
+        status, text = self.restore()
+        self.assertEqual((status, self.guest.requested), (0, 0), text)
+
+    def test_monitor_is_somebody_elses(self):
+        """It is told, stays on record, and the next vhintd does it."""
+        self.start(most=192)
+        self.ask()
+        self.wait_memory(192)
+        with socket.socket(socket.AF_UNIX) as other:
+            other.connect(self.guest.qmp_path)
+            self.daemon.kill()
+            self.assertIn(b"QMP", other.recv(100))
+            status, text = self.restore()
+            self.assertEqual((status, self.guest.balloon), (1, 192 * MIB), text)
+            self.assertIn("it stays at 192 MiB, it had 128 MiB: its monitor has not answered in time", text)
+            self.assertIn("the memory of 1 guest is not put back yet", text)
+        self.daemon.start(wait=False)
+        self.wait_memory(128)
 
     def test_injector_gone(self):
         """Nobody says any more what the guest has room for: it goes back all the same, later."""

@@ -249,10 +249,14 @@ static void test_left_by_the_dead(struct fixture *f, G_GNUC_UNUSED gconstpointer
     g_autoptr(GError) error = NULL;
     g_autofree char *copy = g_strconcat(f->stage.path, "-later", NULL);
     g_autofree char *bytes = NULL;
+    const struct vh_saved_slot *slot = NULL;
     gsize len = 0;
 
     know(f);
+    f->config.qmp = (char *)"/run/qmp";
     round_with(f, actuate, 300 * MIB);
+    slot = vh_saved_next(f->stage.saved, VH_SAVED_MEMORY, NULL);
+    g_assert_cmpstr(slot->memory.road, ==, "/run/qmp");
     g_assert_true(g_file_get_contents(f->stage.path, &bytes, &len, NULL));
     g_assert_true(g_file_set_contents(copy, bytes, (gssize)len, NULL));
     f->refuses = true; /* this one's end is not seen */

@@ -17,6 +17,7 @@ struct fake_monitor {
     GHashTable *heard;    /* command -> how often */
     GHashTable *withheld; /* commands that are not answered by themselves */
     GQueue *waiting;      /* ids of those, as text */
+    char *last;           /* the command that came last, as it was said */
 };
 
 /* Listens at DIRECTORY/monitor. */
