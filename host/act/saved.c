@@ -19,7 +19,7 @@ struct VhSaved {
     int fd;
     struct vh_saved_file *file;
     uint32_t first;   /* no slot below is free */
-    GHashTable *left; /* thread -> slot of a mask */
+    GHashTable *left; /* struct vh_thread_id -> slot of a mask */
 };
 
 #define OTHERS \
@@ -66,12 +66,36 @@ static int lock(int fd)
     return 0;
 }
 
+static guint hash_thread(gconstpointer data)
+{
+    const struct vh_thread_id *thread = data;
+
+    return (guint)thread->thread * 31 + (guint)thread->start;
+}
+
+/* Its number may be another's by now; that its process is known is not certain. */
+static gboolean same_thread(gconstpointer a, gconstpointer b)
+{
+    const struct vh_thread_id *x = a;
+    const struct vh_thread_id *y = b;
+
+    return x->thread == y->thread && x->start == y->start;
+}
+
+/* A thread has one former mask. */
 static void find_left(VhSaved *saved)
 {
     struct vh_saved_slot *slot = NULL;
 
-    while ((slot = vh_saved_next(saved, VH_SAVED_MASK, slot)))
-        g_hash_table_insert(saved->left, GINT_TO_POINTER(slot->thread), slot);
+    saved->left = g_hash_table_new_full(hash_thread, same_thread, g_free, NULL);
+    while ((slot = vh_saved_next(saved, VH_SAVED_MASK, slot))) {
+        const struct vh_thread_id thread = vh_saved_thread(slot);
+
+        if (g_hash_table_contains(saved->left, &thread))
+            slot->state = VH_SAVED_FREE;
+        else
+            g_hash_table_insert(saved->left, g_memdup2(&thread, sizeof(thread)), slot);
+    }
 }
 
 /* Opened before the lock was had, it may have been replaced since. */
@@ -183,7 +207,6 @@ VhSaved *vh_saved_open(const char *path, GError **error)
     saved = g_new0(VhSaved, 1);
     saved->fd = fd;
     saved->file = file;
-    saved->left = g_hash_table_new(NULL, NULL);
     find_left(saved);
     return saved;
 }
@@ -255,12 +278,19 @@ struct vh_target_key vh_saved_key(const struct vh_saved_slot *slot)
         .guest = slot->guest, .kind = (enum vh_target_kind)slot->target, .id = slot->id};
 }
 
+static void forget_left(VhSaved *saved, const struct vh_saved_slot *slot)
+{
+    const struct vh_thread_id thread = vh_saved_thread(slot);
+
+    g_hash_table_remove(saved->left, &thread);
+}
+
 void vh_saved_free_slot(VhSaved *saved, struct vh_saved_slot *slot)
 {
     if (!slot)
         return;
     if (vh_saved_is_left_slot(saved, slot))
-        g_hash_table_remove(saved->left, GINT_TO_POINTER(slot->thread));
+        forget_left(saved, slot);
     saved->first = MIN(saved->first, vh_saved_index(saved, slot));
     __atomic_store_n(&slot->state, VH_SAVED_FREE, __ATOMIC_RELEASE);
 }
@@ -276,30 +306,24 @@ struct vh_saved_slot *vh_saved_next(VhSaved *saved, enum vh_saved_kind kind,
     return NULL;
 }
 
-static struct vh_saved_slot *find(const VhSaved *saved, const struct vh_thread_id *thread)
-{
-    struct vh_saved_slot *slot = g_hash_table_lookup(saved->left, GINT_TO_POINTER(thread->thread));
-
-    return slot && slot->start == thread->start ? slot : NULL;
-}
-
 struct vh_saved_slot *vh_saved_claim(VhSaved *saved, const struct vh_thread_id *thread)
 {
-    struct vh_saved_slot *slot = find(saved, thread);
+    struct vh_saved_slot *slot = g_hash_table_lookup(saved->left, thread);
 
-    if (slot)
-        g_hash_table_remove(saved->left, GINT_TO_POINTER(thread->thread));
+    g_hash_table_remove(saved->left, thread);
     return slot;
 }
 
 bool vh_saved_is_left(const VhSaved *saved, const struct vh_thread_id *thread)
 {
-    return find(saved, thread) != NULL;
+    return g_hash_table_contains(saved->left, thread);
 }
 
 bool vh_saved_is_left_slot(const VhSaved *saved, const struct vh_saved_slot *slot)
 {
-    return g_hash_table_lookup(saved->left, GINT_TO_POINTER(slot->thread)) == slot;
+    const struct vh_thread_id thread = vh_saved_thread(slot);
+
+    return g_hash_table_lookup(saved->left, &thread) == slot;
 }
 
 struct vh_saved_slot *vh_saved_next_left(VhSaved *saved, const struct vh_saved_slot *last)

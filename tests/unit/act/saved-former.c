@@ -111,7 +111,7 @@ static void test_targets(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 
     add(f, 0, 3, longest, victim);
     add(f, 0, 0xfffffff0u, "web", victim);
-    add(f, 0, 0xfffffff1u, "web", victim);
+    add(f, 0, 0xfffffff1u, "web", getpid());
     add(f, 0, 0xfffffff2u, "web", 1 << 22); /* that has ended */
     put32(f, HEADER + SLOT, 1);             /* what was only noted was never changed */
     open_file(f);
@@ -119,7 +119,7 @@ static void test_targets(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     assert_slot(slot, VH_TARGET_VCPU, 3, longest, victim);
     g_assert_cmpint(slot->process, ==, getpid());
     slot = vh_saved_next(f->stage.saved, VH_SAVED_MASK, slot);
-    assert_slot(slot, VH_TARGET_IOTHREAD, (unsigned)victim, "web", victim);
+    assert_slot(slot, VH_TARGET_IOTHREAD, (unsigned)getpid(), "web", getpid());
     slot = vh_saved_next(f->stage.saved, VH_SAVED_MASK, slot);
     assert_slot(slot, VH_TARGET_VHOST, 1 << 22, "web", 1 << 22);
     g_assert_cmpint(slot->process, ==, 0);
