@@ -3,12 +3,9 @@
 #include "guest/state.h"
 #include "qemu/vcpus.h"
 
-static void on_vcpus(GArray *vcpus, const struct vh_thread_id *process, const char *error,
-                     gpointer data)
+static void take_answer(VhGuest *guest, GArray *vcpus, const struct vh_thread_id *process,
+                        const char *error)
 {
-    VhGuest *guest = data;
-
-    vh_question_answered(&guest->about_vcpus);
     if (!guest->monitor_ready || guest->away) {
         if (vcpus)
             g_array_unref(vcpus);
@@ -22,12 +19,25 @@ static void on_vcpus(GArray *vcpus, const struct vh_thread_id *process, const ch
     vh_guest_set_vcpus(guest, vcpus, process, "the guest's vCPUs have changed");
 }
 
+static void on_vcpus(GArray *vcpus, const struct vh_thread_id *process, const char *error,
+                     gpointer data)
+{
+    VhGuest *guest = data;
+    gint64 before = guest->asked_at;
+
+    take_answer(guest, vcpus, process, error);
+    /* A monitor that has been closed meanwhile is asked nothing more. */
+    vh_question_answered(&guest->about_vcpus,
+                         guest->monitor ? vh_qmp_spent(guest->monitor) - before : 0);
+}
+
 /* The last answer ends it, as a monitor answers in order. */
 void vh_guest_ask_vcpus(gpointer data)
 {
     VhGuest *guest = data;
 
     g_assert(guest->monitor);
+    guest->asked_at = vh_qmp_spent(guest->monitor);
     vh_guest_query_iothreads(guest);
     vh_guest_query_kvm(guest);
     vh_guest_query_nodes(guest);

@@ -13,8 +13,8 @@ static gboolean on_timer(gpointer data)
 
 void vh_question_ask(struct vh_question *question)
 {
-    gint64 wait =
-        question->when ? question->when + VH_QUESTION_GAP_MS * 1000 - g_get_monotonic_time() : 0;
+    gint64 gap = MAX(VH_QUESTION_GAP_MS * 1000, VH_QUESTION_REST * question->cost);
+    gint64 wait = question->when ? question->when + gap - g_get_monotonic_time() : 0;
 
     if (question->under_way) {
         question->again = true;
@@ -29,13 +29,14 @@ void vh_question_ask(struct vh_question *question)
     }
 }
 
-bool vh_question_answered(struct vh_question *question)
+bool vh_question_answered(struct vh_question *question, gint64 cost)
 {
     bool again = question->again;
 
     g_assert(question->under_way);
     question->under_way = question->again = false;
     question->when = g_get_monotonic_time();
+    question->cost = cost;
     if (again)
         vh_question_ask(question);
     return !again;

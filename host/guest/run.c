@@ -98,7 +98,7 @@ static void on_status(JsonNode *result, const char *error, gpointer data)
     const char *status = vh_json_member_text(vh_json_object(result), "status", NULL);
 
     (void)error;
-    if (vh_question_answered(&guest->about_run) && status && guest->monitor_ready)
+    if (vh_question_answered(&guest->about_run, 0) && status && guest->monitor_ready)
         take_status(guest, status);
 }
 

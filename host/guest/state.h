@@ -66,6 +66,7 @@ struct VhGuest {
     bool emulated;     /* QEMU computes what its vCPUs do, without KVM */
     GArray *iothreads; /* struct vh_thread: what the monitor says, not yet checked to be QEMU's */
     GArray *threads;   /* struct vh_thread: all of the process */
+    gint64 listed;     /* when those were last read all of them; monotonic, us; 0: they were not */
     GArray *helpers;   /* struct vh_thread: those beside vCPUs */
     bool unasked;      /* others than when the monitor was asked which are IOThreads */
     gint64 glanced;    /* when they were last looked over because of hints; monotonic, us */
@@ -109,6 +110,7 @@ struct VhGuest {
     bool monitor_ready;
     char *port_device;              /* QEMU's id of our port; NULL: not known */
     struct vh_question about_vcpus; /* and all that goes with them; ask.c */
+    gint64 asked_at;                /* what the monitor had cost when that was asked */
     VhRamDevice *ram;
 };
 

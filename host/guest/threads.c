@@ -7,6 +7,8 @@
 #include "placement/placement.h"
 
 #define GLANCE_US (2 * G_USEC_PER_SEC) /* between looks for threads that nobody tells of */
+/* For so long the names that were read are good: a thread gets its own once it runs. */
+#define LIST_US (10 * G_USEC_PER_SEC)
 
 /* QEMU names its IOThreads' threads only with -name debug-threads=on; its monitor always tells. */
 static void on_iothreads(JsonNode *result, const char *error, gpointer data)
@@ -103,13 +105,24 @@ static void sort_out(VhGuest *guest)
     g_array_sort(guest->helpers, by_kind);
 }
 
-/* `process` NULL: it is not known, and there are none. */
-static void find_threads(VhGuest *guest, const struct vh_thread_id *process)
+/* All of the process's, read anew. `process` NULL: it is not known, and there are none. */
+static void list_threads(VhGuest *guest, const struct vh_thread_id *process)
 {
     guest->process = process ? *process : (struct vh_thread_id){0};
+    guest->listed = process ? g_get_monotonic_time() : 0;
     g_array_unref(guest->threads);
     guest->threads = process ? vh_threads_list("/proc", process)
                              : g_array_new(FALSE, TRUE, sizeof(struct vh_thread));
+}
+
+/* A QEMU may have thousands of threads, and cause us to look for them again and again. */
+static void find_threads(VhGuest *guest, const struct vh_thread_id *process)
+{
+    if (process && guest->listed && vh_thread_id_equal(process, &guest->process) &&
+        g_get_monotonic_time() < guest->listed + LIST_US)
+        vh_threads_renew(guest->threads, "/proc", process);
+    else
+        list_threads(guest, process);
     guest->unasked = true; /* it may have made some since */
     sort_out(guest);
 }
@@ -229,6 +242,7 @@ void vh_guest_preview(VhGuest *guest, const struct vh_thread_id *process)
     if (!guest->preview)
         read_usual(guest);
     guest->preview = true;
+    guest->listed = 0; /* without vhost workers */
     guest->process = *process;
     g_array_unref(guest->threads);
     guest->threads = g_steal_pointer(&threads);

@@ -19,6 +19,8 @@
 
 struct VhQmp {
     VhAwaited *awaited;
+    gint64 spent; /* us, up to `since` */
+    gint64 since; /* that we have been busy with what it has said; 0: we are not */
     const struct vh_qmp_road *road; /* NULL: a connection of its own */
 
     /* A road: */
@@ -40,6 +42,26 @@ struct VhQmp {
     const struct vh_qmp_funcs *funcs;
     gpointer data;
 };
+
+gint64 vh_qmp_spent(const VhQmp *qmp)
+{
+    return qmp->spent + (qmp->since ? g_get_monotonic_time() - qmp->since : 0);
+}
+
+/* Returns whether it was not begun already: a road may answer within a command. */
+static bool begin_work(VhQmp *qmp)
+{
+    if (qmp->since)
+        return false;
+    qmp->since = g_get_monotonic_time();
+    return true;
+}
+
+static void end_work(VhQmp *qmp)
+{
+    qmp->spent = vh_qmp_spent(qmp);
+    qmp->since = 0;
+}
 
 static void on_writable(VhQmp *qmp)
 {
@@ -80,10 +102,13 @@ static void on_road(JsonNode *result, const char *error, gpointer data)
 {
     g_autofree struct road_command *command = data;
     VhQmp *qmp = command->qmp;
+    bool begun = begin_work(qmp);
 
     if (!vh_awaited_answer(qmp->awaited, command->id, result, error) && !qmp->ended &&
         --qmp->stuck == 0)
         qmp->road->revived(qmp->road_data);
+    if (begun)
+        end_work(qmp);
     unref(qmp);
 }
 
@@ -247,10 +272,15 @@ static int take_lines(VhQmp *qmp, gsize searched, GError **error)
     while ((end = memchr(qmp->input->data + searched, '\n', qmp->input->len - searched))) {
         gsize stop = (gsize)(end - qmp->input->data);
         gsize len = stop - start;
+        int result = 0;
 
         if (len && qmp->input->data[stop - 1] == '\r')
             len--;
-        if (len && take_line(qmp, (const char *)qmp->input->data + start, len, error) < 0)
+        begin_work(qmp);
+        if (len)
+            result = take_line(qmp, (const char *)qmp->input->data + start, len, error);
+        end_work(qmp);
+        if (result < 0)
             return -1;
         start = stop + 1;
         searched = start;

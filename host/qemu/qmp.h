@@ -73,6 +73,10 @@ void vh_qmp_free(VhQmp *qmp);
 void vh_qmp_command(VhQmp *qmp, const char *command, JsonObject *arguments, VhQmpReply reply,
                     gpointer data);
 
+/* For how long we have been busy with what this monitor has said, us: its lines, on a connection of
+ * its own, or its replies; and all that was done at once because of them. */
+gint64 vh_qmp_spent(const VhQmp *qmp);
+
 /* The process that answers, whose threads are all that the monitor's word may concern; `thread` 0:
  * not known. Over a socket it is who has written what was read (SCM_CREDENTIALS, unix(7)): who
  * listens there, or once listened, may be somebody else. */

@@ -180,6 +180,29 @@ bool vh_threads_update(GArray *threads, const char *proc, const struct vh_thread
     return kept < before || fresh || threads->len < kept;
 }
 
+static void drop_kernel(GArray *threads)
+{
+    guint kept = 0;
+
+    for (guint i = 0; i < threads->len; i++) {
+        const struct vh_thread thread = g_array_index(threads, struct vh_thread, i);
+
+        if (!thread.kernel)
+            g_array_index(threads, struct vh_thread, kept++) = thread;
+    }
+    g_array_set_size(threads, kept);
+}
+
+void vh_threads_renew(GArray *threads, const char *proc, const struct vh_thread_id *process)
+{
+    drop_kernel(threads);
+    vh_threads_update(threads, proc, process);
+    if (threads->len)
+        add_vhost(threads, proc, process->process);
+    check(threads, proc, process);
+    g_array_sort(threads, by_thread);
+}
+
 /* Does the process's command line say -uuid UUID? */
 static bool has_uuid(const char *proc, pid_t process, const char *uuid)
 {

@@ -51,6 +51,9 @@ GArray *vh_threads_own(const char *proc, const struct vh_thread_id *process);
  * Returns whether it has changed. */
 bool vh_threads_update(GArray *threads, const char *proc, const struct vh_thread_id *process);
 
+/* The same, and looks for the process's vhost workers again. */
+void vh_threads_renew(GArray *threads, const char *proc, const struct vh_thread_id *process);
+
 /* libvirt's file with the process of the domain `name`; NULL: no file can have that name. g_free()
  * it. */
 char *vh_threads_pid_file(const char *name);

@@ -4,6 +4,7 @@ import itertools
 import os
 import struct
 import threading
+import time
 import unittest
 
 import vhtest
@@ -205,6 +206,52 @@ class Stranger(unittest.TestCase):
             guest.start()
             wait_for(lambda: "let vhintd connect to QEMU's own socket" in self.daemon.guest("fake")["problem"], 5,
                      "it is told")
+
+
+class Crowd(FakeGuest):
+    """Its QEMU has so many threads beside those of its vCPUs."""
+
+    def __init__(self, threads, **arguments):
+        super().__init__(apart=True, **arguments)
+        self.threads = threads
+
+    def _make_threads(self):
+        super()._make_threads()
+        threading.stack_size(65536)
+        for _ in range(self.threads):
+            threading.Thread(target=self.over.wait, daemon=True).start()
+
+
+class Storm(unittest.TestCase):
+    """A QEMU that its guest has taken over has thousands of threads, and says that devices are gone as fast as it can."""
+
+    sanitized = True
+    seconds = 3
+
+    def share(self, threads):
+        """Of a CPU that vhintd takes meanwhile."""
+        with Crowd(threads) as guest:
+            daemon = vhtest.Daemon(guest)
+            self.addCleanup(daemon.close)
+            os.makedirs(daemon.path("policy.d"))
+            with open(daemon.path("policy.d/50-threads.conf"), "w") as file:
+                file.write("[guest *]\nemulator = pool\n")
+            daemon.start(wait=False)
+            guest.start()
+            guest.hint(guest.record(pid=1, mask=[1]))
+            wait_for(lambda: 1 in guest.pinned(), 60, "it is served")
+            wait_for(lambda: daemon.applied() > threads, 60, "all threads have a place")
+            cpu, begin = daemon.cpu_time(), time.monotonic()
+            while time.monotonic() < begin + self.seconds:
+                guest.event("DEVICE_DELETED", path="/none")
+                time.sleep(0.005)
+            share = (daemon.cpu_time() - cpu) / (time.monotonic() - begin)
+            daemon.stop()
+            return share
+
+    def test_events_of_many_threads(self):
+        few, many = self.share(0), self.share(3000)
+        self.assertLess(many, few + 0.2)
 
 
 class Flood(unittest.TestCase):

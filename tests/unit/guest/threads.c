@@ -3,7 +3,10 @@
  *
  * QEMU is the test itself: its first thread is an emulator's, and so are those of GLib. */
 #include <stdio.h>
+#include <string.h>
+#include <time.h>
 
+#include "guest/state.h"
 #include "lib/guest-stage.h"
 #include "lib/loop.h"
 #include "lib/target.h"
@@ -93,6 +96,113 @@ static void test_refresh(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data
     victim_end(&late);
     vh_guest_refresh_threads(f->guest);
     assert_kind(f, tid, NULL);
+}
+
+static void assert_named(const struct guest_stage *f, pid_t thread, const char *expected)
+{
+    unsigned count = 0;
+    const struct vh_thread *helpers = vh_guest_helpers(f->guest, &count);
+
+    for (unsigned i = 0; i < count; i++)
+        if (helpers[i].thread == thread)
+            g_assert_cmpstr(helpers[i].name, ==, expected);
+}
+
+static void reset(struct guest_stage *f)
+{
+    fake_monitor_event(&f->monitor, "RESET", NULL);
+    guest_stage_turn();
+}
+
+/* A QEMU may have thousands of threads and say RESET again and again. So an answer adds those that
+ * are new and drops those that are gone; all of them are read seldom. */
+static void test_storm_of_answers(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
+{
+    struct victim old = {0}, late = {0};
+    pid_t ended = 0;
+
+    victim_start(&old);
+    name_thread(old.tid, "former");
+    guest_stage_up(f);
+    assert_named(f, old.tid, "former");
+    name_thread(old.tid, "latter");
+    victim_start(&late);
+    reset(f);
+    assert_named(f, old.tid, "former"); /* it was not read again */
+    assert_kind(f, late.tid, "emulator");
+    ended = late.tid;
+    victim_end(&late);
+    reset(f);
+    assert_kind(f, ended, NULL);
+    f->guest->listed -= 11 * G_USEC_PER_SEC; /* time passes */
+    reset(f);
+    assert_named(f, old.tid, "latter");
+    victim_end(&old);
+}
+
+/* ---- a monitor that names as many IOThreads as are believed, for as many threads ---- */
+
+static char *name_iothreads(void)
+{
+    g_autoptr(GString) text = g_string_new("[");
+
+    for (guint i = 0; i < VH_THREADS_MAX; i++)
+        g_string_append_printf(text, "%s{\"id\": \"i\", \"thread-id\": %u}", i ? ", " : "",
+                               G_MAXINT32 - i);
+    g_string_append_c(text, ']');
+    return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+static gint64 cpu_time_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (gint64)now.tv_sec * G_USEC_PER_SEC + now.tv_nsec / 1000;
+}
+
+/* The CPU time that the answer takes when the guest has `count` threads, none of which it names:
+ * the shortest of some. */
+static gint64 answer_iothreads(struct guest_stage *f, const char *iothreads, guint count)
+{
+    gint64 least = G_MAXINT64;
+
+    for (guint i = 0; i < 5; i++) {
+        gint64 begin = 0;
+
+        f->guest->glanced = 0;
+        f->guest->unasked = true;
+        fake_monitor_withhold(&f->monitor, "query-iothreads");
+        vh_guest_glance_at_threads(f->guest);
+        guest_stage_turn();
+        g_array_set_size(f->guest->threads, 0);
+        for (guint thread = 1; thread <= count; thread++) {
+            const struct vh_thread one = {.thread = (pid_t)thread};
+
+            g_array_append_val(f->guest->threads, one);
+        }
+        begin = cpu_time_us();
+        fake_monitor_answer(&f->monitor, iothreads);
+        LOOP_UNTIL(f->guest->iothreads->len == VH_THREADS_MAX);
+        g_array_set_size(f->guest->iothreads, 0);
+        least = MIN(least, cpu_time_us() - begin);
+    }
+    return least;
+}
+
+/* Each thread is looked up among them: to compare each with each took 67 million steps. Here are
+ * more threads than there may be, since reading the answer takes most of the time. */
+static void test_thousands(struct guest_stage *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autofree char *iothreads = name_iothreads();
+    gint64 few = 0;
+    gint64 many = 0;
+
+    guest_stage_up(f);
+    few = answer_iothreads(f, iothreads, 1);
+    many = answer_iothreads(f, iothreads, 8 * VH_THREADS_MAX);
+    g_test_message("%d us with a thread, %d us with many", (int)few, (int)many);
+    g_assert_cmpint(many, <, 5 * few);
 }
 
 /* A guest that hints makes us look for threads that nobody tells of, where policy places them. */
@@ -213,6 +323,8 @@ int main(int argc, char **argv)
                guest_stage_end)
     ADD("helpers", NULL, test_helpers);
     ADD("refresh", NULL, test_refresh);
+    ADD("storm-of-answers", NULL, test_storm_of_answers);
+    ADD("thousands", "emulator = pool\n", test_thousands);
     ADD("glance", NULL, test_glance);
     ADD("glance-emulator", "emulator = pool\n", test_glance);
     ADD("glance-iothreads", "iothreads = off-anchors\n", test_glance);

@@ -34,6 +34,7 @@ struct VhGuest {
     /* What tests look at. */
     gint64 charged;
     unsigned refreshed; /* looks at its threads */
+    unsigned looks;     /* at its helpers, to go through them all */
 };
 
 /* Tells that its wishes may have changed. */

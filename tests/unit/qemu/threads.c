@@ -151,6 +151,7 @@ static void test_update(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_autoptr(GArray) threads = NULL;
     g_autofree char *gone = g_build_filename(f->proc, "100/task/102", NULL);
     g_autofree char *process = g_build_filename(f->proc, "100", NULL);
+    g_autofree char *worker = g_build_filename(f->proc, "55", NULL);
 
     put_own(f, 100, "qemu");
     put_own(f, 102, "worker");
@@ -163,6 +164,15 @@ static void test_update(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     scratch_remove(g_steal_pointer(&gone));
     g_assert_true(vh_threads_update(threads, f->proc, &qemu));
     assert_numbers(threads, "55:vhost:vhost-100 99:iothread:IO iothread1 100:emulator:qemu ");
+    /* Workers come with devices: they are looked for on another occasion. */
+    put_thread(f, 56, 56, "vhost-100", FAKE_PROC_KERNEL, FAKE_PROC_KTHREADD);
+    g_assert_false(vh_threads_update(threads, f->proc, &qemu));
+    vh_threads_renew(threads, f->proc, &qemu);
+    assert_numbers(threads, "55:vhost:vhost-100 56:vhost:vhost-100 99:iothread:IO iothread1 "
+                            "100:emulator:qemu ");
+    scratch_remove(g_steal_pointer(&worker));
+    vh_threads_renew(threads, f->proc, &qemu);
+    assert_numbers(threads, "56:vhost:vhost-100 99:iothread:IO iothread1 100:emulator:qemu ");
     scratch_remove(g_steal_pointer(&process));
     g_assert_true(vh_threads_update(threads, f->proc, &qemu));
     assert_numbers(threads, "");

@@ -85,6 +85,30 @@ static void test_count(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_cmpuint(vhosts, ==, 1);
 }
 
+/* How often the guest's threads are gone through in a round. */
+static unsigned looks(struct fixture *f)
+{
+    unsigned before = f->entry->guest->looks;
+
+    vh_round_run(f->herd.round, "a hint");
+    return f->entry->guest->looks - before;
+}
+
+/* A QEMU may have thousands: all are gone through as often as few, not once for each of them. */
+static void test_many(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    unsigned few = 0;
+    unsigned threads = f->entry->guest->helper_count;
+
+    vh_round_run(f->herd.round, "it has come");
+    few = looks(f);
+    g_assert_cmpuint(few, >, 0);
+    for (unsigned i = threads; i < FAKE_THREADS; i++)
+        fake_guest_add_helper(f->entry->guest, PROCESS + 100 + i, VH_THREAD_IOTHREAD, i);
+    vh_round_run(f->herd.round, "it has more");
+    g_assert_cmpuint(looks(f), ==, few);
+}
+
 /* Who is not placed is not even looked at. */
 static void test_untouched(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
@@ -163,6 +187,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     ADD("places", test_places);
     ADD("count", test_count);
+    ADD("many", test_many);
     ADD("untouched", test_untouched);
     ADD("mirror", test_mirror);
     ADD("seat-of-others", test_seat_of_others);
