@@ -15,29 +15,6 @@ guint vh_fw_states(const VhFwRule *rule, uint8_t reg, gsize len)
     return rule->work->rules->helpers ? 4 : 3;
 }
 
-gsize vh_fw_field_size(enum vh_fw_field field, bool v6)
-{
-    if (field == VH_FW_SADDR || field == VH_FW_DADDR)
-        return v6 ? 16 : 4;
-    return field == VH_FW_TH0 || field == VH_FW_TH2 || field == VH_FW_FRAG ? 2 : 1;
-}
-
-vh_u128 vh_fw_number(const uint8_t *data, gsize len)
-{
-    vh_u128 number = 0;
-
-    for (gsize i = 0; i < len && i < 16; i++)
-        number = number << 8 | data[i];
-    return number;
-}
-
-bool vh_fw_box_and(VhFwWork *work, struct vh_fw_box *box, enum vh_fw_field field,
-                   const VhRanges *ranges)
-{
-    box->field[field] = vh_ranges_and(work->store, box->field[field], ranges);
-    return !box->field[field] || box->field[field]->count;
-}
-
 static bool holds(enum vh_fw_op op, const uint8_t *bytes, const struct vh_fw_test *test)
 {
     int order = memcmp(bytes, test->data, test->len);

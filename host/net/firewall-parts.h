@@ -111,21 +111,18 @@ void vh_fw_rule_pass(VhFwRule *rule);
 /* Writes registers. */
 void vh_fw_load(VhFwRule *rule, const struct vh_nft_expr *expr);
 
-/* Narrows the boxes, makes more of them, or carries verdicts out. */
-void vh_fw_lookup(VhFwRule *rule, const struct vh_nft_expr *expr);
+/* Carries a verdict out on the packets in `box`. */
+typedef void (*vh_fw_verdict_fn)(VhFwRule *rule, const struct vh_nft_verdict *verdict,
+                                 const struct vh_fw_box *box);
+
+/* Narrows the boxes, makes more of them, or has verdicts carried out. */
+void vh_fw_lookup(VhFwRule *rule, const struct vh_nft_expr *expr, vh_fw_verdict_fn verdict);
 
 /* Narrows the boxes by a match of iptables. */
 void vh_fw_match(VhFwRule *rule, const struct vh_nft_expr *expr);
 
-/* Narrows the boxes to where the test holds, or does not hold. */
-void vh_fw_compare(VhFwRule *rule, const struct vh_fw_test *test, bool negated);
-
 /* Packets in `box` do not match: a row that goes past the rule. */
 void vh_fw_except(VhFwRule *rule, const struct vh_fw_box *box);
-
-/* Carries a verdict out on the packets in `box`. */
-void vh_fw_verdict(VhFwRule *rule, const struct vh_nft_verdict *verdict,
-                   const struct vh_fw_box *box);
 
 /* Makes the rows of a walk. */
 void vh_fw_walk_chain(VhFwWork *work, const struct vh_fw_walk *walk);

@@ -298,7 +298,8 @@ static bool overlap(VhFwRule *rule, const struct vh_nft_set *set, const GArray *
     return false;
 }
 
-static void look_up_verdict(VhFwRule *rule, const struct vh_nft_expr *expr, const GArray *entries)
+static void look_up_verdict(VhFwRule *rule, const struct vh_nft_expr *expr, const GArray *entries,
+                            vh_fw_verdict_fn verdict)
 {
     const struct vh_nft_elem *catchall = catchall_of(expr->set);
     bool unsure = overlap(rule, expr->set, entries);
@@ -313,7 +314,7 @@ static void look_up_verdict(VhFwRule *rule, const struct vh_nft_expr *expr, cons
                 continue;
             hidden |= box.may;
             box.may |= unsure;
-            vh_fw_verdict(rule, &entry->elem->verdict, &box);
+            verdict(rule, &entry->elem->verdict, &box);
             /* What comes back is not what nothing else was found for. */
             if (catchall && !box.may)
                 vh_fw_except(rule, &box);
@@ -322,7 +323,7 @@ static void look_up_verdict(VhFwRule *rule, const struct vh_nft_expr *expr, cons
             struct vh_fw_box box = g_array_index(rule->boxes, struct vh_fw_box, i);
 
             box.may |= hidden || catchall->timed;
-            vh_fw_verdict(rule, &catchall->verdict, &box);
+            verdict(rule, &catchall->verdict, &box);
         }
     }
     g_array_set_size(rule->boxes, 0);
@@ -358,7 +359,7 @@ static void look_up_plain(VhFwRule *rule, const struct vh_nft_expr *expr)
                (gsize)(VH_NFT_REGISTERS - expr->dreg) * sizeof(*rule->reg));
 }
 
-void vh_fw_lookup(VhFwRule *rule, const struct vh_nft_expr *expr)
+void vh_fw_lookup(VhFwRule *rule, const struct vh_nft_expr *expr, vh_fw_verdict_fn verdict)
 {
     const struct vh_nft_set *set = expr->set;
     bool verdicts = expr->dreg == VH_NFT_REGISTERS;
@@ -372,7 +373,7 @@ void vh_fw_lookup(VhFwRule *rule, const struct vh_nft_expr *expr)
         memset(rule->reg, 0, sizeof(rule->reg));
     } else if (verdicts) {
         entries = entries_of(set);
-        look_up_verdict(rule, expr, entries);
+        look_up_verdict(rule, expr, entries, verdict);
     } else {
         look_up_plain(rule, expr);
     }

@@ -16,28 +16,6 @@ struct base {
     guint link; /* AT_DEVICE: number */
 };
 
-/* ---- fields ---- */
-
-static const char *const field_texts[] = {
-    [VH_FW_FLOW] = "flow",      [VH_FW_LINK] = "interface",  [VH_FW_PKTTYPE] = "type",
-    [VH_FW_PROTO] = "protocol", [VH_FW_NEXT] = "nexthdr",    [VH_FW_TTL] = "ttl",
-    [VH_FW_TOS] = "tos",        [VH_FW_FLAGS] = "tcp-flags", [VH_FW_EXT] = "exthdrs",
-    [VH_FW_FRAG] = "frag-off",  [VH_FW_TH0] = "sport",       [VH_FW_TH2] = "dport",
-    [VH_FW_SADDR] = "saddr",    [VH_FW_DADDR] = "daddr"};
-G_STATIC_ASSERT(G_N_ELEMENTS(field_texts) == VH_FW_FIELDS);
-
-const char *vh_fw_field_text(enum vh_fw_field field)
-{
-    return field_texts[field];
-}
-
-vh_u128 vh_fw_field_max(enum vh_fw_field field, bool v6)
-{
-    gsize size = vh_fw_field_size(field, v6);
-
-    return size == 16 ? ~(vh_u128)0 : ((vh_u128)1 << 8 * size) - 1;
-}
-
 /* ---- what stands between the chains: number 3 ---- */
 
 static void pass_one(VhFwWork *work, enum vh_fw_field field, const VhRanges *ranges)

@@ -8,88 +8,6 @@
 
 #define CMP_OPS 6
 
-/* ---- rows and labels ---- */
-
-guint vh_fw_label(VhFwWork *work)
-{
-    guint nowhere = G_MAXUINT;
-
-    g_array_append_val(work->labels, nowhere);
-    return work->labels->len - 1;
-}
-
-void vh_fw_put(VhFwWork *work, guint label)
-{
-    g_array_index(work->labels, guint, label) = work->rows->len;
-}
-
-static void add_row(VhFwWork *work, const struct vh_fw_box *box, enum vh_fw_action action,
-                    guint label, const struct vh_nft_rule *rule)
-{
-    struct vh_fw_row row = {.action = action, .target = label, .rule = rule};
-
-    if (box)
-        memcpy(row.field, box->field, sizeof(row.field));
-    g_array_append_val(work->rows, row);
-}
-
-void vh_fw_stop(VhFwWork *work)
-{
-    if (work->stopped)
-        return;
-    add_row(work, NULL, VH_FW_PASS, 0, NULL);
-    work->stopped = true;
-}
-
-bool vh_fw_step(VhFwWork *work, guint cost)
-{
-    if (cost > work->steps || work->store->spent)
-        vh_fw_stop(work);
-    work->steps -= MIN(cost, work->steps);
-    return !work->stopped;
-}
-
-void vh_fw_row(VhFwWork *work, const struct vh_fw_box *box, enum vh_fw_action action, guint label,
-               const struct vh_nft_rule *rule)
-{
-    if (work->rows->len + 1 >= VH_FW_ROWS_MAX || work->store->spent)
-        vh_fw_stop(work);
-    if (!work->stopped)
-        add_row(work, box, action, label, rule);
-}
-
-void vh_fw_note(VhFwWork *work, const struct vh_nft_rule *rule, const char *reason)
-{
-    struct vh_fw_note note = {rule, reason};
-
-    if (!rule || !g_hash_table_add(work->known, (gpointer)rule))
-        return;
-    work->out->noted++;
-    if (work->out->notes->len < VH_FW_NOTES_MAX)
-        g_array_append_val(work->out->notes, note);
-}
-
-/* ---- a rule ---- */
-
-void vh_fw_rule_may(VhFwRule *rule)
-{
-    for (guint i = 0; i < rule->boxes->len; i++)
-        g_array_index(rule->boxes, struct vh_fw_box, i).may = true;
-}
-
-void vh_fw_rule_pass(VhFwRule *rule)
-{
-    for (guint i = 0; i < rule->boxes->len; i++)
-        vh_fw_row(rule->work, &g_array_index(rule->boxes, struct vh_fw_box, i), VH_FW_PASS, 0,
-                  rule->rule);
-    g_array_set_size(rule->boxes, 0);
-}
-
-void vh_fw_except(VhFwRule *rule, const struct vh_fw_box *box)
-{
-    vh_fw_row(rule->work, box, VH_FW_GOTO, rule->next, rule->rule);
-}
-
 /* Fields in which two boxes differ; the last one in `field`. */
 static guint differences(const struct vh_fw_box *a, const struct vh_fw_box *b,
                          enum vh_fw_field *field)
@@ -122,7 +40,7 @@ static bool negate(VhFwRule *rule, struct vh_fw_box *box, const struct vh_fw_box
     return true;
 }
 
-void vh_fw_compare(VhFwRule *rule, const struct vh_fw_test *test, bool negated)
+static void compare_all(VhFwRule *rule, const struct vh_fw_test *test, bool negated)
 {
     for (guint i = rule->boxes->len; i-- > 0 && vh_fw_step(rule->work, 1);) {
         struct vh_fw_box *box = &g_array_index(rule->boxes, struct vh_fw_box, i);
@@ -161,7 +79,7 @@ static void compare(VhFwRule *rule, const struct vh_nft_expr *expr)
     if (empty)
         vh_fw_rule_may(rule);
     else
-        vh_fw_compare(rule, &test, negated);
+        compare_all(rule, &test, negated);
 }
 
 /* A jump's rows stand between this rule's and the next one's; what comes to their end goes on
@@ -183,8 +101,8 @@ static void jump(VhFwRule *rule, const struct vh_nft_verdict *verdict, const str
         vh_fw_row(rule->work, box, walk.loose ? VH_FW_PASS : VH_FW_GOTO, walk.back, rule->rule);
 }
 
-void vh_fw_verdict(VhFwRule *rule, const struct vh_nft_verdict *verdict,
-                   const struct vh_fw_box *box)
+static void carry_out(VhFwRule *rule, const struct vh_nft_verdict *verdict,
+                      const struct vh_fw_box *box)
 {
     const struct vh_fw_walk *walk = rule->walk;
     bool may = box->may || walk->box.may;
@@ -218,7 +136,7 @@ static void verdict_all(VhFwRule *rule, const struct vh_nft_verdict *verdict)
     for (guint i = 0; i < rule->boxes->len; i++) {
         struct vh_fw_box box = g_array_index(rule->boxes, struct vh_fw_box, i);
 
-        vh_fw_verdict(rule, verdict, &box);
+        carry_out(rule, verdict, &box);
     }
     g_array_set_size(rule->boxes, 0);
 }
@@ -245,7 +163,7 @@ static void evaluate(VhFwRule *rule, const struct vh_nft_expr *expr)
         compare(rule, expr);
         break;
     case VH_NFT_LOOKUP:
-        vh_fw_lookup(rule, expr);
+        vh_fw_lookup(rule, expr, carry_out);
         break;
     case VH_NFT_MATCH:
         vh_fw_match(rule, expr);
