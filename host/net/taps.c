@@ -17,13 +17,12 @@ struct VhTap {
     const VhNetMaps *maps;
     const char *pins;
     guint32 number;
-    struct vh_net_nic nic;
+    struct vh_nic nic;
     VhNetObject *dispatcher; /* this tap's own instance; NULL: nothing was wanted yet */
     struct end ends[VH_HOOKS];
 };
 
-VhTap *vh_tap_new(const VhNetMaps *maps, const char *pins, guint32 number,
-                  const struct vh_net_nic *nic)
+VhTap *vh_tap_new(const VhNetMaps *maps, const char *pins, guint32 number, const struct vh_nic *nic)
 {
     VhTap *tap = g_new0(VhTap, 1);
 
@@ -47,7 +46,7 @@ void vh_tap_free(VhTap *tap, bool leave)
     g_free(tap);
 }
 
-const struct vh_net_nic *vh_tap_nic(const VhTap *tap)
+const struct vh_nic *vh_tap_nic(const VhTap *tap)
 {
     return &tap->nic;
 }

@@ -11,11 +11,11 @@ typedef struct VhTap VhTap;
 
 /* `maps` is borrowed. Nothing is attached yet. */
 VhTap *vh_tap_new(const VhNetMaps *maps, const char *pins, guint32 number,
-                  const struct vh_net_nic *nic);
+                  const struct vh_nic *nic);
 /* Leaves what is attached, for the next process; or takes it away. */
 void vh_tap_free(VhTap *tap, bool leave);
 
-const struct vh_net_nic *vh_tap_nic(const VhTap *tap);
+const struct vh_nic *vh_tap_nic(const VhTap *tap);
 /* Attaches at `hook` (egress or ingress) if it is `wanted`, and takes away if not. What is attached
  * already stays, unless the interface has gone meanwhile. `taken`: another guest has the tap. */
 void vh_tap_hook(VhTap *tap, enum vh_hook hook, bool wanted, bool taken);

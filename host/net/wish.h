@@ -7,16 +7,9 @@
 #include <net/if.h>
 #include <stdbool.h>
 
+#include "base/nic.h"
 #include "net/attach.h"
 #include "offload.h"
-
-#define VH_NET_NICS 8u /* of a guest */
-
-/* A guest's network interface. */
-struct vh_net_nic {
-    char tap[IFNAMSIZ]; /* on the host */
-    guint8 mac[6];      /* in the guest, as the host has configured it */
-};
 
 /* All that one guest is to have. */
 typedef struct vh_net_wish {
@@ -24,7 +17,7 @@ typedef struct vh_net_wish {
     guint32 number; /* vh_net_want sets it */
     guint64 serial; /* likewise */
     unsigned nics;
-    struct vh_net_nic nic[VH_NET_NICS];
+    struct vh_nic nic[VH_NICS_MAX];
     char *uplink;             /* NULL: none */
     unsigned cycles;          /* percent of a CPU that its slots may take */
     GBytes *wants[VH_STAGES]; /* NULL: not that kind. What the kind's load takes */
@@ -60,7 +53,7 @@ typedef struct vh_net_state {
     gint64 when;    /* monotonic, us */
     struct vh_net_offload offload[VH_STAGES];
     unsigned hooks;
-    struct vh_net_hook hook[VH_NET_NICS * VH_HOOKS];
+    struct vh_net_hook hook[VH_NICS_MAX * VH_HOOKS];
 } VhNetState;
 
 void vh_net_state_free(VhNetState *state);
