@@ -96,15 +96,17 @@ static void apply_uplink(const VhNetGuests *guests, struct guest *guest, bool ch
 {
     const VhNetWish *wish = guest->wish;
     bool wanted = wish->uplink && vh_stages_need(guest->stages, VH_HOOK_UPLINK);
+    enum vh_attach_mode mode = VH_ATTACH_NATIVE;
     g_autoptr(GError) error = NULL;
 
-    if (guest->uplinked && (changed || !wanted)) {
+    if (guest->uplinked &&
+        (changed || !wanted || !vh_uplinks_stands(guests->uplinks, wish->uplink, &mode))) {
         vh_uplinks_drop(guests->uplinks, wish->number);
         guest->uplinked = false;
     }
-    if (!wanted || (guest->uplinked && !guest->uplink_problem))
-        return;
     g_clear_pointer(&guest->uplink_problem, g_free);
+    if (!wanted || guest->uplinked)
+        return;
     guest->uplinked = true;
     if (vh_uplinks_need(guests->uplinks, wish->number, wish->uplink, &error) < 0 ||
         claim_all(guests, wish, &error) < 0) {
@@ -250,11 +252,14 @@ static void describe_uplink(const VhNetGuests *guests, const struct guest *guest
     g_assert(state->hooks++ < G_N_ELEMENTS(state->hook));
     g_strlcpy(told->interface, wish->uplink, sizeof(told->interface));
     told->hook = VH_HOOK_UPLINK;
-    told->attached = guest->uplinked;
-    if (told->attached)
-        told->mode = vh_uplinks_mode(guests->uplinks, wish->uplink);
-    told->problem = guest->uplink_problem ? g_strdup(guest->uplink_problem)
-                                          : vh_uplinks_shared(guests->uplinks, wish->number);
+    told->attached =
+        guest->uplinked && vh_uplinks_stands(guests->uplinks, wish->uplink, &told->mode);
+    if (guest->uplink_problem)
+        told->problem = g_strdup(guest->uplink_problem);
+    else if (told->attached)
+        told->problem = vh_uplinks_shared(guests->uplinks, wish->number);
+    else
+        told->problem = g_strdup("it has gone");
 }
 
 VhNetState *vh_net_guests_look(const VhNetGuests *guests, guint32 number)

@@ -136,12 +136,13 @@ void vh_stages_free(VhStages *stages, bool leave)
 }
 
 /* The former slot, if there is one, stays until the new one has its place. */
-static void load(VhStages *stages, guint32 stage, GBytes *wants)
+static void load(VhStages *stages, guint32 stage, GBytes *wants, guint64 memory)
 {
     const struct vh_slot_kind *kind = stages->kinds[stage];
     struct stage *of_it = &stages->stages[stage];
+    const struct vh_slot_order order = {stages->number, wants, memory, of_it->slot};
     g_autoptr(GError) error = NULL;
-    VhSlot *slot = kind->load(stages->maps, stages->number, wants, of_it->slot, &error);
+    VhSlot *slot = kind->load(stages->maps, &order, &error);
     bool placed = slot && fill(stages, stage, slot, &error) == 0;
 
     if (!placed)
@@ -150,14 +151,17 @@ static void load(VhStages *stages, guint32 stage, GBytes *wants)
         kind->free(slot);
     stage_clear(stages, stage);
     of_it->wants = g_bytes_ref(wants);
+    of_it->acts = false;
     if (placed)
         of_it->slot = slot;
     else
         of_it->problem = g_strdup(error->message);
 }
 
-static void apply(VhStages *stages, guint32 stage, GBytes *wants, bool acts)
+static void apply(VhStages *stages, guint32 stage, const VhNetWish *wish)
 {
+    GBytes *wants = wish->wants[stage];
+    bool acts = wish->acts[stage];
     struct stage *of_it = &stages->stages[stage];
 
     g_assert(!wants || stages->kinds[stage]);
@@ -167,7 +171,7 @@ static void apply(VhStages *stages, guint32 stage, GBytes *wants, bool acts)
     if (!wants)
         stage_clear(stages, stage);
     else if (!of_it->wants || !g_bytes_equal(wants, of_it->wants))
-        load(stages, stage, wants);
+        load(stages, stage, wants, wish->memory);
     if (of_it->slot && acts != of_it->acts)
         stages->kinds[stage]->act(of_it->slot, acts);
     of_it->acts = acts;
@@ -176,7 +180,7 @@ static void apply(VhStages *stages, guint32 stage, GBytes *wants, bool acts)
 void vh_stages_apply(VhStages *stages, const VhNetWish *wish)
 {
     for (guint32 stage = 0; stage < VH_STAGES; stage++)
-        apply(stages, stage, wish->wants[stage], wish->acts[stage]);
+        apply(stages, stage, wish);
 }
 
 bool vh_stages_need(const VhStages *stages, enum vh_hook hook)

@@ -112,9 +112,9 @@ void vh_tap_describe(const VhTap *tap, VhNetState *state)
         g_assert(state->hooks++ < G_N_ELEMENTS(state->hook));
         g_strlcpy(told->interface, tap->nic.tap, sizeof(told->interface));
         told->hook = (enum vh_hook)hook;
-        told->attached = end->attach != NULL;
+        told->attached = end->attach && vh_attach_stands(end->attach);
         if (end->attach)
             told->mode = vh_attach_mode(end->attach);
-        told->problem = g_strdup(end->problem);
+        told->problem = g_strdup(end->attach && !told->attached ? "it has gone" : end->problem);
     }
 }

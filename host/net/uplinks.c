@@ -149,12 +149,13 @@ int vh_uplinks_need(VhUplinks *uplinks, guint32 number, const char *name, GError
     return 0;
 }
 
-enum vh_attach_mode vh_uplinks_mode(const VhUplinks *uplinks, const char *name)
+bool vh_uplinks_stands(const VhUplinks *uplinks, const char *name, enum vh_attach_mode *mode)
 {
     const struct uplink *uplink = find(uplinks, name);
 
     g_assert(uplink);
-    return vh_attach_mode(uplink->attach);
+    *mode = vh_attach_mode(uplink->attach);
+    return vh_attach_stands(uplink->attach);
 }
 
 /* ---- MACs ---- */

@@ -21,8 +21,8 @@ int vh_uplinks_need(VhUplinks *uplinks, guint32 number, const char *uplink,
                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* It needs none, and none of its MACs is known any longer. */
 void vh_uplinks_drop(VhUplinks *uplinks, guint32 number);
-/* Of one that is needed. */
-enum vh_attach_mode vh_uplinks_mode(const VhUplinks *uplinks, const char *uplink);
+/* Is one that is needed still there? `*mode` is how it is attached to. */
+bool vh_uplinks_stands(const VhUplinks *uplinks, const char *uplink, enum vh_attach_mode *mode);
 
 /* Guest `number` has this MAC, with this tag: packets to it are its own from now on, unless another
  * guest has the same MAC. Then they are neither's. 0, or -1 and VH_ERROR_FAILED. */

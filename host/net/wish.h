@@ -19,6 +19,7 @@ typedef struct vh_net_wish {
     unsigned nics;
     struct vh_nic nic[VH_NICS_MAX];
     char *uplink;             /* NULL: none */
+    guint64 memory;           /* bytes that its slots' maps may take */
     unsigned cycles;          /* percent of a CPU that its slots may take */
     GBytes *wants[VH_STAGES]; /* NULL: not that kind. What the kind's load takes */
     bool acts[VH_STAGES];     /* it acts, or only counts */

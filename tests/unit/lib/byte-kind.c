@@ -12,16 +12,22 @@ struct VhSlot {
     char *wants;
 };
 
-static VhSlot *load(const VhNetMaps *maps, guint32 number, GBytes *wants, VhSlot *former,
-                    GError **error)
+char *byte_kind_gathered;
+
+static GBytes *gather(const VhFacts *facts, const char **why)
+{
+    (void)facts;
+    *why = byte_kind_gathered ? NULL : "the guest has not told";
+    return byte_kind_gathered ? g_bytes_new(byte_kind_gathered, strlen(byte_kind_gathered)) : NULL;
+}
+
+static VhSlot *load(const VhNetMaps *maps, const struct vh_slot_order *order, GError **error)
 {
     g_autoptr(VhNetObject) object = vh_net_object_open(maps, "byte", error);
     gsize size = 0;
-    const char *text = g_bytes_get_data(wants, &size);
+    const char *text = g_bytes_get_data(order->wants, &size);
     VhSlot *slot = NULL;
 
-    (void)number;
-    (void)former;
     g_assert_nonnull(object);
     if (size >= 6 && memcmp(text, "refuse", 6) == 0) {
         g_set_error(error, VH_ERROR, VH_ERROR_REFUSED, "it says so");
@@ -76,6 +82,7 @@ static void slot_free(VhSlot *slot)
 
 const struct vh_slot_kind byte_kind = {.name = "byte",
                                        .stage = VH_STAGE_FIREWALL,
+                                       .gather = gather,
                                        .load = load,
                                        .program = program,
                                        .act = act,
