@@ -46,7 +46,7 @@ static void note(struct vh_uevents *events, const char *bytes, size_t len)
 int vh_uevent_read(int fd, struct vh_uevents *events)
 {
     char bytes[8192];
-    struct sockaddr_nl from;
+    struct sockaddr_nl from = {0};
     socklen_t from_size = sizeof(from);
     ssize_t got;
 
@@ -60,7 +60,7 @@ int vh_uevent_read(int fd, struct vh_uevents *events)
         if (got < 0)
             return errno == EAGAIN ? 0 : -errno;
         bytes[got] = 0;
-        if (from.nl_pid == 0) /* from the kernel, nobody else */
+        if (from_size == sizeof(from) && from.nl_pid == 0) /* from the kernel, nobody else */
             note(events, bytes, (size_t)got);
     }
 }

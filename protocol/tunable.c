@@ -86,7 +86,7 @@ static int read_text(const struct vh_tunable *v, const char *value, uint8_t *int
     if (strlen(value) >= v->size)
         return -ERANGE;
     memset(into, 0, v->size);
-    memcpy(into, value, strlen(value));
+    memcpy(into, value, strlen(value) + 1);
     return 0;
 }
 

@@ -72,10 +72,9 @@ static void convert_thread(const struct former_slot *from, struct vh_saved_slot 
 {
     struct vh_thread_id id = {vh_tid_process(from->thread), from->thread, from->start};
 
-    if (vh_tid_check("/proc", &id) < 0)
-        id.process = 0;
-    else if (to->target == VH_TARGET_MEMORY &&
-             vh_tid_identify("/proc", id.process, id.process, &id) < 0)
+    if (vh_tid_check("/proc", &id) < 0 ||
+        (to->target == VH_TARGET_MEMORY &&
+         vh_tid_identify("/proc", id.process, id.process, &id) < 0))
         id.process = 0;
     vh_saved_set_thread(to, &id);
 }

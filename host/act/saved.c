@@ -231,9 +231,13 @@ void vh_saved_unlock(VhSaved *saved)
     g_snprintf(path, sizeof(path), "/proc/self/fd/%d", saved->fd);
     fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd >= 0) {
-        mmap(saved->file, sizeof(*saved->file), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
-             0);
+        void *anew = mmap(saved->file, sizeof(*saved->file), PROT_READ | PROT_WRITE,
+                          MAP_SHARED | MAP_FIXED, fd, 0);
+
         close(fd);
+        /* The kernel takes the former one away first. */
+        if (anew == MAP_FAILED)
+            g_error("former states cannot be mapped anew: %s", g_strerror(errno));
     }
     close(saved->fd);
     saved->fd = -1;

@@ -61,6 +61,7 @@ static bool is_so_still(const struct ward *ward)
 {
     const struct vh_saved_slot *slot = ward->slot;
 
+    g_assert(slot);
     return __atomic_load_n(&slot->state, __ATOMIC_SEQ_CST) == VH_SAVED_APPLIED &&
            slot->kind == VH_SAVED_BOOST && slot->boost.kind == VH_BOOST_RR &&
            slot->thread == ward->on.thread && slot->start == ward->on.start &&

@@ -56,6 +56,7 @@ char *vh_wish_copy_text(const struct vh_wish *wish, const struct vh_action *acti
 
     if (wish->kind == VH_WISH_NONE)
         return g_strdup(wish->over_limit ? limit : "no hint asks for it");
+    g_assert(action); /* of its rule, as long as it has one */
     what = action->explain(wish);
     return g_strdup_printf("%s (rule %s)%s%s", what, rule, wish->over_limit ? "; " : "",
                            wish->over_limit ? limit : "");

@@ -265,9 +265,8 @@ bool vh_trial_take(struct vh_trial *trial, const struct vh_trial_sample *sample,
 
 bool vh_trial_tick(struct vh_trial *trial, gint64 now)
 {
-    if (trial->state == VH_TRIAL_BARRED && now >= trial->bar_until)
-        resume(trial, now);
-    else if (trial->state == VH_TRIAL_RESTING && now >= trial->rest_until)
+    if ((trial->state == VH_TRIAL_BARRED && now >= trial->bar_until) ||
+        (trial->state == VH_TRIAL_RESTING && now >= trial->rest_until))
         resume(trial, now);
     else if (trial->force && trial->options.hold_us &&
              now - trial->force >= trial->options.hold_us) {

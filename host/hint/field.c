@@ -217,7 +217,7 @@ int vh_fieldref_find(const struct vh_kind *kind, const char *path, struct vh_fie
 int vh_fieldref_find_number(const struct vh_kind *kind, const char *path, struct vh_fieldref *ref,
                             GError **error)
 {
-    struct vh_fieldref made;
+    struct vh_fieldref made = {0};
 
     if (vh_fieldref_find(kind, path, &made, error) < 0)
         return -1;

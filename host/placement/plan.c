@@ -120,6 +120,7 @@ static void measure_load(struct vh_place_state *state)
         const struct vh_host_core *core = &topology->cores[c];
         unsigned sum = 0;
 
+        g_assert(core->count);
         for (unsigned i = 0; i < core->count; i++)
             sum += MIN(state->in->load[topology->siblings[core->first + i]], 1000);
         state->core_load[c] = (uint16_t)(sum / core->count);

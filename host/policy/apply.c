@@ -94,6 +94,7 @@ static void add_line(VhGuestPolicy *guest, const char *key, const char *value,
 
 static void give_programs(VhGuestPolicy *guest)
 {
+    g_assert(guest->named_programs);
     for (guint i = 0; i < guest->named_programs->len; i++) {
         const struct vh_policy_program *program = g_ptr_array_index(guest->named_programs, i);
         struct vh_guest_program *made = g_new0(struct vh_guest_program, 1);

@@ -71,6 +71,7 @@ static void merge_file(const struct vh_policy_reader *reader, const struct vh_po
             section->main |= text->main;
             continue;
         }
+        g_assert(section); /* a key stands in one, or is no entry */
         entry = vh_policy_entry(section, read->key);
         if (!entry) {
             entry = g_new0(struct vh_policy_entry, 1);

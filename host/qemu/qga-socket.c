@@ -36,6 +36,7 @@ static void fail(const struct road *road, const char *doing, GError *cause, GErr
 {
     bool silent = g_error_matches(cause, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
 
+    g_assert(cause);
     if (cause->domain == VH_ERROR)
         g_propagate_error(error, cause);
     else

@@ -52,6 +52,7 @@ class Case(unittest.TestCase):
     def setUp(self):
         self.daemon = vhtest.Daemon(self.guest)
         self.addCleanup(self.daemon.close)
+        self.policy()  # before anything competes with the guest
 
     def policy(self, kind="rr", trial="off", loss="85%", budget=70, period=50):
         os.makedirs(self.daemon.path("policy.d"), exist_ok=True)
@@ -173,15 +174,15 @@ class Trial(Case):
         return next(action for action in self.daemon.ctl("why", "guest") if action["action"].startswith("boost"))
 
     def test_kept(self):
-        self.compete()
         self.policy(trial="on")
+        self.compete()
         self.assertRegex(self.verdict(), "^kept: it waits less than before")
         self.assertEqual((self.action()["state"], self.action()["in_force"]), ("kept", True))
         self.wait_boosted()
 
     def test_reverted_as_a_neighbour_loses(self):
-        self.compete()
         self.policy(trial="on", loss="5%", budget=80)
+        self.compete()
         self.assertRegex(self.verdict(), "^reverted: it robs its neighbours")
         self.assertEqual((self.action()["state"], self.action()["in_force"]), ("barred", False))
         self.assertGreater(self.action()["next"], 25)
@@ -190,8 +191,8 @@ class Trial(Case):
     def test_inconclusive_as_it_makes_no_difference(self):
         """QEMU has a control group of its own, so that its threads' nice values say nothing to others."""
         self.enterContext(OwnGroup(self.guest.qemu.pid))
-        self.compete()
         self.policy(kind="nice", trial="on")
+        self.compete()
         self.assertRegex(self.verdict(), "^inconclusive: the difference may be chance")
         self.assertEqual((self.action()["state"], self.action()["in_force"]), ("barred", False))
         self.assertEqual(os.getpriority(os.PRIO_PROCESS, self.thread), 0)
