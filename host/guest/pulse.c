@@ -39,6 +39,7 @@ static void look(VhGuest *guest)
 {
     gint64 now = g_get_monotonic_time();
     bool told = guest->silent;
+    bool given = guest->pinged && !owed_since(guest);
 
     guest->silent = vh_guest_silence(guest) > 0;
     if (guest->silent && !told)
@@ -47,6 +48,9 @@ static void look(VhGuest *guest)
         return;
     guest->pinged = 0;
     if (guest->still || now - vh_session_heard(guest->session) < OWING_S * G_USEC_PER_SEC)
+        return;
+    /* It is quiet, and lives: the next look is a long while off. */
+    if (given && !vh_session_waits(guest->session))
         return;
     /* Without room for it the guest has not read for a while, which is as telling. */
     guest->pinged = now;
