@@ -51,7 +51,8 @@ static bool undo(VhActuate *actuate, struct item *item, const char *why)
     if (!item->applied)
         return false;
     g_assert(item->hold);
-    after = actuate->actuator->former(item->hold);
+    after = g_strdup(vh_items_former(actuate, item));
+    vh_items_forget_former(item);
     item->applied = false;
     if (actuate->actuator->revert(item->hold, &error) < 0) {
         if (came_and_went(item, error))
@@ -287,6 +288,7 @@ static bool carry_out(VhActuate *actuate, struct item *item, bool quiet)
         return g_error_matches(error, VH_ERROR, VH_ERROR_INVALID_ARGUMENT);
     }
     item->applied = true;
+    vh_items_forget_former(item);
     item->since = g_get_monotonic_time();
     item->failed = false;
     item->barred = false;
@@ -297,7 +299,7 @@ static bool carry_out(VhActuate *actuate, struct item *item, bool quiet)
     what = vh_actuate_step_name(actuate, "", &item->target.key);
     if (!drifted) /* else it is whatever somebody else has made it */
         before =
-            was_applied ? actuate->actuator->text(&was) : actuate->actuator->former(item->hold);
+            was_applied ? actuate->actuator->text(&was) : g_strdup(vh_items_former(actuate, item));
     after = actuate->actuator->text(&item->set);
     vh_journal_change(actuate->journal, item->target.key.guest, what, reason, before, after);
     return false;

@@ -88,6 +88,15 @@ const union vh_setting *vh_actuate_setting(const VhActuate *actuate,
 const union vh_setting *vh_actuate_barred(const VhActuate *actuate,
                                           const struct vh_target_key *key);
 
+/* All that there is to tell of a target, found at once. Borrowed until the next round; `former` may
+ * be kept with a reference, by any thread. */
+struct vh_actuate_look {
+    const union vh_setting *set; /* in force by us; NULL: nothing is */
+    GRefString *former;          /* what that replaced, in words; NULL: nothing */
+    const char *problem;         /* the last failure; NULL: none */
+};
+void vh_actuate_look(const VhActuate *actuate, const struct vh_target_key *key,
+                     struct vh_actuate_look *look);
 /* For people: the former state ("" if unchanged) and the last failure ("" if none). g_free()
  * `*former`. */
 void vh_actuate_describe(const VhActuate *actuate, const struct vh_target_key *key, char **former,

@@ -12,7 +12,27 @@ void vh_items_free(gpointer data)
 
     g_free((char *)item->target.key.guest);
     g_free(item->problem);
+    vh_items_forget_former(item);
     g_free(item);
+}
+
+void vh_items_forget_former(struct item *item)
+{
+    g_clear_pointer(&item->former, g_ref_string_release);
+}
+
+/* People ask again and again, the journal once more: it is put into words once. */
+const char *vh_items_former(const VhActuate *actuate, struct item *item)
+{
+    g_autofree char *text = NULL;
+
+    if (!item->hold || !item->applied)
+        return "";
+    if (item->former)
+        return item->former;
+    text = actuate->actuator->former(item->hold);
+    item->former = g_ref_string_new(text);
+    return item->former;
 }
 
 /* Of one actuator's targets either all have a device or none has. */

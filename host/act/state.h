@@ -17,9 +17,11 @@ struct item {
     bool drifted;            /* somebody else has changed what we applied */
     gint64 looked;           /* whether the thread has left it */
     char *problem;           /* of the last failure */
-    bool named;              /* in this round */
-    bool wanted;             /* in this round, with `wish` */
-    const char *why;         /* of this round; NULL: as all */
+    GRefString *former; /* the hold's former state in words, as long as `set` is in force; NULL: not
+                           asked for yet */
+    bool named;         /* in this round */
+    bool wanted;        /* in this round, with `wish` */
+    const char *why;    /* of this round; NULL: as all */
     union vh_setting wish;
     gconstpointer cause; /* of `wish` */
 };
@@ -43,6 +45,10 @@ struct VhActuate {
 /* ---- items.c ---- */
 
 void vh_items_free(gpointer item);
+/* What it had before, in words; "": nothing has been changed. Borrowed until that changes. */
+const char *vh_items_former(const VhActuate *actuate, struct item *item);
+/* It has been changed, or put back. */
+void vh_items_forget_former(struct item *item);
 /* What people are told of it may have changed. */
 void vh_items_changed(const VhActuate *actuate, const struct item *item);
 /* NULL: it is not known. */

@@ -119,6 +119,10 @@ int vh_ctl_record(struct vh_ctl *ctl, GError **error);
 int vh_ctl_top(struct vh_ctl *ctl, GError **error);
 /* From GetGuest's dictionary; vh_forecast_guest_free() it. */
 struct vh_forecast_guest *vh_ctl_told_guest(GVariant *details);
+/* The CPUs that vhintd holds a thread to, of GetGuest's dictionary of it; false: none. */
+bool vh_ctl_held_to(GVariant *dict, struct vh_cpuset *cpus);
+/* Draws GetGuest's dictionary into the map. */
+void vh_ctl_map_guest(VhMap *map, GVariant *guest);
 /* ListHints' "(as)"; NULL and an error. */
 GVariant *vh_ctl_list_hints(struct vh_ctl *ctl, const char *guest, GError **error);
 /* The pipe on which hints arrive, of all guests if `guest` is "". NULL and an error. */

@@ -24,17 +24,6 @@ static unsigned columns(void)
     return COLUMNS_DEFAULT;
 }
 
-/* The CPUs that a vcpu or thread dictionary of GetGuest is held to by us. Whether it is. */
-static bool held_to(GVariant *dict, struct vh_cpuset *cpus)
-{
-    const char *state = "";
-    const char *list = "";
-
-    (void)g_variant_lookup(dict, "state", "&s", &state);
-    (void)g_variant_lookup(dict, "host_cpus", "&s", &list);
-    return g_str_equal(state, "pinned") && vh_cpuset_parse(cpus, list, NULL) == 0;
-}
-
 static void add_threads(VhMap *map, GVariant *guest, const char *key)
 {
     g_autoptr(GVariant) dicts = g_variant_lookup_value(guest, key, G_VARIANT_TYPE("aa{sv}"));
@@ -52,11 +41,22 @@ static void add_threads(VhMap *map, GVariant *guest, const char *key)
         (void)g_variant_lookup(dict, "role", "&s", &role);
         (void)g_variant_lookup(dict, "name", "&s", &name);
         g_autofree char *who = g_strdup_printf("%s%s%s", role, *name ? " " : "", name);
-        vh_map_add_thread(map, &(struct vh_map_thread){.vcpu = vcpu ? (int)index : -1,
-                                                       .role = who,
-                                                       .cpus = held_to(dict, &cpus) ? &cpus : NULL,
-                                                       .why = reason});
+        vh_map_add_thread(
+            map, &(struct vh_map_thread){.vcpu = vcpu ? (int)index : -1,
+                                         .role = who,
+                                         .cpus = vh_ctl_held_to(dict, &cpus) ? &cpus : NULL,
+                                         .why = reason});
     }
+}
+
+void vh_ctl_map_guest(VhMap *map, GVariant *guest)
+{
+    const char *name = "";
+
+    (void)g_variant_lookup(guest, "name", "&s", &name);
+    vh_map_add_guest(map, name);
+    add_threads(map, guest, "vcpu");
+    add_threads(map, guest, "thread");
 }
 
 /* What the daemon does now. -1 and an error, or 0. */
@@ -76,12 +76,8 @@ static int fill_from_daemon(struct vh_ctl *ctl, VhMap *map, GError **error)
         vh_map_reserve(map, &reserved);
     for (gsize i = 0; i < g_variant_n_children(guests); i++) {
         g_autoptr(GVariant) guest = g_variant_get_child_value(guests, i);
-        const char *name = "";
 
-        (void)g_variant_lookup(guest, "name", "&s", &name);
-        vh_map_add_guest(map, name);
-        add_threads(map, guest, "vcpu");
-        add_threads(map, guest, "thread");
+        vh_ctl_map_guest(map, guest);
     }
     return 0;
 }

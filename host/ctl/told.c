@@ -12,14 +12,14 @@ static void take(GVariant *dict, const char *key, char **into)
     *into = g_strdup(text);
 }
 
-static bool told_held(GVariant *dict, struct vh_cpuset *held_to)
+bool vh_ctl_held_to(GVariant *dict, struct vh_cpuset *cpus)
 {
     const char *state = "";
-    const char *cpus = "";
+    const char *list = "";
 
     (void)g_variant_lookup(dict, "state", "&s", &state);
-    (void)g_variant_lookup(dict, "host_cpus", "&s", &cpus);
-    return g_str_equal(state, "pinned") && vh_cpuset_parse(held_to, cpus, NULL) == 0;
+    (void)g_variant_lookup(dict, "host_cpus", "&s", &list);
+    return g_str_equal(state, "pinned") && vh_cpuset_parse(cpus, list, NULL) == 0;
 }
 
 static struct vh_forecast_vcpu told_vcpu(GVariant *dict)
@@ -32,7 +32,7 @@ static struct vh_forecast_vcpu told_vcpu(GVariant *dict)
     (void)g_variant_lookup(dict, "thread", "i", &thread);
     if (thread == 0)
         vcpu.guest_cpu = -1;
-    vcpu.held = told_held(dict, &vcpu.held_to);
+    vcpu.held = vh_ctl_held_to(dict, &vcpu.held_to);
     return vcpu;
 }
 
@@ -45,7 +45,7 @@ static void take_thread(struct vh_forecast_guest *guest, GVariant *dict)
 
     (void)g_variant_lookup(dict, "role", "&s", &role);
     (void)g_variant_lookup(dict, "name", "&s", &name);
-    thread.held = told_held(dict, &thread.held_to);
+    thread.held = vh_ctl_held_to(dict, &thread.held_to);
     thread.vhost = g_str_equal(role, "vhost");
     if (!g_str_equal(role, "emulator")) {
         g_strlcpy(thread.name, name, sizeof(thread.name));

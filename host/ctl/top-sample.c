@@ -99,14 +99,14 @@ static void take_guest(struct vh_top_sample *sample, GVariant *guest,
     for (gsize i = 0; vcpus && i < g_variant_n_children(vcpus); i++) {
         g_autoptr(GVariant) dict = g_variant_get_child_value(vcpus, i);
         struct vh_top_row *row = g_new0(struct vh_top_row, 1);
-        g_autofree char *state = printable(dict, "state");
+        struct vh_cpuset cpus;
         gint32 thread = 0;
 
         (void)g_variant_lookup(dict, "index", "u", &row->vcpu);
         (void)g_variant_lookup(dict, "thread", "i", &thread);
         row->guest = g_strdup(name);
         row->thread = thread;
-        row->held_to = g_str_equal(state, "pinned") ? printable(dict, "host_cpus") : g_strdup("");
+        row->held_to = vh_ctl_held_to(dict, &cpus) ? printable(dict, "host_cpus") : g_strdup("");
         row->reason = printable(dict, "reason");
         row->run = row->wait = NAN;
         row->hints = rate;
@@ -117,15 +117,10 @@ static void take_guest(struct vh_top_sample *sample, GVariant *guest,
     }
 }
 
-struct vh_top_sample *vh_top_sample(struct vh_ctl *ctl, const struct vh_top_sample *before,
-                                    GError **error)
+struct vh_top_sample *vh_top_sample_of(GVariant *guests, const struct vh_top_sample *before)
 {
-    g_autoptr(GVariant) guests = vh_ctl_get_guests(ctl, NULL, error);
-    struct vh_top_sample *sample = NULL;
+    struct vh_top_sample *sample = g_new0(struct vh_top_sample, 1);
 
-    if (!guests)
-        return NULL;
-    sample = g_new0(struct vh_top_sample, 1);
     sample->time = g_get_monotonic_time();
     sample->rows = g_ptr_array_new_with_free_func(row_free);
     sample->hints = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
@@ -135,6 +130,14 @@ struct vh_top_sample *vh_top_sample(struct vh_ctl *ctl, const struct vh_top_samp
         take_guest(sample, guest, before);
     }
     return sample;
+}
+
+struct vh_top_sample *vh_top_sample(struct vh_ctl *ctl, const struct vh_top_sample *before,
+                                    GError **error)
+{
+    g_autoptr(GVariant) guests = vh_ctl_get_guests(ctl, NULL, error);
+
+    return guests ? vh_top_sample_of(guests, before) : NULL;
 }
 
 /* ---- order ---- */

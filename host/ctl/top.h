@@ -33,6 +33,8 @@ extern const char *const vh_top_order_names[];
  * NULL and an error. */
 struct vh_top_sample *vh_top_sample(struct vh_ctl *ctl, const struct vh_top_sample *before,
                                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* The same of the list of GetGuest's dictionaries. */
+struct vh_top_sample *vh_top_sample_of(GVariant *guests, const struct vh_top_sample *before);
 void vh_top_sample_free(struct vh_top_sample *sample);
 
 /* Of a sample's rows, or of others that refer to them. Stable: equals stay in their order. What is

@@ -18,7 +18,7 @@ void vh_standing_clear(VhStanding *standing)
 {
     vh_place_clear(&standing->place);
     g_clear_pointer(&standing->off, g_free);
-    g_clear_pointer(&standing->former, g_free);
+    g_clear_pointer(&standing->former, g_ref_string_release);
     g_clear_pointer(&standing->problem, g_free);
 }
 

@@ -68,7 +68,7 @@ typedef struct vh_standing {
     const char *rule;               /* likewise, its name; interned */
     VhPlace place;                  /* PLANNED: what the plan has for it */
     char *off;                      /* OFF: why */
-    char *former;                   /* what it might use before, in words; NULL: it is as it was */
+    GRefString *former;             /* what it might use before, in words; NULL: it is as it was */
     char *problem;                  /* of the last action; NULL: none */
 } VhStanding;
 

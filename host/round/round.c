@@ -45,20 +45,6 @@ static bool is_pinned(const VhRound *round, const struct vh_target *target)
     return vh_round_pin(round, &target->key) || vh_actuate_is_left(round->actuate, target);
 }
 
-unsigned vh_round_pinned(const VhRound *round, const struct vh_entry *entry)
-{
-    unsigned count = 0;
-    unsigned pinned = 0;
-    const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
-
-    for (unsigned i = 0; i < count; i++) {
-        const struct vh_target target = vh_entry_vcpu(entry, &vcpus[i]);
-
-        pinned += is_pinned(round, &target);
-    }
-    return pinned;
-}
-
 /* What the target was to be pinned to and its control group bars; NULL: it does not. */
 static const struct vh_cpuset *barred_from(const VhRound *round, const struct vh_target_key *key)
 {

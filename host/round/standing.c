@@ -58,35 +58,40 @@ static void take_wish(VhStanding *standing, const struct vh_wish *wish)
     }
 }
 
-static void stand(const VhRound *round, const struct vh_entry *entry, const struct sight *sight,
-                  VhStanding *standing)
+/* All but what is to be freed. */
+static void begin(const VhRound *round, const struct vh_entry *entry, const struct sight *sight,
+                  const struct vh_actuate_look *look, VhStanding *standing)
 {
-    unsigned number = (unsigned)sight->number;
-    const char *problem = NULL;
-    g_autofree char *former = NULL;
-
     *standing = (VhStanding){.thread = sight->target.on.thread,
                              .left = vh_actuate_is_left(round->actuate, &sight->target),
-                             .held = vh_round_pin(round, &sight->target.key)};
+                             .held = look->set != NULL};
     if (sight->wish)
         take_wish(standing, sight->wish);
-    vh_actuate_describe(round->actuate, &sight->target.key, &former, &problem);
-    standing->former = *former ? g_steal_pointer(&former) : NULL;
-    standing->problem = *problem ? g_strdup(problem) : NULL;
     standing->ground = ground_of(entry, standing->left, sight);
-    if (standing->ground == VH_STANDING_OFF)
-        standing->off = g_strdup(sight->off);
-    if (standing->ground == VH_STANDING_PLANNED)
-        vh_survey_place(round->survey, entry->number, number, &standing->place);
     if (standing->held || standing->left)
         standing->state = VH_STANDING_PINNED;
     else if (standing->ground == VH_STANDING_PLANNED &&
-             is_wanted(vh_plan_thread(round->plan, entry->number, number), sight->wish))
+             is_wanted(vh_plan_thread(round->plan, entry->number, (unsigned)sight->number),
+                       sight->wish))
         standing->state = VH_STANDING_WANTED;
 }
 
-void vh_standing_vcpu(const VhRound *round, const struct vh_entry *entry, unsigned position,
-                      VhStanding *standing)
+static void stand(const VhRound *round, const struct vh_entry *entry, const struct sight *sight,
+                  VhStanding *standing)
+{
+    struct vh_actuate_look look;
+
+    vh_actuate_look(round->actuate, &sight->target.key, &look);
+    begin(round, entry, sight, &look, standing);
+    standing->former = look.former ? g_ref_string_acquire(look.former) : NULL;
+    standing->problem = g_strdup(look.problem);
+    if (standing->ground == VH_STANDING_OFF)
+        standing->off = g_strdup(sight->off);
+    if (standing->ground == VH_STANDING_PLANNED)
+        vh_survey_place(round->survey, entry->number, (unsigned)sight->number, &standing->place);
+}
+
+static struct sight sight_of(const VhRound *round, const struct vh_entry *entry, unsigned position)
 {
     unsigned count = 0;
     const struct vh_vcpu *vcpus = vh_guest_vcpus(entry->guest, &count);
@@ -102,7 +107,33 @@ void vh_standing_vcpu(const VhRound *round, const struct vh_entry *entry, unsign
     /* More hints may ask for the same by now, which is no reason for a round. */
     if (sight.wish && vh_wish_equal(&settled[position], sight.wish))
         sight.wish = &settled[position];
+    return sight;
+}
+
+void vh_standing_vcpu(const VhRound *round, const struct vh_entry *entry, unsigned position,
+                      VhStanding *standing)
+{
+    const struct sight sight = sight_of(round, entry, position);
+
     stand(round, entry, &sight, standing);
+}
+
+unsigned vh_round_pinned(const VhRound *round, const struct vh_entry *entry)
+{
+    unsigned count = 0;
+    unsigned pinned = 0;
+
+    vh_guest_vcpus(entry->guest, &count);
+    for (unsigned i = 0; i < count; i++) {
+        const struct sight sight = sight_of(round, entry, i);
+        struct vh_actuate_look look;
+        VhStanding standing; /* nothing of it is to be freed */
+
+        vh_actuate_look(round->actuate, &sight.target.key, &look);
+        begin(round, entry, &sight, &look, &standing);
+        pinned += standing.state == VH_STANDING_PINNED;
+    }
+    return pinned;
 }
 
 void vh_standing_helper(const VhRound *round, const struct vh_entry *entry,

@@ -86,7 +86,7 @@ static void pin(struct vh_portrait_thread *thread, const VhManager *manager)
                                     .action = &vh_action_pin,
                                     .rule = "affinity-pin",
                                     .place = {.reason = VH_REASON_ANCHOR, .cpu = (int)manager->cpu},
-                                    .former = g_strdup("0-1")};
+                                    .former = g_ref_string_new("0-1")};
 }
 
 /* The release is what a hostile guest would say: it would clear the screen, or turn round what
