@@ -1,12 +1,12 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Reports which user tasks may not run on every CPU of the guest.
- *
- * `state` holds one fact for each user task (thread) whose mask lacks a CPU: what a walk over
- * /proc/PID/task/TID/status would find. Every hook ends in evaluate(), which makes the fact of one
- * task true again. Hooks run concurrently for the same task (a thread's mask is set while it exits,
- * while the walk passes), so evaluate() reads the task again after it wrote: it is done only when
- * `state`, the last hint that it emitted and the task agree. Of the evaluations that overlap, the
- * last to look finds and repairs what the others left. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Reports which user tasks may not run on every CPU of the guest.
+//
+// `state` holds one fact for each user task (thread) whose mask lacks a CPU: what a walk over
+// /proc/PID/task/TID/status would find. Every hook ends in evaluate(), which makes the fact of one
+// task true again. Hooks run concurrently for the same task (a thread's mask is set while it exits,
+// while the walk passes), so evaluate() reads the task again after it wrote: it is done only when
+// `state`, the last hint that it emitted and the task agree. Of the evaluations that overlap, the
+// last to look finds and repairs what the others left.
 #include "vhint.bpf.h"
 
 #include <linux/errno.h>

@@ -1,16 +1,16 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Reports which guest CPUs have much to say to each other: pairs of CPUs across which user tasks
- * wake one another.
- *
- * Each wake-up from one CPU to another counts for the pair, without direction. Pairs have PAIRS
- * places, each found by its CPUs' numbers; where two want one place, the less busy of them takes
- * the other's count down, and takes its place over once nothing is left. So what is counted is
- * bounded, and the busiest stay. Names are those of one wake-up in sixteen, settled in the same
- * way.
- *
- * A pair's window is closed where the kernel brings its time up to date (pressure.bpf.c says why
- * there), some pairs at each tick. `state` has the pairs that are busy, no more than `most` of
- * them: what was first stays. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Reports which guest CPUs have much to say to each other: pairs of CPUs across which user tasks
+// wake one another.
+//
+// Each wake-up from one CPU to another counts for the pair, without direction. Pairs have PAIRS
+// places, each found by its CPUs' numbers; where two want one place, the less busy of them takes
+// the other's count down, and takes its place over once nothing is left. So what is counted is
+// bounded, and the busiest stay. Names are those of one wake-up in sixteen, settled in the same
+// way.
+//
+// A pair's window is closed where the kernel brings its time up to date (pressure.bpf.c says why
+// there), some pairs at each tick. `state` has the pairs that are busy, no more than `most` of
+// them: what was first stays.
 #include "vhint.bpf.h"
 
 #include <bpf/bpf_core_read.h>

@@ -1,18 +1,18 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Reports how much the guest's tasks stand still for want of memory: one fact, about the whole
- * guest.
- *
- * Stalls are what the kernel's own pressure accounting takes for such (psi_memstall_enter to
- * _leave: direct reclaim and compaction, waiting for a page that was evicted a moment ago, reading
- * from swap), and are summed over tasks. Direct reclaims and pages read from swap are counted
- * beside. All that happens on these roads, which are slow already.
- *
- * A window is closed, and the level decided, where the kernel brings its time up to date after one
- * or more ticks. That needs no timer: as long as anything runs, ticks come; when the guest sleeps
- * none does, nobody stalls either, and the first interrupt of any kind that wakes it (the one that
- * asks for a snapshot among them) makes the kernel catch up before anything else. So the level
- * falls without an event of its own, and a quiet guest is left asleep. The kernel does this under a
- * lock of its own, so that windows are closed by one CPU at a time. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Reports how much the guest's tasks stand still for want of memory: one fact, about the whole
+// guest.
+//
+// Stalls are what the kernel's own pressure accounting takes for such (psi_memstall_enter to
+// _leave: direct reclaim and compaction, waiting for a page that was evicted a moment ago, reading
+// from swap), and are summed over tasks. Direct reclaims and pages read from swap are counted
+// beside. All that happens on these roads, which are slow already.
+//
+// A window is closed, and the level decided, where the kernel brings its time up to date after one
+// or more ticks. That needs no timer: as long as anything runs, ticks come; when the guest sleeps
+// none does, nobody stalls either, and the first interrupt of any kind that wakes it (the one that
+// asks for a snapshot among them) makes the kernel catch up before anything else. So the level
+// falls without an event of its own, and a quiet guest is left asleep. The kernel does this under a
+// lock of its own, so that windows are closed by one CPU at a time.
 #include "vhint.bpf.h"
 
 #include <bpf/bpf_core_read.h>

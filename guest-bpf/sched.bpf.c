@@ -1,14 +1,14 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Reports guest CPUs on which tasks wait to run, wake up late, or are real-time or of high
- * priority.
- *
- * Each guest CPU sums up what its context switches show for a window of time, then takes it for one
- * of a few levels. A level is left only after several windows say so (`raise_windows`,
- * `calm_windows`), so that there is one hint for each change of it and none while it lasts. That a
- * task of high priority runs is said at once. `state` has the CPUs that are not calm.
- *
- * A CPU that does not switch closes no window: it is idle, or one task has it all. The other CPUs
- * look after those (sweep()); of a guest that is idle altogether the next task to wake up does. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Reports guest CPUs on which tasks wait to run, wake up late, or are real-time or of high
+// priority.
+//
+// Each guest CPU sums up what its context switches show for a window of time, then takes it for one
+// of a few levels. A level is left only after several windows say so (`raise_windows`,
+// `calm_windows`), so that there is one hint for each change of it and none while it lasts. That a
+// task of high priority runs is said at once. `state` has the CPUs that are not calm.
+//
+// A CPU that does not switch closes no window: it is idle, or one task has it all. The other CPUs
+// look after those (sweep()); of a guest that is idle altogether the next task to wake up does.
 #include "vhint.bpf.h"
 
 #include <bpf/bpf_core_read.h>

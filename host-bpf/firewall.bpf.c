@@ -1,8 +1,8 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Drops what the guest's firewall would drop, by the tables that vhintd has made of its rules, and
- * remembers the flows of what the guest sends.
- *
- * A packet that is in any way not as it should be passes. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Drops what the guest's firewall would drop, by the tables that vhintd has made of its rules, and
+// remembers the flows of what the guest sends.
+//
+// A packet that is in any way not as it should be passes.
 #include <linux/in.h>
 #include <linux/in6.h>
 #include <stdbool.h>

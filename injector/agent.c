@@ -1,10 +1,12 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Does what the session asks for, changes.c and walks.c the slow part of it: see struct
- * vh_session_ops. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Does what the session asks for, changes.c and walks.c the slow part of it: see struct
+// vh_session_ops.
 #include "agent.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <time.h>
 
 #include "say.h"
@@ -57,3 +59,10 @@ const struct vh_session_ops vh_agent_ops = {
     .facts = vh_walk_facts,
     .now = on_now,
 };
+
+int vh_agent_watch(struct vh_agent *in, int fd, uint32_t events, enum vh_source source)
+{
+    struct epoll_event event = {.events = events, .data.u64 = source};
+
+    return epoll_ctl(in->epoll, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
+}

@@ -44,10 +44,23 @@ struct vh_agent {
 /* Hints move: VH_SETTLE_NS from now, if not earlier, the programs' losses are to be looked at. */
 void vh_agent_stir(struct vh_agent *in);
 
+/* From now on `events` (epoll's) of `fd` come from `source`. 0 or -errno. */
+int vh_agent_watch(struct vh_agent *in, int fd, uint32_t events, enum vh_source source);
+
 uint64_t vh_agent_now(void); /* CLOCK_MONOTONIC, ns */
 /* Something is wrong with a program: tells the host and the guest's operator, if it is news. "":
  * nothing but what was left out of it. One that is not in the set yet is told of with PROGRAMS. */
 void vh_agent_trouble(struct vh_agent *in, struct vh_running *running, const char *text);
+
+/* channel.c */
+/* Opens the port if it is there. 0 also when it is not: a uevent will tell. */
+int vh_channel_look(struct vh_agent *in);
+/* Something has happened to the port; `events` are epoll's. */
+void vh_channel_on_event(struct vh_agent *in, uint32_t events);
+/* Reads and handles until nothing is left, or the answers fill the way out. */
+void vh_channel_take(struct vh_agent *in);
+/* Writes what the port takes; true when that was anything. */
+bool vh_channel_flush(struct vh_agent *in);
 
 /* changes.c: as in struct vh_session_ops. */
 void vh_change_load(void *context, struct vh_ticket ticket, struct vh_transfer *transfer);

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Attaches what an object has loaded: see load.h. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Attaches what an object has loaded: see load.h.
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <linux/perf_event.h>

@@ -1,14 +1,14 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Loads and unloads programs, as jobs beside the loop.
- *
- *     LOAD:    loading (thread) -> added to the set, PROGRAMS, ANSWER -> first walk
- *              its session has ended meanwhile, or it has no place -> leaves
- *     REPLACE: the same, and the old one leaves
- *     UNLOAD:  out of the set, PROGRAMS -> leaves, ANSWER
- *     leaves:  waits for its walk -> detaching (thread) -> freed
- *
- * A program that is loading belongs to its job, one that leaves to its own (`leave`); in between it
- * is in the set, and the loop's. The one exception to invariant 1 of jobs.h is `unwanted`. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Loads and unloads programs, as jobs beside the loop.
+//
+//     LOAD:    loading (thread) -> added to the set, PROGRAMS, ANSWER -> first walk
+//              its session has ended meanwhile, or it has no place -> leaves
+//     REPLACE: the same, and the old one leaves
+//     UNLOAD:  out of the set, PROGRAMS -> leaves, ANSWER
+//     leaves:  waits for its walk -> detaching (thread) -> freed
+//
+// A program that is loading belongs to its job, one that leaves to its own (`leave`); in between it
+// is in the set, and the loop's. The one exception to invariant 1 of jobs.h is `unwanted`.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Reads the guest's CPU map: see cpus.h. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Reads the guest's CPU map: see cpus.h.
 #include "cpus.h"
 
 #include <errno.h>

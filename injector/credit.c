@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Shares the host's credit out: see credit.h. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Shares the host's credit out: see credit.h.
 #include "credit.h"
 
 #include <assert.h>

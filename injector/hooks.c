@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Chooses programs by the running kernel's hooks: see hooks.h. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Chooses programs by the running kernel's hooks: see hooks.h.
 #include "hooks.h"
 
 #include <bpf/btf.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Finds out who this guest is: see identity.h. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Finds out who this guest is: see identity.h.
 #include "identity.h"
 
 #include <fcntl.h>

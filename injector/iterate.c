@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Runs an object's iterators, with a bound on each thing that they may never end: see load.h. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Runs an object's iterators, with a bound on each thing that they may never end: see load.h.
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Runs slow calls beside the loop: see jobs.h. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Runs slow calls beside the loop: see jobs.h.
 #include "jobs.h"
 
 #include <assert.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Looks for hooks in the running kernel: see kernel.h. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Looks for hooks in the running kernel: see kernel.h.
 #include "kernel.h"
 
 #include <bpf/btf.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Takes a program that is out of the set out of the kernel, as a job beside the loop. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Takes a program that is out of the set out of the kernel, as a job beside the loop.
 #include <stddef.h>
 #include <stdlib.h>
 

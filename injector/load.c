@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Loads and attaches objects through libbpf: see load.h. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Loads and attaches objects through libbpf: see load.h.
 #include "load.h"
 
 #include <bpf/bpf.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Keeps what libbpf says: see log.h. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Keeps what libbpf says: see log.h.
 #include "log.h"
 
 #include <bpf/libbpf.h>

@@ -1,17 +1,16 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vhint-injector: waits for the host on a port, loads the BPF programs it sends, relays their
- * hints.
- *
- * One loop: bytes from the port go into the session (session.h), which calls the set of programs;
- * hints from the rings and the session's answers go out. Everything is edge-triggered, so that an
- * idle guest sees no wake-up of ours. After each event serve() runs until nothing moves any more.
- * What may take the kernel long runs beside the loop, as a job (jobs.h): loads, unloads and walks.
- *
- * Events that the kernel did not show to a program wake nobody. So VH_SETTLE_NS after hints were
- * relayed, and again as long as there are more of them, the programs' counts of those are read, and
- * what has grown is told; then all is quiet. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// vhint-injector: waits for the host on a port, loads the BPF programs it sends, relays their
+// hints.
+//
+// One loop: bytes from the port go into the session (session.h), which calls the set of programs;
+// hints from the rings and the session's answers go out. Everything is edge-triggered, so that an
+// idle guest sees no wake-up of ours. After each event serve() runs until nothing moves any more.
+// What may take the kernel long runs beside the loop, as a job (jobs.h): loads, unloads and walks.
+//
+// Events that the kernel did not show to a program wake nobody. So VH_SETTLE_NS after hints were
+// relayed, and again as long as there are more of them, the programs' counts of those are read, and
+// what has grown is told; then all is quiet.
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,176 +18,16 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <sysexits.h>
 
 #include "agent.h"
 #include "cleanup.h"
 #include "identity.h"
-#include "port.h"
 #include "say.h"
 #include "uevent.h"
 
 #define ROUNDS 64           /* of serve(), before other events get a look */
 #define DESCRIPTORS 1048576 /* what the kernel allows at most, unless told otherwise */
-#define PORT_DESCRIPTOR 16384
-
-/* ---- the port ---- */
-
-static int watch(struct vh_agent *in, int fd, uint32_t events, enum vh_source source)
-{
-    struct epoll_event event = {.events = events, .data.u64 = source};
-
-    return epoll_ctl(in->epoll, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
-}
-
-/* A number above all others. Of a process that is killed the kernel closes the highest first, and
- * detaching programs takes it half a second: the host should hear of the end before that, not
- * after. */
-static int raise_fd(int fd)
-{
-    int raised = fcntl(fd, F_DUPFD_CLOEXEC, PORT_DESCRIPTOR);
-
-    if (raised < 0)
-        return fd;
-    close(fd);
-    return raised;
-}
-
-/* Opens the port if it is there. 0 also when it is not: a uevent will tell. */
-static int port_look(struct vh_agent *in)
-{
-    const struct vh_options *o = &in->options;
-    vh_autoclose int fd = -1;
-    int error;
-
-    if (in->port >= 0)
-        return 0;
-    fd = o->port_path ? vh_port_open(o->port_path) : vh_port_find(o->port_name);
-    if (fd == -ENODEV && !o->port_path) {
-        if (o->verbose)
-            vh_say("no virtio port is called %s yet, waiting for one", o->port_name);
-        return 0;
-    }
-    if (fd == -EBUSY)
-        vh_say("port %s is open in another process: does another vhint-injector run? Stop it first",
-               o->port_path ? o->port_path : o->port_name);
-    else if (fd < 0)
-        vh_say("port %s cannot be opened: %s", o->port_path ? o->port_path : o->port_name,
-               strerror(-fd));
-    if (fd < 0)
-        return fd;
-    fd = raise_fd(fd);
-    error = watch(in, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, SOURCE_PORT);
-    if (error)
-        return error;
-    in->port = vh_take_fd(&fd);
-    return 0;
-}
-
-static void host_closed(struct vh_agent *in)
-{
-    if (in->host && in->options.verbose)
-        vh_say("the host has closed the channel");
-    in->host = false;
-    in->readable = false;
-    in->in_len = 0;
-    vh_session_close(&in->session);
-}
-
-/* The port failed or was unplugged; a path that was given is not waited for. */
-static void port_lost(struct vh_agent *in, int error)
-{
-    host_closed(in);
-    vh_say("the port has gone: %s", error ? strerror(-error) : "closed by the other side");
-    close(in->port);
-    in->port = -1;
-    in->gone |= in->options.port_path != NULL;
-}
-
-/* Throws away what a host left behind that has closed its end. */
-static void port_discard(struct vh_agent *in)
-{
-    ssize_t got;
-
-    do {
-        got = read(in->port, in->in, sizeof(in->in));
-    } while (got > 0);
-    if (got < 0 && errno != EAGAIN && errno != EINTR)
-        port_lost(in, -errno);
-    else if (got == 0 && in->options.port_path) {
-        struct stat node;
-
-        if (fstat(in->port, &node) == 0 && S_ISSOCK(node.st_mode))
-            port_lost(in, 0);
-    }
-}
-
-static void on_port(struct vh_agent *in, uint32_t events)
-{
-    if (events & (EPOLLHUP | EPOLLRDHUP | EPOLLERR)) {
-        host_closed(in);
-        port_discard(in);
-        return;
-    }
-    in->readable |= (events & EPOLLIN) != 0;
-    if (in->host)
-        return;
-    in->host = true;
-    vh_session_open(&in->session, vh_identity_number());
-}
-
-/* Reads and handles until nothing is left, or the answers fill the way out. */
-static void take_input(struct vh_agent *in)
-{
-    for (;;) {
-        ssize_t got;
-
-        if (in->in_len > 0) {
-            size_t taken = vh_session_input(&in->session, in->in + in->in_at, in->in_len);
-
-            in->in_at += (uint32_t)taken;
-            in->in_len -= (uint32_t)taken;
-            if (in->in_len > 0)
-                return;
-        }
-        if (!in->readable)
-            return;
-        got = read(in->port, in->in, sizeof(in->in));
-        if (got <= 0) {
-            in->readable = got < 0 && errno == EINTR;
-            if (got < 0 && errno != EAGAIN && errno != EINTR)
-                port_lost(in, -errno);
-            if (!in->readable)
-                return;
-            continue;
-        }
-        in->in_at = 0;
-        in->in_len = (uint32_t)got;
-    }
-}
-
-/* Writes what the port takes; true when that was anything. */
-static bool flush(struct vh_agent *in)
-{
-    bool any = false;
-
-    while (in->host) {
-        size_t len;
-        const uint8_t *bytes = vh_out_waiting(&in->session.out, &len);
-        ssize_t written = len > 0 ? write(in->port, bytes, len) : 0;
-
-        if (written > 0) {
-            vh_out_written(&in->session.out, (size_t)written);
-            any = true;
-        } else if (written == 0 || errno == EAGAIN) {
-            break;
-        } else if (errno != EINTR) {
-            port_lost(in, -errno);
-        }
-    }
-    return any;
-}
 
 /* Gives programs turns until none has anything to send, or the way out is full. True when there was
  * anything. */
@@ -213,11 +52,11 @@ static bool serve(struct vh_agent *in)
     bool moved;
 
     if (in->host)
-        take_input(in);
+        vh_channel_take(in);
     while (!vh_out_full(&in->session.out) && (job = vh_jobs_take(&in->jobs)))
         job->done(job);
     relayed = relay(in);
-    moved = flush(in);
+    moved = vh_channel_flush(in);
     if (relayed)
         vh_agent_stir(in); /* reads the clock: hints go first */
     return moved;
@@ -254,7 +93,7 @@ static int on_uevent(struct vh_agent *in)
     int error = vh_uevent_read(in->uevents, &events);
 
     if (error == 0 && events.ports)
-        error = port_look(in);
+        error = vh_channel_look(in);
     if (error == 0 && events.cpus && vh_cpus_read(&in->cpus, "/sys", "/proc") == 0)
         vh_session_send_cpus(&in->session);
     return error;
@@ -274,7 +113,7 @@ static int on_event(struct vh_agent *in, const struct epoll_event *event)
     switch ((enum vh_source)event->data.u64) {
     case SOURCE_PORT:
         if (in->port >= 0)
-            on_port(in, event->events);
+            vh_channel_on_event(in, event->events);
         return 0;
     case SOURCE_UEVENT:
         return on_uevent(in);
@@ -325,7 +164,7 @@ static int start_signals(struct vh_agent *in)
     if (sigprocmask(SIG_BLOCK, &set, NULL))
         return -errno;
     in->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return in->signals < 0 ? -errno : watch(in, in->signals, EPOLLIN, SOURCE_SIGNAL);
+    return in->signals < 0 ? -errno : vh_agent_watch(in, in->signals, EPOLLIN, SOURCE_SIGNAL);
 }
 
 /* A kprobe takes three, and a large program that is replaced is there twice. */
@@ -358,19 +197,19 @@ static int start(struct vh_agent *in)
     if (error)
         return error;
     in->uevents = vh_uevent_open();
-    error = in->uevents < 0 ? in->uevents : watch(in, in->uevents, EPOLLIN, SOURCE_UEVENT);
+    error = in->uevents < 0 ? in->uevents : vh_agent_watch(in, in->uevents, EPOLLIN, SOURCE_UEVENT);
     if (error) {
         vh_say("the kernel's uevents cannot be watched: %s", strerror(-error));
         return error;
     }
     error = vh_jobs_init(&in->jobs);
     if (error == 0)
-        error = watch(in, in->jobs.event, EPOLLIN | EPOLLET, SOURCE_JOB);
+        error = vh_agent_watch(in, in->jobs.event, EPOLLIN | EPOLLET, SOURCE_JOB);
     if (error)
         return error;
     vh_programs_init(&in->programs, in->epoll, SOURCE_RING, in->cpus.possible);
     error = vh_session_init(&in->session, &self, &vh_agent_ops, in);
-    return error ? error : port_look(in);
+    return error ? error : vh_channel_look(in);
 }
 
 static int run(const struct vh_options *options)

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Looks maps over: see maps.h. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Looks maps over: see maps.h.
 #include "maps.h"
 
 #include <errno.h>

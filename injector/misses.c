@@ -1,10 +1,10 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Reads what the kernel counts of events that it did not show to programs: see load.h.
- *
- * A program is passed over while it runs already on that CPU, or while another one does
- * (recursion_misses; from 5.12 on, for all kinds from 6.7 on). A kprobe is passed over while
- * another one is handled on that CPU (`missed` of its link; from 6.7 on). No event is counted
- * twice: what a kprobe was not called for its program never heard of. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Reads what the kernel counts of events that it did not show to programs: see load.h.
+//
+// A program is passed over while it runs already on that CPU, or while another one does
+// (recursion_misses; from 5.12 on, for all kinds from 6.7 on). A kprobe is passed over while
+// another one is handled on that CPU (`missed` of its link; from 6.7 on). No event is counted
+// twice: what a kprobe was not called for its program never heard of.
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Asks nf_tables for all that it has: netlink(7), NETLINK_NETFILTER. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Asks nf_tables for all that it has: netlink(7), NETLINK_NETFILTER.
 #include "nft.h"
 
 #include <arpa/inet.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Opens objects and sets what the policy and we have to tell them: see load.h. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Opens objects and sets what the policy and we have to tell them: see load.h.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Reads a load's options: see options.h. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Reads a load's options: see options.h.
 #include "options.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Queues encoded frames until the port takes them. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Queues encoded frames until the port takes them.
 #include "out.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Finds and opens the channel: see port.h. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Finds and opens the channel: see port.h.
 #include "port.h"
 
 #include <dirent.h>

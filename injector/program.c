@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Finds a program's ring, state and count of losses: see program.h. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Finds a program's ring, state and count of losses: see program.h.
 #include "program.h"
 
 #include <bpf/libbpf.h>

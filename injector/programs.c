@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Keeps the running programs: adds, takes out, lists. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Keeps the running programs: adds, takes out, lists.
 #include "programs.h"
 
 #include <errno.h>

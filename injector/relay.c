@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Moves hints from a program's ring buffer into HINTS frames, one slice of them at a time. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Moves hints from a program's ring buffer into HINTS frames, one slice of them at a time.
 #include <string.h>
 
 #include "program.h"

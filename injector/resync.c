@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Answers RESYNC: a snapshot of each program, in parts, for which programs.c gives it turns. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Answers RESYNC: a snapshot of each program, in parts, for which programs.c gives it turns.
 #include "resync.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Reads BPF ring buffers: see ring.h. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Reads BPF ring buffers: see ring.h.
 #include "ring.h"
 
 #include <errno.h>

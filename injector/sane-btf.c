@@ -1,6 +1,6 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Checks that BTF refers to what there is: see sane.h. Source of the layout: the kernel's
- * Documentation/bpf/btf.rst. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Checks that BTF refers to what there is: see sane.h. Source of the layout: the kernel's
+// Documentation/bpf/btf.rst.
 #include <errno.h>
 #include <linux/btf.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Checks an object's sections, symbols and relocations: see sane.h. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Checks an object's sections, symbols and relocations: see sane.h.
 #include "sane.h"
 
 #include <elf.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Sends a session's frames, and forgets the session when that fails. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Sends a session's frames, and forgets the session when that fails.
 #include "send.h"
 
 #include <stdio.h>

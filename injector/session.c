@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Speaks the guest's side of protocol/PROTOCOL.md: see session.h. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Speaks the guest's side of protocol/PROTOCOL.md: see session.h.
 #include "session.h"
 
 #include <errno.h>

@@ -1,11 +1,11 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Reads a program's facts out of its map `state`, after a walk.
- *
- * Between the two the ring is emptied. What it held is then older than the snapshot and goes before
- * it, or is dropped; what comes later is newer, or says the same again. The count of losses is
- * taken before the ring is emptied: a hint lost from then on shows as growth in the next batch, and
- * the host asks once more. What is dropped here has its effect in `state` already, so it is no
- * reason to ask again. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Reads a program's facts out of its map `state`, after a walk.
+//
+// Between the two the ring is emptied. What it held is then older than the snapshot and goes before
+// it, or is dropped; what comes later is newer, or says the same again. The count of losses is
+// taken before the ring is emptied: a hint lost from then on shows as growth in the next batch, and
+// the host asks once more. What is dropped here has its effect in `state` already, so it is no
+// reason to ask again.
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Removes facts that a walk does not confirm: see sweep.h. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Removes facts that a walk does not confirm: see sweep.h.
 #include "sweep.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Looks names up in /proc/kallsyms: see symbols.h. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Looks names up in /proc/kallsyms: see symbols.h.
 #include "symbols.h"
 
 #include <errno.h>

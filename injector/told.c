@@ -1,6 +1,6 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What jobs and the loop tell the agent alike: that a program is in trouble, and
- * that losses are to be looked for. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What jobs and the loop tell the agent alike: that a program is in trouble, and
+// that losses are to be looked for.
 #include "agent.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Assembles objects and checks their digests: see transfer.h. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Assembles objects and checks their digests: see transfer.h.
 #include "transfer.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Sets tunables: see tunables.h. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Sets tunables: see tunables.h.
 #include "tunables.h"
 
 #include <bpf/btf.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Listens to kobject uevents: netlink(7), NETLINK_KOBJECT_UEVENT. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Listens to kobject uevents: netlink(7), NETLINK_KOBJECT_UEVENT.
 #include "uevent.h"
 
 #include <errno.h>

@@ -1,17 +1,17 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Walks through programs' iterators and reads their facts, as jobs beside the loop.
- *
- *     first walk:  walking (thread) -> done
- *     snapshot:    walking (thread) -> the ring is emptied -> reading (thread) -> to the session
- *
- * Hints are relayed while the program walks, but not while its facts are read (snapshot.c). Each
- * program has one walk at a time; who asks meanwhile gets the next one. A walk looks at the clock
- * between two reads. One that does not come back even so, since it stays inside the kernel, is
- * given up: whoever waits is told, and the program has no other walk before that one ends.
- *
- * The thread reads what never changes while a program runs (`loaded`, state's descriptor and
- * sizes), which is the exception to invariant 1 of jobs.h: a program is not freed before its walk
- * has ended (changes.c). */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Walks through programs' iterators and reads their facts, as jobs beside the loop.
+//
+//     first walk:  walking (thread) -> done
+//     snapshot:    walking (thread) -> the ring is emptied -> reading (thread) -> to the session
+//
+// Hints are relayed while the program walks, but not while its facts are read (snapshot.c). Each
+// program has one walk at a time; who asks meanwhile gets the next one. A walk looks at the clock
+// between two reads. One that does not come back even so, since it stays inside the kernel, is
+// given up: whoever waits is told, and the program has no other walk before that one ends.
+//
+// The thread reads what never changes while a program runs (`loaded`, state's descriptor and
+// sizes), which is the exception to invariant 1 of jobs.h: a program is not freed before its walk
+// has ended (changes.c).
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

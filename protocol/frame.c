@@ -1,9 +1,9 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Encodes and decodes frames: see frame.h for the contract.
- *
- * COBS (Cheshire and Baker, "Consistent Overhead Byte Stuffing", 1999): the bytes up to each zero
- * become a block that starts with its length + 1; the zero itself is implied, except after a block
- * of 254 bytes. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Encodes and decodes frames: see frame.h for the contract.
+//
+// COBS (Cheshire and Baker, "Consistent Overhead Byte Stuffing", 1999): the bytes up to each zero
+// become a block that starts with its length + 1; the zero itself is implied, except after a block
+// of 254 bytes.
 #include "frame.h"
 
 #include <errno.h>

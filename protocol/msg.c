@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Reads payloads through one bounds-checked cursor: see msg.h for the contract. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Reads payloads through one bounds-checked cursor: see msg.h for the contract.
 #include "msg.h"
 
 #include <errno.h>

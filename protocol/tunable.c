@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Reads values of tunables: see tunable.h. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Reads values of tunables: see tunable.h.
 #include "tunable.h"
 
 #include <errno.h>

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "act/orphans.h"
 #include "base/error.h"
 
 char *vh_actuate_step_name(const VhActuate *actuate, const char *verb,
@@ -140,25 +141,44 @@ static void complain(VhActuate *actuate, struct item *item, GError *error)
     vh_journal_change(actuate->journal, item->target.key.guest, what, error->message, NULL, NULL);
 }
 
-/* Has the new thread inherited what is in force for another of its guest? */
-static void adopt(VhActuate *actuate, struct item *item)
+static unsigned rank(const struct item *item)
+{
+    return vh_maker_rank(item->target.key.kind, item->target.on.process, item->target.on.thread);
+}
+
+/* Whose the new thread has what is in force, of several of its guest's the likeliest to have made
+ * it: they may have had different masks. NULL: nobody's. */
+static const struct item *maker_of(const VhActuate *actuate, const struct item *item)
 {
     GHashTableIter iter;
     gpointer value = NULL;
+    const struct item *found = NULL;
 
-    if (!item->hold || !actuate->actuator->adopt)
-        return;
     g_hash_table_iter_init(&iter, actuate->items);
-    while (!item->applied && g_hash_table_iter_next(&iter, NULL, &value)) {
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const struct item *maker = value;
 
-        if (!maker->applied || !g_str_equal(maker->target.key.guest, item->target.key.guest) ||
-            !actuate->actuator->stands(item->hold, &maker->set))
-            continue;
-        actuate->actuator->adopt(item->hold, maker->hold);
-        item->applied = true;
-        item->set = maker->set;
+        if (maker->applied && g_str_equal(maker->target.key.guest, item->target.key.guest) &&
+            (!found || rank(maker) > rank(found)) &&
+            actuate->actuator->stands(item->hold, &maker->set))
+            found = maker;
     }
+    return found;
+}
+
+/* It counts as changed if it has inherited that. */
+static void adopt(VhActuate *actuate, struct item *item)
+{
+    const struct item *maker = NULL;
+
+    if (!item->hold || item->applied || !actuate->actuator->adopt)
+        return;
+    maker = maker_of(actuate, item);
+    if (!maker)
+        return;
+    actuate->actuator->adopt(item->hold, maker->hold);
+    item->applied = true;
+    item->set = maker->set;
 }
 
 static struct item *learn(VhActuate *actuate, const struct vh_target *target)

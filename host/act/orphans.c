@@ -46,8 +46,13 @@ VhOrphans *vh_orphans_new(VhSaved *saved)
     return orphans;
 }
 
-/* Who may have made `thread`: one of the same process that was held to just its mask. QEMU's own
- * threads make most. */
+static unsigned rank(const struct maker *maker)
+{
+    return vh_maker_rank(maker->kind, maker->process, maker->thread);
+}
+
+/* Who may have made `thread`: one of the same process that was held to just its mask, of several
+ * the likeliest. */
 static const struct maker *maker_of(const VhOrphans *orphans, pid_t process, pid_t thread)
 {
     const struct maker *found = NULL;
@@ -61,7 +66,7 @@ static const struct maker *maker_of(const VhOrphans *orphans, pid_t process, pid
         if (maker->thread == thread)
             return NULL;
         if (maker->process == process && vh_cpuset_equal(&maker->held, &cpus) &&
-            (!found || maker->kind == VH_TARGET_EMULATOR))
+            (!found || rank(maker) > rank(found)))
             found = maker;
     }
     return found;

@@ -12,6 +12,15 @@
 
 #include "act/saved.h"
 
+/* How likely a thread is to have made another, among those that may have: QEMU's own threads make
+ * most, the process's first thread most of all. */
+static inline unsigned vh_maker_rank(enum vh_target_kind kind, pid_t process, pid_t thread)
+{
+    if (kind != VH_TARGET_EMULATOR)
+        return 0;
+    return thread == process ? 2 : 1;
+}
+
 typedef struct VhOrphans VhOrphans;
 
 /* Notes what the threads saved in `saved` are held to, before they are put back. Reads /proc. */

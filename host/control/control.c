@@ -1,15 +1,15 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Lets clients in at the control socket, on a thread of its own: the control thread.
- *
- * What costs time here (credentials, D-Bus, text) is that thread's. The hint thread, which has the
- * manager, is sent errands (io/errands.h) and sees nothing of clients. Everything in this file runs
- * on the control thread but what is said to be another's, and the first and last step of its life.
- *
- * The listening socket is ours and not a GDBusServer's: that one starts a thread per connection
- * before anybody has asked who is there, and has no limit. Here a peer's credentials and the number
- * of clients are checked in accept, and only then GDBus speaks with it. Answers are queued by GDBus
- * and written by its own thread, so a client that does not read holds up nobody but itself. What
- * waits for it is bounded by the number of its calls. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Lets clients in at the control socket, on a thread of its own: the control thread.
+//
+// What costs time here (credentials, D-Bus, text) is that thread's. The hint thread, which has the
+// manager, is sent errands (io/errands.h) and sees nothing of clients. Everything in this file runs
+// on the control thread but what is said to be another's, and the first and last step of its life.
+//
+// The listening socket is ours and not a GDBusServer's: that one starts a thread per connection
+// before anybody has asked who is there, and has no limit. Here a peer's credentials and the number
+// of clients are checked in accept, and only then GDBus speaks with it. Answers are queued by GDBus
+// and written by its own thread, so a client that does not read holds up nobody but itself. What
+// waits for it is bounded by the number of its calls.
 #include "control/control.h"
 
 #include <gio/gio.h>

@@ -1,11 +1,11 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Feeds one reader of hints through a pipe without ever waiting for it.
- *
- * Lines are written at once while the pipe has room. Then they are kept, up to
- * VH_WATCH_PENDING_MAX, and the main loop tells when the pipe has room again. Beyond that they are
- * dropped and counted. From the first drop on nothing is accepted until all that is kept is
- * written, so the line that tells the count stands exactly where the lost lines would have been. A
- * reader that has gone is seen as POLLERR on the pipe: no timer, no probing. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Feeds one reader of hints through a pipe without ever waiting for it.
+//
+// Lines are written at once while the pipe has room. Then they are kept, up to
+// VH_WATCH_PENDING_MAX, and the main loop tells when the pipe has room again. Beyond that they are
+// dropped and counted. From the first drop on nothing is accepted until all that is kept is
+// written, so the line that tells the count stands exactly where the lost lines would have been. A
+// reader that has gone is seen as POLLERR on the pipe: no timer, no probing.
 #include "control/watch.h"
 
 #include <errno.h>

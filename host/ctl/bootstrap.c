@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vhintctl bootstrap: has the daemon bring the injector into a guest. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// vhintctl bootstrap: has the daemon bring the injector into a guest.
 #include <stdio.h>
 
 #include "ctl/ctl.h"

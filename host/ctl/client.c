@@ -1,6 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vhintctl's side of the control socket: connects, calls, and says what an error means to the user.
- */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// vhintctl's side of the control socket: connects, calls, and says what an error means to the user.
 #include <gio/gunixsocketaddress.h>
 #include <json-glib/json-glib.h>
 #include <stdbool.h>

@@ -1,6 +1,6 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vhintctl's commands that show what is and tell what to do; inject and watch have files of their
- * own. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// vhintctl's commands that show what is and tell what to do; inject and watch have files of their
+// own.
 #include <inttypes.h>
 #include <json-glib/json-glib.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What several commands ask the daemon for, and how they print it for programs. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What several commands ask the daemon for, and how they print it for programs.
 #include "ctl/ctl.h"
 
 GVariant *vh_ctl_list(struct vh_ctl *ctl, const char *method, GVariant *parameters, GError **error)

@@ -1,7 +1,6 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vhintctl enable and disable, left to a program of its own: libvirt's client brings more than
- * forty libraries, and loading those takes four times as long as all that any other command does.
- */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// vhintctl enable and disable, left to a program of its own: libvirt's client brings more than
+// forty libraries, and loading those takes four times as long as all that any other command does.
 #include <errno.h>
 #include <unistd.h>
 

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Writes a hint's JSON line as people read it. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Writes a hint's JSON line as people read it.
 #include <json-glib/json-glib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The host that a command is about: this one, or one that is made up. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The host that a command is about: this one, or one that is made up.
 #include "ctl/ctl.h"
 
 struct vh_topology *vh_ctl_topology(const struct vh_ctl *ctl, GError **error)

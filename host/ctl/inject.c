@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vhintctl inject: reads an object and its tunables and hands both to the daemon. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// vhintctl inject: reads an object and its tunables and hands both to the daemon.
 #include <errno.h>
 #include <fcntl.h>
 #include <json-glib/json-glib.h>

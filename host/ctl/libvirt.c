@@ -1,9 +1,9 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vhintctl enable and disable: the channel and the profile in a domain's definition, by way of
- * libvirt.
- *
- * vhintctl speaks with libvirt itself: whoever may change a domain may, and the daemon needs no
- * right to. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// vhintctl enable and disable: the channel and the profile in a domain's definition, by way of
+// libvirt.
+//
+// vhintctl speaks with libvirt itself: whoever may change a domain may, and the daemon needs no
+// right to.
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 #include <stdio.h>

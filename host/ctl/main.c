@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vhintctl: asks a running vhintd what it does, and tells it what to do. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// vhintctl: asks a running vhintd what it does, and tells it what to do.
 #include "ctl/ctl.h"
 
 #include <locale.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vhintctl map: draws the host and what is placed where. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// vhintctl map: draws the host and what is placed where.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

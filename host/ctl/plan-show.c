@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Shows a plan, and the steps to it, to people and to programs. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Shows a plan, and the steps to it, to people and to programs.
 #include <stdio.h>
 #include <string.h>
 

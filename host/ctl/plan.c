@@ -1,6 +1,6 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vhintctl plan: what a policy would do. Guests and their hints come from a recording, from the
- * daemon, or from the configuration's [guest ...] sections; nothing is done to any of them. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// vhintctl plan: what a policy would do. Guests and their hints come from a recording, from the
+// daemon, or from the configuration's [guest ...] sections; nothing is done to any of them.
 #include <bpf/libbpf.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vhintctl policy: checks the policy files without a daemon, shows what applies to a guest. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// vhintctl policy: checks the policy files without a daemon, shows what applies to a guest.
 #include <bpf/libbpf.h>
 #include <json-glib/json-glib.h>
 #include <stdio.h>

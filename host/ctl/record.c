@@ -1,10 +1,10 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vhintctl record: writes guests and their hints into a file, until it is interrupted.
- *
- * The watch is opened first, then come all guests and the facts that hold, then what the watch has.
- * So nothing is missed; what comes twice does no harm, as a hint is a level. In the end come all
- * facts once more. The daemon tells of no guest that came or changed, so it is asked when a guest's
- * hint comes, at most once a second for each. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// vhintctl record: writes guests and their hints into a file, until it is interrupted.
+//
+// The watch is opened first, then come all guests and the facts that hold, then what the watch has.
+// So nothing is missed; what comes twice does no harm, as a hint is a level. In the end come all
+// facts once more. The daemon tells of no guest that came or changed, so it is asked when a guest's
+// hint comes, at most once a second for each.
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Text for people, in columns. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Text for people, in columns.
 #include <stdio.h>
 #include <unistd.h>
 

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Makes of what the daemon says of a guest what a forecast is told of it. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Makes of what the daemon says of a guest what a forecast is told of it.
 #include "ctl/ctl.h"
 
 static void take(GVariant *dict, const char *key, char **into)

@@ -1,6 +1,6 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The thread in which vhintctl top asks the daemon, so that one that does not answer holds up
- * nobody's keys. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The thread in which vhintctl top asks the daemon, so that one that does not answer holds up
+// nobody's keys.
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>

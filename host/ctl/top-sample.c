@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What vhintctl top shows: asks the daemon for guests, and /proc how their threads fare. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What vhintctl top shows: asks the daemon for guests, and /proc how their threads fare.
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vhintctl top: a live view of guests, their vCPUs, where these run and why. Keys: q ends, s goes
- * to the next order, g, w, r, h choose one, the arrows and pages scroll. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// vhintctl top: a live view of guests, their vCPUs, where these run and why. Keys: q ends, s goes
+// to the next order, g, w, r, h choose one, the arrows and pages scroll.
 #include <curses.h>
 #include <math.h>
 #include <poll.h>

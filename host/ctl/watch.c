@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vhintctl watch: prints hints as they come out of the daemon's pipe. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// vhintctl watch: prints hints as they come out of the daemon's pipe.
 #include <errno.h>
 #include <gio/gunixfdlist.h>
 #include <stdio.h>

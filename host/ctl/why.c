@@ -1,6 +1,6 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vhintctl why: of each action upon a guest the hint, the rule and the limits behind it, what it
- * replaced, since when, and what its trial found. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// vhintctl why: of each action upon a guest the hint, the rule and the limits behind it, what it
+// replaced, since when, and what its trial found.
 #include <math.h>
 #include <stdio.h>
 

@@ -1,12 +1,12 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vhint-libvirt-hook: tells vhintd what libvirtd is about to do with a guest. For
- * /etc/libvirt/hooks/qemu.d/.
- *
- * libvirtd runs it as `NAME GUEST OPERATION ...` with the domain's XML on stdin, waits for
- * its end, and refuses to start the guest if it fails. So it ends with 0 within VH_HOOK_DEADLINE_MS
- * whatever happens, by its own counting and by an alarm beside that; it waits for no answer, prints
- * nothing (for some operations libvirtd takes stdout for a new XML) and never calls libvirt, which
- * would wait for itself. Source: libvirt's hooks documentation. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// vhint-libvirt-hook: tells vhintd what libvirtd is about to do with a guest. For
+// /etc/libvirt/hooks/qemu.d/.
+//
+// libvirtd runs it as `NAME GUEST OPERATION ...` with the domain's XML on stdin, waits for
+// its end, and refuses to start the guest if it fails. So it ends with 0 within VH_HOOK_DEADLINE_MS
+// whatever happens, by its own counting and by an alarm beside that; it waits for no answer, prints
+// nothing (for some operations libvirtd takes stdout for a new XML) and never calls libvirt, which
+// would wait for itself. Source: libvirt's hooks documentation.
 #include "hook/format.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Takes the calls of vhint-libvirt-hook. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Takes the calls of vhint-libvirt-hook.
 #include "hook/port.h"
 
 #include <errno.h>

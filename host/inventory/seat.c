@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Names seats. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Names seats.
 #include "inventory/seat.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Makes a listening UNIX socket, taking the place of one that nobody serves any more. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Makes a listening UNIX socket, taking the place of one that nobody serves any more.
 #include "io/listen.h"
 
 #include <errno.h>

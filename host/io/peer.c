@@ -1,6 +1,6 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Tells who is at the other end of a UNIX socket by what the kernel says, not by what the peer
- * says. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Tells who is at the other end of a UNIX socket by what the kernel says, not by what the peer
+// says.
 #include "io/peer.h"
 
 #include <errno.h>

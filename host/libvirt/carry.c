@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Notes in domains' metadata what is to go with them when they migrate. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Notes in domains' metadata what is to go with them when they migrate.
 #include "libvirt/domain.h"
 
 struct order {

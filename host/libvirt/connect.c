@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Keeps a connection to libvirtd, and carries its events to the main loop. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Keeps a connection to libvirtd, and carries its events to the main loop.
 #include "libvirt/connect.h"
 
 #include <libvirt/libvirt-qemu.h>

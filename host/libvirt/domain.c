@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Reports domains of libvirt's as guests. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Reports domains of libvirt's as guests.
 #include "libvirt/domain.h"
 #include "libvirt/memory.h"
 #include "libvirt/qga.h"

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Looks for a QEMU that libvirt is starting. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Looks for a QEMU that libvirt is starting.
 #include "libvirt/early.h"
 
 #include "machine/tid.h"

@@ -1,11 +1,11 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The inventory that is libvirt: running domains, by its events and by the hook's calls.
- *
- * A domain is known from one of two sides. The hook tells of its start before QEMU runs; libvirt's
- * events tell a little later, and only then is its monitor within reach. Either way its XML is read
- * ("looked at") in a worker, and what policy wants is reported as a guest. When libvirtd is back
- * from having been away, all that runs is looked at anew, and guests whose instance (domain id) is
- * still the same stay as they are. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The inventory that is libvirt: running domains, by its events and by the hook's calls.
+//
+// A domain is known from one of two sides. The hook tells of its start before QEMU runs; libvirt's
+// events tell a little later, and only then is its monitor within reach. Either way its XML is read
+// ("looked at") in a worker, and what policy wants is reported as a guest. When libvirtd is back
+// from having been away, all that runs is looked at anew, and guests whose instance (domain id) is
+// still the same stay as they are.
 #include <string.h>
 
 #include "io/service.h"

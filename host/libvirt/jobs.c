@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Carries jobs to worker threads, and messages from those to the main loop. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Carries jobs to worker threads, and messages from those to the main loop.
 #include "libvirt/jobs.h"
 
 #include <libvirt/virterror.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Looks at domains: reads their XML in a worker, and does what follows from it. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Looks at domains: reads their XML in a worker, and does what follows from it.
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 #include <string.h>

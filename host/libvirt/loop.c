@@ -1,9 +1,9 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Runs libvirt's handles and timeouts as sources of a private GMainContext.
- *
- * Source: libvirt's reference of virEventRegisterImpl. The functions are called from any thread;
- * the callbacks are only ever called on the loop's thread, and so are the functions that free their
- * data: never from within a removal, and never while a callback of the same watch runs. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Runs libvirt's handles and timeouts as sources of a private GMainContext.
+//
+// Source: libvirt's reference of virEventRegisterImpl. The functions are called from any thread;
+// the callbacks are only ever called on the loop's thread, and so are the functions that free their
+// data: never from within a removal, and never while a callback of the same watch runs.
 #include "libvirt/loop.h"
 
 #include <glib-unix.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Changes domains' memory by jobs for libvirtd. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Changes domains' memory by jobs for libvirtd.
 #include "libvirt/memory.h"
 
 #include <libxml/parser.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Passes monitor commands through libvirtd. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Passes monitor commands through libvirtd.
 #include "libvirt/monitor.h"
 
 #include <libvirt/libvirt-qemu.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The pins of one domain, by seat. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The pins of one domain, by seat.
 #include "libvirt/pins-state.h"
 
 struct vh_virt_pin *vh_virt_pins_find(const VhVirtPins *pins, struct vh_seat seat)

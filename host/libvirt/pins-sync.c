@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Tells libvirt of pins, in a worker thread, and keeps the record of them. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Tells libvirt of pins, in a worker thread, and keeps the record of them.
 #include "libvirt/pins-sync.h"
 
 #include <glib/gstdio.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Tells libvirt of a domain's pins: one job at a time, with all that has changed since the last. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Tells libvirt of a domain's pins: one job at a time, with all that has changed since the last.
 #include "libvirt/pins-state.h"
 #include "libvirt/pins-sync.h"
 

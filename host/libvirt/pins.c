@@ -1,36 +1,36 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Tells our pins from others', and decides what libvirt is to be told.
- *
- * Theory of operation
- *
- * The actuator pins a thread at once. libvirt does not know of that. It tells people where a thread
- * is pinned, it sets that mask again when it has a reason to, and it takes the pin along when the
- * domain migrates. So libvirt must hear of each pin of ours, and get its own back in the end. Its
- * calls are slow, so it hears of them later, in jobs (pins-tell.c).
- *
- * Of each seat we know three things: what we want (`ours`, `cpus`), what libvirt was told last
- * (`told`, `told_cpus`), and what it had before (`former`). A job carries every seat where the
- * first two differ. One job is under way at a time. What changes meanwhile waits for its end, and
- * the next job carries what is wanted then: a pin that comes and goes a thousand times costs a few
- * calls.
- *
- * libvirt announces each pin that anybody sets, but not who has set it. told.h remembers what we
- * have told, so an announcement that matches is ours. Any other is somebody else's, and the seat is
- * theirs from then on (`foreign`), until they pin it to every CPU or people want it to be ours
- * again.
- *
- * Three things can cross:
- *  1. Somebody pins a seat while a job of ours is under way. Our call may come after theirs, and
- *     undo it. So the next job tells libvirt theirs once more (`restore`).
- *  2. A domain ends and starts while a job is under way. Our call may meet the new instance, which
- *     was not meant. Its own pin is told once more (`restore`).
- *  3. libvirt carries out a pin when the actuator has set the next one already, and sets the older
- *     mask. The round is asked to look at the thread again (`outdated`).
- *
- * Before libvirt is told of a pin, the pin is on record: in a file, for the next daemon on this
- * host, and in the domain's metadata, for the host that it migrates to. Which of the two has it
- * says what it means. What the file has counts as wanted, until the next round says otherwise. What
- * only the metadata has was meant for another host: libvirt gets the former pin back. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Tells our pins from others', and decides what libvirt is to be told.
+//
+// Theory of operation
+//
+// The actuator pins a thread at once. libvirt does not know of that. It tells people where a thread
+// is pinned, it sets that mask again when it has a reason to, and it takes the pin along when the
+// domain migrates. So libvirt must hear of each pin of ours, and get its own back in the end. Its
+// calls are slow, so it hears of them later, in jobs (pins-tell.c).
+//
+// Of each seat we know three things: what we want (`ours`, `cpus`), what libvirt was told last
+// (`told`, `told_cpus`), and what it had before (`former`). A job carries every seat where the
+// first two differ. One job is under way at a time. What changes meanwhile waits for its end, and
+// the next job carries what is wanted then: a pin that comes and goes a thousand times costs a few
+// calls.
+//
+// libvirt announces each pin that anybody sets, but not who has set it. told.h remembers what we
+// have told, so an announcement that matches is ours. Any other is somebody else's, and the seat is
+// theirs from then on (`foreign`), until they pin it to every CPU or people want it to be ours
+// again.
+//
+// Three things can cross:
+//  1. Somebody pins a seat while a job of ours is under way. Our call may come after theirs, and
+//     undo it. So the next job tells libvirt theirs once more (`restore`).
+//  2. A domain ends and starts while a job is under way. Our call may meet the new instance, which
+//     was not meant. Its own pin is told once more (`restore`).
+//  3. libvirt carries out a pin when the actuator has set the next one already, and sets the older
+//     mask. The round is asked to look at the thread again (`outdated`).
+//
+// Before libvirt is told of a pin, the pin is on record: in a file, for the next daemon on this
+// host, and in the domain's metadata, for the host that it migrates to. Which of the two has it
+// says what it means. What the file has counts as wanted, until the next round says otherwise. What
+// only the metadata has was meant for another host: libvirt gets the former pin back.
 #include "libvirt/pins.h"
 
 #include <glib/gstdio.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Passes a guest agent's commands through libvirtd. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Passes a guest agent's commands through libvirtd.
 #include "libvirt/qga.h"
 
 #include <libvirt/libvirt-qemu.h>

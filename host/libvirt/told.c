@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Keeps what libvirt has been told, to know its own words when they come back.
 #include "libvirt/told.h"
 
 /* Of one domain; more only delays the noticing. */

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Begins and ends a connection to libvirtd. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Begins and ends a connection to libvirtd.
 #include "libvirt/virt.h"
 
 #include <libvirt/virterror.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What of a domain's XML is looked at, and what it means. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What of a domain's XML is looked at, and what it means.
 #include "libvirt/xml-elements.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Reads a libvirt domain's XML with libxml2's streaming reader. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Reads a libvirt domain's XML with libxml2's streaming reader.
 #include "libvirt/xml-elements.h"
 
 #include <string.h>

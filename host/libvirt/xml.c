@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The values that a domain's XML is read into. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The values that a domain's XML is read into.
 #include "libvirt/xml.h"
 
 #include <string.h>

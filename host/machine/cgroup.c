@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Reads a thread's cpuset. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Reads a thread's cpuset.
 #include "machine/cgroup.h"
 
 #include <string.h>

@@ -36,6 +36,6 @@ void vh_map_add_thread(VhMap *map, const struct vh_map_thread *thread);
 char *vh_map_text(const VhMap *map, unsigned columns);
 /* A document that needs nothing else; its colours follow the viewer's light or dark scheme. */
 char *vh_map_svg(const VhMap *map);
-/* {"title","cpus":[{"cpu","socket","node","l3","core","reserved"}],"guests":[{"name","threads":[{"thread",
- * "host_cpus" ("": it floats),"reason"}]}]} */
+/* {"title","cpus":[{"cpu","socket","node","l3","core","reserved"}],
+ * "guests":[{"name","threads":[{"thread", "host_cpus" ("": it floats),"reason"}]}]} */
 JsonNode *vh_map_json(const VhMap *map);

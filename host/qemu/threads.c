@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Lists the threads that serve a guest. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Lists the threads that serve a guest.
 #include "qemu/threads.h"
 
 #include <stdio.h>

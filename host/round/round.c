@@ -1,36 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* One round: from the plan to the host's threads.
- *
- * Theory of operation
- *
- * A round commands nothing. It says what every thread of every guest is to have now, from the
- * beginning, and the actuators do what is missing and undo what is too much. So it may come at any
- * time and any number of times: a hint that was lost, or a round that was not made, leaves nothing
- * wrong for longer than until the next one.
- *
- * The steps of one round:
- *  1. plan.c asks each guest for its wishes, and the planner for one plan for all of them. A guest
- *     that is released by hand, or still as a former daemon left it, wishes nothing.
- *  2. Each vCPU gets what the plan has for it, unless its trial says that it must not have it now
- *     (boost.c asks the trials), or somebody else has pinned it (its seat is off).
- *  3. The guest's other threads get theirs (helpers.c).
- *  4. The actuator carries that out: first all that is to be undone, then all that is new.
- *  5. The trials learn that the round is over, and say which boosts are to be in force. boost.c
- *     plays a round of its own for these, and does so between two rounds, too, when no more than a
- *     boost begins or ends.
- *  6. Memory has a round of its own, too (ram.c).
- *  7. What was to be taken over from a former daemon and is nobody's is put back (adopt.c), and the
- *     guests' makers are told what their threads are pinned to.
- *
- * If the actuator finds that a CPU of the plan is offline, the topology is read again, and steps 1
- * to 6 are done once more.
- *
- * Who is left out: a guest that has not said yet what holds, since a former daemon died or handed
- * over. Nobody touches its threads until then, and plans for others go around its pins.
- *
- * The end: vh_round_leave undoes all that was done for one guest. When vhintd stops, vh_round_undo
- * does so for all guests. When it hands over, vh_round_leave_all leaves pins and memory to the next
- * daemon. */
+// One round: from the plan to the host's threads.
+//
+// Theory of operation
+//
+// A round commands nothing. It says what every thread of every guest is to have now, from the
+// beginning, and the actuators do what is missing and undo what is too much. So it may come at any
+// time and any number of times: a hint that was lost, or a round that was not made, leaves nothing
+// wrong for longer than until the next one.
+//
+// The steps of one round:
+//  1. plan.c asks each guest for its wishes, and the planner for one plan for all of them. A guest
+//     that is released by hand, or still as a former daemon left it, wishes nothing.
+//  2. Each vCPU gets what the plan has for it, unless its trial says that it must not have it now
+//     (boost.c asks the trials), or somebody else has pinned it (its seat is off).
+//  3. The guest's other threads get theirs (helpers.c).
+//  4. The actuator carries that out: first all that is to be undone, then all that is new.
+//  5. The trials learn that the round is over, and say which boosts are to be in force. boost.c
+//     plays a round of its own for these, and does so between two rounds, too, when no more than a
+//     boost begins or ends.
+//  6. Memory has a round of its own, too (ram.c).
+//  7. What was to be taken over from a former daemon and is nobody's is put back (adopt.c), and the
+//     guests' makers are told what their threads are pinned to.
+//
+// If the actuator finds that a CPU of the plan is offline, the topology is read again, and steps 1
+// to 6 are done once more.
+//
+// Who is left out: a guest that has not said yet what holds, since a former daemon died or handed
+// over. Nobody touches its threads until then, and plans for others go around its pins.
+//
+// The end: vh_round_leave undoes all that was done for one guest. When vhintd stops, vh_round_undo
+// does so for all guests. When it hands over, vh_round_leave_all leaves pins and memory to the next
+// daemon.
 #include "act/bell.h"
 #include "act/warden.h"
 #include "inventory/maker.h"

@@ -48,6 +48,52 @@ class Sources(unittest.TestCase):
         self.silent(sys.executable, "-B", "-m", "flake8", "--max-line-length", "140", *found)
 
 
+class Tops(unittest.TestCase):
+    """A source begins with its licence and one sentence on what it does, in one style."""
+    PRODUCT = ("guest-bpf", "host", "host-bpf", "injector", "protocol")
+
+    def test_tops(self):
+        for path in sources(".c", ".h"):
+            if path.split("/")[0] not in self.PRODUCT:
+                continue
+            with open(os.path.join(setting.TOP, path), encoding="utf-8") as file, self.subTest(path):
+                head = file.read(200)
+                if path.endswith(".c"):
+                    self.assertRegex(head, r"^// SPDX-License-Identifier: [^*\n]+\n// \S")
+                else:
+                    self.assertRegex(head, r"^/\* SPDX-License-Identifier: [^*\n]+ \*/\n/\* \S")
+
+
+class Widths(unittest.TestCase):
+    """A line of code has 100 columns at most, one of prose 120. Tables, examples and drawings are as wide as they are."""
+
+    def prose(self, text):
+        """(number, line) of what is prose."""
+        example = False
+        for number, line in enumerate(text.splitlines(), 1):
+            fence = line.startswith("```")
+            example = example != fence
+            if not (example or fence or line.startswith(("|", "    "))):
+                yield number, line
+
+    def wide(self, path):
+        with open(os.path.join(setting.TOP, path), encoding="utf-8") as file:
+            text = file.read()
+        if path.endswith((".c", ".h")):
+            return [number for number, line in enumerate(text.splitlines(), 1) if len(line) > 100]
+        return [number for number, line in self.prose(text) if len(line) > 120]
+
+    def test_lines(self):
+        found = [path for path in sources(".c", ".h", ".md", ".scd", "CHANGES") if "corpus" not in path]
+        self.assertIn("CHANGES", found)
+        self.assertIn("docs/policy.md", found)
+        self.assertEqual({path: self.wide(path) for path in found if self.wide(path)}, {})
+
+    def test_prose_is_found(self):
+        text = "prose\n```\nan example\n```\n| a table |\n    a drawing\nmore\n"
+        self.assertEqual(list(self.prose(text)), [(1, "prose"), (7, "more")])
+
+
 class Waiting(unittest.TestCase):
     """Unit tests wait with lib/loop.h: what does not come in time is named, and nothing hangs."""
     WAITS = re.compile(r"(?:while|for) \(.*g_get_monotonic_time.*\n(?!\s*;)|^\s*g_main_context_iteration\(NULL, TRUE\);"

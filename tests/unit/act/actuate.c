@@ -199,6 +199,50 @@ static void test_inherited(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
         victim_end(&threads[i]);
 }
 
+static void bind(pid_t thread, const struct vh_cpuset *cpus)
+{
+    g_assert_cmpint(sched_setaffinity(thread, sizeof(*cpus), (const cpu_set_t *)(const void *)cpus),
+                    ==, 0);
+}
+
+#define SIBLINGS 8
+
+/* Several may have made it: vCPUs, which had another mask, and one of QEMU's own, which makes
+ * threads. */
+static void test_inherited_from_one_of_several(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
+{
+    VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, &vh_actuator_pin);
+    struct vh_target maker = target_helper("guest", VH_TARGET_EMULATOR, f->stage.victim.tid);
+    struct victim threads[SIBLINGS + 1] = {0};
+    struct vh_target targets[SIBLINGS + 1];
+    union vh_setting first = {.cpus = f->first};
+    struct vh_cpuset others = f->floating;
+
+    vh_cpuset_sub(&others, &f->first);
+    if (vh_cpuset_empty(&others)) {
+        g_test_skip("this host has one CPU");
+        vh_actuate_free(actuate, "end");
+        return;
+    }
+    for (unsigned i = 0; i <= SIBLINGS; i++) {
+        victim_start(&threads[i]);
+        targets[i] = i < SIBLINGS ? target_vcpu("guest", i, threads[i].tid)
+                                  : target_helper("guest", VH_TARGET_EMULATOR, threads[i].tid);
+        bind(threads[i].tid, i < SIBLINGS ? &others : &f->first);
+    }
+    for (unsigned round = 0; round < 2; round++) {
+        vh_actuate_begin(actuate, target_reason, NULL);
+        vh_actuate_want(actuate, &maker, &first, NULL);
+        for (unsigned i = 0; i < SIBLINGS + round; i++)
+            vh_actuate_want(actuate, &targets[i], &first, NULL);
+        vh_actuate_end(actuate, "policy", NULL);
+    }
+    vh_actuate_free(actuate, "end");
+    assert_cpus(threads[SIBLINGS].tid, &f->floating);
+    for (unsigned i = 0; i <= SIBLINGS; i++)
+        victim_end(&threads[i]);
+}
+
 /* Of a thread that is no vCPU's nobody is told that it has ended. */
 static void test_helper_gone(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
 {
@@ -417,6 +461,7 @@ int main(int argc, char **argv)
     ADD("number-reused", test_number_reused);
     ADD("another-process", test_another_process);
     ADD("inherited", test_inherited);
+    ADD("inherited-from-one-of-several", test_inherited_from_one_of_several);
     ADD("helper-gone", test_helper_gone);
     ADD("key-with-another-thread", test_key_with_another_thread);
     ADD("threads-with-other-keys", test_threads_with_other_keys);
