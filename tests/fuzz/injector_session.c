@@ -3,8 +3,9 @@
  *
  * The input is a list of steps, each a byte that says what, and its operands: raw bytes; a frame
  * around a payload from the input (a CRC would keep a fuzzer from making one); reading what waits;
- * losing the host; a hint; the end of a load or walk that took its time. Whatever comes out must be
- * well-formed, stay within its bounds and within the credit. */
+ * losing the host; a hint; a program's trouble, in any words; the end of a load or walk that took
+ * its time. Whatever comes out must be well-formed, stay within its bounds and within the credit.
+ */
 #include <errno.h>
 #include <sodium/crypto_hash_sha256.h>
 #include <stdlib.h>
@@ -29,7 +30,8 @@ struct fuzz {
     uint32_t last_id;
     char names[VH_PROGRAMS_MAX][VH_NAME_SIZE];
     uint32_t ids[VH_PROGRAMS_MAX];
-    bool slow; /* what is begun ends later */
+    bool slow;                     /* what is begun ends later */
+    char trouble[VH_TROUBLE_SIZE]; /* of each third program */
     struct pending pending[PENDING_MAX];
     uint32_t pending_count;
 };
@@ -143,8 +145,18 @@ static void on_unload(void *context, struct vh_ticket ticket, const char *name)
 
 static const char *on_trouble(void *context, uint32_t program)
 {
-    (void)context;
-    return program % 3 ? "" : "something is wrong";
+    const struct fuzz *fuzz = context;
+
+    return program % 3 ? "" : fuzz->trouble;
+}
+
+/* As an object's names have it: any bytes. */
+static void trouble_step(struct fuzz *fuzz, uint8_t program, const uint8_t *bytes, size_t len)
+{
+    len = len < sizeof(fuzz->trouble) - 1 ? len : sizeof(fuzz->trouble) - 1;
+    memset(fuzz->trouble, 0, sizeof(fuzz->trouble));
+    memcpy(fuzz->trouble, bytes, len);
+    vh_session_send_trouble(&fuzz->session, program ? program : 1u);
 }
 
 static uint32_t on_programs(void *context, struct vh_program programs[VH_PROGRAMS_MAX])
@@ -346,7 +358,10 @@ static size_t take_step(struct fuzz *fuzz, const uint8_t *bytes, size_t len)
         return 1;
     case 9:
         fuzz->slow = bytes[1] % 2;
-        return 2;
+        if (bytes[1] < 128)
+            return 2;
+        trouble_step(fuzz, bytes[2], bytes + 4, operand);
+        return 4 + operand;
     default:
         if (fuzz->pending_count > 0)
             end_pending(fuzz, bytes[1] % fuzz->pending_count);
@@ -363,6 +378,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     struct vh_hello self = {.release = "fuzz", .agent = "fuzz"};
 
     memset(&fuzz, 0, sizeof(fuzz));
+    strcpy(fuzz.trouble, "something is wrong");
     vh_decoder_init(&fuzz.decoder, (uint8_t *)buffer);
     if (vh_session_init(&fuzz.session, &self, &ops, &fuzz))
         return 0;

@@ -301,3 +301,55 @@ write("injector_load",
       maps=load(RICH, ".map.state=100", ".map.hints=4096", ".map.none=1"),
       every=load(PLAIN, ".every=99", ".map.state=0"),
       options=load(PLAIN, ".every=0", ".partial=", ".new=1", ".map.=7"))
+
+
+# saved: which version, and what is done; slots; what a QEMU says
+
+RESTORE, SUCCEED = 16, 4
+
+
+def filled(text, to_the_end=False):
+    return bytes([len(text)]) + text + (bytes([0 if to_the_end else 1]) if text else b"")
+
+
+def slot(kind, target, guest, rest, whose=0, identity=b""):
+    """Of this very thread (whose 0), of one that had its number (1), of any (2), or of another process (3)."""
+    return bytes([1, whose]) + identity + bytes([4 * kind + 32 * target, 0]) + filled(guest) + rest
+
+
+def mask(cpus=b"\xff", **arguments):
+    return slot(0, 1, b"web", filled(cpus, to_the_end=True), **arguments)
+
+
+def boost(kind, weight=b"", **arguments):
+    return slot(1, 1, b"web", bytes([kind, 0, 0xf1, 0]) + filled(weight), **arguments)
+
+
+def memory(name=b"", road=b"/run/qmp", guest=b"web", **arguments):
+    return slot(2, 5, guest, bytes([1, 9]) + filled(name) + filled(road), **arguments)
+
+
+def former(kind, vcpu, guest=b"web", whose=0):
+    what = 4 * kind + (128 if vcpu is None else 0)
+    return bytes([1, whose, what]) + (b"" if vcpu is None else bytes([vcpu])) + filled(guest.ljust(104, b"\0") + b"\xff" * 100)
+
+
+END = b"\0\0"
+for done, what in ((RESTORE, "restored"), (SUCCEED, "succeeded")):
+    write("saved", **{
+        f"{what}_masks": [bytes([3 + done]), mask(), mask(whose=1), mask(b"\1", whose=3),
+                          mask(b"\1", whose=2, identity=filled(b"\1")), END],
+        f"{what}_boosts": [bytes([3 + done]), *[boost(kind, b"/sys/fs/cgroup/cpu.weight") for kind in range(6)], END],
+        f"{what}_memory": [bytes([3 + done]), memory(), memory(b"vm0"), memory(road=b""), memory(whose=1), END],
+        f"{what}_former": [bytes([2 + done]), former(0, 3), former(0, None), former(1, 0), former(2, None), former(0, 3, whose=1), END],
+        f"{what}_first": [bytes([1 + done]), former(0, 3), END],
+        f"{what}_endless": [bytes([3 + done]), slot(2, 5, b"g" * 250, bytes([1, 9]) + filled(b"n", True) + filled(b"r", True)),
+                            slot(1, 7, b"\xff\x9b", bytes([2, 0, 0, 0]) + filled(b"w", True)), b"\0", bytes([0xff, 0xff])]})
+write("saved",
+      cut=[bytes([3]), mask(), b"\0", bytes([14, 100])],
+      raw=[bytes([0]), b"vhsaved3" + bytes([0x40, 4, 0, 0, 0, 0, 1, 0, 9, 0, 0, 0])],
+      refused=[bytes([3 + 8]), memory(), END, b'{"error": {"desc": "no"}, "id": 2}\n[]\n'])
+
+# injector_session: trouble in a program's own words, which a new host is told again
+TROUBLE = bytes([9, 128, 3, 20]) + b"iterator \xff\x1b[0m/%s%n"[:20]
+write("injector_session", trouble=[TROUBLE, bytes([4]), bytes([6]), bytes([3, 1, 100]), TROUBLE, bytes([4])])
