@@ -11,7 +11,7 @@ import vhtest
 from vhtest import wait_for
 from vhtest.channel import frame
 from vhtest.fake_guest import FakeGuest
-from vhtest.process import Chosen
+from vhtest.process import Chosen, Still
 from vhtest.proxy import Proxy
 
 
@@ -240,7 +240,8 @@ class Storm(unittest.TestCase):
             guest.start()
             guest.hint(guest.record(pid=1, mask=[1]))
             wait_for(lambda: 1 in guest.pinned(), 60, "it is served")
-            wait_for(lambda: daemon.applied() > threads, 60, "all threads have a place")
+            still = Still(daemon.pid(), 0.5)
+            wait_for(still.is_it, 60, "it has done with its threads")
             cpu, begin = daemon.cpu_time(), time.monotonic()
             while time.monotonic() < begin + self.seconds:
                 guest.event("DEVICE_DELETED", path="/none")

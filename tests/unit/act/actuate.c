@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "lib/chosen.h"
 #include "lib/pinning.h"
 #include "lib/scratch.h"
 #include "machine/tid.h"
@@ -150,6 +151,58 @@ static void test_number_reused(struct pinning *f, G_GNUC_UNUSED gconstpointer da
     g_assert_nonnull(strstr(problem, "the thread is gone"));
     vh_actuate_free(actuate, "end");
     assert_cpus(f->stage.victim.tid, &f->floating);
+}
+
+static struct vh_target target_process(pid_t number)
+{
+    struct vh_target target = target_vcpu("guest", 2, number);
+
+    g_assert_cmpint(target.on.process, ==, number);
+    return target;
+}
+
+static void want_one(VhActuate *actuate, const struct vh_target *target,
+                     const union vh_setting *setting)
+{
+    vh_actuate_begin(actuate, target_reason, NULL);
+    vh_actuate_want(actuate, target, setting, NULL);
+    vh_actuate_end(actuate, "a round", NULL);
+}
+
+/* It becomes another's while its thread is held: neither what was wanted comes to that one, nor
+ * what was noted of the other goes back. */
+static void test_number_reused_while_held(struct pinning *f, G_GNUC_UNUSED gconstpointer data)
+{
+    pid_t number = chosen_number();
+    const union vh_setting pin = {.cpus = f->first};
+    const union vh_setting boost = {.boost = VH_BOOST_NICE};
+    const struct vh_actuator *const actuators[] = {&vh_actuator_pin, &vh_actuator_boost};
+
+    for (guint i = 0; number && i < 4; i++) {
+        const struct vh_actuator *actuator = actuators[i % 2];
+        VhActuate *actuate = vh_actuate_new(f->stage.saved, f->stage.journal, actuator);
+        const union vh_setting *setting = i % 2 ? &boost : &pin;
+        bool held = i / 2; /* in force, or only noted */
+        struct vh_target target;
+
+        chosen_start(number, NULL, NULL);
+        target = target_process(number);
+        want_one(actuate, &target, held ? setting : NULL);
+        chosen_end(number);
+        chosen_start(number, NULL, NULL);
+        g_assert_cmpint(
+            sched_setaffinity(number, sizeof(f->first),
+                              (const cpu_set_t *)(const void *)(held ? &f->first : &f->floating)),
+            ==, 0);
+        g_assert_cmpint(setpriority(PRIO_PROCESS, (id_t)number, held ? 3 : 0), ==, 0);
+        want_one(actuate, &target, held ? NULL : setting);
+        assert_cpus(number, held ? &f->first : &f->floating);
+        g_assert_cmpint(getpriority(PRIO_PROCESS, (id_t)number), ==, held ? 3 : 0);
+        vh_actuate_free(actuate, "end");
+        assert_cpus(number, held ? &f->first : &f->floating);
+        g_assert_cmpint(getpriority(PRIO_PROCESS, (id_t)number), ==, held ? 3 : 0);
+        chosen_end(number);
+    }
 }
 
 /* It is of another process than was told. */
@@ -459,6 +512,7 @@ int main(int argc, char **argv)
     ADD("late-echo", test_late_echo);
     ADD("thread-gone", test_thread_gone);
     ADD("number-reused", test_number_reused);
+    ADD("number-reused-while-held", test_number_reused_while_held);
     ADD("another-process", test_another_process);
     ADD("inherited", test_inherited);
     ADD("inherited-from-one-of-several", test_inherited_from_one_of_several);

@@ -18,7 +18,7 @@
 static gpointer from_another_thread(gpointer data)
 {
     (void)data;
-    return GINT_TO_POINTER(execl("/bin/true", "true", NULL) == -1 && errno == EPERM);
+    return GINT_TO_POINTER(execl("/bin/false", "false", NULL) == -1 && errno == EPERM);
 }
 
 static gpointer nothing(gpointer data)
@@ -50,7 +50,7 @@ static void confined(void)
     g_mutex_unlock(&mutex);
     CHECK(g_thread_join(older));
     CHECK(g_thread_join(g_thread_new("younger", from_another_thread, NULL)));
-    CHECK(execl("/bin/true", "true", NULL) == -1 && errno == EPERM);
+    CHECK(execl("/bin/false", "false", NULL) == -1 && errno == EPERM);
     CHECK(fork() == -1 && errno == EPERM);
     CHECK(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == -1 && errno == EPERM);
     CHECK(mount("none", "/nowhere", "tmpfs", 0, NULL) == -1 && errno == EPERM);
