@@ -108,11 +108,62 @@ struct packet {
     __u32 v6;
 };
 
+/* What is looked for among the edges. */
+struct edges {
+    __u64 high;
+    __u64 low;
+    __u32 base;
+    __u32 count;
+    __u32 found; /* the last edge so far that is not behind the address */
+    __u32 reserved;
+};
+
+struct search {
+    __u32 class[VH_FW_ALL];
+    __u32 from; /* the next row that counts */
+    __u32 row;
+    __u32 action;
+    __u32 reserved;
+};
+
+/* The packet at hand: the stack is too small for it, and what the verifier knows of the stack makes
+ * it try more ways. */
+struct work {
+    struct packet packet;
+    struct search search;
+    struct edges edges;
+    struct vh_fw_flow flow;
+    struct vh_fw_block rows;
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, VH_HOOKS);
+    __type(key, __u32);
+    __type(value, struct work);
+} vh_fw_works SEC(".maps");
+
+/* A loop's context has to be on the stack. */
+struct loop {
+    struct work *work;
+};
+
+VH_INLINE struct work *work_of(__u32 hook)
+{
+    struct work *work = bpf_map_lookup_elem(&vh_fw_works, &hook);
+
+    if (work) {
+        __builtin_memset(&work->packet, 0, sizeof(work->packet));
+        __builtin_memset(&work->search, 0, sizeof(work->search));
+    }
+    return work;
+}
+
 enum { FLOW, LINK, PKTTYPE, PROTO, NEXT, TTL, TOS, FLAGS, EXT };
 enum { FRAG, TH0, TH2 };
 enum { EXT_HOP = 1, EXT_DEST = 2, EXT_ROUTE = 4, EXT_AUTH = 8, EXT_FRAG = 16 };
 
-#define EXT_HEADERS 6
+#define EXT_HEADERS 2 /* packets with more pass; the verifier tries all ways */
 #define MAX_OFFSET 0x3ff
 
 /* A pointer to `size` bytes at `offset`, or NULL. */
@@ -167,23 +218,12 @@ VH_INLINE bool read4(const void *data, const void *end, __u32 offset, __u32 len,
     return read_transport(data, end, offset + head, total - head, packet);
 }
 
-VH_INLINE __u8 ext_bit(__u8 proto)
-{
-    switch (proto) {
-    case IPPROTO_HOPOPTS:
-        return EXT_HOP;
-    case IPPROTO_DSTOPTS:
-        return EXT_DEST;
-    case IPPROTO_ROUTING:
-        return EXT_ROUTE;
-    case IPPROTO_AH:
-        return EXT_AUTH;
-    case IPPROTO_FRAGMENT:
-        return EXT_FRAG;
-    default:
-        return 0;
-    }
-}
+/* A table: of branches the verifier would try all. */
+static const volatile __u8 ext_bits[256] = {[IPPROTO_HOPOPTS] = EXT_HOP,
+                                            [IPPROTO_DSTOPTS] = EXT_DEST,
+                                            [IPPROTO_ROUTING] = EXT_ROUTE,
+                                            [IPPROTO_AH] = EXT_AUTH,
+                                            [IPPROTO_FRAGMENT] = EXT_FRAG};
 
 VH_INLINE __u32 ext_size(__u8 bit, const __u8 *ext)
 {
@@ -211,7 +251,7 @@ VH_INLINE bool read6(const void *data, const void *end, __u32 offset, __u32 len,
     __builtin_memcpy(packet->address[1], ip + 24, 16);
     offset += 40;
     for (int i = 0; i < EXT_HEADERS; i++) {
-        __u8 bit = ext_bit(proto);
+        __u8 bit = ext_bits[proto];
         const __u8 *ext = NULL;
         __u32 size = 0;
 
@@ -232,7 +272,7 @@ VH_INLINE bool read6(const void *data, const void *end, __u32 offset, __u32 len,
         left -= size;
     }
     packet->small[PROTO] = proto;
-    return !ext_bit(proto) && read_transport(data, end, offset, left, packet);
+    return !ext_bits[proto] && read_transport(data, end, offset, left, packet);
 }
 
 VH_INLINE bool read_packet(const void *data, const void *end, __u32 len,
@@ -252,22 +292,22 @@ VH_INLINE bool read_ether(const void *data, const void *end, const struct vh_scr
 {
     const __u8 *mac = data;
     __u32 vlan = scratch->vlan;
-    bool mine = true;
-    bool all = true;
+    __u8 others = 0;
+    __u8 all = 0xff;
     __u32 *link = NULL;
 
     if (mac + ETH_HLEN > (const __u8 *)end)
         return false;
     for (int i = 0; i < ETH_ALEN; i++) {
-        mine = mine && mac[i] == vh_fw_config.mac[i];
-        all = all && mac[i] == 0xff;
+        others |= mac[i] ^ vh_fw_config.mac[i];
+        all &= mac[i];
     }
-    if (!mine)
-        packet->small[PKTTYPE] = all ? 1 : 2;
+    if (others)
+        packet->small[PKTTYPE] = all == 0xff ? 1 : 2;
     link = bpf_map_lookup_elem(&vh_fw_links, &vlan);
     if (link)
         packet->small[LINK] = *link;
-    return link && (mine || mac[0] & 1);
+    return link && (!others || mac[0] & 1);
 }
 
 /* ---- flows ---- */
@@ -304,137 +344,135 @@ VH_INLINE void go_blind(void)
     bpf_map_update_elem(&vh_fw_sight, &lost, &yes, BPF_ANY);
 }
 
-VH_INLINE __u8 is_known(const struct packet *packet)
+VH_INLINE __u8 is_known(struct work *work)
 {
-    struct vh_fw_flow flow;
-
     if (!sight(VH_FW_SIGHT_COMPLETE) || sight(VH_FW_SIGHT_LOST))
         return 1;
-    flow_of(packet, false, &flow);
-    return bpf_map_lookup_elem(&vh_fw_flows, &flow) != NULL;
+    flow_of(&work->packet, false, &work->flow);
+    return bpf_map_lookup_elem(&vh_fw_flows, &work->flow) != NULL;
 }
 
-VH_INLINE void remember(const struct packet *packet)
+VH_INLINE void remember(struct work *work)
 {
-    struct vh_fw_flow flow;
     __u32 now = bpf_ktime_get_ns() >> 30;
     __u32 *last = NULL;
 
-    flow_of(packet, true, &flow);
-    last = bpf_map_lookup_elem(&vh_fw_flows, &flow);
+    flow_of(&work->packet, true, &work->flow);
+    last = bpf_map_lookup_elem(&vh_fw_flows, &work->flow);
     if (last && *last == now)
         return;
     if (last)
         *last = now;
-    else if (bpf_map_update_elem(&vh_fw_flows, &flow, &now, BPF_ANY))
+    else if (bpf_map_update_elem(&vh_fw_flows, &work->flow, &now, BPF_ANY))
         go_blind();
 }
 
 /* ---- classes ---- */
 
-struct search {
-    __u32 class[VH_FW_ALL];
-    __u32 v6;
-    __u32 from; /* the next row that counts */
-    __u32 row;
-    __u32 action;
-};
-
-/* The last edge that is not behind the address. */
-VH_INLINE __u32 class_of_address(const volatile struct vh_fw_table *table, __u64 high, __u64 low)
+static long halve(__u32 index, struct loop *loop)
 {
-    __u32 found = 0;
-    __u32 count = table->count;
-    __u32 base = table->base;
+    struct edges *edges = &loop->work->edges;
+    __u32 next = edges->found + (1u << (VH_FW_SEARCH - 1 - (index & 31)));
+    __u32 key = edges->base + next;
     struct vh_fw_edge *edge = NULL;
 
-    for (int bit = VH_FW_SEARCH - 1; bit >= 0; bit--) {
-        __u32 next = found + (1u << bit);
-        __u32 key = base + next;
-
-        if (next >= count)
-            continue;
-        edge = bpf_map_lookup_elem(&vh_fw_edges, &key);
-        if (edge && (edge->high < high || (edge->high == high && edge->low <= low)))
-            found = next;
-    }
-    found += base;
-    edge = bpf_map_lookup_elem(&vh_fw_edges, &found);
-    return edge ? edge->class : 0;
+    if (next >= edges->count)
+        return 0;
+    edge = bpf_map_lookup_elem(&vh_fw_edges, &key);
+    if (edge &&
+        (edge->high < edges->high || (edge->high == edges->high && edge->low <= edges->low)))
+        edges->found = next;
+    return 0;
 }
 
-VH_INLINE __u32 class_of_word(const volatile struct vh_fw_table *table, __u16 value)
+/* Each of these leaves a class in `class`. False: there is none, which cannot be; where the
+ * verifier does not see that, it looks at one way on, not at two. */
+VH_INLINE bool find_address(const volatile struct vh_fw_table *table, struct work *work,
+                            const __u32 *address, bool v6, __u32 *class)
+{
+    struct edges *edges = &work->edges;
+    struct loop loop = {work};
+    struct vh_fw_edge *edge = NULL;
+    __u32 key = 0;
+
+    edges->high = v6 ? (__u64)bpf_ntohl(address[0]) << 32 | bpf_ntohl(address[1]) : 0;
+    edges->low =
+        v6 ? (__u64)bpf_ntohl(address[2]) << 32 | bpf_ntohl(address[3]) : bpf_ntohl(address[0]);
+    edges->base = table->base;
+    edges->count = table->count;
+    edges->found = 0;
+    bpf_loop(VH_FW_SEARCH, halve, &loop, 0);
+    key = edges->base + edges->found;
+    edge = bpf_map_lookup_elem(&vh_fw_edges, &key);
+    if (!edge)
+        return false;
+    *class = edge->class;
+    return true;
+}
+
+VH_INLINE bool find_word(const volatile struct vh_fw_table *table, __u16 value, __u32 *class)
 {
     __u32 key = table->base + value / 2;
     __u32 *classes = bpf_map_lookup_elem(&vh_fw_words, &key);
 
-    return classes ? classes[value & 1] : 0;
+    if (!classes)
+        return false;
+    *class = classes[value & 1];
+    return true;
 }
 
-VH_INLINE __u32 class_of_small(const volatile struct vh_fw_table *table, __u8 value)
+VH_INLINE bool find_small(const volatile struct vh_fw_table *table, __u8 value, __u32 *class)
 {
     __u32 key = table->base + value;
-    __u32 *class = bpf_map_lookup_elem(&vh_fw_smalls, &key);
+    __u32 *found = bpf_map_lookup_elem(&vh_fw_smalls, &key);
 
-    return class ? *class : 0;
+    if (!found)
+        return false;
+    *class = *found;
+    return true;
 }
 
-VH_INLINE void classify(const struct packet *packet, struct search *search, bool v6)
+VH_INLINE bool find_field(struct work *work, bool v6, int i)
+{
+    const volatile struct vh_fw_table *table = &vh_fw_config.table[v6][i];
+    const struct packet *packet = &work->packet;
+    __u32 *class = &work->search.class[i];
+
+    if (!table->count)
+        return true;
+    if (i < VH_FW_SMALL)
+        return find_small(table, packet->small[i], class);
+    if (i < VH_FW_SMALL + VH_FW_WORD)
+        return find_word(table, packet->word[i - VH_FW_SMALL], class);
+    return find_address(table, work, packet->address[i - VH_FW_SMALL - VH_FW_WORD], v6, class);
+}
+
+VH_INLINE bool classify(struct work *work, bool v6)
 {
 #pragma unroll
-    for (int i = 0; i < VH_FW_SMALL; i++) {
-        if (vh_fw_config.table[v6][i].count)
-            search->class[i] = class_of_small(&vh_fw_config.table[v6][i], packet->small[i]);
+    for (int i = 0; i < VH_FW_ALL; i++) {
+        if (!find_field(work, v6, i))
+            return false;
     }
-#pragma unroll
-    for (int i = 0; i < VH_FW_WORD; i++) {
-        const volatile struct vh_fw_table *table = &vh_fw_config.table[v6][VH_FW_SMALL + i];
-
-        if (table->count)
-            search->class[VH_FW_SMALL + i] = class_of_word(table, packet->word[i]);
-    }
-#pragma unroll
-    for (int i = 0; i < VH_FW_ADDRESS; i++) {
-        const volatile struct vh_fw_table *table =
-            &vh_fw_config.table[v6][VH_FW_SMALL + VH_FW_WORD + i];
-        const __u32 *address = packet->address[i];
-        __u64 high = v6 ? (__u64)bpf_ntohl(address[0]) << 32 | bpf_ntohl(address[1]) : 0;
-        __u64 low =
-            v6 ? (__u64)bpf_ntohl(address[2]) << 32 | bpf_ntohl(address[3]) : bpf_ntohl(address[0]);
-
-        if (table->count)
-            search->class[VH_FW_SMALL + VH_FW_WORD + i] = class_of_address(table, high, low);
-    }
+    return true;
 }
 
 /* ---- rows ---- */
 
-/* The lowest bit that is set; there is one. */
+/* The number of the lowest bit that is set; there is one. It has no branches. */
 VH_INLINE __u32 lowest(__u64 bits)
 {
-    __u32 at = 0;
+    bits = (bits & -bits) - 1;
+    bits -= bits >> 1 & 0x5555555555555555;
+    bits = (bits & 0x3333333333333333) + (bits >> 2 & 0x3333333333333333);
+    bits = (bits + (bits >> 4)) & 0x0f0f0f0f0f0f0f0f;
+    return bits * 0x0101010101010101 >> 56;
+}
 
-    if (!(bits & 0xffffffff)) {
-        bits >>= 32;
-        at += 32;
-    }
-    if (!(bits & 0xffff)) {
-        bits >>= 16;
-        at += 16;
-    }
-    if (!(bits & 0xff)) {
-        bits >>= 8;
-        at += 8;
-    }
-    if (!(bits & 0xf)) {
-        bits >>= 4;
-        at += 4;
-    }
-    if (!(bits & 3)) {
-        bits >>= 2;
-        at += 2;
-    }
-    return at + !(bits & 1);
+/* 1 if a bit is set, else 0. */
+VH_INLINE __u64 any(__u64 bits)
+{
+    return (bits | -bits) >> 63;
 }
 
 /* Blocks of all fields that rows look at, from the one on that `from` is in. */
@@ -450,46 +488,65 @@ VH_INLINE __u32 blocks_left(const struct search *search, bool v6)
         if (!vh_fw_config.table[v6][i].count)
             continue;
         class = bpf_map_lookup_elem(&vh_fw_classes, &key);
-        summary &= class ? class->summary : 0;
+        if (!class)
+            return 0;
+        summary &= class->summary;
     }
     return summary;
 }
 
-VH_INLINE void rows_of(const struct search *search, bool v6, __u32 block, __u64 *words)
+/* The rows of a block that take the packet. */
+VH_INLINE bool rows_of(const struct search *search, bool v6, __u32 number, struct vh_fw_block *rows)
 {
-    bool begins = search->from / (64 * VH_FW_WORDS) == block;
-    __u32 first = begins ? search->from & (64 * VH_FW_WORDS - 1) : 0;
-
 #pragma unroll
-    for (__u32 w = 0; w < VH_FW_WORDS; w++) {
-        words[w] = first < w * 64 + 64 ? ~0ull : 0;
-        if (first > w * 64)
-            words[w] &= ~0ull << (first & 63);
-    }
+    for (int w = 0; w < VH_FW_WORDS; w++)
+        rows->words[w] = ~0ull;
 #pragma unroll
     for (int i = 0; i < VH_FW_ALL; i++) {
         __u32 key = search->class[i];
         struct vh_fw_class *class = NULL;
-        struct vh_fw_block *bits = NULL;
+        struct vh_fw_block *block = NULL;
 
         if (!vh_fw_config.table[v6][i].count)
             continue;
         class = bpf_map_lookup_elem(&vh_fw_classes, &key);
-        key = class ? class->block[block & (VH_FW_BLOCKS - 1)] : 0;
-        bits = bpf_map_lookup_elem(&vh_fw_blocks, &key);
+        if (!class)
+            return false;
+        key = class->block[number & (VH_FW_BLOCKS - 1)];
+        block = bpf_map_lookup_elem(&vh_fw_blocks, &key);
+        if (!block)
+            return false;
 #pragma unroll
         for (int w = 0; w < VH_FW_WORDS; w++)
-            words[w] &= bits ? bits->words[w] : 0;
+            rows->words[w] &= block->words[w];
     }
+    return true;
 }
 
-/* One step: the next block that has a row for the packet, or what the row there says. 1: it is
- * decided.
- */
-VH_INLINE long step(struct search *search, bool v6)
+/* The number of the first row in it from `first` on; 64 * VH_FW_WORDS: there is none. */
+VH_INLINE __u32 first_of(struct vh_fw_block *rows, __u32 first)
 {
+    __u32 word = first / 64;
+    __u32 left = 0;
+
+    rows->words[word & (VH_FW_WORDS - 1)] &= ~0ull << (first & 63);
+#pragma unroll
+    for (int w = 0; w < VH_FW_WORDS; w++)
+        left |= any(rows->words[w]) << w;
+    left &= ~0u << (word & 31);
+    if (!left)
+        return 64 * VH_FW_WORDS;
+    word = lowest(left) & (VH_FW_WORDS - 1);
+    return word * 64 + lowest(rows->words[word]);
+}
+
+/* One step: the next block that has a row for the packet, and what the row says. 1: it is decided.
+ */
+VH_INLINE long step(struct work *work, bool v6)
+{
+    struct search *search = &work->search;
     __u32 summary = blocks_left(search, v6);
-    __u64 words[VH_FW_WORDS];
+    __u32 first = search->from & (64 * VH_FW_WORDS - 1);
     __u32 block = 0;
     __u32 key = 0;
     __u32 *action = NULL;
@@ -497,65 +554,74 @@ VH_INLINE long step(struct search *search, bool v6)
     if (!summary)
         return 1;
     block = lowest(summary);
-    rows_of(search, v6, block, words);
-    search->from = (block + 1) * 64 * VH_FW_WORDS;
-#pragma unroll
-    for (int w = VH_FW_WORDS - 1; w >= 0; w--) {
-        if (words[w])
-            search->from = block * 64 * VH_FW_WORDS + w * 64 + lowest(words[w]);
-    }
-    if (search->from >= vh_fw_config.rows[v6])
+    if (!rows_of(search, v6, block, &work->rows))
         return 1;
-    if (search->from == (block + 1) * 64 * VH_FW_WORDS)
-        return 0;
+    /* The first block may be one from the middle of which the packet goes on. */
+    if (search->from / (64 * VH_FW_WORDS) != block)
+        first = 0;
+    first = first_of(&work->rows, first);
+    search->from = block * 64 * VH_FW_WORDS + first;
+    if (first == 64 * VH_FW_WORDS || search->from >= vh_fw_config.rows[v6])
+        return search->from >= vh_fw_config.rows[v6];
     key = vh_fw_config.first_row[v6] + search->from;
     action = bpf_map_lookup_elem(&vh_fw_actions, &key);
     if (!action)
         return 1;
-    search->action = *action & 3;
     search->row = *action >> 2;
-    if (search->action != VH_FW_ROW_GOTO)
-        return 1;
-    search->action = VH_FW_ROW_PASS;
     search->from = search->row;
-    return search->from >= vh_fw_config.rows[v6];
+    if ((*action & 3) == VH_FW_ROW_GOTO)
+        return search->from >= vh_fw_config.rows[v6];
+    search->action = *action & 3;
+    return 1;
 }
 
-static long step4(__u32 index, struct search *search)
+static long step4(__u32 index, struct loop *loop)
 {
-    return step(search, false);
+    return step(loop->work, false);
 }
 
-static long step6(__u32 index, struct search *search)
+static long step6(__u32 index, struct loop *loop)
 {
-    return step(search, true);
+    return step(loop->work, true);
 }
 
-VH_INLINE bool drops(const void *data, const void *end, __u32 len, const struct vh_scratch *scratch)
+VH_INLINE bool search_rows(struct work *work, bool v6)
+{
+    struct loop loop = {work};
+
+    if (!vh_fw_config.rows[v6])
+        return false;
+    if (vh_fw_config.table[v6][FLOW].count)
+        work->packet.small[FLOW] = is_known(work);
+    if (!classify(work, v6))
+        return false;
+    if (v6)
+        bpf_loop(VH_FW_STEPS, step6, &loop, 0);
+    else
+        bpf_loop(VH_FW_STEPS, step4, &loop, 0);
+    return work->search.action == VH_FW_ROW_DROP;
+}
+
+VH_INLINE bool drops(const void *data, const void *end, __u32 len, const struct vh_scratch *scratch,
+                     __u32 hook)
 {
     __u32 zero = 0;
     __u32 *mode = bpf_map_lookup_elem(&vh_fw_mode, &zero);
-    struct packet packet = {};
-    struct search search = {};
+    struct work *work = work_of(hook);
+    bool found = false;
     __u64 *count = NULL;
 
-    if (!mode || *mode == VH_FW_OFF || !read_ether(data, end, scratch, &packet) ||
-        !read_packet(data, end, len, scratch, &packet) || !vh_fw_config.rows[packet.v6 & 1])
+    if (!mode || !work || *mode == VH_FW_OFF || !read_ether(data, end, scratch, &work->packet) ||
+        !read_packet(data, end, len, scratch, &work->packet))
         return false;
-    if (packet.v6) {
-        if (vh_fw_config.table[1][FLOW].count)
-            packet.small[FLOW] = is_known(&packet);
-        classify(&packet, &search, true);
-        bpf_loop(VH_FW_STEPS, step6, &search, 0);
-    } else {
-        if (vh_fw_config.table[0][FLOW].count)
-            packet.small[FLOW] = is_known(&packet);
-        classify(&packet, &search, false);
-        bpf_loop(VH_FW_STEPS, step4, &search, 0);
-    }
-    if (search.action != VH_FW_ROW_DROP)
+    if (work->packet.v6)
+        found = search_rows(work, true);
+    else
+        found = search_rows(work, false);
+    if (!found)
         return false;
-    count = bpf_map_lookup_elem(&vh_fw_drops, &search.row);
+    zero = work->search.row;
+    count = bpf_map_lookup_elem(&vh_fw_drops, &zero);
     if (count)
         *count += scratch->segments;
     return *mode == VH_FW_ON;
@@ -571,7 +637,7 @@ SEC("xdp.frags") int uplink(struct xdp_md *ctx)
 
     if (!scratch)
         return VH_PASSED(ctx);
-    if (drops(data, end, bpf_xdp_get_buff_len(ctx), scratch))
+    if (drops(data, end, bpf_xdp_get_buff_len(ctx), scratch, VH_HOOK_UPLINK))
         return vh_drop(ctx, scratch, VH_STAGE_FIREWALL);
     return vh_next(ctx, scratch, VH_STAGE_FIREWALL);
 }
@@ -584,9 +650,16 @@ SEC("tc") int egress(struct __sk_buff *ctx)
 
     if (!scratch)
         return VH_PASSED(ctx);
-    if (drops(data, end, ctx->len, scratch))
+    if (drops(data, end, ctx->len, scratch, VH_HOOK_EGRESS))
         return vh_drop(ctx, scratch, VH_STAGE_FIREWALL);
     return vh_next(ctx, scratch, VH_STAGE_FIREWALL);
+}
+
+VH_INLINE bool is_of_flow(const struct packet *packet)
+{
+    if (packet->v6)
+        return packet->small[PROTO] != IPPROTO_HOPOPTS;
+    return !(packet->word[FRAG] & 0x1fff);
 }
 
 /* A packet of the guest's that cannot be read may be of any flow. Those that are not IP are of
@@ -596,17 +669,17 @@ SEC("tc") int ingress(struct __sk_buff *ctx)
     struct vh_scratch *scratch = vh_begin(VH_HOOK_INGRESS, VH_STAGE_FIREWALL);
     void *data = (void *)(long)ctx->data;
     void *end = (void *)(long)ctx->data_end;
-    struct packet packet = {};
+    struct work *work = work_of(VH_HOOK_INGRESS);
+    bool ip = false;
 
-    if (!scratch)
+    if (!scratch || !work)
         return VH_PASSED(ctx);
+    ip = scratch->l3_proto == ETH_P_IP || scratch->l3_proto == ETH_P_IPV6;
     if (scratch->l3_proto == ETH_P_8021Q || scratch->l3_proto == ETH_P_8021AD)
         go_blind();
-    else if ((scratch->l3_proto == ETH_P_IP || scratch->l3_proto == ETH_P_IPV6) &&
-             !read_packet(data, end, ctx->len, scratch, &packet))
+    else if (ip && !read_packet(data, end, ctx->len, scratch, &work->packet))
         go_blind();
-    else if (packet.v6 ? packet.small[PROTO] != IPPROTO_HOPOPTS
-                       : scratch->l3_proto == ETH_P_IP && !(packet.word[FRAG] & 0x1fff))
-        remember(&packet);
+    else if (ip && is_of_flow(&work->packet))
+        remember(work);
     return vh_next(ctx, scratch, VH_STAGE_FIREWALL);
 }

@@ -59,28 +59,60 @@ static void pad(VhFwRule *rule, uint8_t reg, gsize len)
         set_const(rule->reg + reg + len, zeros, 4 - len % 4);
 }
 
-/* Rows that look at TCP's flags are of TCP only, and those that look behind IP's header not of a
- * fragment that has none. */
+/* Whether all that the rule can do is drop. */
+static bool only_drops(const struct vh_nft_rule *rule)
+{
+    bool drops = false;
+
+    for (guint i = 0; i < rule->exprs->len; i++) {
+        const struct vh_nft_expr *expr = &g_array_index(rule->exprs, struct vh_nft_expr, i);
+
+        if (expr->kind == VH_NFT_EFFECT || expr->kind == VH_NFT_UNKNOWN ||
+            (expr->kind == VH_NFT_LOOKUP && expr->dreg == VH_NFT_REGISTERS))
+            return false;
+        drops |= expr->kind == VH_NFT_VERDICT && expr->verdict.code == NF_DROP;
+    }
+    return drops;
+}
+
+/* Behind the IP header of a later fragment is no transport header. Some kernels read one there,
+ * others do not: what it says cannot be told, and such packets leave the translation of the rule
+ * here. */
+static void leave_fragments(VhFwRule *rule)
+{
+    VhFwWork *work = rule->work;
+    struct vh_range first[8];
+    const VhRanges *firsts = NULL;
+    const VhRanges *later = NULL;
+
+    for (guint i = 0; i < 8; i++)
+        first[i] = (struct vh_range){i << 13, i << 13};
+    firsts = vh_ranges_union(work->store, first, 8);
+    later = vh_ranges_not(work->store, firsts, vh_fw_field_max(VH_FW_FRAG, false));
+    for (guint i = rule->boxes->len; i-- > 0;) {
+        struct vh_fw_box *box = &g_array_index(rule->boxes, struct vh_fw_box, i);
+        struct vh_fw_box rest = *box;
+
+        if (vh_fw_box_and(work, &rest, VH_FW_FRAG, later) && !only_drops(rule->rule))
+            vh_fw_row(work, &rest, VH_FW_PASS, 0, rule->rule);
+        if (!vh_fw_box_and(work, box, VH_FW_FRAG, firsts))
+            g_array_remove_index_fast(rule->boxes, i);
+    }
+}
+
+/* Rows that look at TCP's flags are of TCP only. */
 static bool needs_transport(VhFwRule *rule, const struct vh_nft_expr *expr)
 {
     VhFwWork *work = rule->work;
     const VhRanges *tcp = vh_ranges_one(work->store, IPPROTO_TCP, IPPROTO_TCP);
-    struct vh_range first[8];
 
     for (guint i = 0; i < rule->boxes->len && expr->extra + expr->len > 4; i++) {
         if (!vh_ranges_within(g_array_index(rule->boxes, struct vh_fw_box, i).field[VH_FW_PROTO],
                               tcp))
             return false;
     }
-    if (work->whole || work->v6)
-        return true;
-    for (guint i = 0; i < 8; i++)
-        first[i] = (struct vh_range){i << 13, i << 13};
-    for (guint i = rule->boxes->len; i-- > 0;) {
-        if (!vh_fw_box_and(work, &g_array_index(rule->boxes, struct vh_fw_box, i), VH_FW_FRAG,
-                           vh_ranges_union(work->store, first, 8)))
-            g_array_remove_index_fast(rule->boxes, i);
-    }
+    if (!work->whole && !work->v6)
+        leave_fragments(rule);
     return true;
 }
 

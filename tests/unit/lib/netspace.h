@@ -13,8 +13,11 @@ bool netspace_enter(void);
 char *netspace_try(const char *rules);
 void netspace_set(const char *rules);
 
+/* Adds to them. */
+char *netspace_add(const char *rules);
+
+/* Puts those lines of the rules in force that nft takes; the others are gone from the text. */
+bool netspace_set_most(char **rules);
+
 /* What the kernel tells of them, by the injector's reader. */
 GBytes *netspace_dump(void);
-
-/* Runs a program in it; it must succeed. */
-void netspace_run(const char *const *command);
