@@ -108,6 +108,11 @@ class House(unittest.TestCase):
         there = sorted(entry.name for entry in os.scandir(HOST) if entry.is_dir())
         self.assertEqual(sorted(folder for row in rows() for folder in row), there)
 
+    def test_the_design_has_the_same_rows(self):
+        with open(os.path.join(vhtest.TOP, "docs/design.md")) as file:
+            table = re.findall(r"^\| \d+ \| (`.*`) \|$", file.read(), re.M)
+        self.assertEqual([re.findall(r"`(\w+)`", row) for row in table], rows())
+
     def test_order(self):
         self.assertEqual(out_of_order(sources(), rows()), [])
 
