@@ -90,6 +90,16 @@ VH_INLINE bool admit(struct vh_scratch *scratch)
     return true;
 }
 
+/* The packet passes unseen. Done before it goes on, so that its effects come after. */
+VH_INLINE void note_gap(const struct vh_scratch *scratch)
+{
+    __u32 guest = scratch->guest;
+    __u64 *gaps = bpf_map_lookup_elem(&vh_gaps, &guest);
+
+    if (gaps)
+        __sync_fetch_and_add(gaps, 1);
+}
+
 /* ---- the uplink ---- */
 
 SEC("xdp.frags")
@@ -165,6 +175,8 @@ VH_INLINE int tap(struct __sk_buff *skb, __u32 hook)
         read_tag(skb, scratch);
     if (admit(scratch))
         vh_call_tc(skb, scratch, 0);
+    else
+        note_gap(scratch);
     return TC_ACT_UNSPEC;
 }
 

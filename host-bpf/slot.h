@@ -61,6 +61,15 @@ struct {
     __type(value, struct vh_account);
 } vh_accounts SEC(".maps");
 
+/* By guest: grows with each packet that passed its tap without having been shown to its slots. What
+ * a slot has concluded from all packets before is void then. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, VH_NET_GUESTS);
+    __type(key, __u32);
+    __type(value, __u64);
+} vh_gaps SEC(".maps");
+
 /* ---- what a slot begins and ends with ---- */
 
 VH_INLINE struct vh_account *vh_account_of(const struct vh_scratch *scratch, __u32 stage)
