@@ -20,7 +20,7 @@ struct vh_saved_file {
     uint32_t slot_count;
     uint32_t used; /* slots from here on were never taken */
     struct vh_saved_shared shared;
-    uint32_t reserved[7];
+    uint32_t reserved[6];
     struct vh_saved_slot slots[VH_SAVED_MAX];
 };
 _Static_assert(offsetof(struct vh_saved_file, slots) == 64, "other versions have it there, too");

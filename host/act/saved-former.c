@@ -47,7 +47,7 @@ struct former_file {
     uint32_t slot_count;
     uint32_t used;
     struct vh_saved_shared shared;
-    uint32_t reserved[7];
+    uint32_t reserved[6];
     struct former_slot slots[];
 };
 G_STATIC_ASSERT(offsetof(struct former_file, slots) == offsetof(struct vh_saved_file, slots));

@@ -82,6 +82,8 @@ struct vh_saved_shared {
     uint32_t warded;    /* the warden is there, and real-time */
     uint32_t share;     /* of struct vh_budget_limits */
     uint32_t period_us; /* likewise */
+    uint32_t hurry;     /* until when vhintd's own thread goes before others: CLOCK_MONOTONIC in ms,
+                           modulo 2^32 */
 };
 
 /* Opens or creates `path`. NULL and VH_ERROR_FAILED, or VH_ERROR_BUSY when another process uses it

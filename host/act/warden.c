@@ -193,6 +193,11 @@ static void on_gone(G_GNUC_UNUSED GPid process, G_GNUC_UNUSED gint status, gpoin
     warden->watch = 0;
 }
 
+static uint32_t now_ms(void)
+{
+    return (uint32_t)(g_get_monotonic_time() / 1000);
+}
+
 VhWarden *vh_warden_new(VhSaved *saved, const char *path, guint seconds, GError **error)
 {
     VhWarden *warden = NULL;
@@ -200,6 +205,7 @@ VhWarden *vh_warden_new(VhSaved *saved, const char *path, guint seconds, GError 
     pid_t process = 0;
 
     vh_warden_limit(saved, &(struct vh_budget_limits){VH_BUDGET_SHARE, VH_BUDGET_PERIOD_US});
+    vh_saved_shared(saved)->hurry = now_ms();
     /* A former vhintd's. */
     vh_bell_ring(saved);
     process = fork();
@@ -228,6 +234,16 @@ void vh_warden_free(VhWarden *warden, bool leave)
     }
     vh_saved_shared(warden->saved)->warded = 0;
     g_free(warden);
+}
+
+void vh_warden_hurry(VhSaved *saved, guint ms)
+{
+    struct vh_saved_shared *shared = vh_saved_shared(saved);
+    uint32_t now = now_ms();
+    uint32_t before = __atomic_exchange_n(&shared->hurry, now + ms, __ATOMIC_ACQ_REL);
+
+    if ((int32_t)(before - now) <= 0)
+        vh_bell_ring(saved);
 }
 
 void vh_warden_limit(VhSaved *saved, const struct vh_budget_limits *limits)

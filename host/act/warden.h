@@ -7,7 +7,8 @@
  * only at the slots of boosts in the file of former states (saved.h), which it shares with vhintd:
  * a real-time boost is paused while its budget is spent, and when vhintd is gone, however that came
  * about, it puts every boost back. Pins stay, for a successor to take over; if none has come in
- * time, another process puts them back, too. It sleeps while there is no real-time boost.
+ * time, another process puts them back, too. It sleeps while there is no real-time boost and vhintd
+ * is in no hurry.
  *
  * vhintd and the warden change threads at the same time. 1. vhintd marks a slot ENDING before it
  * puts a thread's former state back. 2. The warden, after it made a thread real-time again, looks
@@ -29,5 +30,8 @@ VhWarden *vh_warden_new(VhSaved *saved, const char *path, guint seconds,
 /* Ends it; it does nothing any more. `leave`: it goes on as if vhintd had died. */
 void vh_warden_free(VhWarden *warden, bool leave);
 
+/* For so many ms vhintd's own thread is to go before others, as it does beside real-time boosts: it
+ * must act within milliseconds. */
+void vh_warden_hurry(VhSaved *saved, guint ms);
 /* From now on these limits hold. */
 void vh_warden_limit(VhSaved *saved, const struct vh_budget_limits *limits);

@@ -175,6 +175,15 @@ static gint64 settle(VhWards *wards, gint64 now)
                             &wards->limits, now);
 }
 
+/* Until when vhintd is in a hurry; 0: it is not. */
+static gint64 hurry_ends(const VhWards *wards, gint64 now)
+{
+    uint32_t until = __atomic_load_n(&vh_saved_shared(wards->saved)->hurry, __ATOMIC_ACQUIRE);
+    int32_t left_ms = (int32_t)(until - (uint32_t)(now / 1000));
+
+    return left_ms > 0 ? now + (gint64)left_ms * 1000 : 0;
+}
+
 /* vhintd must see to trials, facts and clients beside what it boosts; but a guest that keeps it
  * busy must not make it a real-time hog. Returns when to look again; -1: when the bell rings. */
 static gint64 tend_owner(VhWards *wards, gint64 now)
@@ -182,12 +191,16 @@ static gint64 tend_owner(VhWards *wards, gint64 now)
     const struct vh_budget_limits limits = {OWNER_SHARE, wards->limits.period_us};
     struct vh_budget *const budgets[] = {&wards->owners};
     pid_t owner = wards->owner.thread;
+    gint64 hurry = hurry_ends(wards, now);
     gint64 next = -1;
     bool raise = false;
 
-    if (wards->list->len && wards->owners_meter.open && vh_meter_read(&wards->owners_meter)) {
+    if ((wards->list->len || hurry) && wards->owners_meter.open &&
+        vh_meter_read(&wards->owners_meter)) {
         vh_budget_look(&wards->owners, wards->owners_meter.time, -1, &limits, now);
         next = vh_budget_settle(budgets, 1, &limits, now);
+        if (hurry)
+            next = MIN(next, hurry);
         raise = !wards->owners.spent;
     }
     /* Who has given it a policy of its own means it. */
@@ -221,5 +234,7 @@ gint64 vh_wards_tend(VhWards *wards)
             resume_boost(ward);
     }
     owners = tend_owner(wards, now);
-    return owners < 0 ? next : MIN(next, owners);
+    if (next < 0 || owners < 0)
+        return MAX(next, owners);
+    return MIN(next, owners);
 }

@@ -7,6 +7,9 @@
 #include "manager/state.h"
 #include "programs/travel.h"
 
+/* From a look at a guest that starts on: libvirt lets it run a few ms after it has set masks. */
+#define HURRY_MS 500
+
 static const struct vh_inventory_kind *const inventory_kinds[] = {&vh_inventory_static,
                                                                   &vh_inventory_libvirt};
 #define MEMORY_MS 2000 /* for QEMU to take memory back when the daemon stops */
@@ -92,6 +95,7 @@ static void on_starting(const struct vh_config_guest *config, const struct vh_th
 
     if (!entry)
         return;
+    vh_warden_hurry(manager->saved, HURRY_MS);
     vh_guest_preview(entry->guest, process);
     vh_round_recheck(manager->round, entry,
                      "libvirt has set the masks that it sets before a guest runs");

@@ -207,6 +207,58 @@ do = pin mask
         stays(lambda: self.pinned() == {1}, 1, "held")
         self.wait_pinned()
 
+    def test_float(self):
+        """vCPUs that a rule floats are left alone, whatever other rules say, as long as its fact holds."""
+        first, second = self.sleeper(1), self.sleeper(2)
+        self.wait_pinned(1, 2)
+        self.write("10.conf", "[rule leave]\non = affinity\nwhen = cpus == 2\ndo = float mask\n")
+        leave = self.sleeper("2,3")
+        self.wait_pinned(1)
+        self.assertEqual(self.reason(2), "no hint asks for it")
+        self.sleeper(3)  # which asks for nothing by now
+        # A mask that is not of two CPUs floats nothing.
+        self.guest.run(f"taskset -cp 0-2 {leave.pid}")
+        wait_for(lambda: {2} < self.pinned() or {3} < self.pinned(), 5, "those that are asked for are pinned again")
+        self.guest.run(f"taskset -cp 2,3 {leave.pid}")
+        self.wait_pinned(1)
+        # Without a field, all of them.
+        self.write("10.conf", "[rule leave]\non = affinity\nwhen = cpus == 2\ndo = float\n")
+        self.wait_pinned()
+        leave.kill()
+        self.tasks.remove(leave)
+        wait_for(lambda: len(self.pinned()) == min(3, len(os.sched_getaffinity(0))), 5, "all that are asked for are pinned")
+        for task in (first, second):
+            self.assertFalse(task.done())
+
+    def reason(self, cpu):
+        vcpus = self.daemon.ctl("status", "guest")["guests"][0]["vcpu"]
+        return next(vcpu["reason"] for vcpu in vcpus if vcpu["guest_cpu"] == cpu)
+
+    def logged(self):
+        return [step["why"] for step in self.daemon.steps("rule seen")]
+
+    def test_log(self):
+        """A line when a fact comes and when it changes, with its fields; then none for the rule's cooldown. It does nothing else."""
+        self.write("10.conf", "[guest guest]\nactions = log\n[rule seen]\non = affinity\nwhen = cpus == 1\n"
+                              "do = log {comm} of {pid} is bound, mask {mask[0]}; {cpus} CPU\n")
+        task = self.guest.start_command("sleep 1000; true")  # whose shell binds itself later
+        self.tasks.append(task)
+        self.guest.run(f"taskset -cp 1 {task.pid}")
+        said = wait_for(self.logged, 5, "the fact has come")
+        self.assertEqual(said, [f"sh of {task.pid} is bound, mask 2; 1 CPU"])
+        self.guest.run(f"taskset -cp 1 {task.pid}")  # no news
+        self.guest.run(f"taskset -cp 2 {task.pid}")
+        wait_for(lambda: len(self.logged()) > 1, 5, "the fact has changed")
+        self.assertEqual(self.logged()[1:], [f"sh of {task.pid} is bound, mask 4; 1 CPU"])
+        self.assertEqual(self.pinned(), set())
+        # With a cooldown the changes in between make no line.
+        self.write("10.conf", "[guest guest]\nactions = log\n[rule seen]\non = affinity\nwhen = cpus == 1\n"
+                              "do = log {pid} has {mask[0]}\ncooldown = 1h\n")
+        before = len(self.logged())
+        self.guest.run(f"for i in 1 2 3; do taskset -cp 3 {task.pid}; taskset -cp 1 {task.pid}; done")
+        wait_for(lambda: [hint["fields"]["mask"][0] for hint in self.daemon.ctl("hints", "guest")] == [2], 5, "all has come")
+        self.assertEqual(len(self.logged()), before + 1)
+
     def test_max_hints(self):
         """A flood is acted upon in the end, and the last mask counts."""
         self.write("10.conf", "[guest guest]\nmax-hints = 20/s\n")

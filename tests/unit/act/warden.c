@@ -119,6 +119,14 @@ static void own_beside_stranger(const struct fixture *f, enum vh_boost_kind kind
         pause();
 }
 
+/* Is in a hurry for a while, and boosts nobody. */
+static void own_in_a_hurry(const struct fixture *f, G_GNUC_UNUSED enum vh_boost_kind kind)
+{
+    vh_warden_hurry(open_warded(f), 500);
+    for (;;)
+        pause();
+}
+
 static void set_up(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     g_autofree char *runtime = NULL;
@@ -193,6 +201,16 @@ static void test_budget(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
     /* By time, not by CPU time: where others keep it from running, it is boosted for longer. */
     g_assert_cmpuint(boosted, >, 0);
     g_assert_cmpuint(boosted, <, all);
+}
+
+/* A vhintd in a hurry goes before others, and not for longer than that. */
+static void test_hurry(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    if (!f->allowed)
+        return;
+    f->owner = start(own_in_a_hurry, f, 0);
+    LOOP_UNTIL(has_policy(f->owner, SCHED_RR));
+    LOOP_UNTIL(has_policy(f->owner, SCHED_OTHER));
 }
 
 static void assert_put_back(struct fixture *f)
@@ -381,5 +399,6 @@ int main(int argc, char **argv)
     ADD("owner-killed", test_owner_killed);
     ADD("owner-killed-nice", test_owner_killed_nice);
     ADD("owner-is-raised", test_owner_is_raised);
+    ADD("hurry", test_hurry);
     return g_test_run();
 }
