@@ -7,6 +7,10 @@
 
 #include <linux/types.h>
 
+/* How many kinds of offload there are (host/net/kinds.c). Without any, vhintd has no keys and
+ * commands for them. */
+#define VH_NET_KINDS 0
+
 /* Where packets pass the dispatcher. */
 enum vh_hook {
     VH_HOOK_UPLINK,  /* XDP on the uplink: to the guest, from another machine */

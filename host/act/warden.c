@@ -18,6 +18,7 @@
 #include "act/cell.h"
 #include "act/wards.h"
 #include "base/error.h"
+#include "net/pins.h"
 
 #define PRIORITY 3 /* above vhintd's, which is above a boost's (wards.c) */
 
@@ -58,7 +59,8 @@ static void guard(VhSaved *saved, const char *path, guint seconds)
     gint64 until = g_get_monotonic_time() + (gint64)seconds * G_USEC_PER_SEC;
     uint32_t heard = vh_bell_count(saved);
 
-    if (!vh_saved_next(saved, VH_SAVED_MASK, NULL) && !vh_saved_next(saved, VH_SAVED_MEMORY, NULL))
+    if (!vh_saved_next(saved, VH_SAVED_MASK, NULL) &&
+        !vh_saved_next(saved, VH_SAVED_MEMORY, NULL) && !vh_net_pins_noted(path))
         return;
     let_go_of_output();
     while (g_get_monotonic_time() < until && vh_bell_count(saved) == heard)

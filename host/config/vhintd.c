@@ -11,6 +11,7 @@
 #include "base/keytext.h"
 #include "base/loopback.h"
 #include "base/nearest.h"
+#include "offload.h"
 
 #define GUEST "guest "
 #define RUN_DIR "/run/vhint"
@@ -23,9 +24,13 @@ struct source {
     GPtrArray *problems; /* char *: what is wrong with it */
 };
 
-static const char *const daemon_keys[] = {
-    "run-dir", "state-dir", "control",  "program-dir",       "policy-dir",
-    "journal", "metrics",   "injector", "successor-timeout", NULL};
+static const char *const daemon_keys[] = {"run-dir",     "state-dir",  "control",
+                                          "program-dir", "policy-dir", "journal",
+                                          "metrics",     "injector",   "successor-timeout",
+#if VH_NET_KINDS
+                                          "offload-dir", "bpf-dir",
+#endif
+                                          NULL};
 static const char *const libvirt_keys[] = {"uri", "hook", NULL};
 const char *const vh_config_guest_keys[] = {"qmp", "channel", "agent", "uuid", "profile", NULL};
 
@@ -56,6 +61,8 @@ void vh_config_free(VhConfig *config)
     g_free(config->journal);
     g_free(config->injector);
     g_free(config->metrics);
+    g_free(config->offload_dir);
+    g_free(config->bpf_dir);
     g_free(config->libvirt);
     g_free(config->hook);
     g_ptr_array_unref(config->guests);
@@ -192,6 +199,8 @@ static void read_daemon(struct source *source)
     config->policy_dir = get_path(source, "daemon", "policy-dir", policy, 0);
     config->program_dir = get_path(source, "daemon", "program-dir", VH_PROGRAM_DIR, 0);
     config->injector = get_path(source, "daemon", "injector", VH_GUEST_INJECTOR, 0);
+    config->offload_dir = get_path(source, "daemon", "offload-dir", VH_OFFLOAD_DIR, 0);
+    config->bpf_dir = get_path(source, "daemon", "bpf-dir", "/sys/fs/bpf/vhint", 0);
     read_successor(source);
     read_metrics(source);
 }

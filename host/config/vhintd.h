@@ -14,20 +14,16 @@
  *                     installed
  *   metrics=ADDRESS   where figures are served to Prometheus, an address of this machine only and a
  *                     port, as 127.0.0.1:9477; default: nowhere
- *   successor-timeout=SECONDS
- *                     for so long pins stay once vhintd has gone without having put them back; 1 to
- *                     3600, default 30
- *   [guest NAME]      with these keys: a guest that is not libvirt's
- *   qmp=SOCKET        QEMU's monitor; vhintd is its only client
- *   channel=SOCKET    the chardev of the port org.vhint.0; QEMU listens
- *   agent=SOCKET      the chardev of the QEMU guest agent's port; QEMU listens, vhintd is its only
- *                     client
- *   uuid=UUID         shown, and matched by policy
- *   profile=NAME      matched by policy
- *   [libvirt]         its presence makes vhintd look after the domains of libvirt's that policy
- *                     matches
- *   uri=URI           default qemu:///system
- *   hook=SOCKET       where vhint-libvirt-hook calls; default RUN-DIR/hook */
+ *   offload-dir=DIR   where objects for the host's kernel are; default: as installed
+ *   bpf-dir=DIR       a folder of vhintd's own in a bpffs, for what outlives it of offloads;
+ * default /sys/fs/bpf/vhint successor-timeout=SECONDS for so long pins stay once vhintd has gone
+ * without having put them back; 1 to 3600, default 30 [guest NAME]      with these keys: a guest
+ * that is not libvirt's qmp=SOCKET        QEMU's monitor; vhintd is its only client channel=SOCKET
+ * the chardev of the port org.vhint.0; QEMU listens agent=SOCKET      the chardev of the QEMU guest
+ * agent's port; QEMU listens, vhintd is its only client uuid=UUID         shown, and matched by
+ * policy profile=NAME      matched by policy [libvirt]         its presence makes vhintd look after
+ * the domains of libvirt's that policy matches uri=URI           default qemu:///system hook=SOCKET
+ * where vhint-libvirt-hook calls; default RUN-DIR/hook */
 #pragma once
 
 #include <glib.h>
@@ -36,6 +32,10 @@
 
 #ifndef VH_PROGRAM_DIR
 #define VH_PROGRAM_DIR "/usr/lib/vhint/programs"
+#endif
+
+#ifndef VH_OFFLOAD_DIR
+#define VH_OFFLOAD_DIR "/usr/lib/vhint/host"
 #endif
 
 #ifndef VH_GUEST_INJECTOR
@@ -54,6 +54,8 @@ struct VhConfig {
     char *journal;
     char *injector;
     char *metrics; /* NULL: not served */
+    char *offload_dir;
+    char *bpf_dir;
     guint successor_seconds;
     char *libvirt; /* URI; NULL: do not look there */
     char *hook;

@@ -56,6 +56,13 @@ void vh_answer_explain(struct vh_errand *errand)
     finish(call, "(@aa{sv})", vh_manager_explain(call->manager, call->guest, &call->error));
 }
 
+void vh_answer_offloads(struct vh_errand *errand)
+{
+    struct vh_call *call = call_of(errand);
+
+    finish(call, "(@aa{sv})", vh_manager_offload(call->manager, call->guest, &call->error));
+}
+
 void vh_answer_get_policy(struct vh_errand *errand)
 {
     struct vh_call *call = call_of(errand);

@@ -184,6 +184,7 @@ PLAIN(handover)
     }
 ABOUT_GUEST(list_programs)
 ABOUT_GUEST(explain)
+ABOUT_GUEST(offloads)
 ABOUT_GUEST(get_policy)
 ABOUT_GUEST(list_hints)
 ABOUT_GUEST(bootstrap)
@@ -247,6 +248,7 @@ static VhDbusManager1 *skeleton_new(VhCalls *calls)
         {"handle-bootstrap", G_CALLBACK(on_bootstrap)},
         {"handle-explain", G_CALLBACK(on_explain)},
         {"handle-list-hints", G_CALLBACK(on_list_hints)},
+        {"handle-offloads", G_CALLBACK(on_offloads)},
         {"handle-get-policy", G_CALLBACK(on_get_policy)},
         {"handle-watch", G_CALLBACK(on_watch)},
         {"handle-release", G_CALLBACK(on_release)},

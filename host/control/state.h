@@ -45,6 +45,7 @@ void vh_answer_get_guest(struct vh_errand *errand);
 void vh_answer_get_guests(struct vh_errand *errand);
 void vh_answer_list_programs(struct vh_errand *errand);
 void vh_answer_explain(struct vh_errand *errand);
+void vh_answer_offloads(struct vh_errand *errand);
 void vh_answer_get_policy(struct vh_errand *errand);
 void vh_answer_list_hints(struct vh_errand *errand);
 void vh_answer_inject(struct vh_errand *errand);

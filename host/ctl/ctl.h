@@ -65,6 +65,8 @@ int vh_ctl_why(struct vh_ctl *ctl, GError **error);
 int vh_ctl_inject(struct vh_ctl *ctl, GError **error);
 int vh_ctl_eject(struct vh_ctl *ctl, GError **error);
 int vh_ctl_bootstrap(struct vh_ctl *ctl, GError **error);
+/* offload.c */
+int vh_ctl_offload(struct vh_ctl *ctl, GError **error);
 int vh_ctl_hints(struct vh_ctl *ctl, GError **error);
 int vh_ctl_watch(struct vh_ctl *ctl, GError **error);
 int vh_ctl_release(struct vh_ctl *ctl, GError **error);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // vhintctl: asks a running vhintd what it does, and tells it what to do.
 #include "ctl/ctl.h"
+#include "offload.h"
 
 #include <locale.h>
 #include <stddef.h>
@@ -32,6 +33,11 @@ static const struct command {
      "show the guests' vCPUs live: where they run, how long they wait, and why they are there"},
     {"record", "FILE [GUEST]", " count ", 1, 2, vh_ctl_record,
      "record guests and their hints into FILE for plan --replay, until interrupted"},
+#if VH_NET_KINDS
+    {"offload", "[GUEST]", "", 0, 1, vh_ctl_offload,
+     "show what of a guest's work, or of all guests', the host's kernel does, and whether that "
+     "pays"},
+#endif
     {"programs", "GUEST", "", 1, 1, vh_ctl_programs, "list a guest's programs"},
     {"inject", "GUEST FILE", " name set replace partial map every ", 2, 2, vh_ctl_inject,
      "load a BPF object into a guest and keep it there until eject"},

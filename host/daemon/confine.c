@@ -29,11 +29,11 @@ static const char *const never[] = {
     /* large surfaces that nothing here uses */
     "add_key", "request_key", "keyctl", "userfaultfd", "io_uring_setup", "io_uring_enter",
     "io_uring_register", "lookup_dcookie", "fanotify_init", "fanotify_mark", "remap_file_pages",
-    "vmsplice", "uselib", "ustat", "bpf", "perf_event_open"};
+    "vmsplice", "uselib", "ustat", "perf_event_open"};
 
 static const int families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
 
-static int forbid(scmp_filter_ctx filter)
+static int forbid(scmp_filter_ctx filter, bool bpf)
 {
     int result = 0;
 
@@ -45,6 +45,8 @@ static int forbid(scmp_filter_ctx filter)
             continue;
         result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), number, 0);
     }
+    if (result == 0 && !bpf)
+        result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(bpf), 0);
     if (result == 0)
         result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
                                   SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
@@ -74,7 +76,7 @@ static int forbid_families(scmp_filter_ctx filter)
     return result;
 }
 
-int vh_confine(GError **error)
+int vh_confine(bool bpf, GError **error)
 {
     scmp_filter_ctx filter = VH_SANITIZED ? NULL : seccomp_init(SCMP_ACT_ALLOW);
     int result = filter ? seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1) : -ENOMEM;
@@ -82,7 +84,7 @@ int vh_confine(GError **error)
     if (VH_SANITIZED)
         return 0;
     if (result == 0)
-        result = forbid(filter);
+        result = forbid(filter, bpf);
     if (result == 0)
         result = forbid_families(filter);
     if (result == 0)

@@ -21,6 +21,7 @@
 #include "libvirt/loop.h"
 #include "manager/manager.h"
 #include "metrics/metrics.h"
+#include "net/pins.h"
 #include "policy/load.h"
 
 #define DEFAULT_CONFIG "/etc/vhint/vhint.conf"
@@ -73,7 +74,8 @@ static int serve(const VhConfig *config, GError **error)
                   ? vh_metrics_new(config->metrics, vh_manager_figures, manager, error)
                   : NULL;
     /* Confined once whatever may need more, or starts a thread that does, is done. */
-    if (!control || (config->metrics && !metrics) || vh_confine(error) < 0) {
+    if (!control || (config->metrics && !metrics) ||
+        vh_confine(vh_manager_has_offloads(manager), error) < 0) {
         /* What a predecessor left is for one that starts. */
         vh_manager_hand_over(manager, "vhintd cannot start");
         return -1;
@@ -103,7 +105,7 @@ static void raise_descriptors(void)
 /* Puts back all that is noted in the file. 0, or -1 with an error where that could not be done. */
 static int restore(const char *path, GError **error)
 {
-    VhSaved *saved = vh_confine(error) < 0 ? NULL : vh_saved_open(path, error);
+    VhSaved *saved = vh_confine(false, error) < 0 ? NULL : vh_saved_open(path, error);
     /* Of each step the service manager's journal is told, or stderr, if that can be opened: a
      * socket cannot. */
     const char *told = g_getenv("JOURNAL_STREAM") ? "/dev/null" : "/dev/stderr";
@@ -115,6 +117,7 @@ static int restore(const char *path, GError **error)
     vh_actuate_free(vh_actuate_new(saved, journal, &vh_actuator_boost), NULL);
     vh_actuate_free(vh_actuate_new(saved, journal, &vh_actuator_pin), NULL);
     left = vh_memory_left_put_back(saved, journal, VH_MEMORY_LEFT_PATIENCE_MS);
+    vh_net_pins_remove(path);
     /* What waits for a successor need not any longer. */
     vh_bell_ring(saved);
     vh_saved_close(saved);

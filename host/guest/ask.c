@@ -41,6 +41,7 @@ void vh_guest_ask_vcpus(gpointer data)
     vh_guest_query_iothreads(guest);
     vh_guest_query_kvm(guest);
     vh_guest_query_nodes(guest);
+    vh_guest_query_nics(guest);
     vh_vcpus_query(guest->monitor, on_vcpus, guest);
 }
 

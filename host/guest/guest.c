@@ -40,6 +40,7 @@ VhGuest *vh_guest_new(const struct vh_config_guest *config, const char *state_di
     guest->iothreads = g_array_new(FALSE, TRUE, sizeof(struct vh_thread));
     guest->threads = g_array_new(FALSE, TRUE, sizeof(struct vh_thread));
     guest->helpers = g_array_new(FALSE, TRUE, sizeof(struct vh_thread));
+    guest->nics = g_array_new(FALSE, TRUE, sizeof(struct vh_nic));
     guest->programs = vh_programs_new(directory, &vh_guest_programs_funcs, guest);
     if (config->channel)
         guest->channel_link = vh_link_new(watch, config->channel, vh_guest_on_channel, guest);
@@ -82,6 +83,7 @@ void vh_guest_free(VhGuest *guest)
     g_array_unref(guest->iothreads);
     g_array_unref(guest->threads);
     g_array_unref(guest->helpers);
+    g_array_unref(guest->nics);
     vh_guest_names_unref(guest->names);
     g_free(guest->port_device);
     g_free(guest->monitor_problem);
@@ -148,6 +150,7 @@ void vh_guest_set_policy(VhGuest *guest, VhGuestPolicy *policy)
     vh_rules_set(guest->rules, policy);
     vh_guest_renew(guest);
     want_programs(guest);
+    vh_guest_look_at_nics(guest);
     vh_guest_touch(guest, "the policy has changed");
     vh_guest_settle(guest);
 }

@@ -6,6 +6,7 @@
  * void at once and the guest's vCPUs float, until the next one says it anew. */
 #pragma once
 
+#include "base/nic.h"
 #include "channel/session.h"
 #include "config/guest.h"
 #include "guest/portrait.h"
@@ -91,6 +92,13 @@ const struct vh_wish *vh_guest_wishes(const VhGuest *guest);
 const struct vh_near *vh_guest_nears(const VhGuest *guest, unsigned *count);
 /* What is wished for its memory, likewise. */
 const struct vh_ram_wish *vh_guest_ram_wish(const VhGuest *guest);
+/* Its network interfaces that taps serve, where policy lets it have offloads. `*problem` (static)
+ * is why one is missing; NULL: none is. */
+const struct vh_nic *vh_guest_nics(const VhGuest *guest, unsigned *count, const char **problem);
+/* Asks for them once more, though nobody has told of a change; not more often than is of use. */
+void vh_guest_look_at_nics(VhGuest *guest);
+/* What its programs have said, and holds. */
+const VhFacts *vh_guest_facts(const VhGuest *guest);
 /* By what its memory is changed. */
 VhRamDevice *vh_guest_ram(const VhGuest *guest);
 

@@ -73,6 +73,11 @@ struct VhGuest {
     struct vh_cpuset nodes; /* NUMA nodes that its memory is bound to */
     bool nodes_known;
 
+    /* nics.c: as the monitor and the kernel say */
+    GArray *nics; /* struct vh_nic */
+    const char *nic_problem;
+    gint64 nics_asked; /* monotonic, us */
+
     /* channel.c, hints.c */
     VhLink *channel_link; /* NULL: the guest has no channel */
     VhTurn *turn;
@@ -164,6 +169,9 @@ void vh_guest_glance_at_threads(VhGuest *guest);
 
 /* nodes.c: known before the vCPUs that are asked for next. */
 void vh_guest_query_nodes(VhGuest *guest);
+
+/* nics.c: the same, where policy lets the guest have offloads. */
+void vh_guest_query_nics(VhGuest *guest);
 
 /* ask.c */
 void vh_guest_query_vcpus(VhGuest *guest);

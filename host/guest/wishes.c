@@ -86,7 +86,8 @@ void vh_guest_settle(VhGuest *guest)
     }
     guest->deferred = 0;
     guest->dirty = NULL;
-    if (!vh_guest_renew(guest) && !guest->moved)
+    /* What is offloaded goes by facts that no rule is about. */
+    if (!vh_guest_renew(guest) && !guest->moved && !(guest->policy && guest->policy->offload.kinds))
         return;
     guest->moved = false;
     guest->funcs->changed(guest, why, guest->data);

@@ -259,7 +259,11 @@ static int open_all(VhManager *manager, GError **error)
     open_policy(manager);
     manager->round = vh_round_new(&vh_round_this_host, manager->entries, manager->policy,
                                   manager->saved, manager->journal, error);
-    return manager->round ? 0 : -1;
+    if (!manager->round)
+        return -1;
+    manager->saved_path = g_steal_pointer(&saved);
+    vh_manager_open_offloads(manager);
+    return 0;
 }
 
 VhManager *vh_manager_new(const VhConfig *config, GError **error)
@@ -327,6 +331,7 @@ void vh_manager_free(VhManager *manager)
     manager->closing = true;
     vh_manager_give_up(manager);
     g_clear_handle_id(&manager->adopt_timer, g_source_remove);
+    vh_manager_close_offloads(manager, leave);
     if (leave)
         vh_round_leave_all(manager->round, "vhintd hands over to its successor");
     else if (manager->round)
@@ -348,5 +353,6 @@ void vh_manager_free(VhManager *manager)
     g_ptr_array_unref(manager->watchers);
     g_ptr_array_unref(manager->attempts);
     g_free(manager->host);
+    g_free(manager->saved_path);
     g_free(manager);
 }

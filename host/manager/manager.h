@@ -36,6 +36,12 @@ VhPortrait *vh_manager_portrait(VhManager *manager, const char *guest,
  * next one. 0: there are no more. */
 GPtrArray *vh_manager_portraits(VhManager *manager, guint64 *last, bool brief);
 
+/* Are there offloads, which take BPF in the host's kernel? */
+bool vh_manager_has_offloads(const VhManager *manager);
+/* Offloads, of one guest or of all (""): aa{sv}; NULL and VH_ERROR_NO_SUCH_GUEST. */
+GVariant *vh_manager_offload(VhManager *manager, const char *guest,
+                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* ListPrograms: aa{sv}; NULL and VH_ERROR_NO_SUCH_GUEST. */
 GVariant *vh_manager_programs(VhManager *manager, const char *guest,
                               GError **error) G_GNUC_WARN_UNUSED_RESULT;

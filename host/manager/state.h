@@ -21,7 +21,10 @@ struct VhManager {
     VhScratch *scratch;
     VhPolicyStore *policy;
     VhRound *round;
-    GPtrArray *entries; /* struct vh_entry, the older first */
+    VhOffloads *offloads;  /* NULL: there are none */
+    char *offload_problem; /* why; NULL: there are */
+    char *saved_path;      /* of the file of former states */
+    GPtrArray *entries;    /* struct vh_entry, the older first */
     VhInventory *inventories[VH_MANAGER_INVENTORIES];
     GPtrArray *watchers; /* struct watcher, of watch.c */
     GPtrArray *attempts; /* struct attempt, of bootstrap.c */
@@ -50,6 +53,13 @@ struct vh_entry *vh_manager_find(const VhManager *manager, const char *guest, GE
 
 /* Looks over the threads of all guests. */
 void vh_manager_refresh_threads(const VhManager *manager);
+
+/* ---- offloads.c ---- */
+
+/* If policy lets any guest have them. Once there is a policy, and a round. */
+void vh_manager_open_offloads(VhManager *manager);
+/* Takes them away, or leaves them for the next vhintd. */
+void vh_manager_close_offloads(VhManager *manager, bool leave);
 
 /* ---- due.c ---- */
 

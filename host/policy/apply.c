@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Tells what applies to one guest.
+#include <stddef.h>
 #include <string.h>
 
 #include "policy/reader.h"
@@ -50,6 +51,23 @@ bool vh_policy_matches(const VhPolicy *policy, const struct vh_guest_id *id)
     for (guint i = 0; i < policy->sections->len; i++)
         if (matches(g_ptr_array_index(policy->sections, i), id))
             return true;
+    return false;
+}
+
+bool vh_policy_offloads(const VhPolicy *policy)
+{
+    const gsize at = offsetof(VhGuestPolicy, offload.kinds);
+
+    for (guint i = 0; i < policy->sections->len; i++) {
+        const struct vh_guest_section *section = g_ptr_array_index(policy->sections, i);
+
+        for (guint j = 0; j < section->entries->len; j++) {
+            const struct vh_guest_entry *entry = g_ptr_array_index(section->entries, j);
+
+            if (entry->key && entry->key->at == at && *(const unsigned *)entry->value)
+                return true;
+        }
+    }
     return false;
 }
 

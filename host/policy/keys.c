@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/nearest.h"
+#include "net/words.h"
 #include "policy/reader.h"
 
 /* The position of `word` in the NULL-terminated `words`; -1 and an error. */
@@ -197,6 +198,82 @@ static int take_linger(const char *value, const struct vh_policy_reader *reader,
     return vh_policy_time(value, G_USEC_PER_SEC / 10, (gint64)3600 * G_USEC_PER_SEC, into, error);
 }
 
+#if VH_NET_KINDS
+/* ---- offloads ---- */
+
+/* Bits by stage. */
+static int take_offloads(const char *value, const struct vh_policy_reader *reader, gpointer into,
+                         GError **error)
+{
+    const char *words[VH_STAGES + 2] = {"none"};
+    unsigned stages[VH_STAGES + 1] = {0};
+    g_auto(GStrv) list = vh_policy_split(value);
+    unsigned count = 1;
+    unsigned kinds = 0;
+
+    (void)reader;
+    for (unsigned stage = 0; stage < VH_STAGES; stage++) {
+        if (!vh_net_names[stage])
+            continue;
+        words[count] = vh_net_names[stage];
+        stages[count++] = stage;
+    }
+    for (guint i = 0; list[i]; i++) {
+        int found = choose(list[i], words, error);
+
+        if (found < 0)
+            return -1;
+        if (found == 0 && list[1])
+            return vh_invalid(error, "\"none\" must stand alone");
+        if (found > 0)
+            kinds |= 1u << stages[found];
+    }
+    if (!list[0])
+        return vh_invalid(error, "names no offload: write none");
+    *(unsigned *)into = kinds;
+    return 0;
+}
+
+/* What the kernel takes for an interface's name. */
+static int take_uplink(const char *value, const struct vh_policy_reader *reader, gpointer into,
+                       GError **error)
+{
+    char name[IFNAMSIZ] = "";
+
+    (void)reader;
+    if (!*value || strlen(value) >= IFNAMSIZ || strpbrk(value, "/: \t") ||
+        g_str_equal(value, ".") || g_str_equal(value, ".."))
+        return vh_invalid(error,
+                          "\"%s\" is no name of an interface: it has 1 to %d characters, and "
+                          "neither / nor : nor a space",
+                          value, IFNAMSIZ - 1);
+    if (!g_str_equal(value, "none"))
+        g_strlcpy(name, value, sizeof(name));
+    memcpy(into, name, sizeof(name));
+    return 0;
+}
+
+static int take_cycles(const char *value, const struct vh_policy_reader *reader, gpointer into,
+                       GError **error)
+{
+    unsigned share = 0;
+
+    if (vh_policy_take_share(value, reader, &share, error) < 0)
+        return -1;
+    if (share < 1 || share > 100)
+        return vh_invalid(error, "\"%s\" is not from 1%% to 100%% of a host CPU", value);
+    *(unsigned *)into = share;
+    return 0;
+}
+
+static int take_offload_memory(const char *value, const struct vh_policy_reader *reader,
+                               gpointer into, GError **error)
+{
+    (void)reader;
+    return take_size(value, (guint64)1 << 20, into, error);
+}
+#endif
+
 /* ---- lists: GPtrArray * of what the policy has, owned by the policy ---- */
 
 /* struct vh_policy_program *. */
@@ -295,6 +372,12 @@ const struct vh_policy_key vh_policy_guest_keys[] = {
     {"memory-step", "256M", GUEST(memory.step), take_step},
     {"memory-linger", "5s", GUEST(memory.linger), take_linger},
     {"bootstrap", "no", GUEST(bootstrap), vh_policy_take_bool},
+#if VH_NET_KINDS
+    {"offloads", "none", GUEST(offload.kinds), take_offloads},
+    {"uplink", "none", GUEST(offload.uplink), take_uplink},
+    {"offload-cycles", "20%", GUEST(offload.cycles), take_cycles},
+    {"offload-memory", "64M", GUEST(offload.memory), take_offload_memory},
+#endif
     {0},
 };
 G_STATIC_ASSERT(VH_GUEST_PINS_MAX == 512);

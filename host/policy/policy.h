@@ -10,6 +10,7 @@
  * later one. */
 #pragma once
 
+#include "base/offload.h"
 #include "config/guest.h"
 #include "decide/boost.h"
 #include "decide/growth.h"
@@ -80,6 +81,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VhPolicy, vh_policy_unref)
 
 /* ---- what applies to one guest ---- */
 
+/* Does it let any guest have offloads? */
+bool vh_policy_offloads(const VhPolicy *policy);
+
 /* Is there a [guest ...] section about it? */
 bool vh_policy_matches(const VhPolicy *policy, const struct vh_guest_id *id);
 
@@ -105,6 +109,7 @@ struct VhGuestPolicy {
     GPtrArray *rules; /* const struct vh_rule *: enabled, named by `rules`, their action allowed */
     struct vh_placement_options placement;
     struct vh_growth_limits memory;
+    struct vh_offload_limits offload;
     unsigned actions;   /* bits of vh_action_bit(): what hints may cause */
     unsigned max_pins;  /* vCPUs pinned at a time */
     unsigned max_hints; /* hints acted upon per second; 0: no limit */

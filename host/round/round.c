@@ -81,6 +81,29 @@ static guint act_on_memory(VhRound *round, const char *why)
     return vh_ram_end(round->ram, why);
 }
 
+/* Returns how many guests have lost theirs. Where vhintd has said that a guest's policy allows
+ * none, it is not even named. */
+static guint act_on_offloads(VhRound *round, const char *why)
+{
+    if (!round->offloads)
+        return 0;
+    vh_offloads_begin(round->offloads);
+    for (unsigned i = 0; i < round->entries->len; i++) {
+        const struct vh_entry *entry = g_ptr_array_index(round->entries, i);
+        struct vh_offloads_ask ask = {.guest = vh_entry_name(entry),
+                                      .limits = &vh_guest_policy(entry->guest)->offload,
+                                      .facts = vh_guest_facts(entry->guest),
+                                      .process = vh_guest_process(entry->guest)};
+
+        if (entry->held || !ask.limits->kinds)
+            continue;
+        vh_guest_look_at_nics(entry->guest);
+        ask.nics = vh_guest_nics(entry->guest, &ask.nic_count, &ask.nic_problem);
+        vh_offloads_ask(round->offloads, &ask);
+    }
+    return vh_offloads_end(round->offloads, why);
+}
+
 static guint act(VhRound *round, const char *why, bool *retry)
 {
     const struct vh_plan *made = vh_round_plan(round);
@@ -129,6 +152,7 @@ static guint act(VhRound *round, const char *why, bool *retry)
     undone = vh_actuate_end(round->actuate, why, retry);
     vh_trials_end(round->trials, why);
     undone += act_on_memory(round, why);
+    undone += act_on_offloads(round, why);
     return undone + round->unboosted;
 }
 
@@ -186,6 +210,11 @@ guint vh_round_run(VhRound *round, const char *why)
     undone += vh_round_taken(round);
     mirror(round);
     return undone;
+}
+
+void vh_round_set_offloads(VhRound *round, VhOffloads *offloads)
+{
+    round->offloads = offloads;
 }
 
 void vh_round_forgive(VhRound *round)

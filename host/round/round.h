@@ -16,6 +16,7 @@
 #include "machine/topology.h"
 #include "policy/store.h"
 #include "round/entry.h"
+#include "round/offloads.h"
 #include "round/portrait.h"
 
 typedef struct VhRound VhRound;
@@ -35,6 +36,9 @@ extern const struct vh_round_host vh_round_this_host;
 VhRound *vh_round_new(const struct vh_round_host *host, const GPtrArray *entries,
                       VhPolicyStore *policy, VhSaved *saved, VhJournal *journal,
                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* From now on runs lead these, too (borrowed); NULL: there are none. */
+void vh_round_set_offloads(VhRound *round, VhOffloads *offloads);
 
 /* Is anything still as a former daemon left it? */
 bool vh_round_is_adopting(const VhRound *round);

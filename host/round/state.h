@@ -5,6 +5,7 @@
 #include "act/actuate.h"
 #include "machine/hotplug.h"
 #include "machine/load.h"
+#include "round/offloads.h"
 #include "round/ram.h"
 #include "round/round.h"
 #include "trials/trials.h"
@@ -30,8 +31,9 @@ struct VhRound {
     VhActuate *boosts;
     VhTrials *trials;
     VhRam *ram;
-    GHashTable *left; /* guest -> struct vh_left, where a former daemon has left anything */
-    guint unboosted;  /* by the last run */
+    VhOffloads *offloads; /* NULL: there are none */
+    GHashTable *left;     /* guest -> struct vh_left, where a former daemon has left anything */
+    guint unboosted;      /* by the last run */
     VhHotplug *hotplug;
     struct vh_topology *topology;
     VhLoad *load;

@@ -46,7 +46,7 @@ static void confined(void)
     g_mutex_init(&mutex);
     g_mutex_lock(&mutex);
     older = g_thread_new("older", wait_then_try, &mutex);
-    CHECK(vh_confine(NULL) == 0);
+    CHECK(vh_confine(false, NULL) == 0);
     g_mutex_unlock(&mutex);
     CHECK(g_thread_join(older));
     CHECK(g_thread_join(g_thread_new("younger", from_another_thread, NULL)));

@@ -282,3 +282,20 @@ char **vh_guest_describe_behind(G_GNUC_UNUSED VhGuest *guest, G_GNUC_UNUSED unsi
     *count = 0;
     return g_new0(char *, 1);
 }
+
+const struct vh_nic *vh_guest_nics(G_GNUC_UNUSED const VhGuest *guest, unsigned *count,
+                                   const char **problem)
+{
+    *count = 0;
+    *problem = NULL;
+    return NULL;
+}
+
+void vh_guest_look_at_nics(G_GNUC_UNUSED VhGuest *guest)
+{
+}
+
+const VhFacts *vh_guest_facts(G_GNUC_UNUSED const VhGuest *guest)
+{
+    return NULL;
+}
