@@ -19,7 +19,9 @@
 /* A guest's slots see no packet for longer than this once nobody renews their lease. */
 #define VH_OFFLOADS_LEASE_US (3 * G_USEC_PER_SEC / 2)
 
+#ifndef VH_OFFLOADS_LOOK_US
 #define VH_OFFLOADS_LOOK_US ((gint64)G_USEC_PER_SEC)
+#endif
 
 typedef struct VhOffloads VhOffloads;
 
