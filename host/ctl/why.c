@@ -148,33 +148,36 @@ static bool is_over(GVariant *dict)
            !*text_of(dict, "problem");
 }
 
-/* What holds for the guest as a whole, in one line each: it is released, or not connected. */
-static unsigned print_guest(GVariant *guest)
+static void print_about(const char *name, const char *what, const char *more)
+{
+    g_autofree char *line = g_strdup_printf("%s%s%s", name, what, more);
+    g_autofree char *printable = vh_text_printable(line, false);
+
+    puts(printable);
+}
+
+/* What holds for the guest as a whole, in one line each. */
+struct whole {
+    bool told; /* any */
+    bool idle; /* it is released, or not connected: so nothing is done */
+};
+
+static struct whole print_whole(GVariant *guest)
 {
     gboolean held = FALSE;
     gboolean connected = TRUE;
     const char *problem = text_of(guest, "problem");
     const char *name = text_of(guest, "name");
-    g_autoptr(GString) lines = g_string_new(NULL);
-    g_auto(GStrv) each = NULL;
 
     (void)g_variant_lookup(guest, "held", "b", &held);
     (void)g_variant_lookup(guest, "connected", "b", &connected);
     if (held)
-        g_string_append_printf(
-            lines, "%s is released: nothing is done for it until vhintctl resume %s\n", name, name);
+        print_about(name, " is released: nothing is done for it until vhintctl resume ", name);
     if (!connected)
-        g_string_append_printf(lines, "%s is not connected%s%s\n", name, *problem ? ": " : "",
-                               problem);
+        print_about(name, *problem ? " is not connected: " : " is not connected", problem);
     else if (*problem)
-        g_string_append_printf(lines, "%s: %s\n", name, problem);
-    each = g_strsplit(lines->str, "\n", -1);
-    for (guint i = 0; each[i] && *each[i]; i++) {
-        g_autofree char *printable = vh_text_printable(each[i], false);
-
-        puts(printable);
-    }
-    return lines->len > 0;
+        print_about(name, ": ", problem);
+    return (struct whole){.told = held || !connected || *problem, .idle = held || !connected};
 }
 
 int vh_ctl_why(struct vh_ctl *ctl, GError **error)
@@ -184,6 +187,7 @@ int vh_ctl_why(struct vh_ctl *ctl, GError **error)
     g_autoptr(GVariant) actions = answer ? g_variant_get_child_value(answer, 0) : NULL;
     g_autoptr(GVariant) guests = NULL;
     g_autoptr(GVariant) guest = NULL;
+    struct whole whole;
     unsigned told = 0;
 
     if (!actions)
@@ -196,17 +200,17 @@ int vh_ctl_why(struct vh_ctl *ctl, GError **error)
     if (!guests)
         return -1;
     guest = g_variant_get_child_value(guests, 0);
-    told = print_guest(guest);
+    whole = print_whole(guest);
     for (gsize i = 0; i < g_variant_n_children(actions); i++) {
         g_autoptr(GVariant) action = g_variant_get_child_value(actions, i);
 
         if (is_over(action))
             continue;
-        if (told++)
+        if (told++ || whole.told)
             putchar('\n');
         print_action(action);
     }
-    if (!told)
+    if (!told && !whole.idle)
         puts("vhint does nothing for this guest, did nothing lately, and nothing is wished");
     return VH_EXIT_OK;
 }

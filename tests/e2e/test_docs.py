@@ -50,7 +50,7 @@ class Config(unittest.TestCase):
     def test_a_program_that_is_not_there(self):
         result = self.check(self.example)
         self.assertEqual(result.returncode, 1)
-        self.assertRegex(result.stderr, r"^vhintd: vhint.conf:\d+: \[program commands\] path: "
+        self.assertRegex(result.stderr, r"^vhintd: vhint.conf:\d+: \[guest db\] programs: "
                          "there is no file /srv/vhint/commands.bpf.o: name the object of the program\n$")
 
     def test_a_program_by_a_wrong_name(self):

@@ -104,7 +104,9 @@ class Explain(unittest.TestCase):
         older = wait_for(lambda: self.why()[1]["age"], 5, "it gets older")
         wait_for(lambda: self.why()[1]["age"] > older + 0.01, 5, "it gets older")
         text = self.call("why", "fake").stdout
-        self.assertRegex(text, r"^vCPU 1: pin to CPUs [0-9]+: applied, for [0-9.]+ s \(since 2")
+        # What there is to say of the guest itself comes first.
+        self.assertRegex(text, r"^fake: QEMU's device of the port org.vhint.0 has no id, .*\n\n"
+                         r"vCPU 1: pin to CPUs [0-9]+: applied, for [0-9.]+ s \(since 2")
         self.assertIn("\n  hint     fake affinity/affinity pid=1 ", text)
         # A wish beyond what there is room for.
         room = len(self.guest.floating)
