@@ -103,6 +103,37 @@ class Memory(unittest.TestCase):
         wait_for(lambda: self.memory()["state"] == "off", 5, "nothing is left to do")
         self.assertEqual(len(self.journal("memory back")), 1)
 
+    def test_least(self):
+        """With `memory-min` steps back end there, once they did; without it, where they began."""
+        self.start()
+        path = self.daemon.path("policy.d/60-least.conf")
+        with open(path, "w") as file:
+            file.write("[guest *]\nmemory-min = 192M\n")
+        wait_for(lambda: len(self.journal("policy")) > 1, 5, "vhintd has read it")
+        self.ask()
+        self.wait_memory(256)
+        self.guest.hint(self.guest.record(pid=200, mask=[]))
+        self.end()
+        self.wait_memory(192, timeout=30)
+        stays(lambda: self.guest.balloon == 192 * MIB, 3, "no step below it, though there is room for it")
+        self.assertEqual(self.guest.orders, [192, 256, 192])
+        os.unlink(path)
+        self.wait_memory(128, timeout=30)
+        self.assertEqual(self.guest.orders, [192, 256, 192, 128])
+
+    def test_least_is_no_more_than_it_had(self):
+        """Below what the guest had before the first step it has no effect."""
+        self.start()
+        with open(self.daemon.path("policy.d/60-least.conf"), "w") as file:
+            file.write("[guest *]\nmemory-min = 64M\n")
+        wait_for(lambda: len(self.journal("policy")) > 1, 5, "vhintd has read it")
+        self.ask()
+        self.wait_memory(192)
+        self.guest.hint(self.guest.record(pid=200, mask=[]))
+        self.end()
+        wait_for(lambda: self.memory()["state"] == "off", 30, "all has gone back")
+        self.assertEqual(self.guest.balloon, 128 * MIB)
+
     def test_release_and_stop(self):
         self.start()
         self.ask()
