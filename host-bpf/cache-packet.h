@@ -54,6 +54,7 @@ struct work {
     __u32 room; /* what of `text` is to be read */
     __u32 line; /* length of the line with its end; 0: no end was found */
     __u32 spans_used;
+    __u32 at;       /* how far it has been looked at */
     __u32 token_at; /* where the token under way began */
     __u64 hash;
     bool odd;     /* there is something in the line that makes its meaning doubtful */

@@ -20,8 +20,6 @@ const volatile __u8 cache_unexpiring = 0;
 const volatile __u64 cache_welcome_ns = 1000000000;
 
 #define SECOND 1000000000ull
-/* A write that has no answer after its last packet for so long is taken to have been done. */
-#define CLOSED_NS (8 * SECOND)
 /* A command that is not known is taken to have been done so long after it has come. */
 #define SUSPEND_NS (2 * SECOND)
 #define FOREVER (~0ull)
@@ -181,67 +179,143 @@ VH_INLINE void touch_bucket(__u32 bucket)
         __sync_fetch_and_add(&head->gen, 1);
 }
 
-/* `closed` is odd while there is one writer, which may open it with the word it got. With more,
- * only time does. */
-VH_INLINE __u64 close_word(struct vh_cache_head *head, __u64 now)
+/* ---- writes under way ---- */
+
+/* `closed`: writers that began in this window of time, and those in the one before, who are not
+ * answered; whether one of them began while there was another; and which window it is. A bucket is
+ * open when there are none: with their answers, or with time, for older ones do not count. */
+#define WINDOW_SHIFT 33 /* ns: 8.6 s */
+#define WRITERS_MAX 0xffu
+#define SEVERAL 0x10000u
+#define CLOSED_SHIFT 17
+#define CLOSED_TRIES 8
+
+struct closed {
+    __u64 window;
+    __u32 now, before; /* writers */
+    bool several;
+};
+
+/* As of now. Another CPU's clock may be in a window already that this one's is not. */
+VH_INLINE struct closed read_closed(__u64 word, __u64 now)
 {
-    __u64 until = now + CLOSED_NS;
+    struct closed closed = {.window = now >> WINDOW_SHIFT,
+                            .now = word & WRITERS_MAX,
+                            .before = word >> 8 & WRITERS_MAX,
+                            .several = word & SEVERAL};
+    __u64 window = word >> CLOSED_SHIFT;
 
-    for (int i = 0; i < 4; i++) {
-        __u64 old = NOW(head->closed);
-        __u64 word = old <= now ? until | 1 : until & ~1ull;
-
-        if (__sync_val_compare_and_swap(&head->closed, old, word) == old)
-            return old <= now ? word : 0;
+    if (window >= closed.window) {
+        closed.window = window;
+        return closed;
     }
-    *(volatile __u64 *)&head->closed = until & ~1ull;
+    closed.before = window + 1 == closed.window ? closed.now : 0;
+    closed.now = 0;
+    closed.several = closed.several && closed.before;
+    return closed;
+}
+
+VH_INLINE __u64 closed_word(const struct closed *closed)
+{
+    return closed->window << CLOSED_SHIFT | (closed->several ? SEVERAL : 0) |
+           (__u64)closed->before << 8 | closed->now;
+}
+
+VH_INLINE bool is_closed(__u64 word, __u64 now)
+{
+    struct closed closed = read_closed(word, now);
+
+    return closed.now || closed.before;
+}
+
+VH_INLINE void add_writer(struct closed *closed)
+{
+    closed->several = closed->several || closed->now || closed->before;
+    if (closed->now < WRITERS_MAX)
+        closed->now++;
+}
+
+/* `turn`: what the writer began with. More than can be counted stay until they are old. */
+VH_INLINE bool take_writer(struct closed *closed, __u64 turn)
+{
+    if (turn == closed->window + 1 && closed->now && closed->now < WRITERS_MAX)
+        closed->now--;
+    else if (turn == closed->window && closed->before && closed->before < WRITERS_MAX)
+        closed->before--;
+    else
+        return false;
+    return true;
+}
+
+/* One writer more, in the place of the one with `turn` (0: none). What it begins with, never 0;
+ * 0: nothing ends it but time. */
+VH_INLINE __u64 close_bucket(struct vh_cache_head *head, __u64 now, __u64 turn)
+{
+    struct closed closed;
+    bool several = false;
+
+    for (int i = 0; i < CLOSED_TRIES; i++) {
+        __u64 old = NOW(head->closed);
+
+        closed = read_closed(old, now);
+        several = closed.several;
+        if (take_writer(&closed, turn))
+            closed.several = several && (closed.now || closed.before);
+        add_writer(&closed);
+        if (__sync_val_compare_and_swap(&head->closed, old, closed_word(&closed)) == old)
+            return closed.window + 1;
+    }
+    closed = (struct closed){now >> WINDOW_SHIFT, WRITERS_MAX, 0, true};
+    *(volatile __u64 *)&head->closed = closed_word(&closed);
     return 0;
 }
 
-/* A write to the key goes to the guest. The word to open its bucket with; 0: there are others.
- * The bucket closes first, so that whoever opens it either sees that or has set a term that is
- * forgotten here. */
-VH_INLINE __u64 begin_write(const struct moment *moment, __u64 hash)
+/* A write to the key goes to the guest, or a part of that which got `turn` before (0: none). What
+ * to end it with; 0: nothing does. The bucket closes first, so that whoever opens it either sees
+ * that or has set a term that is forgotten here. */
+VH_INLINE __u64 renew_write(const struct moment *moment, __u64 hash, __u64 turn)
 {
     struct vh_cache_head *head = head_of(bucket_of(hash));
-    __u64 word = 0;
 
     if (!head)
         return 0;
-    word = close_word(head, moment->now);
+    turn = close_bucket(head, moment->now, turn);
     __sync_fetch_and_add(&head->gen, 1);
     forget_term(hash);
-    COUNT(writes);
-    return word;
+    return turn;
 }
 
-/* It is under way still; the same for `word`, which it got before. */
-VH_INLINE __u64 renew_write(const struct moment *moment, __u64 hash, __u64 word)
+VH_INLINE __u64 begin_write(const struct moment *moment, __u64 hash)
 {
-    struct vh_cache_head *head = head_of(bucket_of(hash));
-    __u64 later = (moment->now + CLOSED_NS) | 1;
-
-    if (!head || !word || __sync_val_compare_and_swap(&head->closed, word, later) != word)
-        return begin_write(moment, hash);
-    __sync_fetch_and_add(&head->gen, 1);
-    return later;
+    COUNT(writes);
+    return renew_write(moment, hash, 0);
 }
 
-/* Its answer leaves the guest. `until`: what it has said of the key's expiry; 0: nothing. */
-VH_INLINE void end_write(const struct moment *moment, __u64 hash, __u64 word, __u64 until)
+/* Its answer leaves the guest. `until`: what it has said of the key's expiry; 0: nothing. That
+ * holds if it was the only writer: else it may not be the last in memcached's order. */
+VH_INLINE void end_write(const struct moment *moment, __u64 hash, __u64 turn, __u64 until)
 {
     struct vh_cache_head *head = head_of(bucket_of(hash));
 
     if (!head)
         return;
     __sync_fetch_and_add(&head->gen, 1);
-    /* A write that has come meanwhile has changed it, and may be later in memcached's order. */
-    if (!word || NOW(head->closed) != word)
-        return;
-    if (until)
-        set_term(hash, moment->epoch, until);
-    if (__sync_val_compare_and_swap(&head->closed, word, 0) != word)
-        forget_term(hash);
+    for (int i = 0; i < CLOSED_TRIES; i++) {
+        __u64 old = NOW(head->closed);
+        struct closed closed = read_closed(old, moment->now);
+
+        if (closed.several)
+            until = 0;
+        if (!take_writer(&closed, turn))
+            return;
+        closed.several = closed.several && (closed.now || closed.before);
+        if (until)
+            set_term(hash, moment->epoch, until);
+        if (__sync_val_compare_and_swap(&head->closed, old, closed_word(&closed)) == old)
+            return;
+        if (until)
+            forget_term(hash);
+    }
 }
 
 /* When an item expires at the earliest that a SET which passes now gives so many seconds. The
@@ -299,7 +373,7 @@ VH_INLINE void fill(const struct moment *moment, const struct question *question
         COUNT(unknown_expiry);
     stamp = NOW(head->stamp);
     if (until <= moment->now || NOW(head->gen) != question->gen ||
-        moment->epoch != question->epoch || NOW(head->closed) > moment->now ||
+        moment->epoch != question->epoch || is_closed(NOW(head->closed), moment->now) ||
         NOW(moment->state->fill_after) > moment->now ||
         NOW(moment->told->fill_after) > moment->now || stamp == VH_CACHE_BUSY)
         return;

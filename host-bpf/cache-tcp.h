@@ -24,7 +24,7 @@ enum {
 
 struct dirty {
     __u64 hash;
-    __u64 word;
+    __u64 turn;
 };
 
 struct stream {
@@ -84,7 +84,7 @@ VH_INLINE struct batch *batch_of_cpu(void)
 VH_INLINE void add_write(struct batch *batch, const struct moment *moment, __u64 hash, __u64 until)
 {
     __u32 i = batch->writes;
-    __u64 word = begin_write(moment, hash);
+    __u64 turn = begin_write(moment, hash);
 
     if (i >= DIRTY_KEYS) {
         batch->all = true;
@@ -94,7 +94,7 @@ VH_INLINE void add_write(struct batch *batch, const struct moment *moment, __u64
     batch->until = until;
     BELOW(i, DIRTY_KEYS);
     batch->dirty[i].hash = hash;
-    batch->dirty[i].word = word;
+    batch->dirty[i].turn = turn;
 }
 
 /* One command of the packet. */
@@ -222,14 +222,14 @@ VH_INLINE void renew(const struct moment *moment, struct stream *stream, struct 
 {
     for (__u32 i = 0; i < DIRTY_KEYS; i++)
         if (i < before->dirty_used)
-            before->dirty[i].word =
-                renew_write(moment, before->dirty[i].hash, before->dirty[i].word);
+            before->dirty[i].turn =
+                renew_write(moment, before->dirty[i].hash, before->dirty[i].turn);
     if (before->flags & STREAM_ALL)
         suspend(moment);
     bpf_spin_lock(&stream->lock);
     for (__u32 i = 0; i < DIRTY_KEYS; i++)
         if (i < before->dirty_used && stream->dirty[i].hash == before->dirty[i].hash)
-            stream->dirty[i].word = before->dirty[i].word;
+            stream->dirty[i].turn = before->dirty[i].turn;
     bpf_spin_unlock(&stream->lock);
 }
 
@@ -329,7 +329,7 @@ VH_INLINE void end_writes(const struct moment *moment, const struct ended *ended
 {
     for (__u32 i = 0; i < DIRTY_KEYS; i++)
         if (i < ended->dirty_used)
-            end_write(moment, ended->dirty[i].hash, ended->done ? ended->dirty[i].word : 0,
+            end_write(moment, ended->dirty[i].hash, ended->done ? ended->dirty[i].turn : 0,
                       ended->done ? ended->until : 0);
     if (ended->flags & (STREAM_ALL | STREAM_LOST))
         flush(moment);

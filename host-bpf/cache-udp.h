@@ -26,7 +26,7 @@ struct asked {
     __u64 hash;
     __u64 gen;
     __u64 epoch;
-    __u64 word;
+    __u64 turn;
     __u64 until;
 };
 
@@ -41,13 +41,13 @@ const volatile __u32 cache_asked_mask = 16383;
 
 VH_INLINE struct asked *asked_of(const struct vh_cache_flow *flow, __be16 id)
 {
-    const __u32 *words = (const void *)flow;
-    __u64 hash = cache_seed ^ id;
+    const __u64 *words = (const void *)flow;
+    __u64 hash = hash_word(cache_seed, (__u64)flow->port << 16 | id);
     __u32 at = 0;
 
 #pragma unroll
     for (__u32 i = 0; i < sizeof(*flow) / sizeof(*words); i++)
-        hash = (hash ^ words[i]) * FNV_PRIME;
+        hash = hash_word(hash, words[i]);
     at = (__u32)(hash ^ hash >> 32) & cache_asked_mask;
     return bpf_map_lookup_elem(&cache_asked, &at);
 }
@@ -67,7 +67,7 @@ VH_INLINE void ask(struct asked *asked, const struct moment *moment, const struc
         asked->hash = question->hash;
         asked->gen = question->gen;
         asked->epoch = question->epoch;
-        asked->word = question->word;
+        asked->turn = question->turn;
         asked->until = question->until;
     }
     asked->tick = tick;
@@ -87,7 +87,7 @@ VH_INLINE bool answered(struct asked *asked, __u32 ends, struct asked *question)
     question->hash = asked->hash;
     question->gen = asked->gen;
     question->epoch = asked->epoch;
-    question->word = asked->word;
+    question->turn = asked->turn;
     question->until = asked->until;
     if (asked->count < 0xffff)
         asked->count -= ends < asked->count ? ends : asked->count;
@@ -167,10 +167,8 @@ VH_INLINE bool try_answer(void *ctx, bool xdp, const struct vh_scratch *scratch,
     __u32 made = 0;
     struct frame header = {.id = frame->id, .of = bpf_htons(1)};
 
-    if (!is_welcome(moment, flow) || !can_turn(ctx, xdp, scratch, work))
-        return false;
     made = cache_gather(moment->now, moment->epoch);
-    if (!made)
+    if (!made || !is_welcome(moment, flow) || !can_turn(ctx, xdp, scratch, work))
         return false;
     how = check_packet(ctx, xdp, work, 6);
     if (how == BROKEN || epoch_of(moment, scratch) != moment->epoch)
@@ -209,7 +207,7 @@ VH_INLINE void ask_udp(const struct moment *moment, struct work *work,
         question.flags = work->spans_used == 2 ? ASKED_FILL : 0;
     } else if (command == STORE || command == CHANGE) {
         question.flags = ASKED_WRITE;
-        question.word = begin_write(moment, question.hash);
+        question.turn = begin_write(moment, question.hash);
         question.until = command == STORE ? expiry_of(moment->now, work->expiry) : 0;
         if (work->quiet)
             return;
@@ -267,7 +265,7 @@ VH_INLINE void end_udp_write(struct __sk_buff *ctx, const struct moment *moment,
                   bpf_skb_load_bytes(ctx, work->payload + FRAME, &text, sizeof(text)) == 0 &&
                   text == WORD('S', 'T', 'O', 'R', 'E', 'D', '\r', '\n');
 
-    end_write(moment, question->hash, question->word, stored ? question->until : 0);
+    end_write(moment, question->hash, question->turn, stored ? question->until : 0);
 }
 
 /* Can the datagram, the last one that was counted, answer a write among these? */

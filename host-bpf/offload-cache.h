@@ -24,7 +24,7 @@ struct vh_cache_address {
 struct vh_cache_head {
     __u64 gen;    /* grows with each write to a key of this bucket, and with each fill */
     __u64 stamp;  /* 0: nothing; VH_CACHE_BUSY: it is being filled; else the gen it is good for */
-    __u64 closed; /* by a write that is not answered yet, until then (ktime); 0: open */
+    __u64 closed; /* by writes that are not answered yet */
     __u64 epoch;
     __u64 until; /* ktime when the item expires at the earliest */
     __u64 hash;
@@ -70,5 +70,5 @@ struct vh_cache_figures {
 struct vh_cache_flow {
     __u8 client[16];
     __u8 server[16];
-    __u32 port; /* the client's */
-};
+    __u64 port; /* the client's; as wide as a word */
+} __attribute__((aligned(8)));

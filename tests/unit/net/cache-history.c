@@ -128,6 +128,8 @@ static void write_some(Worker *worker)
     gint what = g_rand_int_range(worker->rand, 0, 100);
     g_autofree char *text = NULL;
     g_autofree char *command = NULL;
+    /* Of the next command on a connection it is known that this one is done. */
+    bool quiet = worker->tcp && what >= 97;
     gsize cut = 0;
 
     op.value = (guint32)g_atomic_int_add(worker->values, 1) + 1;
@@ -136,14 +138,13 @@ static void write_some(Worker *worker)
     if (op.removes)
         command = g_strdup_printf("delete k%u\r\n", op.key);
     else
-        command =
-            g_strdup_printf("%s k%u 0 %u %zu%s\r\n%s\r\n", what < 20 ? "add" : "set", op.key,
-                            what < 30 ? 100 : 0, strlen(text), what == 99 ? " noreply" : "", text);
+        command = g_strdup_printf("%s k%u 0 %u %zu%s\r\n%s\r\n", what < 20 ? "add" : "set", op.key,
+                                  what < 30 ? 100 : 0, strlen(text), quiet ? " noreply" : "", text);
     /* Within the data, so that the stream can be followed. */
-    if (worker->tcp && what > 90)
+    if (worker->tcp && what > 90 && !quiet)
         cut = strlen(command) - 5;
     op.begin = now();
-    if (what == 99) {
+    if (quiet) {
         cache_client_tell(worker->client, command);
         note_write(worker, &op, NULL);
     } else {
