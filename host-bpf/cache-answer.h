@@ -78,6 +78,8 @@ static long gather_key(__u32 i, struct gather *gather)
         length > VH_CACHE_REPLY || made + length + END_LINE > VH_CACHE_REPLY)
         return 1;
     work->sum += shifted(head->sum, made);
+    BELOW(made, 2048);
+    BELOW(length, 2048);
     if (bpf_probe_read_kernel(work->out + HEADERS + made, length, text) < 0 ||
         !has_key(work, HEADERS + made + VALUE_WORD, work->spans[token].at,
                  work->spans[token].length))
@@ -198,8 +200,10 @@ VH_INLINE int turn(void *ctx, bool xdp, const struct vh_scratch *scratch, struct
     __u8 macs[2 * ETH_ALEN];
     __u8 turned[2 * ETH_ALEN];
 
-    if (!length || length > HEADERS + VH_CACHE_REPLY + END_LINE ||
-        load_bytes(ctx, xdp, 0, macs, sizeof(macs)) < 0 || resize(ctx, xdp, l4 + length) < 0)
+    if (!length || length > HEADERS + VH_CACHE_REPLY + END_LINE)
+        return -1;
+    WITHIN(length, 2048);
+    if (load_bytes(ctx, xdp, 0, macs, sizeof(macs)) < 0 || resize(ctx, xdp, l4 + length) < 0)
         return -1;
     __builtin_memcpy(turned, macs + ETH_ALEN, ETH_ALEN);
     __builtin_memcpy(turned + ETH_ALEN, macs, ETH_ALEN);

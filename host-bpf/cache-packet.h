@@ -25,6 +25,7 @@ const volatile __u16 cache_port = 11211;
 const volatile struct vh_cache_address cache_addresses[VH_CACHE_ADDRESSES] = {};
 
 #define TOKENS (VH_CACHE_KEYS + 2)
+#define SPANS 32u /* room for those: a power of two */
 
 struct span {
     __u32 at; /* in work.text */
@@ -62,7 +63,7 @@ struct work {
     bool quiet;   /* it says noreply */
     __u32 data;   /* bytes that follow the line, with their line end */
     __u64 expiry; /* s from now; 0: never; EXPIRY_UNKNOWN */
-    struct span spans[TOKENS];
+    struct span spans[SPANS];
     /* ---- cache-answer.h ---- */
     __u32 made; /* length of the answer's text */
     __u32 sum;  /* of that, not complemented */
@@ -87,6 +88,14 @@ struct {
 /* Keeps a number below a power of two in a way that no compiler takes out again: the verifier asks
  * for it after the last time that the number was in memory. */
 #define BELOW(number, power) asm volatile("%0 &= %1" : "+r"(number) : "i"((power)-1))
+
+/* The same for a length that is from 1 to the power. Older verifiers learn nothing from "not 0". */
+#define WITHIN(length, power) \
+    do { \
+        (length)--; \
+        BELOW(length, power); \
+        (length)++; \
+    } while (0)
 
 #define COUNT(what) \
     do { \
@@ -330,8 +339,10 @@ VH_INLINE enum checksum check_packet(void *ctx, bool xdp, struct work *work, __u
     __u64 pseudo = sum_pseudo(work);
     __u16 field = 0;
 
-    if (length < sizeof(struct udphdr) || length > TEXT_MAX ||
-        load_bytes(ctx, xdp, work->l4, work->text, length) < 0)
+    if (length < sizeof(struct udphdr) || length > TEXT_MAX)
+        return BROKEN;
+    WITHIN(length, TEXT_MAX);
+    if (load_bytes(ctx, xdp, work->l4, work->text, length) < 0)
         return BROKEN;
     __builtin_memcpy(&field, work->text + at, sizeof(field));
     if (field == fold(pseudo))

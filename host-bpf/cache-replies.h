@@ -48,7 +48,8 @@ VH_INLINE __u32 load_line(struct __sk_buff *ctx, struct work *work, __u32 offset
         return 0;
     if (room > VH_CACHE_LINE)
         room = VH_CACHE_LINE;
-    if (!room || bpf_skb_load_bytes(ctx, work->payload + offset, work->text, room) < 0)
+    WITHIN(room, VH_CACHE_LINE);
+    if (bpf_skb_load_bytes(ctx, work->payload + offset, work->text, room) < 0)
         return 0;
     return cache_scan(room);
 }

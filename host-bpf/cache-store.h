@@ -386,7 +386,9 @@ VH_INLINE void fill(const struct moment *moment, const struct question *question
         __sync_lock_test_and_set(&head->stamp, 0);
         return;
     }
-    if (bpf_probe_read_kernel(text, length, work->text) == 0) {
+    /* Asked again where it is used: older verifiers have forgotten it by now. */
+    asm volatile("" : "+r"(length));
+    if (length <= VH_CACHE_REPLY && bpf_probe_read_kernel(text, length, work->text) == 0) {
         head->epoch = question->epoch;
         head->until = until;
         head->hash = question->hash;

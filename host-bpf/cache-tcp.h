@@ -166,6 +166,7 @@ VH_INLINE void add_batch(struct stream *stream, const struct batch *batch)
     bool idle = !stream->under_way && !used && !(stream->flags & (STREAM_ALL | STREAM_LOOSE));
 
     stream->flags &= ~STREAM_SOLE;
+#pragma unroll
     for (__u32 i = 0; i < DIRTY_KEYS; i++) {
         if (i >= batch->writes)
             break;
@@ -212,6 +213,7 @@ VH_INLINE void look(struct stream *stream, const struct moment *moment, struct b
     before->client = stream->client;
     before->flags = stream->flags;
     before->dirty_used = stream->dirty_used;
+#pragma unroll
     for (__u32 i = 0; i < DIRTY_KEYS; i++)
         before->dirty[i] = stream->dirty[i];
     bpf_spin_unlock(&stream->lock);
@@ -220,6 +222,7 @@ VH_INLINE void look(struct stream *stream, const struct moment *moment, struct b
 /* A part of a write, or one that is sent again: memcached may do it only now. */
 VH_INLINE void renew(const struct moment *moment, struct stream *stream, struct before *before)
 {
+#pragma unroll
     for (__u32 i = 0; i < DIRTY_KEYS; i++)
         if (i < before->dirty_used)
             before->dirty[i].turn =
@@ -227,6 +230,7 @@ VH_INLINE void renew(const struct moment *moment, struct stream *stream, struct 
     if (before->flags & STREAM_ALL)
         suspend(moment);
     bpf_spin_lock(&stream->lock);
+#pragma unroll
     for (__u32 i = 0; i < DIRTY_KEYS; i++)
         if (i < before->dirty_used && stream->dirty[i].hash == before->dirty[i].hash)
             stream->dirty[i].turn = before->dirty[i].turn;
@@ -317,6 +321,7 @@ VH_INLINE void take_answers(struct stream *stream, const struct answers *answers
     ended->dirty_used = stream->dirty_used;
     ended->until =
         stream->flags & STREAM_SOLE && answers->stored && answers->count == 1 ? stream->until : 0;
+#pragma unroll
     for (__u32 i = 0; i < DIRTY_KEYS; i++)
         ended->dirty[i] = stream->dirty[i];
     if (ended->done) {
@@ -327,6 +332,7 @@ VH_INLINE void take_answers(struct stream *stream, const struct answers *answers
 
 VH_INLINE void end_writes(const struct moment *moment, const struct ended *ended)
 {
+#pragma unroll
     for (__u32 i = 0; i < DIRTY_KEYS; i++)
         if (i < ended->dirty_used)
             end_write(moment, ended->dirty[i].hash, ended->done ? ended->dirty[i].turn : 0,

@@ -138,6 +138,7 @@ VH_INLINE __u64 word_of(const struct work *work, __u32 token)
 
     if (at >= VH_CACHE_LINE || !length)
         return 0;
+    BELOW(at, VH_CACHE_LINE);
     __builtin_memcpy(&word, work->text + at, sizeof(word));
     return length >= 8 ? word : word & ((1ull << length * 8) - 1);
 }
@@ -271,6 +272,7 @@ __attribute__((noinline)) __u32 cache_understand(void)
     work->expiry = EXPIRY_UNKNOWN;
     work->quiet = false;
     last = work->spans_used - 1;
+    BELOW(last, SPANS);
     if (last > 0 && last < TOKENS && word_of(work, last) == WORD_NOREPLY &&
         work->spans[last].length == 7) {
         work->quiet = true;

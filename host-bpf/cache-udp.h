@@ -118,7 +118,8 @@ VH_INLINE enum command read_request(void *ctx, bool xdp, struct work *work, stru
     {
         __u32 room = length > TEXT_MAX ? TEXT_MAX : length;
 
-        if (!room || load_bytes(ctx, xdp, work->payload + FRAME, work->text, room) < 0)
+        WITHIN(room, TEXT_MAX);
+        if (load_bytes(ctx, xdp, work->payload + FRAME, work->text, room) < 0)
             return NOT_UNDERSTOOD;
         line = cache_scan(room);
     }
@@ -308,8 +309,10 @@ VH_INLINE void fill_from(struct __sk_buff *ctx, const struct moment *moment, str
     __u32 length = work->length - FRAME;
     __u32 value = 0;
 
-    if (length > TEXT_MAX || !length ||
-        bpf_skb_load_bytes(ctx, work->payload + FRAME, work->text, length) < 0)
+    if (length > TEXT_MAX || !length)
+        return;
+    WITHIN(length, TEXT_MAX);
+    if (bpf_skb_load_bytes(ctx, work->payload + FRAME, work->text, length) < 0)
         return;
     value = read_value(work, length);
     if (value && work->spans[1].hash == question->hash)
