@@ -15,11 +15,12 @@
 enum {
     STREAM_LOST = 1,
     STREAM_LOOSE = 2,
-    STREAM_ALL = 4,   /* dirty: everything */
-    STREAM_QUIET = 8, /* the last command has no answer */
-    STREAM_SOLE = 16, /* one command is under way, a STORE of dirty[0] */
-    STREAM_FIN = 32,  /* the client has nothing more to say */
-    STREAM_DEAD = 64, /* the guest knows of no such connection */
+    STREAM_ALL = 4,     /* dirty: everything */
+    STREAM_QUIET = 8,   /* the last command has no answer */
+    STREAM_SOLE = 16,   /* one command is under way, a STORE of dirty[0] */
+    STREAM_FIN = 32,    /* the client has nothing more to say */
+    STREAM_DEAD = 64,   /* the guest knows of no such connection */
+    STREAM_ENDED = 128, /* memcached has nothing more to say */
 };
 
 struct dirty {
@@ -205,7 +206,8 @@ VH_INLINE void look(struct stream *stream, const struct moment *moment, struct b
     __u32 end = work->seq + work->length + (work->flags & FLAG_FIN ? 1 : 0);
 
     bpf_spin_lock(&stream->lock);
-    stream->used = moment->now;
+    if (!(stream->flags & STREAM_ENDED))
+        stream->used = moment->now;
     if (is_after(end, stream->seen))
         stream->seen = end;
     if (work->flags & (FLAG_FIN | FLAG_RST))
@@ -395,7 +397,7 @@ VH_INLINE void read_reply(struct __sk_buff *ctx, const struct moment *moment, st
 VH_INLINE void end_stream(struct stream *stream, __u32 flags)
 {
     bpf_spin_lock(&stream->lock);
-    stream->flags |= flags;
+    stream->flags |= STREAM_ENDED | flags;
     stream->used = 0;
     bpf_spin_unlock(&stream->lock);
 }

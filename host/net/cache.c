@@ -15,10 +15,19 @@
 #define ENTRIES_MOST (1u << 22)
 #define SECOND_NS G_GUINT64_CONSTANT(1000000000)
 #define SETTLE_NS (8 * SECOND_NS)
+#define SWEEP_NS (5 * SECOND_NS)
+#define IDLE_NS (600 * SECOND_NS) /* where there is little room */
+
+/* Of connections that have ended, or that there is no room for any more. */
+struct sweep {
+    guint64 last; /* ns */
+    guint left;   /* connections */
+};
 
 struct VhSlot {
     VhNetObject *object;
     struct vh_cache_told told; /* what it has been told last */
+    struct sweep *sweep;
 };
 
 static void slot_free(VhSlot *slot)
@@ -26,6 +35,7 @@ static void slot_free(VhSlot *slot)
     if (!slot)
         return;
     vh_net_object_free(slot->object);
+    g_free(slot->sweep);
     g_free(slot);
 }
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VhSlot, slot_free)
@@ -107,7 +117,7 @@ static void slot_act(VhSlot *slot, bool act)
     tell(slot);
 }
 
-guint vh_net_cache_sweep(VhSlot *slot, guint64 idle)
+guint vh_net_cache_sweep(const VhSlot *slot, guint64 idle)
 {
     const struct bpf_map *map =
         bpf_object__find_map_by_name(vh_net_object_bpf(slot->object), "cache_streams");
@@ -125,7 +135,7 @@ guint vh_net_cache_sweep(VhSlot *slot, guint64 idle)
         if (bpf_map_lookup_elem(bpf_map__fd(map), &key, value) < 0)
             continue;
         memcpy(&used, value + VH_CACHE_STREAM_USED, sizeof(used));
-        if (used + idle < now)
+        if (!used || (idle < now && used < now - idle))
             bpf_map_delete_elem(bpf_map__fd(map), &key);
         else
             left++;
@@ -156,6 +166,7 @@ static VhSlot *slot_load(const VhNetMaps *maps, const struct vh_slot_order *orde
                     order->memory, ENTRIES_LEAST * 2);
         return NULL;
     }
+    slot->sweep = g_new0(struct sweep, 1);
     slot->object = vh_net_object_open(maps, OBJECT, error);
     if (!slot->object)
         return NULL;
@@ -188,10 +199,24 @@ struct vh_cache_figures vh_net_cache_figures(const VhSlot *slot)
     return sum;
 }
 
+static guint64 room_for_streams(const VhSlot *slot)
+{
+    return bpf_map__max_entries(
+        bpf_object__find_map_by_name(vh_net_object_bpf(slot->object), "cache_streams"));
+}
+
+/* Asked for each second or so, it makes room, too. */
 static guint64 slot_hits(const VhSlot *slot)
 {
     struct vh_cache_figures figures = vh_net_cache_figures(slot);
+    struct sweep *sweep = slot->sweep;
+    bool full = sweep->left > room_for_streams(slot) / 4 * 3;
+    guint64 now = now_ns();
 
+    if (now - sweep->last >= SWEEP_NS) {
+        sweep->last = now;
+        sweep->left = vh_net_cache_sweep(slot, full ? IDLE_NS : G_MAXUINT64);
+    }
     return figures.answered + figures.would;
 }
 

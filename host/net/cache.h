@@ -27,9 +27,9 @@ guint32 vh_net_cache_entries(guint64 memory);
 /* Everything is void, and what memcached answers now is not kept either: for the end of memcached,
  * a guest that goes on after a pause, a doubt. */
 void vh_net_cache_flush(VhSlot *slot);
-/* Forgets connections without a packet for so long (ns), which makes room. Were they to go on, they
- * would be strangers. How many are left. */
-guint vh_net_cache_sweep(VhSlot *slot, guint64 idle);
+/* Forgets connections that have ended, or are without a packet for so long (ns). Were they to go
+ * on, they would be strangers. How many are left. The kind's `hits` does it now and then. */
+guint vh_net_cache_sweep(const VhSlot *slot, guint64 idle);
 /* Sums over CPUs. */
 struct vh_cache_figures vh_net_cache_figures(const VhSlot *slot);
 /* For tests: borrowed. */

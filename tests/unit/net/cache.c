@@ -1025,12 +1025,22 @@ static void test_explain(Fixture *f, gconstpointer data)
 
 static void test_sweep(Fixture *f, gconstpointer data)
 {
+    Stream one = open_stream(f, 6007);
+    Stream other = open_stream(f, 6008);
+
     (void)data;
-    open_stream(f, 6007);
-    open_stream(f, 6008);
-    g_assert_cmpuint(vh_net_cache_sweep(f->slot, 3600 * 1000000000ull), ==, 2);
+    g_assert_cmpuint(vh_net_cache_sweep(f->slot, G_MAXUINT64), ==, 2);
+    /* What has ended goes first, and nothing is void for it. */
+    know(f, "a", "one");
+    segment(&one, false, 1, NULL, 0, -1);
+    segment(&one, true, 1, NULL, 0, -1);
+    segment(&one, false, 0, NULL, 0, -1);
+    g_assert_cmpuint(vh_net_cache.hits(f->slot), ==, 0);
+    g_assert_cmpuint(vh_net_cache_sweep(f->slot, G_MAXUINT64), ==, 1);
+    g_assert_true(cached(f, "a", NULL));
     g_assert_cmpuint(vh_net_cache_sweep(f->slot, 0), ==, 0);
-    g_assert_cmpuint(vh_net_cache_sweep(f->slot, 0), ==, 0);
+    say(&other, "get b\r\n");
+    g_assert_cmpuint(figures(f).strangers, ==, 1);
 }
 
 static void test_memory(Fixture *f, gconstpointer data)
