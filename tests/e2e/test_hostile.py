@@ -251,7 +251,7 @@ class Storm(unittest.TestCase):
             return share
 
     def test_events_of_many_threads(self):
-        few, many = self.share(0), self.share(3000)
+        few, many = self.share(0), self.share(6000)
         self.assertLess(many, few + 0.2)
 
 
