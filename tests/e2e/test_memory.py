@@ -2,7 +2,6 @@
 """Guests' memory: grows under pressure, goes back after it, and is put back whatever happens."""
 import os
 import socket
-import subprocess
 import unittest
 
 import vhtest
@@ -162,9 +161,8 @@ class Memory(unittest.TestCase):
         self.assertEqual(self.guest.balloon, 128 * MIB)
 
     def restore(self):
-        """vhintd --restore; returns its exit status and what it has said."""
-        done = subprocess.run([vhtest.setting.vhintd(), "--restore", self.daemon.path("run/saved/masks")], text=True,
-                              capture_output=True, env=vhtest.daemon.ENVIRONMENT, timeout=60 * vhtest.setting.slowness)
+        """Its exit status and what it has said."""
+        done = self.daemon.restore()
         return done.returncode, done.stderr
 
     def test_daemon_killed_and_none_comes(self):

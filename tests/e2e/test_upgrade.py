@@ -134,11 +134,6 @@ class Successor(Steps):
         self.guest.hint(self.guest.record(mask=[1]))
         self.guest.wait_pinned(1)
 
-    def restore(self, **arguments):
-        arguments = {"stderr": subprocess.PIPE, "env": vhtest.daemon.ENVIRONMENT, **arguments}
-        return subprocess.run([vhtest.setting.vhintd(), "--restore", self.daemon.path("run/saved/masks")], text=True,
-                              timeout=30 * vhtest.setting.slowness, **arguments)
-
     def test_none_comes(self):
         """The pin stays for as long as it was said, then it is put back."""
         for end in (self.daemon.kill, lambda: self.daemon.ctl("handover") and self.daemon.stop()):
@@ -164,12 +159,12 @@ class Successor(Steps):
 
     def test_restore(self):
         self.pin()
-        done = self.restore()
+        done = self.daemon.restore()
         self.assertEqual(done.returncode, 1)
         self.assertIn("another vhintd", done.stderr)
         self.assertEqual(list(self.guest.pinned()), [1])
         self.daemon.kill()
-        done = self.restore()
+        done = self.daemon.restore()
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("unpin vCPU 1", done.stderr)
         self.assertEqual(self.guest.pinned(), {})
@@ -197,7 +192,7 @@ class Successor(Steps):
         self.pin()
         self.daemon.kill()
         downgrade(self.daemon.path("run/saved/masks"))
-        done = self.restore()
+        done = self.daemon.restore()
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("unpin vCPU 1", done.stderr)
         self.assertEqual(self.guest.pinned(), {})
@@ -210,7 +205,7 @@ class Successor(Steps):
                 self.daemon.kill()
                 ours, theirs = socket.socketpair()
                 with ours, theirs:
-                    done = self.restore(stderr=theirs, env={**vhtest.daemon.ENVIRONMENT, **environment})
+                    done = self.daemon.restore(stderr=theirs, env={**vhtest.daemon.ENVIRONMENT, **environment})
                 self.assertEqual(done.returncode, 0)
                 self.assertEqual(self.guest.pinned(), {})
 

@@ -176,6 +176,12 @@ class Daemon:
         self.process.end(sig=9)
         self.process = None
 
+    def restore(self, **arguments):
+        """vhintd --restore, of what this one has left; as subprocess.run has it."""
+        arguments = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": ENVIRONMENT, **arguments}
+        masks = os.path.join(os.path.dirname(self.control), self.saved)
+        return subprocess.run([self.binary, "--restore", masks], text=True, timeout=60 * setting.slowness, **arguments)
+
     def stop(self):
         """SIGTERM; its exit status must be 0 (sanitizers report through it too)."""
         running, self.process = self.process, None
