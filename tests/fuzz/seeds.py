@@ -305,7 +305,7 @@ write("injector_load",
 
 # saved: which version, and what is done; slots; what a QEMU says
 
-RESTORE, SUCCEED = 16, 4
+RESTORE, SUCCEED, TOLD = 0, 4, 7 * 16
 
 
 def filled(text, to_the_end=False):
@@ -343,7 +343,7 @@ for done, what in ((RESTORE, "restored"), (SUCCEED, "succeeded")):
         f"{what}_memory": [bytes([3 + done]), memory(), memory(b"vm0"), memory(road=b""), memory(whose=1), END],
         f"{what}_former": [bytes([2 + done]), former(0, 3), former(0, None), former(1, 0), former(2, None), former(0, 3, whose=1), END],
         f"{what}_first": [bytes([1 + done]), former(0, 3), END],
-        f"{what}_endless": [bytes([3 + done]), slot(2, 5, b"g" * 250, bytes([1, 9]) + filled(b"n", True) + filled(b"r", True)),
+        f"{what}_endless": [bytes([3 + done + TOLD]), slot(2, 5, b"g" * 250, bytes([1, 9]) + filled(b"n", True) + filled(b"r", True)),
                             slot(1, 7, b"\xff\x9b", bytes([2, 0, 0, 0]) + filled(b"w", True)), b"\0", bytes([0xff, 0xff])]})
 write("saved",
       cut=[bytes([3]), mask(), b"\0", bytes([14, 100])],
