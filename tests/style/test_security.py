@@ -57,6 +57,11 @@ class Security(unittest.TestCase):
                     path = os.path.join("tests", test if test.startswith("e2e/") else os.path.join("unit", test))
                     self.assertTrue(os.path.exists(os.path.join(setting.TOP, path)), path)
 
+    def test_what_is_said_to_show_it_is_there(self):
+        told = set(re.findall(r"\btests/(?:unit|e2e|style)/[\w/-]+\.(?:c|py)", self.text))
+        self.assertGreater(len(told), 20)
+        self.assertEqual([path for path in sorted(told) if not os.path.exists(os.path.join(setting.TOP, path))], [])
+
     def test_fuzz_targets_are_told(self):
         there = set(re.findall(r"^\s*\['(\w+)', ", read("tests/fuzz/meson.build"), re.M))
         told = self.text.partition("## What is fuzzed\n")[2].partition("No target covers")[0]
