@@ -51,6 +51,10 @@
 
 #define VH_WALK_CONFIRMS const volatile bool vh_walk_confirms = true
 
+/* The injector puts the rules of the guest's firewall into `state` (protocol/guest-rules.h) after
+ * attaching and before every snapshot. */
+#define VH_COLLECT_RULES const volatile bool vh_collect_rules = true
+
 /* A part will do: programs whose hook the guest's kernel lacks are left out, and named. */
 #define VH_PARTIAL const volatile bool vh_partial = true
 

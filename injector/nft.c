@@ -9,13 +9,13 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "cleanup.h"
+#include "netlink.h"
 
 #define TRIES 5
-#define ANSWER_BYTES 65536 /* the kernel's largest part of a dump is half of that */
 #define NAME_MAX_BYTES 256
 
 struct request {
@@ -24,16 +24,9 @@ struct request {
     char attrs[2 * (NLA_HDRLEN + NAME_MAX_BYTES)];
 };
 
-typedef int (*take_fn)(void *data, const struct nlmsghdr *message);
-
 int vh_nft_open(void)
 {
-    vh_autoclose int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
-    struct sockaddr_nl address = {.nl_family = AF_NETLINK};
-
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)))
-        return -errno;
-    return vh_take_fd(&fd);
+    return vh_netlink_open(NETLINK_NETFILTER, 0);
 }
 
 static struct request request_of(unsigned type, unsigned family, bool dump)
@@ -61,75 +54,9 @@ static int add_name(struct request *request, unsigned type, const char *name)
     return 0;
 }
 
-/* One message of an answer. 1: it was the last. */
-static int take_one(const struct nlmsghdr *message, take_fn take, void *data)
-{
-    int error = 0;
-
-    if (message->nlmsg_flags & NLM_F_DUMP_INTR)
-        return -EINTR;
-    if (message->nlmsg_type == NLMSG_DONE)
-        return 1;
-    if (message->nlmsg_type == NLMSG_ERROR) {
-        memcpy(&error, NLMSG_DATA(message), sizeof(error));
-        return error ? error : 1;
-    }
-    error = take(data, message);
-    return error ? error : !(message->nlmsg_flags & NLM_F_MULTI);
-}
-
-/* The kernel has put this together: its lengths can be trusted. */
-static int take_all(char *bytes, ssize_t got, take_fn take, void *data)
-{
-    int done = 0;
-
-    for (struct nlmsghdr *message = (void *)bytes; !done && NLMSG_OK(message, (size_t)got);
-         message = NLMSG_NEXT(message, got))
-        done = take_one(message, take, data);
-    return done;
-}
-
-static int ask(int fd, const struct request *request, take_fn take, void *data)
-{
-    vh_autofree char *bytes = malloc(ANSWER_BYTES);
-    int done = 0;
-
-    if (!bytes)
-        return -ENOMEM;
-    if (send(fd, request, request->header.nlmsg_len, 0) < 0)
-        return -errno;
-    while (!done) {
-        ssize_t got = recv(fd, bytes, ANSWER_BYTES, 0);
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return got ? -errno : -EIO;
-        done = take_all(bytes, got, take, data);
-    }
-    return done < 0 ? done : 0;
-}
-
-static const struct nlattr *find_attr(const struct nlmsghdr *message, unsigned type)
-{
-    const char *at = (const char *)message + NLMSG_LENGTH(sizeof(struct nfgenmsg));
-    const char *end = (const char *)message + message->nlmsg_len;
-
-    while (end - at >= NLA_HDRLEN) {
-        const struct nlattr *attr = (const void *)at;
-
-        if (attr->nla_len < NLA_HDRLEN || attr->nla_len > end - at)
-            return NULL;
-        if ((attr->nla_type & NLA_TYPE_MASK) == type)
-            return attr;
-        at += NLA_ALIGN(attr->nla_len);
-    }
-    return NULL;
-}
-
 static int take_generation(void *data, const struct nlmsghdr *message)
 {
-    const struct nlattr *attr = find_attr(message, NFTA_GEN_ID);
+    const struct nlattr *attr = vh_netlink_attr(message, sizeof(struct nfgenmsg), NFTA_GEN_ID);
 
     if (!attr || attr->nla_len != NLA_HDRLEN + sizeof(uint32_t))
         return -EPROTO;
@@ -141,7 +68,7 @@ int vh_nft_generation(int fd, uint32_t *generation)
 {
     struct request request = request_of(NFT_MSG_GETGEN, NFPROTO_UNSPEC, false);
     uint32_t id = 0;
-    int error = ask(fd, &request, take_generation, &id);
+    int error = vh_netlink_ask(fd, &request.header, take_generation, &id);
 
     if (!error)
         *generation = ntohl(id);
@@ -179,8 +106,8 @@ static int dump_elems(int fd, struct vh_nft_dump *dump, size_t from, size_t to)
         /* Not a pointer into the dump: that moves while it grows. */
         const struct nlmsghdr *set = (const void *)(dump->bytes + at);
         const struct nfgenmsg *general = NLMSG_DATA(set);
-        const struct nlattr *table = find_attr(set, NFTA_SET_TABLE);
-        const struct nlattr *name = find_attr(set, NFTA_SET_NAME);
+        const struct nlattr *table = vh_netlink_attr(set, sizeof(struct nfgenmsg), NFTA_SET_TABLE);
+        const struct nlattr *name = vh_netlink_attr(set, sizeof(struct nfgenmsg), NFTA_SET_NAME);
         struct request request = request_of(NFT_MSG_GETSETELEM, general->nfgen_family, true);
 
         if (!table || !name)
@@ -190,7 +117,7 @@ static int dump_elems(int fd, struct vh_nft_dump *dump, size_t from, size_t to)
             error = add_name(&request, NFTA_SET_ELEM_LIST_SET, (const char *)name + NLA_HDRLEN);
         at += NLMSG_ALIGN(set->nlmsg_len);
         if (!error)
-            error = ask(fd, &request, append, dump);
+            error = vh_netlink_ask(fd, &request.header, append, dump);
     }
     return error;
 }
@@ -199,7 +126,7 @@ static int dump_type(int fd, unsigned type, struct vh_nft_dump *dump)
 {
     struct request request = request_of(type, NFPROTO_UNSPEC, true);
 
-    return ask(fd, &request, append, dump);
+    return vh_netlink_ask(fd, &request.header, append, dump);
 }
 
 static int dump_once(int fd, struct vh_nft_dump *dump)

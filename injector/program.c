@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Finds a program's ring, state and count of losses: see program.h.
 #include "program.h"
+#include "guest-rules.h"
 
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -83,6 +84,31 @@ static void find_promise(struct vh_running *running)
                         running->state_fd >= 0 && running->loaded.iterator_count > 0;
 }
 
+/* 0 or -errno with `text`. */
+static int find_collector(struct vh_running *running, char *text)
+{
+    size_t size = 0;
+    const bool *collects =
+        vh_variable(running->loaded.object, ".rodata", "vh_collect_rules", &size);
+    int error = 0;
+
+    running->rules = (struct vh_rules){-1, -1};
+    if (!collects || size != sizeof(*collects) || !*collects)
+        return 0;
+    if (running->state_fd < 0 || running->key_size != sizeof(uint32_t) ||
+        running->value_size != sizeof(struct vh_rules_part)) {
+        snprintf(text, VH_TEXT_MAX, "%s: vh_collect_rules wants a map `state` of vh_rules_part",
+                 running->name);
+        return -EINVAL;
+    }
+    error = vh_rules_open(&running->rules);
+    if (error)
+        snprintf(text, VH_TEXT_MAX, "%s: changes of rules cannot be listened to: %s", running->name,
+                 strerror(-error));
+    running->collects = error == 0;
+    return error;
+}
+
 int vh_running_init(struct vh_running *running, char *text)
 {
     int error;
@@ -96,12 +122,15 @@ int vh_running_init(struct vh_running *running, char *text)
         error = find_lost(running, text);
     if (error == 0)
         find_promise(running);
+    if (error == 0)
+        error = find_collector(running, text);
     return error;
 }
 
 void vh_running_end(struct vh_running *running)
 {
     vh_ring_close(&running->ring);
+    vh_rules_close(&running->rules);
     if (running->bss)
         munmap(running->bss, running->bss_size);
     vh_loaded_free(&running->loaded);

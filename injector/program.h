@@ -6,6 +6,7 @@
 #include "jobs.h"
 #include "load.h"
 #include "ring.h"
+#include "rules.h"
 
 struct vh_agent;
 
@@ -48,7 +49,9 @@ struct vh_running {
     uint32_t value_size;
     uint32_t state_entries;
     bool confirms; /* the walk writes the keys of all facts that hold */
-    void *bss;     /* the program's variables, mapped; NULL: none of interest */
+    bool collects; /* the walk puts the guest's rules into `state` first */
+    struct vh_rules rules;
+    void *bss; /* the program's variables, mapped; NULL: none of interest */
     size_t bss_size;
     const volatile uint64_t *lost; /* vh_lost; NULL: none */
     uint64_t seq;                  /* hints relayed */

@@ -88,6 +88,15 @@ long vh_snapshot_walk(const struct vh_running *running, uint64_t deadline, char 
     long taken;
 
     text[0] = 0;
+    if (running->collects) {
+        int error = vh_rules_collect(running->state_fd);
+
+        if (error) {
+            snprintf(text, VH_TROUBLE_SIZE, "the rules of the firewall cannot be collected: %s",
+                     strerror(-error));
+            return error;
+        }
+    }
     if (!running->confirms)
         return vh_loaded_iterate(&running->loaded, deadline, NULL, text);
     taken = vh_sweep(&ops, &w, running->key_size, running->value_size);

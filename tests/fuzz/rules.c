@@ -1,7 +1,6 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Fuzzes the reader of a guest's rules and their translation: whatever is read becomes rows that
- * end.
- */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Fuzzes the reader of a guest's rules and their translation: whatever is read becomes rows that
+// end.
 #include <stdlib.h>
 #include <string.h>
 

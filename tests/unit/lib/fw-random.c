@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Makes up rules and packets.
 #include "lib/fw-random.h"
 
 #include <arpa/inet.h>

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A kernel that stands for a guest's, and the host's programs beside it.
 #include "lib/fw-world.h"
 
 #include <arpa/inet.h>

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A network namespace of the test's own.
 #include "lib/netspace.h"
 
 #include <errno.h>

@@ -1,10 +1,10 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* All of the firewall at once: made-up rules and packets go to this machine's kernel, which stands
- * for a guest's, and through the programs in the host's. What the kernel lets pass, or does
- * something with, the host must not drop. What the host passes needlessly is counted and told.
- *
- * VH_PAIRS says how many packets there are, each with one of the sets of rules, and VH_SEED where
- * it begins: `./dev fuzz firewall`. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// All of the firewall at once: made-up rules and packets go to this machine's kernel, which stands
+// for a guest's, and through the programs in the host's. What the kernel lets pass, or does
+// something with, the host must not drop. What the host passes needlessly is counted and told.
+//
+// VH_PAIRS says how many packets there are, each with one of the sets of rules, and VH_SEED where
+// it begins: `./dev fuzz firewall`.
 #include <stdlib.h>
 
 #include "lib/fw-random.h"

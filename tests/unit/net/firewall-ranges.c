@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* host/net/firewall-ranges.c: against sets of bits. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// host/net/firewall-ranges.c: against sets of bits.
 #include "net/firewall-ranges.h"
 
 #define VALUES 64u

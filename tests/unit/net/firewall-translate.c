@@ -1,7 +1,7 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* host/net/firewall-*.c: what becomes of a packet by rules in nft's own language, one kind of
- * match, verdict or effect after the other. Each row's packets are given as values of fields; what
- * is not named is that of a new TCP packet from 192.0.2.1 port 40000 to the guest's port 80. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// host/net/firewall-*.c: what becomes of a packet by rules in nft's own language, one kind of
+// match, verdict or effect after the other. Each row's packets are given as values of fields; what
+// is not named is that of a new TCP packet from 192.0.2.1 port 40000 to the guest's port 80.
 #include <string.h>
 
 #include "lib/netspace.h"

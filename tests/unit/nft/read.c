@@ -1,6 +1,6 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* host/nft/: what a real kernel tells is understood, and no byte of it that is changed or missing
- * makes the reader do more than refuse. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+// host/nft/: what a real kernel tells is understood, and no byte of it that is changed or missing
+// makes the reader do more than refuse.
 #include <linux/netfilter/nf_tables.h>
 #include <string.h>
 
