@@ -6,6 +6,7 @@
 #include "net/pins.h"
 #include "policy/policy.h"
 
+#define WAIT_MS 10000 /* for guests that a former vhintd has left offloads of */
 #define LATER \
     "vhintd was started while no guest's policy had offloads, and has shut itself off from BPF: " \
     "restart it"
@@ -16,6 +17,15 @@ static void on_shown(const char *guest, gpointer data)
 
     if (entry)
         vh_entry_redraw(entry);
+}
+
+static gboolean on_late(gpointer data)
+{
+    VhManager *manager = data;
+
+    manager->offload_timer = 0;
+    vh_offloads_settle(manager->offloads);
+    return G_SOURCE_REMOVE;
 }
 
 void vh_manager_open_offloads(VhManager *manager)
@@ -39,10 +49,13 @@ void vh_manager_open_offloads(VhManager *manager)
         manager->offload_problem = g_strdup(error->message);
     }
     vh_round_set_offloads(manager->round, manager->offloads);
+    if (manager->offloads)
+        manager->offload_timer = g_timeout_add(WAIT_MS, on_late, manager);
 }
 
 void vh_manager_close_offloads(VhManager *manager, bool leave)
 {
+    g_clear_handle_id(&manager->offload_timer, g_source_remove);
     if (manager->round)
         vh_round_set_offloads(manager->round, NULL);
     if (manager->offloads && !leave)

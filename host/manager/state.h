@@ -23,6 +23,7 @@ struct VhManager {
     VhRound *round;
     VhOffloads *offloads;  /* NULL: there are none */
     char *offload_problem; /* why; NULL: there are */
+    guint offload_timer;   /* of offloads.c; 0: nothing is waited for */
     char *saved_path;      /* of the file of former states */
     GPtrArray *entries;    /* struct vh_entry, the older first */
     VhInventory *inventories[VH_MANAGER_INVENTORIES];

@@ -40,6 +40,11 @@ enum vh_attach_mode vh_attach_mode(const VhAttach *attach)
     return attach->mode;
 }
 
+unsigned vh_attach_interface(const VhAttach *attach)
+{
+    return attach->interface;
+}
+
 bool vh_attach_was_found(const VhAttach *attach)
 {
     return attach->found;

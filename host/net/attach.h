@@ -44,6 +44,7 @@ void vh_attach_end(VhAttach *attach);
 void vh_attach_leave(VhAttach *attach);
 
 enum vh_attach_mode vh_attach_mode(const VhAttach *attach);
+unsigned vh_attach_interface(const VhAttach *attach);
 /* Was it found, as a former process has left it? */
 bool vh_attach_was_found(const VhAttach *attach);
 /* Is it still where it was attached? An interface that is gone takes it along. */

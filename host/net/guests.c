@@ -4,6 +4,7 @@
 
 #include <bpf/bpf.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "net/links.h"
@@ -240,6 +241,52 @@ void vh_net_guests_free(VhNetGuests *guests, bool leave)
     g_hash_table_unref(guests->guests);
     vh_uplinks_free(guests->uplinks, leave);
     g_free(guests);
+}
+
+static bool holds(const VhNetGuests *guests, enum vh_hook hook, unsigned interface)
+{
+    GHashTableIter iter;
+    gpointer value = NULL;
+
+    if (hook == VH_HOOK_UPLINK)
+        return vh_uplinks_holds(guests->uplinks, interface);
+    g_hash_table_iter_init(&iter, guests->guests);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const struct guest *guest = value;
+
+        for (guint i = 0; i < guest->taps->len; i++)
+            if (vh_tap_holds(g_ptr_array_index(guest->taps, i), hook, interface))
+                return true;
+    }
+    return false;
+}
+
+/* "uplink-7": the hook, then the interface. */
+static bool is_nobodys(const VhNetGuests *guests, const char *pin)
+{
+    const char *dash = strrchr(pin, '-');
+    guint64 interface = 0;
+
+    if (!dash || !g_ascii_string_to_unsigned(dash + 1, 10, 1, G_MAXINT, &interface, NULL))
+        return false;
+    for (guint hook = 0; hook < VH_HOOKS; hook++)
+        if (strncmp(pin, vh_hook_names[hook], (gsize)(dash - pin)) == 0 &&
+            strlen(vh_hook_names[hook]) == (gsize)(dash - pin))
+            return !holds(guests, (enum vh_hook)hook, (unsigned)interface);
+    return false;
+}
+
+void vh_net_guests_tidy(const VhNetGuests *guests)
+{
+    g_autoptr(GDir) dir = guests->pins ? g_dir_open(guests->pins, 0, NULL) : NULL;
+    const char *name = NULL;
+
+    while (dir && (name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(guests->pins, name, NULL);
+
+        if (is_nobodys(guests, name))
+            unlink(path);
+    }
 }
 
 static void describe_uplink(const VhNetGuests *guests, const struct guest *guest, VhNetState *state)

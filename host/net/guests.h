@@ -21,5 +21,7 @@ void vh_net_guests_free(VhNetGuests *guests, bool leave);
 void vh_net_guests_apply(VhNetGuests *guests, VhNetWish *wish);
 /* It has nothing. Also for a number that a former process has left, which no wish has named. */
 void vh_net_guests_remove(VhNetGuests *guests, guint32 number);
+/* Links that a former process has pinned, and no guest has taken over, are detached. */
+void vh_net_guests_tidy(const VhNetGuests *guests);
 /* The state of what was applied last; NULL: there is no such guest. */
 VhNetState *vh_net_guests_look(const VhNetGuests *guests, guint32 number);

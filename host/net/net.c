@@ -80,6 +80,12 @@ static void work_look(struct vh_errand *errand)
     vh_errand_finish(errand);
 }
 
+static void work_tidy(struct vh_errand *errand)
+{
+    vh_net_guests_tidy(task_of(errand)->net->guests);
+    vh_errand_finish(errand);
+}
+
 static void work_end(struct vh_errand *errand)
 {
     struct task *task = task_of(errand);
@@ -280,6 +286,11 @@ void vh_net_look(VhNet *net, const char *guest)
 
     if (number < VH_NET_GUESTS)
         ask(net, number, work_look, NULL, false);
+}
+
+void vh_net_tidy(VhNet *net)
+{
+    ask(net, 0, work_tidy, NULL, false);
 }
 
 /* ---- life ---- */

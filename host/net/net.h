@@ -46,6 +46,10 @@ bool vh_net_renew(VhNet *net, const char *guest, gint64 until);
 /* Asks for its state. */
 void vh_net_look(VhNet *net, const char *guest);
 
+/* All that a former vhintd has left has been wanted or stopped: what it attached elsewhere goes,
+ * too. */
+void vh_net_tidy(VhNet *net);
+
 /* The guests of which a former vhintd has left something that nobody has wanted or stopped yet, as
  * a strv. g_strfreev() it. */
 char **vh_net_left(const VhNet *net);

@@ -101,6 +101,13 @@ void vh_tap_hook(VhTap *tap, enum vh_hook hook, bool wanted, bool taken)
         end->problem = g_strdup(error->message);
 }
 
+bool vh_tap_holds(const VhTap *tap, enum vh_hook hook, unsigned interface)
+{
+    const VhAttach *attach = tap->ends[hook].attach;
+
+    return attach && vh_attach_interface(attach) == interface;
+}
+
 void vh_tap_describe(const VhTap *tap, VhNetState *state)
 {
     for (guint hook = 0; hook < VH_HOOKS; hook++) {

@@ -158,6 +158,16 @@ bool vh_uplinks_stands(const VhUplinks *uplinks, const char *name, enum vh_attac
     return vh_attach_stands(uplink->attach);
 }
 
+bool vh_uplinks_holds(const VhUplinks *uplinks, unsigned interface)
+{
+    for (guint i = 0; i < uplinks->uplinks->len; i++)
+        if (vh_attach_interface(
+                ((const struct uplink *)g_ptr_array_index(uplinks->uplinks, i))->attach) ==
+            interface)
+            return true;
+    return false;
+}
+
 /* ---- MACs ---- */
 
 static struct claim *claim_at(const VhUplinks *uplinks, guint position)

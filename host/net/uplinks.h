@@ -21,6 +21,8 @@ int vh_uplinks_need(VhUplinks *uplinks, guint32 number, const char *uplink,
                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* It needs none, and none of its MACs is known any longer. */
 void vh_uplinks_drop(VhUplinks *uplinks, guint32 number);
+/* Is it attached to the interface with that index? */
+bool vh_uplinks_holds(const VhUplinks *uplinks, unsigned interface);
 /* Is one that is needed still there? `*mode` is how it is attached to. */
 bool vh_uplinks_stands(const VhUplinks *uplinks, const char *uplink, enum vh_attach_mode *mode);
 

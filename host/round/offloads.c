@@ -300,6 +300,7 @@ void vh_offloads_settle(VhOffloads *offloads)
                         NULL);
         vh_net_stop(offloads->net, left[i]);
     }
+    vh_net_tidy(offloads->net);
 }
 
 void vh_offloads_free(VhOffloads *offloads, const char *why, bool leave)

@@ -109,6 +109,11 @@ static const struct vh_net_hook *hook_of(const VhNetState *state, enum vh_hook h
     return NULL;
 }
 
+static bool has_xdp(void)
+{
+    return net_stage_can("sh -c 'ip -d link show dev " NET_STAGE_UPLINK " | grep -q xdp'");
+}
+
 static void test_want(Fixture *f, gconstpointer data)
 {
     const VhNetState *state = want(f, wish_of(GUEST, "a"));
@@ -147,8 +152,7 @@ static void test_stop(Fixture *f, gconstpointer data)
     vh_net_stop(f->net, GUEST);
     g_assert_false(drops());
     g_assert_false(vh_net_renew(f->net, GUEST, later(HOUR)));
-    LOOP_UNTIL(!g_file_test(stage->pins, G_FILE_TEST_IS_DIR) ||
-               !net_stage_can("sh -c 'ip -d link show dev " NET_STAGE_UPLINK " | grep -q xdp'"));
+    LOOP_UNTIL(!has_xdp());
     vh_net_stop(f->net, GUEST);
 }
 
@@ -277,6 +281,14 @@ static void test_successor(Fixture *f, gconstpointer data)
     begin(f);
     vh_net_stop(f->net, GUEST);
     g_assert_false(drops());
+    /* What was attached for it goes with the pins that nobody has taken over. */
+    g_assert_true(has_xdp());
+    vh_net_tidy(f->net);
+    LOOP_UNTIL(!has_xdp());
+    want(f, wish_of(GUEST, "a"));
+    vh_net_tidy(f->net);
+    g_assert_nonnull(hook_of(state_of(f, GUEST), VH_HOOK_UPLINK));
+    g_assert_true(has_xdp());
 }
 
 static void test_full(Fixture *f, gconstpointer data)
