@@ -2,6 +2,7 @@
 // Attaches the dispatcher to a guest's tap.
 #include "net/taps.h"
 
+#include <bpf/bpf.h>
 #include <net/if.h>
 
 #include "base/error.h"
@@ -80,6 +81,18 @@ static VhAttach *attach(VhTap *tap, enum vh_hook hook, GError **error)
                : NULL;
 }
 
+/* Packets may have passed while the dispatcher was not there: what slots have concluded from all of
+ * them is void (host-bpf/slot.h). */
+static void note_gap(const VhTap *tap)
+{
+    int map = vh_net_maps_fd(tap->maps, "vh_gaps");
+    guint64 gaps = 0;
+
+    bpf_map_lookup_elem(map, &tap->number, &gaps);
+    gaps++;
+    bpf_map_update_elem(map, &tap->number, &gaps, BPF_ANY);
+}
+
 void vh_tap_hook(VhTap *tap, enum vh_hook hook, bool wanted, bool taken)
 {
     struct end *end = &tap->ends[hook];
@@ -97,6 +110,7 @@ void vh_tap_hook(VhTap *tap, enum vh_hook hook, bool wanted, bool taken)
         return;
     }
     end->attach = attach(tap, hook, &error);
+    note_gap(tap);
     if (!end->attach)
         end->problem = g_strdup(error->message);
 }
