@@ -60,7 +60,7 @@ class Install(unittest.TestCase):
         self.assertEqual([path for path in self.paths if path not in programs + rules], expected)
         self.assertEqual([os.path.basename(path) for path in rules], sorted(os.listdir(os.path.join(vhtest.TOP, "policy.d"))))
         self.assertIn("affinity.bpf.o", [os.path.basename(path) for path in programs])
-        self.assertTrue(all("/vhint/programs/" in path for path in programs))
+        self.assertTrue(all("/vhint/programs/" in path or "/vhint/host/" in path for path in programs))
         for path in self.paths:
             self.assertEqual(os.access(self.root + path, os.X_OK), any(part in path for part in EXECUTABLE), path)
         self.assertTrue(os.path.isdir(self.root + "/etc/vhint/policy.d"))
