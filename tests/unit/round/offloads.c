@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* host/round/offloads.c: from what a guest says to packets that are dropped for it or not, on a
- * real uplink and tap. This process is the guest's QEMU, and its CPU time what packets cost. */
+ * real uplink and tap. This process is the guest's QEMU. Its CPU time is made up: each packet that
+ * it gets has cost a tick, however busy this machine is. */
 #include "round/offloads.h"
 
 #include <bpf/libbpf.h>
+#include <glib/gstdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -26,6 +28,8 @@ typedef struct {
     struct vh_offload_limits limits;
     struct vh_nic nic;
     struct vh_thread_id process;
+    char *proc;
+    guint ticks;
     guint shown;
 } Fixture;
 
@@ -35,10 +39,34 @@ static void on_shown(const char *guest, gpointer data)
     ((Fixture *)data)->shown++;
 }
 
+/* Of stat, behind the name. */
+#define UTIME 11
+
+/* What /proc tells of QEMU, with so many ticks more. */
+static void spend(Fixture *f, guint ticks)
+{
+    g_autofree char *text = NULL;
+    g_autofree char *rest = NULL;
+    g_autofree char *stat = NULL;
+    g_autofree char *path = g_strdup_printf("%d/stat", getpid());
+    g_auto(GStrv) fields = NULL;
+
+    f->ticks += ticks;
+    g_assert_true(g_file_get_contents("/proc/self/stat", &text, NULL, NULL));
+    fields = g_strsplit(strrchr(text, ')') + 2, " ", -1);
+    g_free(fields[UTIME]);
+    fields[UTIME] = g_strdup_printf("%u", 1000 + f->ticks);
+    g_free(fields[UTIME + 1]);
+    fields[UTIME + 1] = g_strdup("0");
+    rest = g_strjoinv(" ", fields);
+    stat = g_strdup_printf("%d (qemu) %s", getpid(), rest);
+    scratch_write(f->proc, path, stat);
+}
+
 static void begin(Fixture *f)
 {
     const struct vh_offloads_host host = {
-        "/proc", LOOK_US, {SLOT_OBJECTS, stage->pins, byte_kinds}};
+        f->proc, LOOK_US, {SLOT_OBJECTS, stage->pins, byte_kinds}};
     g_autoptr(GError) error = NULL;
 
     f->offloads = vh_offloads_new(&host, f->journal, on_shown, f, &error);
@@ -58,6 +86,9 @@ static void set_up(Fixture *f, gconstpointer data)
     strcpy(f->nic.tap, NET_STAGE_TAP);
     memcpy(f->nic.mac, net_stage_mac, 6);
     g_assert_cmpint(vh_tid_identify("/proc", getpid(), getpid(), &f->process), ==, 0);
+    f->proc = g_build_filename(f->directory, "proc", NULL);
+    g_assert_cmpint(g_mkdir(f->proc, 0700), ==, 0);
+    spend(f, 0);
     begin(f);
 }
 
@@ -68,6 +99,7 @@ static void tear_down(Fixture *f, gconstpointer data)
     vh_journal_free(f->journal);
     vh_facts_free(f->facts);
     scratch_remove(f->directory);
+    g_free(f->proc);
     byte_kind_gathered = NULL;
 }
 
@@ -119,16 +151,8 @@ static bool drops(void)
     return g_str_equal(seen, "z");
 }
 
-static void burn(gint64 us)
-{
-    gint64 end = g_get_monotonic_time() + us;
-
-    while (g_get_monotonic_time() < end)
-        ;
-}
-
-/* Packets come to the guest, for each of which it works. Enough of them in each look. */
-static void serve(const char *commands)
+/* Packets come to the guest, each of which costs it a tick. */
+static void serve(Fixture *f, const char *commands)
 {
     g_autofree char *seen = NULL;
 
@@ -136,8 +160,7 @@ static void serve(const char *commands)
         net_stage_send(stage, -1, *c);
     net_stage_send(stage, -1, 'z');
     seen = net_stage_until(stage, 'z');
-    burn(500 * (gint64)strlen(seen));
-    g_usleep(1000);
+    spend(f, (guint)strlen(seen));
 }
 
 #define FLOOD "DDDDDDDDDDDDDDDDDDD"
@@ -177,9 +200,9 @@ static void test_kept(Fixture *f, gconstpointer data)
     byte_kind_gathered = (char *)"a";
     run_round(f, true);
     LOOP_UNTIL(is_told(f, "state", "trial"))
-    serve(FLOOD);
+    serve(f, FLOOD);
     LOOP_UNTIL(is_told(f, "state", "kept"))
-    serve(FLOOD);
+    serve(f, FLOOD);
     reason = told(f, "reason");
     g_assert_nonnull(strstr(reason, "a packet costs "));
     g_assert_true(drops());
@@ -192,7 +215,7 @@ static void test_kept(Fixture *f, gconstpointer data)
     run_round(f, true);
     expect(f, "state", "counting");
     LOOP_UNTIL(is_told(f, "state", "kept"))
-    serve(FLOOD);
+    serve(f, FLOOD);
     g_assert_true(drops());
     g_assert_cmpuint(run_round(f, false), ==, 1);
     g_assert_false(drops());
@@ -204,7 +227,7 @@ static void test_resting(Fixture *f, gconstpointer data)
     byte_kind_gathered = (char *)"a";
     run_round(f, true);
     LOOP_UNTIL(is_told(f, "state", "resting"))
-    serve(PASSES);
+    serve(f, PASSES);
     expect(f, "reason", "none of the packets was one that it decides about");
     expect(f, "left_out", "");
 }
@@ -218,7 +241,7 @@ static void test_stuck(Fixture *f, gconstpointer data)
     byte_kind_gathered = (char *)"a";
     run_round(f, true);
     LOOP_UNTIL(is_told(f, "state", "kept"))
-    serve(FLOOD);
+    serve(f, FLOOD);
     begin_at = g_get_monotonic_time();
     while (drops())
         g_assert_cmpint(g_get_monotonic_time() - begin_at, <, 60 * G_USEC_PER_SEC);
@@ -232,7 +255,7 @@ static void test_successor(Fixture *f, gconstpointer data)
     byte_kind_gathered = (char *)"a";
     run_round(f, true);
     LOOP_UNTIL(is_told(f, "state", "kept"))
-    serve(FLOOD);
+    serve(f, FLOOD);
     vh_offloads_free(f->offloads, NULL, true);
     g_assert_true(drops());
     begin(f);
@@ -241,7 +264,7 @@ static void test_successor(Fixture *f, gconstpointer data)
     g_assert_false(drops());
     run_round(f, true);
     LOOP_UNTIL(is_told(f, "state", "kept"))
-    serve(FLOOD);
+    serve(f, FLOOD);
     g_assert_true(drops());
 }
 
