@@ -54,8 +54,7 @@ static __always_inline int tell(__u32 rules)
     return 0;
 }
 
-SEC("fentry/netlink_broadcast_filtered")
-int BPF_PROG(told, struct sock *from, void *skb, __u32 port, __u32 group)
+static __always_inline int note(struct sock *from, __u32 group)
 {
     __u16 protocol = from->sk_protocol;
 
@@ -64,6 +63,19 @@ int BPF_PROG(told, struct sock *from, void *skb, __u32 port, __u32 group)
     if (protocol == NETLINK_ROUTE && group < 32 && GROUPS_ROUTE & 1u << group)
         return tell(0);
     return 0;
+}
+
+SEC("fentry/netlink_broadcast_filtered")
+int BPF_PROG(told___filtered, struct sock *from, void *skb, __u32 port, __u32 group)
+{
+    return note(from, group);
+}
+
+/* A kernel without the other. */
+SEC("fentry/netlink_broadcast")
+int BPF_PROG(told___all, struct sock *from, void *skb, __u32 port, __u32 group)
+{
+    return note(from, group);
 }
 
 SEC("fentry/dev_add_pack")

@@ -74,7 +74,7 @@ static void begin(struct vh_agent *in, struct vh_running *running)
     walk->text[0] = 0;
     walk->taken = 0;
     walk->deadline = vh_agent_now() + WALK_NS;
-    if (running->loaded.iterator_count > 0)
+    if (running->loaded.iterator_count > 0 || running->collects)
         start(running, walk_work, walk_done);
     else
         walk_done(&walk->job);
@@ -170,7 +170,7 @@ static void read_done(struct vh_job *job)
 
 void vh_walk_first(struct vh_agent *in, struct vh_running *running)
 {
-    if (running->loaded.iterator_count == 0)
+    if (running->loaded.iterator_count == 0 && !running->collects)
         return;
     running->walk.snapshot = false;
     begin(in, running);
