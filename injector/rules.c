@@ -150,7 +150,7 @@ static int add_range(struct collected *all, unsigned family, unsigned kind, cons
     *range = (struct vh_rules_range){.v6 = family == AF_INET6, .kind = (uint8_t)kind};
     for (size_t i = 0; i < size; i++) {
         unsigned kept = bits > 8 * i ? bits - 8 * (unsigned)i : 0;
-        uint8_t mask = kept >= 8 ? 0xff : (uint8_t)(0xff00u >> kept);
+        uint8_t mask = (uint8_t)(kept >= 8 ? 0xffu : 0xff00u >> kept);
         uint8_t byte = address ? ((const uint8_t *)address)[i] : 0;
 
         range->lo[i] = byte & mask;
