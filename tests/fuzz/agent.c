@@ -11,7 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "lib/log.h"
+#include "lib/quiet.h"
 #include "qemu/qga.h"
 
 static bool is_done;

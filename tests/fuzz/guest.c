@@ -10,8 +10,8 @@
 #include "guest/state.h"
 #include "lib/clock.h"
 #include "lib/fake-object.h"
-#include "lib/log.h"
 #include "lib/peer.h"
+#include "lib/quiet.h"
 #include "programs/kept.h"
 
 #define VCPUS 4u

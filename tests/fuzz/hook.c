@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
-#include "lib/log.h"
+#include "lib/quiet.h"
 #include "lib/script.h"
 
 #define CALLERS 8u

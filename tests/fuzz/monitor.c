@@ -10,9 +10,9 @@
 #include "guest/state.h"
 #include "lib/clock.h"
 #include "lib/fake-object.h"
-#include "lib/log.h"
 #include "lib/peer.h"
 #include "lib/qemu.h"
+#include "lib/quiet.h"
 
 struct stage {
     VhTurn *turn;

@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "lib/log.h"
+#include "lib/quiet.h"
 #include "lib/script.h"
 #include "libvirt/pins-sync.h"
 

@@ -19,7 +19,7 @@
 #include "act/actuate.h"
 #include "act/memory-left.h"
 #include "act/saved-file.h"
-#include "lib/log.h"
+#include "lib/quiet.h"
 #include "lib/script.h"
 #include "machine/tid.h"
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The house as host/meson.build draws it: folders in rows, nobody knows who is above or beside, no circles, small rooms."""
+import glob
 import json
 import os
 import re
@@ -48,6 +49,11 @@ def out_of_order(files, house):
             elif name == "state.h":
                 broken.append(f'host/{path} includes "{other}/{name}", which is private to {other}/')
     return broken
+
+
+def shadows(libraries, bare):
+    """Headers beside which others of the same name, which are included by that alone, are not found."""
+    return sorted(path for path in libraries if os.path.basename(path) in {os.path.basename(other) for other in bare})
 
 
 def symbols(path):
@@ -125,6 +131,12 @@ class House(unittest.TestCase):
         self.assertEqual(len(out_of_order({**wrong, **right}, house)), 3)
         for path, text in wrong.items():
             self.assertIn(f"host/{path} includes", out_of_order({path: text}, house)[0])
+
+    def test_no_header_hides_another(self):
+        """The compiler looks beside the file first: lib/wire.h would be taken for protocol/'s."""
+        bare = glob.glob(os.path.join(vhtest.TOP, "protocol/*.h")) + glob.glob(os.path.join(vhtest.TOP, "injector/*.h"))
+        self.assertEqual(shadows(glob.glob(os.path.join(vhtest.TOP, "tests/*/lib/*.h")), bare), [])
+        self.assertEqual(shadows(["lib/wire.h", "lib/loop.h"], ["protocol/wire.h"]), ["lib/wire.h"])
 
     def test_no_circles(self):
         for folder in "host", "injector":

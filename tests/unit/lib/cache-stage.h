@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-#include "lib/wire.h"
+#include "lib/bad-wire.h"
 #include "net/cache.h"
 
 #define CACHE_STAGE_ADDRESS "10.0.0.1" /* memcached's; clients have .2, the host .3 */

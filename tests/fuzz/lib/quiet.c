@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "lib/log.h"
+#include "lib/quiet.h"
 
 #include <glib.h>
 
