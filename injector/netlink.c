@@ -69,11 +69,9 @@ int vh_netlink_ask(int fd, const struct nlmsghdr *request, vh_netlink_take take,
     return done < 0 ? done : 0;
 }
 
-const struct nlattr *vh_netlink_attr(const struct nlmsghdr *message, size_t skip, unsigned type)
+/* NULL: there is none of the type before the first that is cut off. */
+static const struct nlattr *find(const char *at, const char *end, unsigned type)
 {
-    const char *at = (const char *)message + NLMSG_SPACE(skip);
-    const char *end = (const char *)message + message->nlmsg_len;
-
     while (end - at >= NLA_HDRLEN) {
         const struct nlattr *attr = (const void *)at;
 
@@ -86,19 +84,16 @@ const struct nlattr *vh_netlink_attr(const struct nlmsghdr *message, size_t skip
     return NULL;
 }
 
+const struct nlattr *vh_netlink_attr(const struct nlmsghdr *message, size_t skip, unsigned type)
+{
+    const char *start = (const char *)message;
+
+    return find(start + NLMSG_SPACE(skip), start + message->nlmsg_len, type);
+}
+
 const struct nlattr *vh_netlink_within(const struct nlattr *outer, unsigned type)
 {
-    const char *at = (const char *)outer + NLA_HDRLEN;
-    const char *end = (const char *)outer + outer->nla_len;
+    const char *start = (const char *)outer;
 
-    while (end - at >= NLA_HDRLEN) {
-        const struct nlattr *attr = (const void *)at;
-
-        if (attr->nla_len < NLA_HDRLEN || attr->nla_len > end - at)
-            return NULL;
-        if ((attr->nla_type & NLA_TYPE_MASK) == type)
-            return attr;
-        at += NLA_ALIGN(attr->nla_len);
-    }
-    return NULL;
+    return find(start + NLA_HDRLEN, start + outer->nla_len, type);
 }
