@@ -2,7 +2,6 @@
 """Boosts of vCPUs' threads: as long as they are asked for, within their limits, and never longer than their owner."""
 import os
 import signal
-import subprocess
 import time
 import unittest
 
@@ -208,13 +207,6 @@ class Boost(unittest.TestCase):
     def real_time(self):
         return [tid for tid in self.guest.tids if os.sched_getscheduler(tid) & 0xff == os.SCHED_RR]
 
-    def real_time_is_allowed(self):
-        """Whether this host's settings let anybody be real-time, and throttle him."""
-        with open("/proc/sys/kernel/sched_rt_runtime_us") as file:
-            throttled = not file.read().startswith("-")
-        probe = subprocess.run(["chrt", "-r", "1", "true"], stderr=subprocess.DEVNULL)
-        return throttled and probe.returncode == 0
-
     def warden(self):
         """Its process id."""
         children = f"/proc/{self.daemon.process.pid}/task/{self.daemon.process.pid}/children"
@@ -227,7 +219,7 @@ class Boost(unittest.TestCase):
             return file.read().strip()
 
     def test_real_time(self):
-        if not self.real_time_is_allowed():
+        if not vhtest.real_time_is_allowed():
             self.skipTest("this host does not allow real-time threads, or does not throttle them")
         self.start(kind="rr")
         for cpu in range(self.guest.cpus):
@@ -240,7 +232,7 @@ class Boost(unittest.TestCase):
     def test_auto_is_real_time_or_nice(self):
         self.start(kind="auto")
         self.ask(1)
-        if self.real_time_is_allowed():
+        if vhtest.real_time_is_allowed():
             wait_for(lambda: self.real_time() == [self.guest.tids[1]], 2, "real-time")
             self.assertEqual((self.why()[1]["action"], self.why()[1]["why"]),
                              ("boost by rr", "auto: real-time, since this host throttles such threads and the warden "

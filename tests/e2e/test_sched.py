@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The sched program: a level for each guest CPU that is not calm, one hint for each change of it."""
 import os
-import subprocess
 import time
 import unittest
 
@@ -110,9 +109,7 @@ class Sched(unittest.TestCase):
 
     def test_boosts_by_default(self):
         """Whom an urgent task runs on, and, without KVM, QEMU's first thread, which runs its timers; but for the trial."""
-        with open("/proc/sys/kernel/sched_rt_runtime_us") as file:
-            throttled = not file.read().startswith("-")
-        if not throttled or subprocess.run(["chrt", "-r", "1", "true"], stderr=subprocess.DEVNULL).returncode:
+        if not vhtest.real_time_is_allowed():
             self.skipTest("this host does not allow real-time threads, or does not throttle them")
         os.makedirs(self.daemon.path("policy.d"), exist_ok=True)
         path = self.daemon.path("policy.d/50-boost.conf")

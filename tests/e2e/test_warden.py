@@ -3,7 +3,6 @@
 import os
 import re
 import statistics
-import subprocess
 import time
 import unittest
 
@@ -32,17 +31,10 @@ trial-window = 1s
 """
 
 
-def real_time_is_allowed():
-    """Whether this host's settings let anybody be real-time, and throttle him."""
-    with open("/proc/sys/kernel/sched_rt_runtime_us") as file:
-        throttled = not file.read().startswith("-")
-    return throttled and subprocess.run(["chrt", "-r", "1", "true"], stderr=subprocess.DEVNULL).returncode == 0
-
-
 class Case(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        if not real_time_is_allowed():
+        if not vhtest.real_time_is_allowed():
             raise unittest.SkipTest("this host does not allow real-time threads, or does not throttle them")
         if len(os.sched_getaffinity(0)) < 2:
             raise unittest.SkipTest("needs two host CPUs: one for the vCPU and who competes with it, one for all else")

@@ -215,6 +215,13 @@ def format_cpus(cpus):
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)
 
 
+def real_time_is_allowed():
+    """Whether this host's settings let anybody be real-time, and throttle him."""
+    with open("/proc/sys/kernel/sched_rt_runtime_us") as file:
+        throttled = not file.read().startswith("-")
+    return throttled and subprocess.run(["chrt", "-r", "1", "true"], stderr=subprocess.DEVNULL).returncode == 0
+
+
 def thread_cpus(tid):
     """The CPUs that the host allows the thread, as a set; empty when there is no such thread."""
     try:
