@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/dispatcher.h"
 #include "lib/loop.h"
 #include "net/attach.h"
 
@@ -163,7 +164,6 @@ static void load(struct cache_stage *stage)
 {
     struct cache_stage_own *own = stage->own;
     const guint8 address[4] = {10, 0, 0, 1};
-    const guint32 number = GUEST;
     struct vh_cache_wants wants = {.port = CACHE_STAGE_PORT};
     struct vh_slot_order order = {.number = GUEST, .memory = MEMORY};
     g_autoptr(GBytes) bytes = NULL;
@@ -172,13 +172,7 @@ static void load(struct cache_stage *stage)
     memcpy(wants.addresses[0].bytes, address, sizeof(address));
     bytes = g_bytes_new(&wants, sizeof(wants));
     order.wants = bytes;
-    own->maps = vh_net_maps_new(SLOT_OBJECTS, NULL, &error);
-    g_assert_no_error(error);
-    own->dispatcher = vh_net_object_open(own->maps, "dispatch", &error);
-    g_assert_no_error(error);
-    vh_net_object_set(own->dispatcher, "vh_tap_guest", &number, sizeof(number));
-    if (vh_net_object_load(own->dispatcher, &error) < 0)
-        g_error("%s", error->message);
+    own->dispatcher = dispatcher_new(GUEST, &own->maps);
     stage->slot = vh_net_cache.load(own->maps, &order, &error);
     if (!stage->slot)
         g_error("%s", error->message);

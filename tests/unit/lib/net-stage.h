@@ -21,6 +21,8 @@ struct net_stage {
 
 /* NULL: there can be none, and the test has been told to skip. Once a process. */
 struct net_stage *net_stage_new(void);
+/* The same before all tests: without it, a test of this name stands in for them, and is skipped. */
+struct net_stage *net_stage_begin(const char *test);
 void net_stage_free(struct net_stage *stage);
 
 /* Runs a command line in it, which must succeed. */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "lib/dispatcher.h"
 #include "lib/loop.h"
 #include "lib/net-packet.h"
 
@@ -107,13 +108,7 @@ static void set_up_with(Fixture *f, const struct vh_cache_wants *wants)
     const guint32 number = GUEST;
     struct vh_mac key = {.vlan = 0};
 
-    f->maps = vh_net_maps_new(SLOT_OBJECTS, NULL, &error);
-    g_assert_no_error(error);
-    f->dispatcher = vh_net_object_open(f->maps, "dispatch", &error);
-    g_assert_no_error(error);
-    vh_net_object_set(f->dispatcher, "vh_tap_guest", &number, sizeof(number));
-    if (vh_net_object_load(f->dispatcher, &error) < 0)
-        g_error("%s", error->message);
+    f->dispatcher = dispatcher_new(GUEST, &f->maps);
     memcpy(key.mac, net_guest_mac, sizeof(key.mac));
     bpf_map_update_elem(shared_map(f, "vh_macs"), &key, &number, 0);
     key.vlan = 7;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "lib/dispatcher.h"
 
 #define GUEST 3u
 #define FOREVER (~0ull)
@@ -78,19 +79,12 @@ static void stay_on_a_cpu(void)
 
 static void set_up(Fixture *f, gconstpointer data)
 {
-    g_autoptr(GError) error = NULL;
     const guint32 number = GUEST;
     struct vh_mac key = {.vlan = 0};
 
     (void)data;
     stay_on_a_cpu();
-    f->maps = vh_net_maps_new(SLOT_OBJECTS, NULL, &error);
-    g_assert_no_error(error);
-    f->dispatcher = vh_net_object_open(f->maps, "dispatch", &error);
-    g_assert_no_error(error);
-    vh_net_object_set(f->dispatcher, "vh_tap_guest", &number, sizeof(number));
-    if (vh_net_object_load(f->dispatcher, &error) < 0)
-        g_error("%s", error->message);
+    f->dispatcher = dispatcher_new(GUEST, &f->maps);
     f->slot = load_slot(f, VH_STAGE_FIREWALL);
     memcpy(key.mac, mac, sizeof(mac));
     bpf_map_update_elem(map_of(f, "vh_macs"), &key, &number, 0);
