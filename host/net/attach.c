@@ -6,10 +6,12 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/if_link.h>
+#include <net/if.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "net/object.h"
 
 /* Of Linux 6.6, which the headers may be older than. */
 #define TCX_INGRESS ((enum bpf_attach_type)46)
@@ -220,6 +222,41 @@ VhAttach *vh_attach_new(const struct vh_attach_place *place, int program, GError
         return found;
     return place->hook == VH_HOOK_UPLINK ? attach_uplink(place, program, error)
                                          : attach_tap(place, program, error);
+}
+
+/* "uplink-7": the hook, then the interface. */
+static char *pin_of(const char *pins, enum vh_hook hook, unsigned interface)
+{
+    return pins ? g_strdup_printf("%s/%s-%u", pins, vh_hook_names[hook], interface) : NULL;
+}
+
+bool vh_attach_read_pin(const char *pin, enum vh_hook *hook, unsigned *interface)
+{
+    const char *dash = strrchr(pin, '-');
+    guint64 number = 0;
+
+    if (!dash || !g_ascii_string_to_unsigned(dash + 1, 10, 1, G_MAXINT, &number, NULL))
+        return false;
+    *interface = (unsigned)number;
+    for (*hook = 0; *hook < VH_HOOKS; (*hook)++)
+        if (strncmp(pin, vh_hook_names[*hook], (gsize)(dash - pin)) == 0 &&
+            strlen(vh_hook_names[*hook]) == (gsize)(dash - pin))
+            return true;
+    return false;
+}
+
+VhAttach *vh_attach_named(enum vh_hook hook, const char *name, const char *pins, int program,
+                          GError **error)
+{
+    unsigned interface = if_nametoindex(name);
+    g_autofree char *pin = pin_of(pins, hook, interface);
+    const struct vh_attach_place place = {
+        .hook = hook, .interface = interface, .name = name, .pin = pin};
+
+    if (interface)
+        return vh_attach_new(&place, program, error);
+    g_set_error(error, VH_ERROR, VH_ERROR_REFUSED, "there is no interface %s", name);
+    return NULL;
 }
 
 bool vh_attach_stands(const VhAttach *attach)

@@ -38,6 +38,12 @@ struct vh_attach_place {
  * VH_ERROR_FAILED. */
 VhAttach *vh_attach_new(const struct vh_attach_place *place, int program,
                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* The same at the interface of this name, pinned in `pins` (NULL: not). VH_ERROR_REFUSED: there is
+ * none. */
+VhAttach *vh_attach_named(enum vh_hook hook, const char *name, const char *pins, int program,
+                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Reads what such a pin is called. False: it is none. */
+bool vh_attach_read_pin(const char *pin, enum vh_hook *hook, unsigned *interface);
 /* The program is gone from the hook. NULL is fine. */
 void vh_attach_end(VhAttach *attach);
 /* It stays, as long as it is pinned or a filter: for the next process. NULL is fine. */

@@ -261,21 +261,6 @@ static bool holds(const VhNetGuests *guests, enum vh_hook hook, unsigned interfa
     return false;
 }
 
-/* "uplink-7": the hook, then the interface. */
-static bool is_nobodys(const VhNetGuests *guests, const char *pin)
-{
-    const char *dash = strrchr(pin, '-');
-    guint64 interface = 0;
-
-    if (!dash || !g_ascii_string_to_unsigned(dash + 1, 10, 1, G_MAXINT, &interface, NULL))
-        return false;
-    for (guint hook = 0; hook < VH_HOOKS; hook++)
-        if (strncmp(pin, vh_hook_names[hook], (gsize)(dash - pin)) == 0 &&
-            strlen(vh_hook_names[hook]) == (gsize)(dash - pin))
-            return !holds(guests, (enum vh_hook)hook, (unsigned)interface);
-    return false;
-}
-
 void vh_net_guests_tidy(const VhNetGuests *guests)
 {
     g_autoptr(GDir) dir = guests->pins ? g_dir_open(guests->pins, 0, NULL) : NULL;
@@ -283,8 +268,10 @@ void vh_net_guests_tidy(const VhNetGuests *guests)
 
     while (dir && (name = g_dir_read_name(dir))) {
         g_autofree char *path = g_build_filename(guests->pins, name, NULL);
+        enum vh_hook hook = VH_HOOK_UPLINK;
+        unsigned interface = 0;
 
-        if (is_nobodys(guests, name))
+        if (vh_attach_read_pin(name, &hook, &interface) && !holds(guests, hook, interface))
             unlink(path);
     }
 }

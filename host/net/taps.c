@@ -3,9 +3,7 @@
 #include "net/taps.h"
 
 #include <bpf/bpf.h>
-#include <net/if.h>
 
-#include "base/error.h"
 #include "net/object.h"
 
 struct end {
@@ -64,21 +62,12 @@ static VhNetObject *dispatcher_of(const VhTap *tap, GError **error)
 
 static VhAttach *attach(VhTap *tap, enum vh_hook hook, GError **error)
 {
-    unsigned interface = if_nametoindex(tap->nic.tap);
-    g_autofree char *pin =
-        tap->pins ? g_strdup_printf("%s/%s-%u", tap->pins, vh_hook_names[hook], interface) : NULL;
-    const struct vh_attach_place place = {
-        .hook = hook, .interface = interface, .name = tap->nic.tap, .pin = pin};
-
-    if (!interface) {
-        g_set_error(error, VH_ERROR, VH_ERROR_REFUSED, "there is no interface %s", tap->nic.tap);
-        return NULL;
-    }
     if (!tap->dispatcher)
         tap->dispatcher = dispatcher_of(tap, error);
-    return tap->dispatcher
-               ? vh_attach_new(&place, vh_net_object_program(tap->dispatcher, hook), error)
-               : NULL;
+    if (!tap->dispatcher)
+        return NULL;
+    return vh_attach_named(hook, tap->nic.tap, tap->pins,
+                           vh_net_object_program(tap->dispatcher, hook), error);
 }
 
 /* Packets may have passed while the dispatcher was not there: what slots have concluded from all of

@@ -3,7 +3,6 @@
 #include "net/uplinks.h"
 
 #include <bpf/bpf.h>
-#include <net/if.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -78,16 +77,6 @@ static struct uplink *find(const VhUplinks *uplinks, const char *name)
 static VhAttach *attach(const VhUplinks *uplinks, const char *name, VhNetObject *dispatcher,
                         GError **error)
 {
-    unsigned interface = if_nametoindex(name);
-    g_autofree char *pin =
-        uplinks->pins ? g_strdup_printf("%s/uplink-%u", uplinks->pins, interface) : NULL;
-    const struct vh_attach_place place = {
-        .hook = VH_HOOK_UPLINK, .interface = interface, .name = name, .pin = pin};
-
-    if (!interface) {
-        g_set_error(error, VH_ERROR, VH_ERROR_REFUSED, "there is no interface %s", name);
-        return NULL;
-    }
     if (vh_links_hides_tags(name)) {
         g_set_error(error, VH_ERROR, VH_ERROR_REFUSED,
                     "%s takes VLAN tags off before XDP can see them: turn that off (ethtool -K %s "
@@ -95,7 +84,8 @@ static VhAttach *attach(const VhUplinks *uplinks, const char *name, VhNetObject 
                     name, name);
         return NULL;
     }
-    return vh_attach_new(&place, vh_net_object_program(dispatcher, VH_HOOK_UPLINK), error);
+    return vh_attach_named(VH_HOOK_UPLINK, name, uplinks->pins,
+                           vh_net_object_program(dispatcher, VH_HOOK_UPLINK), error);
 }
 
 static struct uplink *open_uplink(VhUplinks *uplinks, const char *name, GError **error)
