@@ -172,7 +172,6 @@ guint vh_memory_left_put_back(VhSaved *saved, VhJournal *journal, guint patience
     g_autoptr(GArray) all = gather(saved, journal);
     g_autoptr(GError) error = NULL;
     g_autoptr(VhTurn) turn = vh_turn_new(&error);
-    guint count = 0;
 
     /* None is moved from here on: they are callbacks' data. */
     for (guint i = 0; i < all->len && turn; i++)
@@ -180,6 +179,5 @@ guint vh_memory_left_put_back(VhSaved *saved, VhJournal *journal, guint patience
     for (guint i = 0; i < all->len && !turn; i++)
         give_up(&g_array_index(all, struct left, i), error->message);
     await(all, saved, patience_ms);
-    count = end(all, saved);
-    return count;
+    return end(all, saved);
 }

@@ -58,10 +58,7 @@ void vh_manager_close_offloads(VhManager *manager, bool leave)
     g_clear_handle_id(&manager->offload_timer, g_source_remove);
     if (manager->round)
         vh_round_set_offloads(manager->round, NULL);
-    if (manager->offloads && !leave)
-        vh_offloads_free(manager->offloads, "vhintd stops", false);
-    else
-        vh_offloads_free(manager->offloads, NULL, true);
+    vh_offloads_free(manager->offloads, "vhintd stops", leave);
     if (manager->offloads && !leave)
         vh_net_pins_remove(manager->saved_path);
     manager->offloads = NULL;

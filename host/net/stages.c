@@ -114,9 +114,9 @@ VhStages *vh_stages_new(const VhNetMaps *maps, const struct vh_slot_kind *const 
     return stages;
 }
 
-static void stage_clear(const VhStages *stages, guint32 stage)
+static void stage_clear(VhStages *stages, guint32 stage)
 {
-    struct stage *of_it = &((VhStages *)(gpointer)stages)->stages[stage];
+    struct stage *of_it = &stages->stages[stage];
 
     if (of_it->slot)
         stages->kinds[stage]->free(of_it->slot);
@@ -165,13 +165,12 @@ static void apply(VhStages *stages, guint32 stage, const VhNetWish *wish)
     struct stage *of_it = &stages->stages[stage];
 
     g_assert(!wants || stages->kinds[stage]);
-    /* Also of what a former process has left. */
-    if (!wants)
+    if (!wants) { /* also of what a former process has left */
         empty(stages->maps, stages->number, stage);
-    if (!wants)
         stage_clear(stages, stage);
-    else if (!of_it->wants || !g_bytes_equal(wants, of_it->wants))
+    } else if (!of_it->wants || !g_bytes_equal(wants, of_it->wants)) {
         load(stages, stage, wants, wish->memory);
+    }
     if (of_it->slot && acts != of_it->acts)
         stages->kinds[stage]->act(of_it->slot, acts);
     of_it->acts = acts;

@@ -51,14 +51,14 @@ static guint64 arrived(const struct vh_account *account)
                account[VH_HOOK_EGRESS].packets + uplink->dropped + uplink->answered);
 }
 
-static struct vh_offload_totals totals_of(const VhOffloads *offloads,
-                                          const struct vh_offload_guest *guest, guint stage)
+static struct vh_offload_totals totals_of(const struct vh_offload_guest *guest, guint stage,
+                                          guint64 ns)
 {
     const struct vh_net_offload *told = &guest->state->offload[stage];
     struct vh_offload_totals totals = {.when = guest->state->when,
                                        .packets = arrived(told->account),
                                        .hits = told->hits,
-                                       .guest_ns = guest_ns(offloads, &guest->process)};
+                                       .guest_ns = ns};
 
     for (guint hook = 0; hook < VH_HOOKS; hook++) {
         totals.ns += told->account[hook].ns;
@@ -68,12 +68,13 @@ static struct vh_offload_totals totals_of(const VhOffloads *offloads,
     return totals;
 }
 
-/* Has the advisor judge by what has been since the last time. Returns whether it has decided. */
-static bool advise(VhOffloads *offloads, struct vh_offload_guest *guest, guint stage)
+/* Has the advisor judge by what has been since the last time; the guest has had `ns` of CPU time.
+ * Returns whether it has decided. */
+static bool advise(struct vh_offload_guest *guest, guint stage, guint64 ns)
 {
     struct vh_offload *offload = &guest->kinds[stage];
     const struct vh_offload_totals before = offload->totals;
-    const struct vh_offload_totals now = totals_of(offloads, guest, stage);
+    const struct vh_offload_totals now = totals_of(guest, stage, ns);
     struct vh_advisor_sample sample = {now.packets - before.packets, now.decided - before.decided,
                                        now.ns - before.ns, now.guest_ns - before.guest_ns};
 
@@ -88,7 +89,7 @@ static bool advise(VhOffloads *offloads, struct vh_offload_guest *guest, guint s
 }
 
 static bool look(VhOffloads *offloads, struct vh_offload_guest *guest, guint stage,
-                 const VhNetState *former)
+                 const VhNetState *former, guint64 ns)
 {
     const struct vh_net_offload *told = &guest->state->offload[stage];
     const char *before = vh_offload_state(guest, stage);
@@ -102,7 +103,7 @@ static bool look(VhOffloads *offloads, struct vh_offload_guest *guest, guint sta
         guest->kinds[stage].totals.when = 0;
         return false;
     }
-    if (!advise(offloads, guest, stage))
+    if (!advise(guest, stage, ns))
         return false;
     vh_offloads_tell(offloads, guest, stage, before, NULL);
     return true;
@@ -125,12 +126,13 @@ static void tell_hooks(const VhOffloads *offloads, const VhNetState *state,
 bool vh_offloads_take(VhOffloads *offloads, struct vh_offload_guest *guest, VhNetState *state)
 {
     g_autoptr(VhNetState) former = g_steal_pointer(&guest->state);
+    guint64 ns = guest_ns(offloads, &guest->process);
     bool decided = false;
 
     guest->state = state;
     tell_hooks(offloads, state, former);
     for (guint stage = 0; stage < VH_STAGES; stage++)
-        decided = look(offloads, guest, stage, former) || decided;
+        decided = look(offloads, guest, stage, former, ns) || decided;
     return decided;
 }
 
